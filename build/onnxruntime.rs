@@ -1,0 +1,151 @@
+//! Provides ONNX Runtime's shared library to whoever runs what was built.
+//!
+//! At run time the order is: `--onnxruntime` or `ORT_DYLIB_PATH`, beside the executable, the copy
+//! that this script fetched, the system's folders (`src/runtime/library.rs`). The copy comes out of
+//! the `onnxruntime` wheel by the machine's own pip, once for all profiles, and only if its digest
+//! is the pinned one. Newer wheels than this carry telemetry (docs/design.md).
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
+
+const VERSION: &str = "1.28.0";
+const CURE: &str = "install ONNX Runtime 1.24 or newer and set ORT_DYLIB_PATH to its shared library, \
+    or build with --no-default-features --features server and provide it at run time";
+
+struct Wheel {
+    platform: &'static str,
+    /// SHA-256 of the shared library inside.
+    library: &'static str,
+}
+
+fn wheel(os: &str, arch: &str) -> Option<Wheel> {
+    match (os, arch) {
+        ("linux", "x86_64") => Some(Wheel {
+            platform: "manylinux_2_28_x86_64",
+            library: "aa4079d18f4ea7a5f3a94d80cd4bbe0f2740436626622d64d793803a20381083",
+        }),
+        ("linux", "aarch64") => Some(Wheel {
+            platform: "manylinux_2_28_aarch64",
+            library: "23a37c2994bc273e1d59a4f49af6cba5bf1cfbc29f04907ec27df375aba50a7d",
+        }),
+        _ => None,
+    }
+}
+
+pub(crate) fn provide(may_fetch: bool) {
+    println!("cargo::rerun-if-env-changed=ORT_DYLIB_PATH");
+    println!("cargo::rustc-check-cfg=cfg(onnxruntime_fetched)");
+    if std::env::var_os("ORT_DYLIB_PATH").is_some() || !may_fetch {
+        return;
+    }
+    match fetch() {
+        Ok(path) => {
+            println!("cargo::rerun-if-changed={}", path.display());
+            println!("cargo::rustc-cfg=onnxruntime_fetched");
+            println!("cargo::rustc-env=ONNXRUNTIME_FETCHED={}", path.display());
+        }
+        Err(cause) => panic!("no ONNX Runtime: {cause}; {CURE}"),
+    }
+}
+
+fn fetch() -> Result<PathBuf, String> {
+    let variable = |name: &str| std::env::var(name).map_err(|error| format!("{name}: {error}"));
+    let (os, arch) = (
+        variable("CARGO_CFG_TARGET_OS")?,
+        variable("CARGO_CFG_TARGET_ARCH")?,
+    );
+    let wheel = wheel(&os, &arch).ok_or(format!("there is no pinned build for {arch} {os}"))?;
+    let folder = shared_folder(Path::new(&variable("OUT_DIR")?))
+        .join(format!("onnxruntime-{VERSION}-{arch}"));
+    let library = folder.join(format!("libonnxruntime.so.{VERSION}"));
+    if digest(&library).is_ok_and(|found| found == wheel.library) {
+        return Ok(library);
+    }
+    let unpacked = folder.join(format!("unpacking-{}", std::process::id()));
+    std::fs::create_dir_all(&unpacked)
+        .map_err(|error| format!("{}: {error}", unpacked.display()))?;
+    let outcome = unpack(&wheel, &unpacked).and_then(|fetched| {
+        let found = digest(&fetched)?;
+        if found != wheel.library {
+            return Err(format!(
+                "the library in the wheel has digest {found}, not the pinned {}",
+                wheel.library
+            ));
+        }
+        // A rename is atomic, so a build beside this one sees all of the library or none.
+        std::fs::rename(&fetched, &library)
+            .map_err(|error| format!("{}: {error}", library.display()))
+    });
+    // Whatever is left is scratch; a failure to remove it harms nobody.
+    let _ = std::fs::remove_dir_all(&unpacked);
+    outcome.map(|()| library)
+}
+
+/// The target folder, which all profiles share, known by the tag that cargo puts there.
+fn shared_folder(out_dir: &Path) -> PathBuf {
+    let tagged = out_dir
+        .ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").exists());
+    tagged.unwrap_or(out_dir).to_path_buf()
+}
+
+fn unpack(wheel: &Wheel, folder: &Path) -> Result<PathBuf, String> {
+    let requirement = format!("onnxruntime=={VERSION}");
+    run(Command::new("python3")
+        .args([
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary=:all:",
+        ])
+        .args([
+            "--implementation",
+            "cp",
+            "--python-version",
+            "312",
+            "--platform",
+            wheel.platform,
+        ])
+        .arg("--dest")
+        .arg(folder)
+        .arg(requirement))?;
+    let entries =
+        std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let archive = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
+        .ok_or("pip downloaded no wheel")?;
+    run(Command::new("python3")
+        .args(["-m", "zipfile", "-e"])
+        .arg(archive)
+        .arg(folder))?;
+    Ok(folder.join(format!("onnxruntime/capi/libonnxruntime.so.{VERSION}")))
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command
+        .output()
+        .map_err(|error| format!("python3 does not start ({error})"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let message = String::from_utf8_lossy(&output.stderr);
+    let last = message
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or("no message");
+    Err(format!("`{command:?}` failed: {}", last.trim()))
+}
+
+fn digest(file: &Path) -> Result<String, String> {
+    let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}
