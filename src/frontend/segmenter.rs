@@ -1,0 +1,287 @@
+//! Frames to segments: normalises each frame and cuts one segment every `segment_hop` frames.
+//!
+//! At the end of the audio, 8 or more left-over frames give one more segment, right-aligned to the
+//! last whole frame; audio shorter than one segment is filled up with zeros and flagged `short`.
+
+use std::sync::Arc;
+
+use super::{
+    Analyser, BINS, LEFTOVER_FRAMES, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_SAMPLES, SEGMENT_VALUES,
+    SHORTEST_SAMPLES, Spec,
+};
+
+/// Frames held: the newest segment's worth, and as many again before the older half is dropped.
+const HELD_FRAMES: usize = 2 * SEGMENT_FRAMES;
+
+/// Segments of one lane, `[N, 32, 129]` row major, normalised.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Segments {
+    values: Vec<f32>,
+}
+
+impl Segments {
+    /// How many segments there are, N.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.values.len() / SEGMENT_VALUES
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// All values, `[N, 32, 129]`.
+    #[must_use]
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// Gives the values away, `[N, 32, 129]`.
+    #[must_use]
+    pub fn into_values(self) -> Vec<f32> {
+        self.values
+    }
+}
+
+/// What was heard once the audio has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The audio was shorter than one segment and was filled up with zeros.
+    pub short: bool,
+}
+
+/// Why audio cannot be cut into segments.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum FrontendError {
+    /// Less than 10 ms of audio.
+    #[error(
+        "{:.1} ms of audio is too short to analyse; at least 10 ms are needed",
+        *samples as f64 / f64::from(SAMPLE_RATE) * 1e3
+    )]
+    TooShort {
+        /// Samples at 16 kHz.
+        samples: usize,
+    },
+    /// A sample is NaN or infinite.
+    #[error("the sample at {:.3} s is not a finite number", *position as f64 / f64::from(SAMPLE_RATE))]
+    NotFinite {
+        /// Samples at 16 kHz from the start of the audio.
+        position: usize,
+    },
+}
+
+/// Cuts one lane into segments, incrementally; bit-identical for any chunking.
+#[derive(Debug)]
+pub struct Segmenter {
+    spec: Arc<Spec>,
+    analyser: Analyser,
+    samples: usize,
+    frames: Vec<f32>,
+    /// The newest normalised frames, `[held, 129]` in a buffer of `[64, 129]`.
+    window: Vec<f32>,
+    held: usize,
+    /// Where in `window` the next segment begins, in frames.
+    next: usize,
+}
+
+impl Segmenter {
+    /// A segmenter at the start of a lane.
+    #[must_use]
+    pub fn new(spec: Arc<Spec>) -> Self {
+        Self {
+            spec,
+            analyser: Analyser::new(),
+            samples: 0,
+            frames: Vec::new(),
+            window: vec![0.0; HELD_FRAMES * BINS],
+            held: 0,
+            next: 0,
+        }
+    }
+
+    /// Appends to `segments` each segment that `samples` (16 kHz, ±1 full scale) completes.
+    ///
+    /// # Errors
+    /// [`FrontendError::NotFinite`]; the lane is then of no further use.
+    pub fn push(&mut self, samples: &[f32], segments: &mut Segments) -> Result<(), FrontendError> {
+        if let Some(offset) = samples.iter().position(|sample| !sample.is_finite()) {
+            return Err(FrontendError::NotFinite {
+                position: self.samples + offset,
+            });
+        }
+        self.samples += samples.len();
+        self.hear(samples, segments);
+        Ok(())
+    }
+
+    /// Ends the lane: appends the last segment, if the left-over frames ask for one.
+    ///
+    /// # Errors
+    /// [`FrontendError::TooShort`] below 10 ms.
+    pub fn finish(mut self, segments: &mut Segments) -> Result<Ending, FrontendError> {
+        if self.samples < SHORTEST_SAMPLES {
+            return Err(FrontendError::TooShort {
+                samples: self.samples,
+            });
+        }
+        let short = self.samples < SEGMENT_SAMPLES;
+        if short {
+            let missing = SEGMENT_SAMPLES - self.samples;
+            self.hear(&[0.0; SEGMENT_SAMPLES][..missing], segments);
+        } else {
+            let end_of_last = self.next + SEGMENT_FRAMES - self.spec.segment_hop;
+            if self.held - end_of_last >= LEFTOVER_FRAMES {
+                self.cut(self.held - SEGMENT_FRAMES, segments);
+            }
+        }
+        Ok(Ending { short })
+    }
+
+    fn hear(&mut self, samples: &[f32], segments: &mut Segments) {
+        let mut frames = std::mem::take(&mut self.frames);
+        frames.clear();
+        self.analyser.push(samples, &mut frames);
+        for frame in frames.chunks_exact_mut(BINS) {
+            self.spec.normalise(frame);
+            self.take(frame, segments);
+        }
+        self.frames = frames;
+    }
+
+    fn take(&mut self, frame: &[f32], segments: &mut Segments) {
+        if self.held == HELD_FRAMES {
+            // A segment is cut as soon as it is whole, so the next one begins in the newer half.
+            self.window.copy_within(SEGMENT_FRAMES * BINS.., 0);
+            self.held -= SEGMENT_FRAMES;
+            self.next -= SEGMENT_FRAMES;
+        }
+        self.window[self.held * BINS..][..BINS].copy_from_slice(frame);
+        self.held += 1;
+        if self.held == self.next + SEGMENT_FRAMES {
+            self.cut(self.next, segments);
+            self.next += self.spec.segment_hop;
+        }
+    }
+
+    fn cut(&self, start: usize, segments: &mut Segments) {
+        segments
+            .values
+            .extend_from_slice(&self.window[start * BINS..][..SEGMENT_VALUES]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::FRAME_HOP;
+    use super::*;
+
+    fn spec(hop: usize) -> Arc<Spec> {
+        Arc::new(Spec::new(hop, vec![-12.0; BINS], vec![3.0; BINS]).unwrap())
+    }
+
+    /// A chirp with a little noise: no two frames are alike.
+    fn sound(samples: usize) -> Vec<f32> {
+        let mut state = 7u32;
+        (0..samples)
+            .map(|i| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let noise = state as f32 / u32::MAX as f32 - 0.5;
+                0.4 * (i as f32 * i as f32 * 1e-5).sin() + 0.1 * noise
+            })
+            .collect()
+    }
+
+    fn segments_of(spec: &Arc<Spec>, samples: &[f32], chunk: usize) -> (Segments, Ending) {
+        let mut segmenter = Segmenter::new(Arc::clone(spec));
+        let mut segments = Segments::default();
+        for part in samples.chunks(chunk) {
+            segmenter.push(part, &mut segments).unwrap();
+        }
+        let ending = segmenter.finish(&mut segments).unwrap();
+        (segments, ending)
+    }
+
+    /// The contract, word for word, from all frames at once.
+    fn reference(spec: &Spec, samples: &[f32]) -> Vec<f32> {
+        let mut frames = Vec::new();
+        Analyser::new().push(samples, &mut frames);
+        frames
+            .chunks_exact_mut(BINS)
+            .for_each(|frame| spec.normalise(frame));
+        let total = frames.len() / BINS;
+        let mut starts: Vec<usize> = (0..=total - SEGMENT_FRAMES)
+            .step_by(spec.segment_hop)
+            .collect();
+        if total - (starts[starts.len() - 1] + SEGMENT_FRAMES) >= LEFTOVER_FRAMES {
+            starts.push(total - SEGMENT_FRAMES);
+        }
+        starts
+            .iter()
+            .flat_map(|start| frames[start * BINS..][..SEGMENT_VALUES].to_vec())
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn any_chunking_gives_what_the_contract_says(
+            length in SEGMENT_SAMPLES..40_000usize, hop in 1..=SEGMENT_FRAMES, chunk in 1..6_000usize,
+        ) {
+            let samples = sound(length);
+            let spec = spec(hop);
+            let (segments, ending) = segments_of(&spec, &samples, chunk);
+            prop_assert!(!ending.short);
+            prop_assert!(segments.values() == reference(&spec, &samples));
+        }
+    }
+
+    #[test]
+    fn eight_left_over_frames_give_one_more_segment_and_seven_none() {
+        let spec = spec(16);
+        for (left_over, count) in [(0, 1), (7, 1), (8, 2), (15, 2), (16, 2), (23, 2), (24, 3)] {
+            let samples = sound(SEGMENT_SAMPLES + left_over * FRAME_HOP);
+            assert_eq!(
+                segments_of(&spec, &samples, 1_000).0.len(),
+                count,
+                "{left_over} frames left over"
+            );
+        }
+    }
+
+    #[test]
+    fn short_audio_is_filled_up_and_flagged() {
+        let samples = sound(SHORTEST_SAMPLES);
+        let (segments, ending) = segments_of(&spec(16), &samples, 7);
+        assert!(ending.short);
+        let mut filled = samples;
+        filled.resize(SEGMENT_SAMPLES, 0.0);
+        assert_eq!(segments, segments_of(&spec(16), &filled, 7).0);
+        assert_eq!(segments.len(), 1);
+    }
+
+    #[test]
+    fn too_short_and_not_finite_audio_is_refused_with_the_place() {
+        let mut segments = Segments::default();
+        let mut segmenter = Segmenter::new(spec(16));
+        segmenter
+            .push(&[0.1; SHORTEST_SAMPLES - 1], &mut segments)
+            .unwrap();
+        let error = segmenter.finish(&mut segments).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "9.9 ms of audio is too short to analyse; at least 10 ms are needed"
+        );
+
+        let mut segmenter = Segmenter::new(spec(16));
+        segmenter.push(&[0.0; 8_000], &mut segments).unwrap();
+        let error = segmenter.push(&[0.0, f32::NAN], &mut segments).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the sample at 0.500 s is not a finite number"
+        );
+    }
+}
