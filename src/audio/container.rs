@@ -1,0 +1,403 @@
+//! Containers and codecs read by symphonia, behind guards.
+//!
+//! symphonia believes headers: a crafted one makes a decoder allocate gigabytes or panic. So the
+//! parameters are checked before a decoder is made, panics are caught, the input runs dry when
+//! time is up, and the length is counted while decoding.
+
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use symphonia::core::codecs::CodecParameters;
+use symphonia::core::codecs::audio::{
+    AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions, well_known as codec_ids,
+};
+use symphonia::core::errors::Error;
+use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::well_known::{FORMAT_ID_ADTS, FORMAT_ID_MP3};
+use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
+use symphonia::core::io::{MediaSource, MediaSourceStream};
+use symphonia::core::meta::MetadataOptions;
+use symphonia::core::packet::Packet;
+use symphonia::default::{get_codecs, get_probe};
+
+use super::lanes::{check_channels, check_rate};
+use super::{AudioError, Clock, Job, Lanes, Recording, Source, sniff};
+
+/// Frames a packet or block may hold; decoders allocate by it. FLAC's largest block is 65,535.
+const MAX_FRAMES: u64 = 131_072;
+
+/// Channels a decoder may be made for, whatever the limit says.
+const MAX_CHANNELS: usize = 32;
+
+/// Undecodable packets forgiven, and resets: damage costs its place, not the recording.
+const MAX_BAD_PACKETS: u32 = 256;
+
+/// Good packets asked of a stream found without a magic number: noise holds sync words too.
+const MIN_UNMARKED_PACKETS: u32 = 4;
+
+const ORIGIN: &str = "the stream";
+
+/// Decodes `bytes`, sniffed as `name`.
+pub(super) fn decode(bytes: &[u8], name: &str, job: &Job<'_>) -> Result<Recording, AudioError> {
+    contained(name, || {
+        let reader = probe(bytes, job).map_err(|e| cannot_read(name, e))?;
+        let mut session = Session::new(name, reader, job)?;
+        session.run()?;
+        session.finish()
+    })
+    .map_err(|error| timely(error, job))
+}
+
+/// Decodes `bytes` that begin like nothing known, if MPEG audio is found in them.
+pub(super) fn decode_unmarked(bytes: &[u8], job: &Job<'_>) -> Result<Recording, AudioError> {
+    contained("audio", || {
+        let unknown = || sniff::unrecognised(bytes);
+        let reader = probe(bytes, job).map_err(|_| unknown())?;
+        if ![FORMAT_ID_MP3, FORMAT_ID_ADTS].contains(&reader.format_info().format) {
+            return Err(unknown());
+        }
+        let mut session = Session::new("MPEG audio", reader, job)?;
+        let result = session.run();
+        if session.good < MIN_UNMARKED_PACKETS.max(4 * session.bad) {
+            return Err(unknown());
+        }
+        result?;
+        session.finish()
+    })
+    .map_err(|error| timely(error, job))
+}
+
+/// Runs symphonia so that a panic in it becomes an error.
+fn contained(
+    name: &str,
+    work: impl FnOnce() -> Result<Recording, AudioError>,
+) -> Result<Recording, AudioError> {
+    // Nothing outlives the closure that a panic could have left half changed.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(AudioError::malformed(format!(
+            "the {name} is damaged: its decoder gave up"
+        )))
+    })
+}
+
+/// Whatever failed after time was up failed because of that.
+fn timely(error: AudioError, job: &Job<'_>) -> AudioError {
+    match job.clock.check() {
+        Err(timeout) if matches!(error, AudioError::Malformed { .. } | AudioError::NoAudio) => {
+            timeout
+        }
+        _ => error,
+    }
+}
+
+fn cannot_read(name: &str, source: Error) -> AudioError {
+    AudioError::Malformed {
+        what: format!("cannot read this {name}"),
+        source: Some(source),
+    }
+}
+
+fn probe<'a>(bytes: &'a [u8], job: &Job<'_>) -> Result<Box<dyn FormatReader + 'a>, Error> {
+    let input = Input {
+        bytes: Cursor::new(bytes),
+        clock: job.clock,
+    };
+    let stream = MediaSourceStream::new(Box::new(input), Default::default());
+    get_probe().probe(
+        &Hint::new(),
+        stream,
+        FormatOptions::default(),
+        MetadataOptions::default(),
+    )
+}
+
+/// The bytes, until time is up.
+struct Input<'a> {
+    bytes: Cursor<&'a [u8]>,
+    clock: Clock,
+}
+
+impl Read for Input<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.clock.is_over() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.bytes.read(buffer)
+    }
+}
+
+impl Seek for Input<'_> {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.bytes.seek(position)
+    }
+}
+
+impl MediaSource for Input<'_> {
+    fn is_seekable(&self) -> bool {
+        true
+    }
+
+    fn byte_len(&self) -> Option<u64> {
+        self.bytes.byte_len()
+    }
+}
+
+/// One file under way.
+struct Session<'a> {
+    name: &'a str,
+    job: &'a Job<'a>,
+    reader: Box<dyn FormatReader + 'a>,
+    track: u32,
+    /// Hz of the track's timestamps, if they count frames of some rate.
+    ticks: Option<u32>,
+    /// Timestamp that follows the packets so far.
+    next: Option<i64>,
+    params: AudioCodecParameters,
+    decoder: Box<dyn AudioDecoder>,
+    /// From the first decoded frames on: only they are believed.
+    lanes: Option<Lanes>,
+    scratch: Vec<f32>,
+    good: u32,
+    bad: u32,
+    truncated: bool,
+}
+
+impl<'a> Session<'a> {
+    fn new(
+        name: &'a str,
+        reader: Box<dyn FormatReader + 'a>,
+        job: &'a Job<'a>,
+    ) -> Result<Self, AudioError> {
+        let (track, params) = select(name, reader.as_ref())?;
+        let decoder = make_decoder(name, &params, job)?;
+        let (id, ticks) = (track.id, ticks(track));
+        Ok(Self {
+            name,
+            job,
+            reader,
+            track: id,
+            ticks,
+            next: None,
+            params,
+            decoder,
+            lanes: None,
+            scratch: Vec::new(),
+            good: 0,
+            bad: 0,
+            truncated: false,
+        })
+    }
+
+    /// Decodes to the end, or to where the bytes stop making sense.
+    fn run(&mut self) -> Result<(), AudioError> {
+        loop {
+            self.job.clock.check()?;
+            match self.reader.next_packet() {
+                Ok(None) => return Ok(()),
+                Ok(Some(packet)) if packet.track_id == self.track => self.packet(&packet)?,
+                Ok(Some(_)) => {}
+                Err(Error::ResetRequired) => self.reset()?,
+                // The ordinary end of cut files; keep what came.
+                Err(_) if self.good > 0 => {
+                    self.truncated = true;
+                    return Ok(());
+                }
+                Err(Error::IoError(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.truncated = true;
+                    return Ok(());
+                }
+                Err(source) => return Err(cannot_read(self.name, source)),
+            }
+        }
+    }
+
+    fn packet(&mut self, packet: &Packet) -> Result<(), AudioError> {
+        self.fill_gap(packet)?;
+        let decoded = match self.decoder.decode(packet) {
+            Ok(decoded) => decoded,
+            Err(source) => return self.lost(packet, source),
+        };
+        let (rate, channels) = (decoded.spec().rate(), decoded.spec().channels().count());
+        if decoded.frames() == 0 {
+            return Ok(());
+        }
+        decoded.copy_to_vec_interleaved(&mut self.scratch);
+        let lanes = match &mut self.lanes {
+            Some(lanes) => lanes,
+            none => none.insert(self.job.lanes(ORIGIN, rate, channels as u32)?),
+        };
+        if channels != lanes.channels() {
+            return Err(AudioError::malformed(format!(
+                "the stream changes from {} to {channels} channels at {:.3} s",
+                lanes.channels(),
+                lanes.seconds()
+            )));
+        }
+        if rate != lanes.rate() {
+            lanes.change_rate(rate)?;
+        }
+        self.good += 1;
+        lanes.push(&self.scratch)
+    }
+
+    /// Puts silence where FLAC frames are missing: the reader drops damaged ones without a word,
+    /// and all that follows would move forward. Other formats' timestamps are not that exact.
+    fn fill_gap(&mut self, packet: &Packet) -> Result<(), AudioError> {
+        let start = packet.pts.get();
+        let length = i64::try_from(packet.dur.get()).unwrap_or(0);
+        let next = self
+            .next
+            .replace(start.saturating_add(length))
+            .unwrap_or(start);
+        if self.params.codec != codec_ids::CODEC_ID_FLAC {
+            return Ok(());
+        }
+        let gap = u64::try_from(start.saturating_sub(next)).unwrap_or(0);
+        self.truncated |= gap > 0;
+        self.silence(gap)
+    }
+
+    /// Silence in place of `frames`, counted in the track's ticks, if those are frames.
+    fn silence(&mut self, frames: u64) -> Result<(), AudioError> {
+        match &mut self.lanes {
+            Some(lanes) if frames <= MAX_FRAMES && self.ticks == Some(lanes.rate()) => {
+                lanes.push_silence(frames as usize)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Accounts for a packet that could not be decoded, with silence of its length.
+    fn lost(&mut self, packet: &Packet, source: Error) -> Result<(), AudioError> {
+        self.bad += 1;
+        self.truncated = true;
+        if self.bad > MAX_BAD_PACKETS {
+            return Err(cannot_read(self.name, source));
+        }
+        self.silence(packet.dur.get())?;
+        // Some MP3s change their rate midway: what this decoder refuses, a new one may take.
+        self.decoder = make_decoder(self.name, &self.params, self.job)?;
+        Ok(())
+    }
+
+    /// Starts on the next of several streams laid end to end.
+    fn reset(&mut self) -> Result<(), AudioError> {
+        self.bad += 1;
+        if self.bad > MAX_BAD_PACKETS {
+            return Err(AudioError::malformed(format!(
+                "this {} starts anew too often",
+                self.name
+            )));
+        }
+        let (track, params) = select(self.name, self.reader.as_ref())?;
+        (self.track, self.ticks, self.next) = (track.id, ticks(track), None);
+        self.decoder = make_decoder(self.name, &params, self.job)?;
+        self.params = params;
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Recording, AudioError> {
+        let Some(lanes) = self.lanes else {
+            return Err(match self.bad {
+                0 => AudioError::NoAudio,
+                _ => AudioError::malformed(format!("no packet of this {} decodes", self.name)),
+            });
+        };
+        let source = Source {
+            codec: self.decoder.codec_info().short_name.into(),
+            sample_rate: lanes.rate(),
+            channels: lanes.channels() as u16,
+        };
+        lanes.finish(source, self.truncated)
+    }
+}
+
+/// The first audio track that can be decoded, or the name of the one that cannot.
+fn select<'r>(
+    name: &str,
+    reader: &'r (dyn FormatReader + '_),
+) -> Result<(&'r Track, AudioCodecParameters), AudioError> {
+    let audio = |track: &'r Track| match &track.codec_params {
+        Some(CodecParameters::Audio(params)) => Some((track, params)),
+        _ => None,
+    };
+    let known = |id| get_codecs().get_audio_decoder(id).is_some();
+    let mut tracks = reader.tracks().iter().filter_map(audio);
+    if let Some((track, params)) = tracks.clone().find(|(_, params)| known(params.codec)) {
+        return Ok((track, params.clone()));
+    }
+    match tracks.next() {
+        Some((_, params)) => Err(AudioError::Unsupported {
+            codec: codec_name(params.codec),
+        }),
+        None if reader.first_track(TrackType::Video).is_some() => Err(AudioError::malformed(
+            format!("this {name} has video but no audio track"),
+        )),
+        None => Err(AudioError::Unsupported {
+            codec: format!("the audio in this {name}"),
+        }),
+    }
+}
+
+fn ticks(track: &Track) -> Option<u32> {
+    let base = track.time_base?;
+    (base.numer.get() == 1).then_some(base.denom.get())
+}
+
+/// Makes a decoder once its parameters are within reason.
+fn make_decoder(
+    name: &str,
+    params: &AudioCodecParameters,
+    job: &Job<'_>,
+) -> Result<Box<dyn AudioDecoder>, AudioError> {
+    if let Some(rate) = params.sample_rate {
+        check_rate(ORIGIN, rate)?;
+    }
+    if let Some(channels) = &params.channels {
+        let limit = job.limits.channels.min(MAX_CHANNELS as u16);
+        check_channels(ORIGIN, channels.count() as u32, limit)?;
+    }
+    for frames in [params.max_frames_per_packet, params.frames_per_block]
+        .into_iter()
+        .flatten()
+    {
+        if frames > MAX_FRAMES {
+            return Err(AudioError::malformed(format!(
+                "this {name} claims {frames} frames a packet; at most {MAX_FRAMES} are taken"
+            )));
+        }
+    }
+    get_codecs()
+        .make_audio_decoder(params, &AudioDecoderOptions::default())
+        .map_err(|source| match source {
+            Error::Unsupported(feature) => AudioError::Unsupported {
+                codec: format!("{} ({feature})", codec_name(params.codec)),
+            },
+            source => cannot_read(name, source),
+        })
+}
+
+fn codec_name(id: AudioCodecId) -> String {
+    if let Some(known) = get_codecs().get_audio_decoder(id) {
+        return known.codec.info.long_name.into();
+    }
+    let names = [
+        (codec_ids::CODEC_ID_OPUS, "Opus"),
+        (codec_ids::CODEC_ID_SPEEX, "Speex"),
+        (codec_ids::CODEC_ID_AC3, "AC-3"),
+        (codec_ids::CODEC_ID_EAC3, "E-AC-3"),
+        (codec_ids::CODEC_ID_AC4, "AC-4"),
+        (codec_ids::CODEC_ID_DCA, "DTS"),
+        (codec_ids::CODEC_ID_WMA, "Windows Media Audio (WMA)"),
+        (codec_ids::CODEC_ID_WAVPACK, "WavPack"),
+        (codec_ids::CODEC_ID_TTA, "True Audio (TTA)"),
+        (codec_ids::CODEC_ID_MUSEPACK, "Musepack"),
+        (codec_ids::CODEC_ID_MONKEYS_AUDIO, "Monkey's Audio (APE)"),
+        (codec_ids::CODEC_ID_TRUEHD, "TrueHD"),
+        (codec_ids::CODEC_ID_ADPCM_G722, "G.722"),
+        (codec_ids::CODEC_ID_ADPCM_G726, "G.726"),
+        (codec_ids::CODEC_ID_ADPCM_G726LE, "G.726"),
+    ];
+    let name = names.iter().find(|(known, _)| *known == id);
+    name.map_or_else(|| format!("codec {id}"), |(_, name)| (*name).into())
+}

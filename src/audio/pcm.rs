@@ -1,0 +1,155 @@
+//! Samples that stand in the bytes one after the other: linear PCM, floats, G.711.
+//!
+//! Shared by raw input and WAV: both come down to a coding, a shape and a stretch of bytes.
+
+use super::{AudioError, Job, Recording, Source, g711};
+
+/// Bytes converted at a time; bounds the scratch whatever the input.
+const BLOCK: usize = 48 << 10;
+
+/// How one sample is written; little endian where it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// Unsigned 8 bits, 128 is zero.
+    U8,
+    S16,
+    S24,
+    /// 24 bits, sign extended, in the low bytes of 32.
+    S24In32,
+    S32,
+    F32,
+    F64,
+    Mulaw,
+    Alaw,
+}
+
+impl Coding {
+    /// Bytes of one sample.
+    pub(super) fn width(self) -> usize {
+        match self {
+            Self::U8 | Self::Mulaw | Self::Alaw => 1,
+            Self::S16 => 2,
+            Self::S24 => 3,
+            Self::S24In32 | Self::S32 | Self::F32 => 4,
+            Self::F64 => 8,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::U8 => "pcm_u8",
+            Self::S16 => "pcm_s16le",
+            Self::S24 | Self::S24In32 => "pcm_s24le",
+            Self::S32 => "pcm_s32le",
+            Self::F32 => "pcm_f32le",
+            Self::F64 => "pcm_f64le",
+            Self::Mulaw => "pcm_mulaw",
+            Self::Alaw => "pcm_alaw",
+        }
+    }
+
+    /// Appends the samples of `bytes` to `out`; a part of a sample at the end is left out.
+    fn expand(self, bytes: &[u8], out: &mut Vec<f32>) {
+        match self {
+            Self::U8 => out.extend(bytes.iter().map(|&b| (f32::from(b) - 128.0) / 128.0)),
+            Self::Mulaw => out.extend(bytes.iter().map(|&b| g711::MULAW[usize::from(b)])),
+            Self::Alaw => out.extend(bytes.iter().map(|&b| g711::ALAW[usize::from(b)])),
+            Self::S16 => each(bytes, out, |b| f32::from(i16::from_le_bytes(b)) / 32_768.0),
+            Self::S24 => each(bytes, out, |[a, b, c]| {
+                // Into the upper bytes, so that the sign lands where i32 has it.
+                i32::from_le_bytes([0, a, b, c]) as f32 / 2_147_483_648.0
+            }),
+            Self::S24In32 => each(bytes, out, |[a, b, c, _]| {
+                i32::from_le_bytes([0, a, b, c]) as f32 / 2_147_483_648.0
+            }),
+            Self::S32 => each(bytes, out, |b| {
+                i32::from_le_bytes(b) as f32 / 2_147_483_648.0
+            }),
+            Self::F32 => each(bytes, out, f32::from_le_bytes),
+            Self::F64 => each(bytes, out, |b| f64::from_le_bytes(b) as f32),
+        }
+    }
+}
+
+fn each<const W: usize>(bytes: &[u8], out: &mut Vec<f32>, sample: impl Fn([u8; W]) -> f32) {
+    let (samples, _rest) = bytes.as_chunks::<W>();
+    out.extend(samples.iter().map(|&b| sample(b)));
+}
+
+/// Interleaved samples and what is claimed of them.
+#[derive(Debug)]
+pub(super) struct Stream<'a> {
+    pub(super) coding: Coding,
+    pub(super) sample_rate: u32,
+    pub(super) channels: u16,
+    pub(super) data: &'a [u8],
+    /// The header promised more than `data` holds.
+    pub(super) short: bool,
+    /// Who claims all this, for errors.
+    pub(super) origin: &'static str,
+}
+
+impl Stream<'_> {
+    pub(super) fn decode(&self, job: &Job<'_>) -> Result<Recording, AudioError> {
+        let mut lanes = job.lanes(self.origin, self.sample_rate, u32::from(self.channels))?;
+        let frame = self.coding.width() * usize::from(self.channels);
+        let frames = self.data.len() / frame;
+        // Known beforehand here, so refuse before the work.
+        lanes.check_length(frames as u64)?;
+        let whole = &self.data[..frames * frame];
+        let mut samples = Vec::with_capacity(BLOCK / self.coding.width() + 1);
+        for block in whole.chunks((BLOCK / frame).max(1) * frame) {
+            samples.clear();
+            self.coding.expand(block, &mut samples);
+            lanes.push(&samples)?;
+        }
+        let source = Source {
+            codec: self.coding.name().into(),
+            sample_rate: self.sample_rate,
+            channels: self.channels,
+        };
+        let cut_inside_a_frame = whole.len() < self.data.len();
+        lanes.finish(source, self.short || cut_inside_a_frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_scale_and_zero_of_every_coding() {
+        let cases: [(Coding, &[u8], &[f32]); 9] = [
+            (Coding::U8, &[0, 128, 192], &[-1.0, 0.0, 0.5]),
+            (Coding::S16, &[0, 0x80, 0, 0, 0, 0x40], &[-1.0, 0.0, 0.5]),
+            (
+                Coding::S24,
+                &[0, 0, 0x80, 0, 0, 0, 0, 0, 0x40],
+                &[-1.0, 0.0, 0.5],
+            ),
+            (
+                Coding::S24In32,
+                &[0, 0, 0x80, 0xff, 0, 0, 0x40, 0],
+                &[-1.0, 0.5],
+            ),
+            (Coding::S32, &[0, 0, 0, 0x80, 0, 0, 0, 0x40], &[-1.0, 0.5]),
+            (
+                Coding::F32,
+                &[0, 0, 0x80, 0xbf, 0, 0, 0, 0x3f],
+                &[-1.0, 0.5],
+            ),
+            (Coding::F64, &[0, 0, 0, 0, 0, 0, 0xe0, 0x3f], &[0.5]),
+            (Coding::Mulaw, &[0xff, 0x80], &[0.0, 32_124.0 / 32_768.0]),
+            (
+                Coding::Alaw,
+                &[0xaa, 0x2a],
+                &[32_256.0 / 32_768.0, -32_256.0 / 32_768.0],
+            ),
+        ];
+        for (coding, bytes, expected) in cases {
+            let mut out = Vec::new();
+            coding.expand(bytes, &mut out);
+            assert_eq!(out, expected, "{coding:?}");
+        }
+    }
+}
