@@ -1,0 +1,147 @@
+//! Proves, on the device that will serve, that the graphs compute what the trainer computed.
+//!
+//! The golden utterance goes through the encoder, then as one chunk, as two chunks with history
+//! carried between them, and step by step; all must give the golden evidence.
+
+use super::{Device, History, Instance, RuntimeError, SequenceBatch, StepBatch};
+use crate::bundle::{Bundle, Golden, Manifest};
+
+/// Largest difference allowed, relative to the largest golden value.
+pub const TOLERANCE: f32 = 1e-3;
+
+/// A result that is not the golden one.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum Mismatch {
+    /// Values differ by more than [`TOLERANCE`].
+    #[error(
+        "`{what}` differs from this runtime's by {difference:.1e} of the largest value; \
+         {TOLERANCE:.0e} is allowed"
+    )]
+    Value {
+        /// The tensor, and the path it was computed on.
+        what: &'static str,
+        /// Largest difference over largest golden value.
+        difference: f32,
+    },
+    /// A graph gave another number of values.
+    #[error("`{what}` has {found} values in this runtime, {expected} in the file")]
+    Length {
+        /// The tensor, and the path it was computed on.
+        what: &'static str,
+        /// How many the graph gave.
+        found: usize,
+        /// How many the file holds.
+        expected: usize,
+    },
+}
+
+/// Runs the golden utterance and compares.
+///
+/// # Errors
+/// [`RuntimeError::Golden`] naming the first tensor that differs, or a failed run.
+pub fn verify(instance: &mut Instance, bundle: &Bundle) -> Result<(), RuntimeError> {
+    let (golden, manifest) = (&bundle.golden, &bundle.manifest);
+    let encoded = instance.encode(&golden.segments)?;
+    compare("features", &encoded.features, &golden.features)?;
+    if let Some(distance) = &golden.distance {
+        compare("distance", &encoded.distance, distance)?;
+    }
+    // Codes are compared through the features: a tie between two codes may fall either way.
+    for (name, split) in [
+        ("logits of one chunk", golden.len()),
+        ("logits of two chunks", golden.len() / 2),
+    ] {
+        let (logits, scores) = by_chunks(instance, manifest, golden, split.max(1))?;
+        compare(name, &logits, &golden.logits)?;
+        compare("scores", &scores, &golden.scores)?;
+    }
+    let (logits, scores) = by_steps(instance, manifest, golden)?;
+    compare("logits step by step", &logits, &golden.logits)?;
+    compare("scores step by step", &scores, &golden.scores)?;
+    Ok(())
+}
+
+fn by_chunks(
+    instance: &mut Instance,
+    manifest: &Manifest,
+    golden: &Golden,
+    chunk: usize,
+) -> Result<(Vec<f32>, Vec<f32>), RuntimeError> {
+    let width = manifest.encoder.features;
+    let mut history = History::new(manifest.sequence.layers, width);
+    let (mut logits, mut scores) = (Vec::new(), Vec::new());
+    for features in golden.features.chunks(chunk * width) {
+        let steps = features.len() / width;
+        let valid = [history.valid()];
+        let evidence = instance.sequence(SequenceBatch {
+            steps,
+            features,
+            history: history.values(),
+            valid: &valid,
+        })?;
+        history.extend(&evidence.layers, steps, steps);
+        logits.extend(evidence.logits);
+        scores.extend(evidence.scores);
+    }
+    Ok((logits, scores))
+}
+
+fn by_steps(
+    instance: &mut Instance,
+    manifest: &Manifest,
+    golden: &Golden,
+) -> Result<(Vec<f32>, Vec<f32>), RuntimeError> {
+    let width = manifest.encoder.features;
+    let mut history = History::new(manifest.sequence.layers, width);
+    let (mut logits, mut scores) = (Vec::new(), Vec::new());
+    for features in golden.features.chunks(width) {
+        let (taps, valid) = (history.taps(), [history.valid()]);
+        let evidence = instance.step(StepBatch {
+            features,
+            taps: &taps,
+            valid: &valid,
+        })?;
+        history.extend(&evidence.layers, 1, 1);
+        logits.extend(evidence.logits);
+        scores.extend(evidence.scores);
+    }
+    Ok((logits, scores))
+}
+
+fn compare(what: &'static str, found: &[f32], expected: &[f32]) -> Result<(), Mismatch> {
+    if found.len() != expected.len() {
+        return Err(Mismatch::Length {
+            what,
+            found: found.len(),
+            expected: expected.len(),
+        });
+    }
+    let largest = |values: &mut dyn Iterator<Item = f32>| values.fold(0.0, f32::max);
+    let scale = largest(&mut expected.iter().map(|value| value.abs())).max(f32::MIN_POSITIVE);
+    let mut differences = found
+        .iter()
+        .zip(expected)
+        .map(|(found, expected)| (found - expected).abs());
+    let difference = match found.iter().all(|value| value.is_finite()) {
+        true => largest(&mut differences) / scale,
+        false => f32::INFINITY,
+    };
+    if difference <= TOLERANCE {
+        return Ok(());
+    }
+    Err(Mismatch::Value { what, difference })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_counts_relative_to_the_largest_value() {
+        assert_eq!(compare("x", &[1000.5, 0.0], &[1000.0, 0.0]), Ok(()));
+        assert!(compare("x", &[1.5, 0.0], &[1.0, 0.0]).is_err());
+        assert!(compare("x", &[f32::NAN, 0.0], &[1.0, 0.0]).is_err());
+        assert!(compare("x", &[0.0, f32::NAN, 0.0], &[1.0, 0.0, 0.0]).is_err());
+        assert!(compare("x", &[1.0], &[1.0, 0.0]).is_err());
+    }
+}

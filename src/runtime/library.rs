@@ -1,0 +1,154 @@
+//! Finds and loads ONNX Runtime's shared library, once a process.
+//!
+//! In this order: the path that is given (`--onnxruntime`), `ORT_DYLIB_PATH`, beside the
+//! executable or in `lib/` there, the copy that the build fetched, the system's folders.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use ort::environment::Environment;
+
+const FILE: &str = "libonnxruntime.so";
+const SYSTEM_FOLDERS: [&str; 4] = ["/usr/local/lib", "/usr/lib", "/usr/lib64", "/lib"];
+
+/// Why ONNX Runtime cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LibraryError {
+    /// It is nowhere to be found.
+    #[error(
+        "ONNX Runtime's shared library ({FILE}) is neither beside the executable nor in the \
+         system's folders; install ONNX Runtime 1.24 or newer, or set ORT_DYLIB_PATH to the file"
+    )]
+    NotFound,
+    /// The file that was named or found does not load.
+    #[error("ONNX Runtime does not load from {path}: {reason}")]
+    Load {
+        /// The file.
+        path: String,
+        /// What the loader said.
+        reason: String,
+    },
+}
+
+/// ONNX Runtime, loaded.
+#[derive(Clone, Debug)]
+pub struct Library {
+    /// Where it was loaded from.
+    pub path: PathBuf,
+    pub(super) environment: Environment,
+}
+
+/// A process has one environment; ONNX Runtime refuses a second.
+static LOADED: Mutex<Option<Library>> = Mutex::new(None);
+
+impl Library {
+    /// Loads ONNX Runtime from `path`, or from the first place where it is found. Once it is
+    /// loaded, later calls give the same library, whatever they ask for.
+    ///
+    /// # Errors
+    /// [`LibraryError`], with what to install or set.
+    pub fn load(path: Option<&Path>) -> Result<Self, LibraryError> {
+        let mut loaded = LOADED
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(library) = &*loaded {
+            return Ok(library.clone());
+        }
+        let path = match path {
+            Some(path) => path.to_path_buf(),
+            None => find().ok_or(LibraryError::NotFound)?,
+        };
+        let failed = |reason: String| LibraryError::Load {
+            path: path.display().to_string(),
+            reason,
+        };
+        let environment = ort::init_from(&path)
+            .map_err(|error| failed(error.to_string()))?
+            .with_telemetry(false)
+            .build()
+            .map_err(|error| failed(error.to_string()))?;
+        let library = Self { path, environment };
+        *loaded = Some(library.clone());
+        Ok(library)
+    }
+
+    /// Version and build of the loaded library, in its own words.
+    #[must_use]
+    pub fn info(&self) -> &'static str {
+        ort::info()
+    }
+}
+
+/// Keeps ONNX Runtime 1.29 and newer from collecting telemetry, whichever library is loaded later.
+///
+/// Call it first thing in `main`, before any thread is started.
+#[allow(unsafe_code)]
+pub fn disable_telemetry() {
+    // SAFETY: called before any other thread exists, so nobody reads the environment meanwhile.
+    unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
+}
+
+fn find() -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os("ORT_DYLIB_PATH") {
+        return Some(path.into());
+    }
+    let executable = std::env::current_exe().ok();
+    let beside = executable
+        .as_deref()
+        .and_then(Path::parent)
+        .map(|folder| [folder.to_path_buf(), folder.join("lib")]);
+    let beside = beside.iter().flatten().find_map(|folder| in_folder(folder));
+    beside.or_else(fetched_by_the_build).or_else(|| {
+        let multiarch = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+        let folders = std::iter::once(multiarch.as_str()).chain(SYSTEM_FOLDERS);
+        folders.map(Path::new).find_map(in_folder)
+    })
+}
+
+/// The library in a folder: its plain name, or the newest of the names with a version.
+fn in_folder(folder: &Path) -> Option<PathBuf> {
+    let plain = folder.join(FILE);
+    if plain.is_file() {
+        return Some(plain);
+    }
+    let versioned = format!("{FILE}.");
+    let entries = std::fs::read_dir(folder).ok()?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let newest = names.filter(|name| name.starts_with(&versioned)).max()?;
+    Some(folder.join(newest))
+}
+
+#[cfg(onnxruntime_fetched)]
+fn fetched_by_the_build() -> Option<PathBuf> {
+    let path = PathBuf::from(env!("ONNXRUNTIME_FETCHED"));
+    path.is_file().then_some(path)
+}
+
+#[cfg(not(onnxruntime_fetched))]
+fn fetched_by_the_build() -> Option<PathBuf> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_gives_its_plain_name_first_and_else_the_newest() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(in_folder(folder.path()), None);
+        for name in [
+            "libonnxruntime.so.1.24.0",
+            "libonnxruntime.so.1.28.0",
+            "libother.so",
+        ] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert_eq!(
+            in_folder(folder.path()),
+            Some(folder.path().join("libonnxruntime.so.1.28.0"))
+        );
+        std::fs::write(folder.path().join(FILE), "").unwrap();
+        assert_eq!(in_folder(folder.path()), Some(folder.path().join(FILE)));
+    }
+}
