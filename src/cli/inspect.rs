@@ -1,0 +1,57 @@
+//! `undertone inspect`: what a bundle is, whether it runs here, how good it is.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::CliError;
+use crate::bundle::{Bundle, embedded};
+use crate::engine::OpenError;
+use crate::frontend::SAMPLE_RATE;
+use crate::runtime::{Instance, Library, RuntimeError, golden};
+
+#[derive(Debug, Args)]
+pub(super) struct Flags {
+    /// Folder of the bundle [default: the embedded one]
+    bundle: Option<PathBuf>,
+    /// ONNX Runtime's shared library [default: ORT_DYLIB_PATH, then the usual places]
+    #[arg(long, value_name = "FILE")]
+    onnxruntime: Option<PathBuf>,
+}
+
+pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
+    let bundle = match &flags.bundle {
+        Some(folder) => Bundle::open(folder)?,
+        None => Bundle::from_files(embedded::files())?,
+    };
+    let proven = prove(flags, &bundle).map_err(OpenError::from)?;
+    let manifest = &bundle.manifest;
+    let hop = manifest.frontend.segment_hop * manifest.frontend.frame_hop;
+    println!("{} {}", manifest.name, manifest.version);
+    println!("labels      {}", manifest.labels.join(", "));
+    println!(
+        "segments    264 ms every {} ms",
+        hop * 1_000 / SAMPLE_RATE as usize
+    );
+    println!("features    {}", manifest.encoder.features);
+    println!(
+        "sequence    {} layers, {} steps of history",
+        manifest.sequence.layers, manifest.sequence.history
+    );
+    println!("trained on  {}", manifest.training.corpora.join(", "));
+    println!("licence     {}", manifest.training.licence);
+    println!("checks      files whole, graphs as agreed, {proven}");
+    println!("\n{}", bundle.card().trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn prove(flags: &Flags, bundle: &Bundle) -> Result<String, RuntimeError> {
+    let library = Library::load(flags.onnxruntime.as_deref())?;
+    golden::verify(&mut Instance::open(&library, bundle)?, bundle)?;
+    Ok(format!(
+        "{} golden segments reproduced by {}",
+        bundle.golden.len(),
+        library.info()
+    ))
+}

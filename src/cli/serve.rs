@@ -1,0 +1,143 @@
+//! `undertone serve`: bind, load, prove, serve, stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::Args;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::CliError;
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::service::server::{self, ServerError};
+use crate::telemetry::{admin, logs, metrics};
+
+/// Flags override environment variables (`UNDERTONE_LISTEN`), which override the file.
+#[derive(Debug, Default, Args, Serialize)]
+pub(super) struct Flags {
+    /// Configuration file, TOML; its keys are the flags' names with `_` for `-`
+    #[arg(long, env = "UNDERTONE_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+    /// Address of the gRPC service [default: 127.0.0.1:50051]
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<SocketAddr>,
+    /// Address of the admin listener with /metrics [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics_listen: Option<SocketAddr>,
+    /// Folder of the model's bundle [default: the embedded one]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bundle: Option<PathBuf>,
+    /// ONNX Runtime's shared library [default: ORT_DYLIB_PATH, then the usual places]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    onnxruntime: Option<PathBuf>,
+    /// Sets of sessions, each on its own thread [default: one a core]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers: Option<usize>,
+    /// Requests answered at a time; more are refused with a time to come back [default: 256]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_requests: Option<usize>,
+    /// Bytes of one recording [default: 33554432]
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_audio_bytes: Option<usize>,
+    /// Seconds of one recording [default: 3600]
+    #[arg(long, value_name = "SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_audio_seconds: Option<f64>,
+    /// Channels of one recording [default: 8]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_channels: Option<u16>,
+    /// Seconds that decoding one recording may take [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_decode_seconds: Option<f64>,
+    /// Seconds that requests under way are given to end at shutdown [default: 20]
+    #[arg(long, value_name = "SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grace_seconds: Option<f64>,
+    /// How a log line is written [default: human]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_format: Option<logs::LogFormat>,
+    /// Level, or directives such as info,undertone=debug [default: info]
+    #[arg(long, value_name = "FILTER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
+}
+
+pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
+    let config = Config::load(flags.config.as_deref(), flags)?;
+    logs::start(config.log_format, &config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(config: Config) -> Result<(), CliError> {
+    let begun = Instant::now();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let recorder = metrics::install()?;
+    // Addresses first: one that is taken should not cost a model's loading.
+    let listener = server::Listener::bind(config.listen)?;
+    let metrics_listener = TcpListener::bind(config.metrics_listen)
+        .await
+        .map_err(|error| {
+            let (address, flag) = (config.metrics_listen, "metrics-listen");
+            ServerError::Listen {
+                address,
+                flag,
+                reason: error.to_string(),
+            }
+        })?;
+    let metrics_address = metrics_listener.local_addr()?;
+    let (stopped, stopping) = tokio::sync::oneshot::channel::<()>();
+    let admin = tokio::spawn(admin::serve(metrics_listener, recorder, async {
+        // Either way of ending the wait means that it is time to stop.
+        let _ = stopping.await;
+    }));
+
+    let options = config.engine();
+    let engine = Arc::new(tokio::task::spawn_blocking(move || Engine::open(&options)).await??);
+    let manifest = engine.manifest();
+    metrics::model(&manifest.name, &manifest.version, "cpu", "float32");
+    tracing::info!(
+        model = manifest.name,
+        version = manifest.version,
+        address = %listener.address,
+        metrics = %metrics_address,
+        onnxruntime = engine.runtime(),
+        ready_after_ms = begun.elapsed().as_millis(),
+        "serving"
+    );
+    let stop = async {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!(
+            signal = name,
+            "stopping: no new requests, those under way end"
+        );
+    };
+    server::run(listener, engine, config.grace(), stop).await?;
+    drop(stopped);
+    admin.await?;
+    tracing::info!("stopped");
+    Ok(())
+}

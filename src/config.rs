@@ -1,0 +1,220 @@
+//! One typed configuration: a TOML file, overridden by environment variables, overridden by flags.
+//!
+//! A key `metrics_listen` is `metrics_listen = "…"` in the file, `UNDERTONE_METRICS_LISTEN` in the
+//! environment and `--metrics-listen` on the command line.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+use crate::audio::Limits;
+use crate::engine;
+use crate::telemetry::logs::LogFormat;
+
+/// Prefix of the environment variables.
+pub const ENVIRONMENT: &str = "UNDERTONE_";
+
+/// What a server runs with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address of the gRPC service.
+    pub listen: SocketAddr,
+    /// Address of the admin listener with `/metrics`.
+    pub metrics_listen: SocketAddr,
+    /// Folder of the bundle; the embedded one if left out.
+    pub bundle: Option<PathBuf>,
+    /// ONNX Runtime's shared library; searched for if left out.
+    pub onnxruntime: Option<PathBuf>,
+    /// Sets of sessions, each on its own thread; one a core if left out.
+    pub workers: Option<usize>,
+    /// Requests answered at a time; more are refused with a time to come back.
+    pub max_requests: usize,
+    /// Bytes of one recording.
+    pub max_audio_bytes: usize,
+    /// Seconds of one recording.
+    pub max_audio_seconds: f64,
+    /// Channels of one recording.
+    pub max_channels: u16,
+    /// Seconds that decoding one recording may take.
+    pub max_decode_seconds: f64,
+    /// Seconds that requests under way are given to end at shutdown.
+    pub grace_seconds: f64,
+    /// How a log line is written: `human` or `json`.
+    pub log_format: LogFormat,
+    /// Level, or directives such as `info,undertone=debug`.
+    pub log: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 50_051)),
+            metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9_464)),
+            bundle: None,
+            onnxruntime: None,
+            workers: None,
+            max_requests: 256,
+            max_audio_bytes: limits.bytes,
+            max_audio_seconds: limits.seconds,
+            max_channels: limits.channels,
+            max_decode_seconds: limits.time.as_secs_f64(),
+            grace_seconds: 20.0,
+            log_format: LogFormat::default(),
+            log: "info".into(),
+        }
+    }
+}
+
+/// Why a configuration is refused; names the key and where it was set.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A key does not parse, or is unknown.
+    #[error("configuration: {0}")]
+    Parse(Box<figment::Error>),
+    /// The file is not there.
+    #[error("configuration file {} is not there", .0.display())]
+    File(PathBuf),
+    /// A value that cannot work.
+    #[error("configuration: `{key}` is {value}; {rule}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        rule: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads the configuration: defaults < file < environment < flags.
+    ///
+    /// # Errors
+    /// The first key that does not parse, is unknown or cannot work.
+    pub fn load(file: Option<&Path>, flags: &impl Serialize) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = file {
+            if !file.is_file() {
+                return Err(ConfigError::File(file.to_owned()));
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let config: Self = figment
+            .merge(Env::prefixed(ENVIRONMENT))
+            .merge(Serialized::defaults(flags))
+            .extract()
+            .map_err(|error| ConfigError::Parse(Box::new(error)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What the engine is opened with.
+    #[must_use]
+    pub fn engine(&self) -> engine::Options {
+        engine::Options {
+            bundle: self.bundle.clone(),
+            onnxruntime: self.onnxruntime.clone(),
+            workers: self.workers,
+            requests: self.max_requests,
+            limits: Limits {
+                bytes: self.max_audio_bytes,
+                seconds: self.max_audio_seconds,
+                channels: self.max_channels,
+                time: Duration::from_secs_f64(self.max_decode_seconds),
+                ..Limits::default()
+            },
+        }
+    }
+
+    /// How long requests under way are given at shutdown.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        Duration::from_secs_f64(self.grace_seconds)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let positive = [
+            ("workers", self.workers.unwrap_or(1)),
+            ("max_requests", self.max_requests),
+            ("max_audio_bytes", self.max_audio_bytes),
+            ("max_channels", usize::from(self.max_channels)),
+        ];
+        if let Some((key, value)) = positive.into_iter().find(|(_, value)| *value == 0) {
+            return Err(ConfigError::Value {
+                key,
+                value: value.to_string(),
+                rule: "1 or more",
+            });
+        }
+        // A day is far beyond every use, and keeps each sum of times in range.
+        let day = 86_400.0;
+        for (key, value, least) in [
+            ("max_audio_seconds", self.max_audio_seconds, 0.01),
+            ("max_decode_seconds", self.max_decode_seconds, 0.01),
+            ("grace_seconds", self.grace_seconds, 0.0),
+        ] {
+            if !(least..=day).contains(&value) {
+                let (value, rule) = (
+                    value.to_string(),
+                    "a positive number of seconds up to a day",
+                );
+                return Err(ConfigError::Value { key, value, rule });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Flags {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        workers: Option<usize>,
+    }
+
+    const NO_FLAGS: Flags = Flags { workers: None };
+
+    fn file(content: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), content).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_flag_overrides_the_file_which_overrides_the_default() {
+        assert_eq!(Config::load(None, &NO_FLAGS).unwrap(), Config::default());
+        let file = file("workers = 3\nmax_channels = 2");
+        let config = Config::load(Some(file.path()), &NO_FLAGS).unwrap();
+        assert_eq!((config.workers, config.max_channels), (Some(3), 2));
+        let config = Config::load(Some(file.path()), &Flags { workers: Some(5) }).unwrap();
+        assert_eq!((config.workers, config.max_channels), (Some(5), 2));
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_by_key() {
+        for (content, message) in [
+            ("listen = \"nowhere\"", "listen"),
+            ("colour = 1", "colour"),
+            ("workers = 0", "`workers` is 0; 1 or more"),
+            ("max_audio_seconds = -1.0", "max_audio_seconds"),
+            ("grace_seconds = nan", "grace_seconds"),
+        ] {
+            let file = file(content);
+            let error = Config::load(Some(file.path()), &NO_FLAGS)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(message), "{error}");
+        }
+        let missing = Config::load(Some(Path::new("no-such.toml")), &NO_FLAGS).unwrap_err();
+        assert!(missing.to_string().contains("no-such.toml is not there"));
+    }
+}

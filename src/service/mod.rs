@@ -1,0 +1,19 @@
+//! gRPC on one side, the engine on the other: messages, status codes, the server's stack.
+//!
+//! Only translates. What a request means is decided in `engine` and behind it.
+
+mod emotion;
+mod messages;
+pub mod server;
+mod status;
+
+/// The generated protocol, `undertone.v1`.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+pub mod pb {
+    tonic::include_proto!("undertone.v1");
+
+    /// Descriptors of the protocol, for reflection.
+    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+}
+
+pub use emotion::Emotion;

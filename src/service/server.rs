@@ -1,0 +1,130 @@
+//! The gRPC server: what it offers, how connections are kept, how it stops.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use super::Emotion;
+use super::pb::{self, emotion_service_server::EmotionServiceServer};
+use crate::engine::Engine;
+
+/// A dead peer is noticed within keepalive interval + timeout.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Streams of one connection; a caller who wants more opens another.
+const STREAMS_PER_CONNECTION: u32 = 256;
+/// Bytes of a request beside its audio.
+const MESSAGE_OVERHEAD: usize = 64 << 10;
+/// Between a limit of ours and the transport's: up to here a request that is too large is still
+/// read, so that the refusal names our limit and how far it was exceeded.
+const MESSAGE_SLACK: usize = 1 << 20;
+
+/// Why the server does not start or does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address is taken or is not ours.
+    #[error("cannot listen on {address}: {reason}; choose another with --{flag}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The flag that sets it.
+        flag: &'static str,
+        /// What the system said.
+        reason: String,
+    },
+    /// The transport failed.
+    #[error("the gRPC server failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The descriptors do not register.
+    #[error("reflection cannot be offered: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// A bound address. Callers may connect; they are answered once the server runs.
+#[derive(Debug)]
+pub struct Listener {
+    incoming: TcpIncoming,
+    /// The address that was bound; its port is the system's choice if 0 was asked for.
+    pub address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds an address.
+    ///
+    /// # Errors
+    /// [`ServerError::Listen`].
+    pub fn bind(address: SocketAddr) -> Result<Self, ServerError> {
+        let failed = |reason: String| ServerError::Listen {
+            address,
+            flag: "listen",
+            reason,
+        };
+        // Without it an answer waits 40 ms for the acknowledgement of the one before.
+        let incoming = TcpIncoming::bind(address)
+            .map_err(|error| failed(error.to_string()))?
+            .with_nodelay(Some(true));
+        let address = incoming
+            .local_addr()
+            .map_err(|error| failed(error.to_string()))?;
+        Ok(Self { incoming, address })
+    }
+}
+
+/// Serves until `stop` is ready, then lets requests under way end for at most `grace`.
+///
+/// # Errors
+/// [`ServerError`].
+pub async fn run(
+    listener: Listener,
+    engine: Arc<Engine>,
+    grace: Duration,
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServerError> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<EmotionServiceServer<Emotion>>().await;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let largest = engine.limits().bytes + MESSAGE_OVERHEAD + MESSAGE_SLACK;
+    let emotion = EmotionServiceServer::new(Emotion::new(Arc::clone(&engine)))
+        .max_decoding_message_size(largest);
+    let (stopped, stopping) = tokio::sync::oneshot::channel();
+    let serving = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
+        .add_service(health_service)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(emotion)
+        .serve_with_incoming_shutdown(listener.incoming, async {
+            // The sender is dropped only together with this server.
+            let _ = stopping.await;
+        });
+    let stop = async {
+        stop.await;
+        // Load balancers look first, then no new request is taken, then connections close.
+        health
+            .set_not_serving::<EmotionServiceServer<Emotion>>()
+            .await;
+        health
+            .set_service_status("", tonic_health::ServingStatus::NotServing)
+            .await;
+        engine.drain();
+        let _ = stopped.send(());
+        tokio::time::sleep(grace).await;
+    };
+    tokio::select! {
+        served = serving => Ok(served?),
+        () = stop => {
+            tracing::warn!(?grace, "requests still under way after the grace were cut off");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The one table from what went wrong to a gRPC status.
+
+use tonic::metadata::MetadataValue;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::audio::AudioError;
+use crate::engine::EngineError;
+
+/// Metadata by which gRPC's own retry policies learn when to come back, in milliseconds.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
+/// The status that a caller gets for an engine's error.
+pub(super) fn of(error: EngineError) -> Status {
+    let message = error.to_string();
+    match error {
+        EngineError::Audio(error) if error.is_limit() => Status::out_of_range(message),
+        EngineError::Audio(AudioError::Resampler { .. }) => fault(message),
+        EngineError::Audio(_) | EngineError::Frontend { .. } => invalid("audio", message),
+        EngineError::Busy { retry_after, .. } => {
+            let details = ErrorDetails::with_retry_info(Some(retry_after));
+            let mut status = Status::with_error_details(Code::ResourceExhausted, message, details);
+            let pushback = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+            status
+                .metadata_mut()
+                .insert(PUSHBACK, MetadataValue::from(pushback));
+            status
+        }
+        EngineError::Draining => Status::unavailable(message),
+        EngineError::Cancelled => Status::cancelled(message),
+        EngineError::Internal(_) => fault(message),
+    }
+}
+
+fn fault(message: String) -> Status {
+    tracing::error!(error = message, "request failed by a fault of ours");
+    Status::internal(message)
+}
+
+/// INVALID_ARGUMENT that names the field by its path in the request.
+pub(super) fn invalid(field: &str, message: impl Into<String>) -> Status {
+    let message = message.into();
+    let details = ErrorDetails::with_bad_request_violation(field, message.as_str());
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+/// The code of an answer, as the gRPC specification spells it; a metric's label.
+pub(super) fn code_name<T>(answer: &Result<T, Status>) -> &'static str {
+    match answer.as_ref().map_or_else(Status::code, |_| Code::Ok) {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn each_error_has_its_code_and_keeps_its_message() {
+        let busy = EngineError::Busy {
+            reason: "full".into(),
+            retry_after: Duration::from_millis(70),
+        };
+        for (error, code) in [
+            (EngineError::Audio(AudioError::Empty), Code::InvalidArgument),
+            (
+                AudioError::TooLarge { bytes: 2, limit: 1 }.into(),
+                Code::OutOfRange,
+            ),
+            (busy, Code::ResourceExhausted),
+            (EngineError::Draining, Code::Unavailable),
+            (EngineError::Cancelled, Code::Cancelled),
+            (EngineError::Internal("broken".into()), Code::Internal),
+        ] {
+            let message = error.to_string();
+            let status = of(error);
+            assert_eq!((status.code(), status.message()), (code, message.as_str()));
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_when_to_come_back_in_both_ways() {
+        let retry_after = Duration::from_millis(70);
+        let status = of(EngineError::Busy {
+            reason: "full".into(),
+            retry_after,
+        });
+        assert_eq!(status.metadata()[PUSHBACK], "70");
+        let info = status.get_details_retry_info().unwrap();
+        assert_eq!(info.retry_delay, Some(retry_after));
+    }
+
+    #[test]
+    fn an_invalid_argument_names_its_field() {
+        let details = invalid("options.window", "too short")
+            .get_details_bad_request()
+            .unwrap();
+        assert_eq!(details.field_violations[0].field, "options.window");
+    }
+}

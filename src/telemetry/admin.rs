@@ -1,0 +1,76 @@
+//! The admin HTTP listener: `/metrics` for Prometheus, nothing else.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::time::Duration;
+
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// A scraper needs one connection; more than this at a time is a mistake or an attack.
+const MOST_CONNECTIONS: usize = 32;
+/// How long a client may take to send its request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves until `stop` is ready.
+pub async fn serve(
+    listener: TcpListener,
+    metrics: PrometheusHandle,
+    stop: impl Future<Output = ()>,
+) {
+    let mut connections = JoinSet::new();
+    let mut upkeep = tokio::time::interval(super::metrics::UPKEEP);
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            _ = upkeep.tick() => metrics.run_upkeep(),
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => {
+                let Ok((stream, _)) = accepted else { continue };
+                let metrics = metrics.clone();
+                let service = service_fn(move |request| {
+                    let response = answer(&request, &metrics);
+                    async move { Ok::<_, Infallible>(response) }
+                });
+                connections.spawn(async move {
+                    // A scraper that hangs up is no event of ours.
+                    let _ = http1::Builder::new()
+                        .timer(TokioTimer::new())
+                        .header_read_timeout(HEAD_TIMEOUT)
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        }
+    }
+}
+
+fn answer(request: &Request<Incoming>, metrics: &PrometheusHandle) -> Response<Full<Bytes>> {
+    let (status, body) = match (request.method(), request.uri().path()) {
+        (&Method::GET, "/metrics") => {
+            metrics_process::Collector::default().collect();
+            (StatusCode::OK, metrics.render())
+        }
+        (_, "/metrics") => (
+            StatusCode::METHOD_NOT_ALLOWED,
+            "only GET is answered here\n".into(),
+        ),
+        _ => (
+            StatusCode::NOT_FOUND,
+            "only /metrics is served here\n".into(),
+        ),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let plain = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    response
+}

@@ -1,0 +1,118 @@
+//! Every metric: its name, what it says, its unit and its buckets.
+
+use std::time::Duration;
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+pub(super) const REQUESTS: &str = "undertone_requests_total";
+pub(super) const REQUEST_DURATION: &str = "undertone_request_duration_seconds";
+pub(super) const REQUESTS_IN_FLIGHT: &str = "undertone_requests_in_flight";
+pub(super) const AUDIO: &str = "undertone_audio_seconds_total";
+pub(super) const DECODE_DURATION: &str = "undertone_decode_duration_seconds";
+pub(super) const DECISIONS: &str = "undertone_decisions_total";
+pub(super) const ABSTAINED: &str = "undertone_abstained_total";
+pub(super) const QUEUE_DURATION: &str = "undertone_queue_duration_seconds";
+pub(super) const QUEUE_ENTRIES: &str = "undertone_queue_entries";
+pub(super) const QUEUE_BYTES: &str = "undertone_queue_bytes";
+pub(super) const BATCHES: &str = "undertone_batches_total";
+pub(super) const BATCH_SIZE: &str = "undertone_batch_size";
+pub(super) const BATCH_CALLERS: &str = "undertone_batch_callers";
+pub(super) const BATCH_PADDING: &str = "undertone_batch_padding_ratio";
+pub(super) const BATCH_DURATION: &str = "undertone_batch_duration_seconds";
+pub(super) const MODEL_INFO: &str = "undertone_model_info";
+
+/// From 50 µs, a small batch, to 30 s, an hour of audio.
+const SECONDS: [f64; 18] = [
+    5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0,
+];
+/// A batch's rows and callers come in powers of two, up to the largest shape.
+const ROWS: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
+const RATIO: [f64; 6] = [0.0, 0.1, 0.2, 0.3, 0.5, 0.75];
+
+/// How often histograms are drained into their buckets when nobody scrapes.
+pub const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Makes this process's metrics recordable; once a process.
+///
+/// # Errors
+/// A second recorder in this process.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let mut builder = PrometheusBuilder::new();
+    for (name, buckets) in [
+        (REQUEST_DURATION, SECONDS.as_slice()),
+        (DECODE_DURATION, &SECONDS),
+        (QUEUE_DURATION, &SECONDS),
+        (BATCH_DURATION, &SECONDS),
+        (BATCH_SIZE, &ROWS),
+        (BATCH_CALLERS, &ROWS),
+        (BATCH_PADDING, &RATIO),
+    ] {
+        builder = builder.set_buckets_for_metric(Matcher::Full(name.into()), buckets)?;
+    }
+    let handle = builder.install_recorder()?;
+    describe();
+    Ok(handle)
+}
+
+fn describe() {
+    describe_counter!(REQUESTS, "Requests answered, by method and gRPC code.");
+    describe_histogram!(
+        REQUEST_DURATION,
+        Unit::Seconds,
+        "From a request's arrival to its answer, by method."
+    );
+    describe_gauge!(REQUESTS_IN_FLIGHT, "Requests being answered, by method.");
+    describe_counter!(
+        AUDIO,
+        Unit::Seconds,
+        "Audio that was judged, lanes added up."
+    );
+    describe_histogram!(
+        DECODE_DURATION,
+        Unit::Seconds,
+        "Decoding one recording to 16 kHz lanes."
+    );
+    describe_counter!(DECISIONS, "Judgements of a whole lane, by label.");
+    describe_counter!(ABSTAINED, "Lanes whose judgement abstained, by reason.");
+    describe_histogram!(
+        QUEUE_DURATION,
+        Unit::Seconds,
+        "From an entry's admission to each of its batches, by graph."
+    );
+    describe_gauge!(QUEUE_ENTRIES, "Entries waiting for a batch, by graph.");
+    describe_gauge!(
+        QUEUE_BYTES,
+        Unit::Bytes,
+        "Tensors of entries waiting or under way."
+    );
+    describe_counter!(BATCHES, "Batches run, by graph and outcome.");
+    describe_histogram!(
+        BATCH_SIZE,
+        "Rows of a batch without padding: segments for the encoder, chunks for the sequence."
+    );
+    describe_histogram!(BATCH_CALLERS, "Entries that share a batch, by graph.");
+    describe_histogram!(
+        BATCH_PADDING,
+        "Share of a batch's items that is padding, by graph."
+    );
+    describe_histogram!(
+        BATCH_DURATION,
+        Unit::Seconds,
+        "One run on the device, by graph and shape."
+    );
+    describe_gauge!(MODEL_INFO, "The model that is served; always 1.");
+    metrics_process::Collector::default().describe();
+}
+
+/// Says which model is served.
+pub fn model(name: &str, version: &str, device: &str, precision: &str) {
+    let labels = [
+        ("name", name.to_owned()),
+        ("version", version.to_owned()),
+        ("device", device.to_owned()),
+        ("precision", precision.to_owned()),
+    ];
+    metrics::gauge!(MODEL_INFO, &labels).set(1.0);
+}

@@ -1,0 +1,67 @@
+//! What the engine and the service record.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use metrics::{counter, gauge, histogram};
+
+use super::metrics::{
+    ABSTAINED, AUDIO, DECISIONS, DECODE_DURATION, REQUEST_DURATION, REQUESTS, REQUESTS_IN_FLIGHT,
+};
+
+/// Audio judged so far, in milliseconds.
+static AUDIO_MILLIS: AtomicU64 = AtomicU64::new(0);
+
+/// A request being answered; counts as in flight until it is dropped.
+#[derive(Debug)]
+pub struct InFlight {
+    method: &'static str,
+    begun: Instant,
+    code: &'static str,
+}
+
+impl InFlight {
+    /// A request has come. Until [`InFlight::answered`] says otherwise, its caller has gone away.
+    #[must_use]
+    pub fn new(method: &'static str) -> Self {
+        gauge!(REQUESTS_IN_FLIGHT, "method" => method).increment(1.0);
+        Self {
+            method,
+            begun: Instant::now(),
+            code: "CANCELLED",
+        }
+    }
+
+    /// The request is answered with a gRPC code.
+    pub fn answered(mut self, code: &'static str) {
+        self.code = code;
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let method = self.method;
+        gauge!(REQUESTS_IN_FLIGHT, "method" => method).decrement(1.0);
+        counter!(REQUESTS, "method" => method, "code" => self.code).increment(1);
+        histogram!(REQUEST_DURATION, "method" => method).record(self.begun.elapsed().as_secs_f64());
+    }
+}
+
+/// A recording was decoded.
+pub fn decoded(time: Duration) {
+    histogram!(DECODE_DURATION).record(time.as_secs_f64());
+}
+
+/// A lane was judged. `label` and `reason` come from the model and the code, never from a caller.
+pub fn judged(audio: Duration, label: &str, reason: Option<&'static str>) {
+    // The counter is whole seconds; rounding the sum and not each lane lets utterances add up.
+    let lane = u64::try_from(audio.as_millis()).unwrap_or(u64::MAX);
+    let sum = AUDIO_MILLIS
+        .fetch_add(lane, Ordering::Relaxed)
+        .saturating_add(lane);
+    counter!(AUDIO).absolute(sum / 1_000);
+    counter!(DECISIONS, "label" => label.to_owned()).increment(1);
+    if let Some(reason) = reason {
+        counter!(ABSTAINED, "reason" => reason).increment(1);
+    }
+}
