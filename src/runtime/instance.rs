@@ -1,11 +1,8 @@
 //! One set of sessions, single-threaded: runs one batch at a time through each graph.
 //!
-//! Tensors go in without a copy. Arena and memory pattern are off: they keep the largest batch's
-//! memory for good and gain nothing on a CPU.
+//! Tensors go in without a copy.
 
-use ort::ep;
 use ort::session::Session;
-use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
 
 use super::graph::{self, Expected};
@@ -115,7 +112,8 @@ impl Instance {
         let [c, l, h, k] =
             [sizes.features, sizes.layers, sizes.history, sizes.labels].map(|size| size as i64);
         let open = |file: &'static str, inputs: &[Expected], outputs: &[Expected]| {
-            let session = commit(library, bundle.file(file)?)
+            let session = library
+                .session(bundle.file(file)?)
                 .map_err(|source| RuntimeError::Session { file, source })?;
             graph::check(&session, inputs, outputs)
                 .map_err(|source| RuntimeError::Graph { file, source })?;
@@ -246,15 +244,4 @@ fn evidence(outputs: &ort::session::SessionOutputs<'_>) -> ort::Result<StepEvide
         scores: outputs["scores"].try_extract_tensor::<f32>()?.1.to_vec(),
         layers: outputs["layers"].try_extract_tensor::<f32>()?.1.to_vec(),
     })
-}
-
-fn commit(library: &Library, graph: &[u8]) -> ort::Result<Session> {
-    Session::builder(&library.environment)?
-        .with_optimization_level(GraphOptimizationLevel::All)?
-        .with_intra_threads(1)?
-        .with_inter_threads(1)?
-        .with_memory_pattern(false)?
-        .with_config_entry("session.intra_op.allow_spinning", "0")?
-        .with_execution_providers([ep::CPU::default().with_arena_allocator(false).build()])?
-        .commit_from_memory(graph)
 }

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use ort::environment::Environment;
+use ort::ep;
+use ort::session::Session;
+use ort::session::builder::GraphOptimizationLevel;
 
 const FILE: &str = "libonnxruntime.so";
 const SYSTEM_FOLDERS: [&str; 4] = ["/usr/local/lib", "/usr/lib", "/usr/lib64", "/lib"];
@@ -35,7 +38,7 @@ pub enum LibraryError {
 pub struct Library {
     /// Where it was loaded from.
     pub path: PathBuf,
-    pub(super) environment: Environment,
+    environment: Environment,
 }
 
 /// A process has one environment; ONNX Runtime refuses a second.
@@ -70,6 +73,22 @@ impl Library {
         let library = Self { path, environment };
         *loaded = Some(library.clone());
         Ok(library)
+    }
+
+    /// A session of a graph as undertone runs it: one thread, which is the caller's; arena and
+    /// memory pattern off, for they keep the largest batch's memory and gain nothing on a CPU.
+    ///
+    /// # Errors
+    /// What ONNX Runtime says of the graph.
+    pub fn session(&self, graph: &[u8]) -> ort::Result<Session> {
+        Session::builder(&self.environment)?
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_intra_threads(1)?
+            .with_inter_threads(1)?
+            .with_memory_pattern(false)?
+            .with_config_entry("session.intra_op.allow_spinning", "0")?
+            .with_execution_providers([ep::CPU::default().with_arena_allocator(false).build()])?
+            .commit_from_memory(graph)
     }
 
     /// Version and build of the loaded library, in its own words.

@@ -103,7 +103,7 @@ mod tests {
             reason: "full".into(),
             retry_after,
         });
-        assert_eq!(status.metadata()[PUSHBACK], "70");
+        assert_eq!(status.metadata().get(PUSHBACK).unwrap(), "70");
         let info = status.get_details_retry_info().unwrap();
         assert_eq!(info.retry_delay, Some(retry_after));
     }

@@ -1,0 +1,310 @@
+//! `Classify` and its neighbours, over a real socket, with real speech.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Client, Server};
+use futures_util::future::join_all;
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use undertone::audio;
+use undertone::service::pb::lanes::Choice;
+use undertone::service::pb::{
+    AudioConfig, AudioEncoding, ClassifyRequest, ClassifyResponse, GetModelRequest, Judgement,
+    Lane, Lanes, Options,
+};
+
+async fn classify(client: &Client, audio: Vec<u8>) -> ClassifyResponse {
+    ask(
+        client,
+        ClassifyRequest {
+            audio: audio.into(),
+            ..Default::default()
+        },
+    )
+    .await
+}
+
+async fn ask(client: &Client, request: ClassifyRequest) -> ClassifyResponse {
+    client.clone().classify(request).await.unwrap().into_inner()
+}
+
+fn total(lane: &Lane) -> &Judgement {
+    lane.total.as_ref().unwrap()
+}
+
+fn probabilities(lane: &Lane) -> Vec<f32> {
+    total(lane)
+        .emotions
+        .iter()
+        .map(|emotion| emotion.probability)
+        .collect()
+}
+
+fn seconds(duration: Option<prost_types::Duration>) -> f64 {
+    let duration = duration.unwrap();
+    duration.seconds as f64 + f64::from(duration.nanos) / 1e9
+}
+
+fn with_lanes(choice: Choice) -> ClassifyRequest {
+    let lanes = Some(Lanes {
+        choice: Some(choice),
+    });
+    let config = Some(AudioConfig {
+        lanes,
+        ..Default::default()
+    });
+    ClassifyRequest {
+        config,
+        audio: common::call().into(),
+        options: None,
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_judged_lane_by_lane() {
+    let server = Server::start();
+    let client = server.client().await;
+    let model = client
+        .clone()
+        .get_model(GetModelRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(model.card.contains("speaker-independent"));
+    let answer = classify(&client, common::call()).await;
+    assert_eq!(answer.model, model.model);
+    assert_eq!(seconds(answer.audio_duration), 8.0);
+    assert!(!answer.truncated);
+    assert_eq!(
+        answer
+            .lanes
+            .iter()
+            .map(|lane| lane.index)
+            .collect::<Vec<_>>(),
+        [0, 1]
+    );
+    for lane in &answer.lanes {
+        let judged = total(lane);
+        let labels: Vec<_> = judged
+            .emotions
+            .iter()
+            .map(|emotion| &emotion.label)
+            .collect();
+        assert_eq!(labels, model.labels.iter().collect::<Vec<_>>());
+        let probabilities = probabilities(lane);
+        assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+        assert_eq!(
+            judged.confidence,
+            probabilities.iter().copied().fold(0.0, f32::max)
+        );
+        assert_eq!(lane.turns.len(), 1);
+        assert!(lane.timeline.is_empty());
+    }
+    assert_ne!(
+        probabilities(&answer.lanes[0]),
+        probabilities(&answer.lanes[1])
+    );
+}
+
+#[tokio::test]
+async fn lanes_are_picked_and_mixed() {
+    let server = Server::start();
+    let client = server.client().await;
+    let each = ask(&client, with_lanes(Choice::Each(true))).await;
+    let second = ask(&client, with_lanes(Choice::Select(1))).await;
+    assert_eq!((second.lanes.len(), second.lanes[0].index), (1, 1));
+    assert_eq!(
+        probabilities(&second.lanes[0]),
+        probabilities(&each.lanes[1])
+    );
+    let mix = ask(&client, with_lanes(Choice::Mix(true))).await;
+    assert_eq!((mix.lanes.len(), mix.lanes[0].index), (1, 0));
+    assert_ne!(probabilities(&mix.lanes[0]), probabilities(&each.lanes[0]));
+    let refused = client
+        .clone()
+        .classify(with_lanes(Choice::Select(2)))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(
+        refused.message().contains("lane 2 was asked for"),
+        "{}",
+        refused.message()
+    );
+}
+
+#[tokio::test]
+async fn a_timeline_covers_the_recording_window_by_window() {
+    let server = Server::start();
+    let client = server.client().await;
+    let window = Some(prost_types::Duration {
+        seconds: 1,
+        nanos: 500_000_000,
+    });
+    let options = Some(Options {
+        timeline: true,
+        window,
+        timing: true,
+        ..Default::default()
+    });
+    let request = ClassifyRequest {
+        audio: common::book().into(),
+        config: None,
+        options,
+    };
+    let answer = ask(&client, request).await;
+    let spans: Vec<_> = answer.lanes[0]
+        .timeline
+        .iter()
+        .map(|span| (seconds(span.start), seconds(span.end)))
+        .collect();
+    assert_eq!(spans, [(0.0, 1.5), (1.5, 3.0), (3.0, 4.5), (4.5, 6.0)]);
+    assert!(
+        answer.lanes[0]
+            .timeline
+            .iter()
+            .all(|span| span.speech_share > 0.5)
+    );
+    let timing = answer.timing.unwrap();
+    assert!(seconds(timing.decode) > 0.0 && seconds(timing.device) > 0.0);
+}
+
+#[tokio::test]
+async fn raw_samples_give_what_the_same_samples_in_a_file_give() {
+    let server = Server::start();
+    let client = server.client().await;
+    let samples: Vec<i16> = (0..16_000)
+        .map(|i| ((f64::from(i) * 0.1).sin() * 9e3) as i16)
+        .collect();
+    let floats: Vec<f32> = samples
+        .iter()
+        .map(|sample| f32::from(*sample) / 32_767.0)
+        .collect();
+    let file = classify(&client, common::wav(&floats, 16_000)).await;
+    let raw = |encoding: AudioEncoding, audio: Vec<u8>| {
+        let sample_rate_hz = 16_000;
+        let config = AudioConfig {
+            sample_rate_hz,
+            encoding: encoding.into(),
+            ..Default::default()
+        };
+        ask(
+            &client,
+            ClassifyRequest {
+                config: Some(config),
+                audio: audio.into(),
+                options: None,
+            },
+        )
+    };
+    let bytes = samples
+        .iter()
+        .flat_map(|sample| sample.to_le_bytes())
+        .collect();
+    assert_eq!(raw(AudioEncoding::PcmS16le, bytes).await.lanes, file.lanes);
+    let floats = samples.iter().map(|sample| f32::from(*sample) / 32_768.0);
+    let bytes = floats.flat_map(f32::to_le_bytes).collect();
+    assert_eq!(raw(AudioEncoding::PcmF32le, bytes).await.lanes, file.lanes);
+}
+
+#[tokio::test]
+async fn thirty_two_callers_share_batches_and_each_gets_the_answer_it_gets_alone() {
+    let server = Server::start();
+    let clients = join_all((0..32).map(|_| server.client())).await;
+    let book = audio::decode(
+        &common::book(),
+        audio::Encoding::Auto,
+        audio::LaneChoice::Mix,
+        &audio::Limits::default(),
+    );
+    let samples = &book.unwrap().lanes[0];
+    // Each caller says something else, of another length.
+    let files: Vec<_> = (0..32)
+        .map(|caller| {
+            common::wav(
+                &samples[caller * 1_000..][..20_000 + caller * 1_357],
+                16_000,
+            )
+        })
+        .collect();
+    let mut alone = Vec::new();
+    for file in &files {
+        alone.push(classify(&clients[0], file.clone()).await);
+    }
+    let shared = |server: &Server| {
+        let batches = server.metric(r#"undertone_batch_callers_count{graph="encoder"}"#);
+        batches - server.metric(r#"undertone_batch_callers_bucket{graph="encoder",le="1"}"#)
+    };
+    assert_eq!(shared(&server), 0.0, "a lone caller shares with nobody");
+    for _ in 0..4 {
+        let calls = clients
+            .iter()
+            .zip(&files)
+            .map(|(client, file)| classify(client, file.clone()));
+        for (together, alone) in join_all(calls).await.iter().zip(&alone) {
+            let pairs = probabilities(&together.lanes[0])
+                .into_iter()
+                .zip(probabilities(&alone.lanes[0]));
+            let difference = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(difference <= 1e-5, "{difference}");
+            assert_eq!(
+                total(&together.lanes[0]).label,
+                total(&alone.lanes[0]).label
+            );
+        }
+    }
+    assert!(
+        shared(&server) > 0.0,
+        "no encoder batch held two callers' segments"
+    );
+    let rows = server.metric(r#"undertone_batch_size_sum{graph="encoder"}"#);
+    let batches = server.metric(r#"undertone_batch_size_count{graph="encoder"}"#);
+    println!("segments per encoder batch: {:.1}", rows / batches);
+}
+
+#[tokio::test]
+async fn silence_and_scraps_of_sound_are_answered_by_abstaining() {
+    let server = Server::start();
+    let client = server.client().await;
+    for (samples, reason) in [
+        (vec![0.0; 32_000], "ABSTENTION_REASON_NO_SPEECH"),
+        (common::tone(160), "ABSTENTION_REASON_TOO_SHORT"),
+        (common::tone(4_223), "ABSTENTION_REASON_TOO_SHORT"),
+    ] {
+        let answer = classify(&client, common::wav(&samples, 16_000)).await;
+        let judged = total(&answer.lanes[0]);
+        assert!(judged.abstained);
+        assert_eq!(
+            judged.reason().as_str_name(),
+            reason,
+            "{} samples",
+            samples.len()
+        );
+    }
+    let answer = classify(&client, common::wav(&common::tone(4_224), 16_000)).await;
+    assert!(!total(&answer.lanes[0]).abstained);
+}
+
+#[tokio::test]
+async fn health_turns_and_the_process_ends_well_on_sigterm() {
+    let server = Server::start();
+    let mut health = HealthClient::new(server.channel().await);
+    for service in ["", "undertone.v1.EmotionService"] {
+        let request = HealthCheckRequest {
+            service: service.into(),
+        };
+        let answer = health.check(request).await.unwrap().into_inner();
+        assert_eq!(answer.status(), ServingStatus::Serving, "{service:?}");
+    }
+    drop(health);
+    let ended = tokio::task::spawn_blocking(move || server.terminate());
+    let status = tokio::time::timeout(Duration::from_secs(10), ended)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(status.success(), "{status}");
+}

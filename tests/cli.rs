@@ -1,0 +1,166 @@
+//! The command line as a person or a script meets it.
+
+mod common;
+
+use std::process::{Command, Output};
+
+use common::Server;
+use serde_json::Value;
+
+fn undertone(arguments: &[&str]) -> Output {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audio");
+    Command::new(env!("CARGO_BIN_EXE_undertone"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn json(output: &Output) -> Vec<Value> {
+    text(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_server_and_the_embedded_engine_print_the_same_numbers() {
+    let server = Server::start();
+    let url = server.url();
+    let here = undertone(&["classify", "--json", "call.flac", "book.flac"]);
+    let there = undertone(&[
+        "classify",
+        "--json",
+        "--server",
+        &url,
+        "call.flac",
+        "book.flac",
+    ]);
+    assert!(here.status.success() && there.status.success());
+    assert_eq!(json(&here), json(&there));
+    let rows = json(&here);
+    assert_eq!(rows.len(), 3, "two lanes of the call and one of the book");
+    let keys: Vec<_> = rows[0]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let expected = [
+        "abstained",
+        "confidence",
+        "duration_s",
+        "file",
+        "label",
+        "lane",
+        "model",
+        "probabilities",
+        "reason",
+    ];
+    assert_eq!(keys, expected);
+    assert_eq!(
+        (&rows[2]["file"], &rows[2]["duration_s"]),
+        (&"book.flac".into(), &6.0.into())
+    );
+    let sum: f64 = rows[2]["probabilities"]
+        .as_object()
+        .unwrap()
+        .values()
+        .filter_map(Value::as_f64)
+        .sum();
+    assert!((sum - 1.0).abs() < 1e-5);
+}
+
+#[test]
+fn a_table_has_a_line_a_lane() {
+    let output = undertone(&["classify", "call.flac"]);
+    let lines: Vec<_> = text(&output.stdout).lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 3);
+    assert!(
+        lines[0].starts_with("file       lane  seconds  label"),
+        "{}",
+        lines[0]
+    );
+    assert!(
+        lines[2].starts_with("call.flac  1     8.00"),
+        "{}",
+        lines[2]
+    );
+}
+
+#[test]
+fn a_file_that_fails_is_named_and_the_others_are_judged() {
+    let output = undertone(&[
+        "classify",
+        "--json",
+        "README.md",
+        "no-such.wav",
+        "book.flac",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(json(&output).len(), 1);
+    let errors = text(&output.stderr);
+    assert!(
+        errors.contains("README.md: no audio format known here"),
+        "{errors}"
+    );
+    assert!(errors.contains("no-such.wav: No such file"), "{errors}");
+}
+
+#[test]
+fn errors_name_the_cause_and_the_cure() {
+    for (arguments, code, says) in [
+        (&["classify"][..], 2, "FILE"),
+        (&["serve", "--colour"], 2, "--colour"),
+        (
+            &["serve", "--bundle", "no-such"],
+            1,
+            "bundle file no-such cannot be read",
+        ),
+        (
+            &["serve", "--onnxruntime", "no-such.so"],
+            1,
+            "ONNX Runtime does not load from no-such.so",
+        ),
+        (&["serve", "--workers", "0"], 1, "`workers` is 0; 1 or more"),
+        (
+            &["serve", "--listen", "192.0.2.1:1"],
+            1,
+            "cannot listen on 192.0.2.1:1",
+        ),
+        (
+            &["classify", "--server", "http://127.0.0.1:1", "book.flac"],
+            1,
+            "undertone serve",
+        ),
+        (&["inspect", "."], 1, "bundle has no SHA256SUMS"),
+    ] {
+        let extra: &[&str] = match arguments {
+            ["serve", "--listen", ..] => &["--metrics-listen", "127.0.0.1:0"],
+            ["serve", ..] => &["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"],
+            _ => &[],
+        };
+        let output = undertone(&[arguments, extra].concat());
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
+        assert!(errors.contains(says), "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
+fn inspect_tells_what_the_bundle_is_and_proves_it() {
+    let output = undertone(&["inspect"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let told = text(&output.stdout);
+    for words in [
+        "neutral, anger, sadness, happiness",
+        "golden segments reproduced",
+        "speaker-independent",
+    ] {
+        assert!(told.contains(words), "{told}");
+    }
+}

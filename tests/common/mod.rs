@@ -1,0 +1,173 @@
+//! A real server process on ports of its own, and real audio.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file mounts it and uses its part"
+)]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use tonic::transport::Channel;
+use undertone::service::pb::emotion_service_client::EmotionServiceClient;
+
+pub type Client = EmotionServiceClient<Channel>;
+
+/// A server that lives as long as this value.
+pub struct Server {
+    process: Child,
+    pub address: String,
+    pub metrics: String,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    pub fn with(flags: &[&str]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_undertone"))
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--metrics-listen",
+                "127.0.0.1:0",
+            ])
+            .args(["--log-format", "json"])
+            .args(flags)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let ready = loop {
+            let line = lines
+                .next()
+                .expect("the server ended before it served")
+                .unwrap();
+            match serde_json::from_str::<serde_json::Value>(&line) {
+                Ok(event) if event["fields"]["message"] == "serving" => break event,
+                _ => eprintln!("server: {line}"),
+            }
+        };
+        // Somebody must read on, or a server that logs much would wait for the pipe.
+        std::thread::spawn(move || {
+            lines
+                .map_while(Result::ok)
+                .for_each(|line| eprintln!("server: {line}"))
+        });
+        let field = |name: &str| ready["fields"][name].as_str().unwrap().to_owned();
+        Self {
+            process,
+            address: field("address"),
+            metrics: field("metrics"),
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub async fn channel(&self) -> Channel {
+        Channel::from_shared(self.url())
+            .unwrap()
+            .connect()
+            .await
+            .unwrap()
+    }
+
+    pub async fn client(&self) -> Client {
+        EmotionServiceClient::new(self.channel().await)
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub fn terminate(mut self) -> std::process::ExitStatus {
+        let id = self.process.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        self.process.wait().unwrap()
+    }
+
+    /// What Prometheus would scrape.
+    pub fn scrape(&self) -> String {
+        use std::io::{Read as _, Write as _};
+        let mut stream = std::net::TcpStream::connect(&self.metrics).unwrap();
+        write!(
+            stream,
+            "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        body.to_owned()
+    }
+
+    /// The value of one sample in [`Server::scrape`], by name and labels as written there.
+    pub fn metric(&self, sample: &str) -> f64 {
+        let scrape = self.scrape();
+        let line = scrape
+            .lines()
+            .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A fixture in the repository: `tests/audio/NAME`.
+pub fn fixture(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/audio")
+        .join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Speech of the call between a customer and an agent: two channels, 8 kHz.
+pub fn call() -> Vec<u8> {
+    fixture("call.flac")
+}
+
+/// Speech read from a book: one channel, 16 kHz.
+pub fn book() -> Vec<u8> {
+    fixture("book.flac")
+}
+
+/// A 16-bit WAV file of mono samples, as a recorder writes it.
+pub fn wav(samples: &[f32], sample_rate: u32) -> Vec<u8> {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let mut writer = hound::WavWriter::new(&mut bytes, spec).unwrap();
+    for sample in samples {
+        writer
+            .write_sample((sample * 32_767.0).round() as i16)
+            .unwrap();
+    }
+    writer.finalize().unwrap();
+    bytes.into_inner()
+}
+
+/// A tone with a slow swell, half of full scale.
+pub fn tone(samples: usize) -> Vec<f32> {
+    (0..samples)
+        .map(|i| 0.5 * (i as f32 * 0.2).sin() * (i as f32 * 0.001).sin().abs())
+        .collect()
+}
