@@ -9,10 +9,17 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build");
     let enabled = |feature: &str| std::env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
-    if enabled("SERVER") {
-        protocol::compile();
-    }
-    if enabled("RUNTIME") {
-        onnxruntime::provide(enabled("FETCH_ONNXRUNTIME"));
+    let protocol = if enabled("SERVER") {
+        protocol::compile()
+    } else {
+        Ok(())
+    };
+    let library = if enabled("RUNTIME") {
+        onnxruntime::provide(enabled("FETCH_ONNXRUNTIME"))
+    } else {
+        Ok(())
+    };
+    for cause in [protocol, library].into_iter().filter_map(Result::err) {
+        println!("cargo::error={cause}");
     }
 }

@@ -34,20 +34,17 @@ fn wheel(os: &str, arch: &str) -> Option<Wheel> {
     }
 }
 
-pub(crate) fn provide(may_fetch: bool) {
+pub(crate) fn provide(may_fetch: bool) -> Result<(), String> {
     println!("cargo::rerun-if-env-changed=ORT_DYLIB_PATH");
     println!("cargo::rustc-check-cfg=cfg(onnxruntime_fetched)");
     if std::env::var_os("ORT_DYLIB_PATH").is_some() || !may_fetch {
-        return;
+        return Ok(());
     }
-    match fetch() {
-        Ok(path) => {
-            println!("cargo::rerun-if-changed={}", path.display());
-            println!("cargo::rustc-cfg=onnxruntime_fetched");
-            println!("cargo::rustc-env=ONNXRUNTIME_FETCHED={}", path.display());
-        }
-        Err(cause) => panic!("no ONNX Runtime: {cause}; {CURE}"),
-    }
+    let path = fetch().map_err(|cause| format!("no ONNX Runtime: {cause}; {CURE}"))?;
+    println!("cargo::rerun-if-changed={}", path.display());
+    println!("cargo::rustc-cfg=onnxruntime_fetched");
+    println!("cargo::rustc-env=ONNXRUNTIME_FETCHED={}", path.display());
+    Ok(())
 }
 
 fn fetch() -> Result<PathBuf, String> {

@@ -7,18 +7,16 @@ use prost::Message as _;
 const ROOT: &str = "proto";
 const FILES: [&str; 1] = ["proto/undertone/v1/emotion.proto"];
 
-pub(crate) fn compile() {
+pub(crate) fn compile() -> Result<(), String> {
     println!("cargo::rerun-if-changed={ROOT}");
-    let descriptors = match protox::compile(FILES, [ROOT]) {
-        Ok(descriptors) => descriptors,
-        Err(error) => panic!("the protocol does not compile: {error}"),
-    };
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let descriptors = protox::compile(FILES, [ROOT])
+        .map_err(|error| format!("the protocol does not compile: {error}"))?;
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo sets no OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())
-        .expect("OUT_DIR is writable");
+        .map_err(|error| format!("the protocol's descriptors cannot be written: {error}"))?;
     tonic_prost_build::configure()
         // Audio arrives as a slice of the transport's own buffer.
         .bytes(".undertone.v1.ClassifyRequest.audio")
         .compile_fds(descriptors)
-        .expect("checked descriptors make code");
+        .map_err(|error| format!("the protocol makes no code: {error}"))
 }

@@ -236,7 +236,7 @@ impl Engine {
             .acquire_owned()
             .await
             .map_err(|_| EngineError::Draining)?;
-        let (spec, limits) = (Arc::clone(&self.spec), self.limits.clone());
+        let (spec, limits) = (Arc::clone(&self.spec), self.limits);
         let gate = decision::Gate {
             level_dbfs: self.manifest.speech_gate.level_dbfs,
         };

@@ -1,6 +1,13 @@
 //! Real files through the decoder: corpora, a stereo call, and 314 odd files of every make.
 //!
-//! They lie beside the repository and not in it; where they are not, each test says so.
+//! They lie beside the repository and not in it; where they are not, each test says so, and in CI
+//! it fails.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +18,11 @@ use undertone::audio::{AudioError, Encoding, LaneChoice, Limits, Recording, deco
 fn data(part: &str) -> Option<PathBuf> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")).join(part);
     if !path.exists() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{} is missing",
+            path.display()
+        );
         eprintln!(
             "SKIPPED: {} is not there, nothing was tested",
             path.display()

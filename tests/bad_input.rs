@@ -1,5 +1,11 @@
 //! Bad input over a real socket: the right status, the cause in words, and the next call served.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests"
+)]
+
 mod common;
 
 use common::{Client, Server};

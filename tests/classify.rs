@@ -1,5 +1,11 @@
 //! `Classify` and its neighbours, over a real socket, with real speech.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests"
+)]
+
 mod common;
 
 use std::time::Duration;

@@ -1,5 +1,11 @@
 //! The command line as a person or a script meets it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests"
+)]
+
 mod common;
 
 use std::process::{Command, Output};

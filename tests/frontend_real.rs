@@ -1,5 +1,11 @@
 //! The front end on real speech: any chunking gives the same segments, to the bit.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests"
+)]
+
 use std::sync::Arc;
 
 use undertone::audio::{self, Encoding, LaneChoice, Limits};

@@ -4,6 +4,12 @@
 //! `./test` installs them. Where one is missing the test says so loudly and does nothing; with
 //! `CI` set it fails.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests"
+)]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,11 @@
 //! Who may know whom: the house's walls, read from the `use` lines and paths of each room.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests"
+)]
+
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms of this crate that it may name.

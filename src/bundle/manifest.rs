@@ -314,7 +314,8 @@ pub(crate) mod tests {
 
     #[test]
     fn what_contradicts_itself_is_refused_by_field() {
-        let cases: [(&str, fn(&mut Manifest)); 7] = [
+        type Damage = fn(&mut Manifest);
+        let cases: [(&str, Damage); 7] = [
             ("format", |m| m.format = 2),
             ("labels", |m| m.labels[1] = "neutral".into()),
             ("sequence.history", |m| m.sequence.history = 510),

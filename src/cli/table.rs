@@ -11,7 +11,7 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn new(head: &[&str]) -> Self {
         Self {
-            rows: vec![head.iter().map(|cell| cell.to_string()).collect()],
+            rows: vec![head.iter().map(ToString::to_string).collect()],
         }
     }
 

@@ -90,7 +90,7 @@ impl Engine {
             card: bundle.card(),
             runtime: library.info().to_owned(),
             manifest: bundle.manifest,
-            limits: options.limits.clone(),
+            limits: options.limits,
             decoders: Arc::new(Semaphore::new(cores)),
             requests: Semaphore::new(options.requests),
             most_requests: options.requests,

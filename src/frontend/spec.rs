@@ -115,11 +115,11 @@ impl Spec {
     /// # Errors
     /// The first parameter that it cannot honour.
     pub fn check(&self) -> Result<(), SpecError> {
-        fixed("sample_rate", self.sample_rate, SAMPLE_RATE)?;
-        fixed("frame_length", self.frame_length, FRAME_LENGTH)?;
-        fixed("frame_hop", self.frame_hop, FRAME_HOP)?;
-        fixed("power_floor", self.power_floor, POWER_FLOOR)?;
-        fixed("segment_frames", self.segment_frames, SEGMENT_FRAMES)?;
+        fixed("sample_rate", &self.sample_rate, &SAMPLE_RATE)?;
+        fixed("frame_length", &self.frame_length, &FRAME_LENGTH)?;
+        fixed("frame_hop", &self.frame_hop, &FRAME_HOP)?;
+        fixed("power_floor", &self.power_floor, &POWER_FLOOR)?;
+        fixed("segment_frames", &self.segment_frames, &SEGMENT_FRAMES)?;
         if !(1..=SEGMENT_FRAMES).contains(&self.segment_hop) {
             return Err(SpecError::SegmentHop(self.segment_hop));
         }
@@ -167,8 +167,8 @@ impl Spec {
 
 fn fixed<T: PartialEq + std::fmt::Display>(
     field: &'static str,
-    found: T,
-    expected: T,
+    found: &T,
+    expected: &T,
 ) -> Result<(), SpecError> {
     if found == expected {
         return Ok(());
@@ -191,7 +191,8 @@ mod tests {
 
     #[test]
     fn what_this_front_end_cannot_compute_is_refused_by_name() {
-        let cases: [(&str, fn(&mut Spec)); 6] = [
+        type Damage = fn(&mut Spec);
+        let cases: [(&str, Damage); 6] = [
             ("sample_rate", |s| s.sample_rate = 8_000),
             ("segment_hop", |s| s.segment_hop = 33),
             ("mean", |s| s.mean.truncate(3)),

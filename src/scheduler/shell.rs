@@ -321,7 +321,7 @@ impl Shared {
         let mut state = self.lock();
         match outputs {
             Ok(Outputs::Features(encoded)) => {
-                state.keep_features(batch, &encoded, device, self.sizes)
+                state.keep_features(batch, &encoded, device, self.sizes);
             }
             Ok(Outputs::Evidence(evidence, chunks)) => {
                 state.answer_evidence(batch, &evidence, chunks, device, self.sizes);

@@ -31,7 +31,7 @@ impl Emotion {
         let request = messages::request(request, self.engine.manifest())?;
         let answer = self.engine.classify(request).await.map_err(status::of)?;
         Ok(messages::response(
-            answer,
+            &answer,
             self.engine.manifest(),
             wants_timing,
         ))

@@ -125,13 +125,13 @@ fn window(options: &pb::Options) -> Result<Option<Duration>, Status> {
 }
 
 /// The answer as the protocol gives it.
-pub(super) fn response(answer: Answer, manifest: &Manifest, timing: bool) -> pb::ClassifyResponse {
+pub(super) fn response(answer: &Answer, manifest: &Manifest, timing: bool) -> pb::ClassifyResponse {
     pb::ClassifyResponse {
         model: Some(model_ref(manifest)),
         audio_duration: Some(duration(answer.duration)),
         lanes: answer
             .lanes
-            .into_iter()
+            .iter()
             .map(|lane| self::lane(lane, manifest))
             .collect(),
         truncated: answer.truncated,
@@ -139,7 +139,7 @@ pub(super) fn response(answer: Answer, manifest: &Manifest, timing: bool) -> pb:
     }
 }
 
-fn lane(lane: Lane, manifest: &Manifest) -> pb::Lane {
+fn lane(lane: &Lane, manifest: &Manifest) -> pb::Lane {
     pb::Lane {
         index: u32::try_from(lane.index).unwrap_or(u32::MAX),
         total: Some(judgement(&lane.turn.judgement, manifest)),

@@ -56,7 +56,7 @@ impl Server {
         std::thread::spawn(move || {
             lines
                 .map_while(Result::ok)
-                .for_each(|line| eprintln!("server: {line}"))
+                .for_each(|line| eprintln!("server: {line}"));
         });
         let field = |name: &str| ready["fields"][name].as_str().unwrap().to_owned();
         Self {
