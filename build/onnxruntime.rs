@@ -40,11 +40,24 @@ pub(crate) fn provide(may_fetch: bool) -> Result<(), String> {
     if std::env::var_os("ORT_DYLIB_PATH").is_some() || !may_fetch {
         return Ok(());
     }
-    let path = fetch().map_err(|cause| format!("no ONNX Runtime: {cause}; {CURE}"))?;
+    let path = match fetch() {
+        Ok(path) => path,
+        Err(cause) if in_the_system() => {
+            println!("cargo::warning=the system's ONNX Runtime will be used: {cause}");
+            return Ok(());
+        }
+        Err(cause) => return Err(format!("no ONNX Runtime: {cause}; {CURE}")),
+    };
     println!("cargo::rerun-if-changed={}", path.display());
     println!("cargo::rustc-cfg=onnxruntime_fetched");
     println!("cargo::rustc-env=ONNXRUNTIME_FETCHED={}", path.display());
     Ok(())
+}
+
+/// Whether the loader's folders hold a library, where the program looks last.
+fn in_the_system() -> bool {
+    let listed = Command::new("ldconfig").arg("-p").output();
+    listed.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("libonnxruntime.so"))
 }
 
 fn fetch() -> Result<PathBuf, String> {

@@ -18,6 +18,24 @@ use crate::telemetry::logs::LogFormat;
 /// Prefix of the environment variables.
 pub const ENVIRONMENT: &str = "UNDERTONE_";
 
+/// The keys. Other variables of that prefix are none of ours: Kubernetes sets
+/// `UNDERTONE_SERVICE_HOST` and more for a service of that name.
+const KEYS: [&str; 13] = [
+    "listen",
+    "metrics_listen",
+    "bundle",
+    "onnxruntime",
+    "workers",
+    "max_requests",
+    "max_audio_bytes",
+    "max_audio_seconds",
+    "max_channels",
+    "max_decode_seconds",
+    "grace_seconds",
+    "log_format",
+    "log",
+];
+
 /// What a server runs with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -52,14 +70,16 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let limits = Limits::default();
+        let engine::Options {
+            requests, limits, ..
+        } = engine::Options::default();
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 50_051)),
             metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9_464)),
             bundle: None,
             onnxruntime: None,
             workers: None,
-            max_requests: 256,
+            max_requests: requests,
             max_audio_bytes: limits.bytes,
             max_audio_seconds: limits.seconds,
             max_channels: limits.channels,
@@ -88,7 +108,7 @@ pub enum ConfigError {
         /// Its value.
         value: String,
         /// What it must be.
-        rule: &'static str,
+        rule: String,
     },
 }
 
@@ -106,7 +126,7 @@ impl Config {
             figment = figment.merge(Toml::file_exact(file));
         }
         let config: Self = figment
-            .merge(Env::prefixed(ENVIRONMENT))
+            .merge(Env::prefixed(ENVIRONMENT).only(&KEYS))
             .merge(Serialized::defaults(flags))
             .extract()
             .map_err(|error| ConfigError::Parse(Box::new(error)))?;
@@ -139,18 +159,18 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let positive = [
-            ("workers", self.workers.unwrap_or(1)),
-            ("max_requests", self.max_requests),
-            ("max_audio_bytes", self.max_audio_bytes),
-            ("max_channels", usize::from(self.max_channels)),
+        // Far beyond every use, and small enough that no sum of them overflows.
+        let bounded = [
+            ("workers", self.workers.unwrap_or(1), 1 << 10),
+            ("max_requests", self.max_requests, 1 << 16),
+            ("max_audio_bytes", self.max_audio_bytes, 1 << 30),
+            ("max_channels", usize::from(self.max_channels), 1 << 10),
         ];
-        if let Some((key, value)) = positive.into_iter().find(|(_, value)| *value == 0) {
-            return Err(ConfigError::Value {
-                key,
-                value: value.to_string(),
-                rule: "1 or more",
-            });
+        for (key, value, most) in bounded {
+            if !(1..=most).contains(&value) {
+                let (value, rule) = (value.to_string(), format!("1 to {most} are possible"));
+                return Err(ConfigError::Value { key, value, rule });
+            }
         }
         // A day is far beyond every use, and keeps each sum of times in range.
         let day = 86_400.0;
@@ -162,7 +182,7 @@ impl Config {
             if !(least..=day).contains(&value) {
                 let (value, rule) = (
                     value.to_string(),
-                    "a positive number of seconds up to a day",
+                    "seconds up to a day are possible".to_owned(),
                 );
                 return Err(ConfigError::Value { key, value, rule });
             }
@@ -200,11 +220,26 @@ mod tests {
     }
 
     #[test]
+    fn every_key_can_be_set_by_the_environment() {
+        let written = serde_json::to_value(Config::default()).unwrap();
+        let mut fields: Vec<_> = written
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let mut keys = KEYS;
+        fields.sort_unstable();
+        keys.sort_unstable();
+        assert_eq!(fields, keys);
+    }
+
+    #[test]
     fn what_cannot_work_is_refused_by_key() {
         for (content, message) in [
             ("listen = \"nowhere\"", "listen"),
             ("colour = 1", "colour"),
-            ("workers = 0", "`workers` is 0; 1 or more"),
+            ("workers = 0", "`workers` is 0; 1 to 1024 are possible"),
             ("max_audio_seconds = -1.0", "max_audio_seconds"),
             ("grace_seconds = nan", "grace_seconds"),
         ] {

@@ -13,22 +13,26 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
+use tokio::task::JoinHandle;
 
 use crate::audio::{self, AudioError, Encoding, LaneChoice};
 use crate::bundle::Manifest;
 use crate::decision::{self, Abstention, Evidence, Rule, Span, StepTimes};
 use crate::frontend::{FrontendError, Spec};
 use crate::runtime::History;
-use crate::scheduler::core::Refusal;
+use crate::scheduler::core::{CallerId, Refusal};
 use crate::scheduler::{self, Chunk, Failure, Scheduler, Spent, Waiter};
 use crate::telemetry::requests;
 pub use open::{OpenError, Options};
 
-/// Pieces that decoding may be ahead of the encoder; bounds what a long recording holds.
-const PIECES_AHEAD: usize = 4;
-/// Steps in one chunk: the longest shape, so that a chunk is one row without much padding.
-const CHUNK_STEPS: usize = 32;
+/// Pieces that segmenting may be ahead of the encoder.
+const PIECES_AHEAD: usize = 1;
+/// Pieces of one recording that wait for batches or run; the next piece is ready when one ends.
+const PIECES_UNDER_WAY: usize = 2;
+/// What may be held decoded, in units of 64 KiB: 1 GiB, some four hours of one lane.
+const HELD_UNIT: usize = 64 << 10;
+const HELD_UNITS: usize = 16 << 10;
 /// What a refused caller is told to wait: a few of the longest batches.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
@@ -111,6 +115,10 @@ pub enum EngineError {
     Internal(String),
 }
 
+fn panicked(error: &tokio::task::JoinError) -> EngineError {
+    EngineError::Internal(format!("a request's work panicked: {error}"))
+}
+
 impl From<Refusal> for EngineError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
@@ -133,6 +141,16 @@ impl From<Failure> for EngineError {
     }
 }
 
+/// A decoded recording.
+struct Decoded {
+    /// Lanes at 16 kHz, and the room that they take.
+    lanes: (Vec<Vec<f32>>, OwnedSemaphorePermit),
+    duration: Duration,
+    truncated: bool,
+    /// Time that decoding took.
+    time: Duration,
+}
+
 /// One bundle, loaded and served. Safe to share between tasks.
 #[derive(Debug)]
 pub struct Engine {
@@ -142,7 +160,12 @@ pub struct Engine {
     spec: Arc<Spec>,
     limits: audio::Limits,
     scheduler: Scheduler,
+    /// Recordings decoded at a time.
     decoders: Arc<Semaphore>,
+    /// Room for decoded samples, in units of [`HELD_UNIT`].
+    held: Arc<Semaphore>,
+    /// Requests answered at a time. Whoever has a place is served to the end: what the scheduler
+    /// may hold is bounded by this, not by refusing half-done work.
     requests: Semaphore,
     most_requests: usize,
 }
@@ -183,8 +206,8 @@ impl Engine {
     /// [`EngineError`]; the engine serves the next request whatever happened to this one.
     pub async fn classify(&self, request: Request) -> Result<Answer, EngineError> {
         let _place = self.requests.try_acquire().map_err(|error| match error {
-            tokio::sync::TryAcquireError::Closed => EngineError::Draining,
-            tokio::sync::TryAcquireError::NoPermits => EngineError::Busy {
+            TryAcquireError::Closed => EngineError::Draining,
+            TryAcquireError::NoPermits => EngineError::Busy {
                 reason: format!(
                     "{} requests are being answered, the bound",
                     self.most_requests
@@ -192,13 +215,13 @@ impl Engine {
                 retry_after: RETRY_AFTER,
             },
         })?;
-        let window = request.window;
+        let caller = self.scheduler.caller();
+        let (choice, window) = (request.lanes, request.window);
+        let decoded = self.decode(request).await?;
         let (pieces, arriving) = mpsc::channel(PIECES_AHEAD);
-        let preparing = self.prepare(request, pieces).await?;
-        let (features, mut spent) = self.encode(arriving).await?;
-        let prepared = preparing
-            .await
-            .map_err(|error| EngineError::Internal(format!("decoding panicked: {error}")))??;
+        let preparing = self.prepare(decoded.lanes, choice, pieces);
+        let (features, mut spent) = self.encode(caller, arriving).await?;
+        let prepared = preparing.await.map_err(|error| panicked(&error))??;
         let lanes = prepared
             .lanes
             .iter()
@@ -206,7 +229,7 @@ impl Engine {
             .map(async |(lane, heard)| {
                 // A lane without a piece had nothing to say; that cannot be, for a lane has a segment.
                 let features = features.get(lane).map_or(&[][..], Vec::as_slice);
-                let (evidence, spent) = self.sequence(features).await?;
+                let (evidence, spent) = self.sequence(caller, features).await?;
                 Ok::<_, EngineError>((self.decide(heard, &evidence, window)?, spent))
             });
         let mut judged = Vec::new();
@@ -215,46 +238,73 @@ impl Engine {
             judged.push(lane);
         }
         Ok(Answer {
-            duration: prepared.duration,
+            duration: decoded.duration,
             lanes: judged,
-            truncated: prepared.truncated,
+            truncated: decoded.truncated,
             timing: Timing {
-                decode: prepared.time,
+                decode: decoded.time + prepared.time,
                 spent,
             },
         })
     }
 
-    /// Starts decoding and segmenting on a blocking thread, once one of its places is free. The
-    /// thread stops when nobody takes its pieces any more.
-    async fn prepare(
-        &self,
-        request: Request,
-        pieces: mpsc::Sender<lane::Piece>,
-    ) -> Result<tokio::task::JoinHandle<Result<lane::Prepared, EngineError>>, EngineError> {
+    /// Decodes on a blocking thread, once one of its places is free. The place is kept until the
+    /// samples have their share of what may be held decoded, so that no more than that and one
+    /// recording a place is ever held.
+    async fn decode(&self, request: Request) -> Result<Decoded, EngineError> {
+        let draining = |_| EngineError::Draining;
         let place = Arc::clone(&self.decoders)
             .acquire_owned()
             .await
-            .map_err(|_| EngineError::Draining)?;
-        let (spec, limits) = (Arc::clone(&self.spec), self.limits);
-        let gate = decision::Gate {
-            level_dbfs: self.manifest.speech_gate.level_dbfs,
-        };
-        Ok(tokio::task::spawn_blocking(move || {
-            let _place = place;
+            .map_err(draining)?;
+        let limits = self.limits;
+        let decoding = tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
             let recording =
                 audio::decode(&request.audio, request.encoding, request.lanes, &limits)?;
-            requests::decoded(begun.elapsed());
-            let mut prepared = lane::prepare(recording, request.lanes, &spec, gate, &pieces)?;
-            prepared.time = begun.elapsed();
-            Ok(prepared)
-        }))
+            let time = begun.elapsed();
+            requests::decoded(&recording.source.codec, time);
+            Ok::<_, EngineError>((recording, time, place))
+        });
+        let (recording, time, place) = decoding.await.map_err(|error| panicked(&error))??;
+        let samples = recording.lanes.first().map_or(0, Vec::len);
+        let bytes = samples * recording.lanes.len() * size_of::<f32>();
+        let share = bytes.div_ceil(HELD_UNIT).min(HELD_UNITS);
+        let share = u32::try_from(share).unwrap_or(u32::MAX);
+        let held = Arc::clone(&self.held)
+            .acquire_many_owned(share)
+            .await
+            .map_err(draining)?;
+        drop(place);
+        Ok(Decoded {
+            lanes: (recording.lanes, held),
+            duration: lane::position(samples),
+            truncated: recording.truncated,
+            time,
+        })
+    }
+
+    /// Starts segmenting on a blocking thread. It stops when nobody takes its pieces any more.
+    fn prepare(
+        &self,
+        (lanes, held): (Vec<Vec<f32>>, OwnedSemaphorePermit),
+        choice: LaneChoice,
+        pieces: mpsc::Sender<lane::Piece>,
+    ) -> JoinHandle<Result<lane::Prepared, EngineError>> {
+        let spec = Arc::clone(&self.spec);
+        let gate = decision::Gate {
+            level_dbfs: self.manifest.speech_gate.level_dbfs,
+        };
+        tokio::task::spawn_blocking(move || {
+            let _held = held;
+            lane::prepare(lanes, choice, &spec, gate, &pieces)
+        })
     }
 
     /// Runs the pieces through the encoder as they come, in order: features `[T, C]` a lane.
     async fn encode(
         &self,
+        caller: CallerId,
         mut arriving: mpsc::Receiver<lane::Piece>,
     ) -> Result<(Vec<Vec<f32>>, Spent), EngineError> {
         let mut lanes: Vec<Vec<f32>> = Vec::new();
@@ -262,11 +312,12 @@ impl Engine {
         let mut under_way: VecDeque<(usize, Waiter<scheduler::Encoding>)> = VecDeque::new();
         loop {
             let piece = match under_way.len() {
-                PIECES_AHEAD => None,
+                PIECES_UNDER_WAY => None,
                 _ => arriving.recv().await,
             };
             if let Some(piece) = piece {
-                under_way.push_back((piece.lane, self.scheduler.encode(piece.segments)?));
+                let waiter = self.scheduler.encode(caller, piece.segments)?;
+                under_way.push_back((piece.lane, waiter));
                 continue;
             }
             let Some((lane, waiter)) = under_way.pop_front() else {
@@ -281,17 +332,22 @@ impl Engine {
     }
 
     /// Runs a lane's features `[T, C]` through the sequence, chunk after chunk.
-    async fn sequence(&self, features: &[f32]) -> Result<(Evidence, Spent), EngineError> {
+    async fn sequence(
+        &self,
+        caller: CallerId,
+        features: &[f32],
+    ) -> Result<(Evidence, Spent), EngineError> {
         let width = self.manifest.encoder.features;
         let mut evidence = Evidence::new(self.manifest.labels.len());
         let mut history = History::new(self.manifest.sequence.layers, width);
         let mut spent = Spent::default();
-        for features in features.chunks(CHUNK_STEPS * width) {
+        // The longest chunk there is: one row of a batch, without much padding.
+        for features in features.chunks(self.scheduler.most_steps() * width) {
             let chunk = Chunk {
                 features: features.to_vec(),
                 history,
             };
-            let said = self.scheduler.sequence(chunk)?.await?;
+            let said = self.scheduler.sequence(caller, chunk)?.await?;
             evidence.extend(&said.logits, &said.scores);
             history = said.history;
             spent += said.spent;
@@ -314,7 +370,7 @@ impl Engine {
         let turn = decision::turn(evidence, times, temperature, rule, reason)
             .ok_or_else(|| EngineError::Internal("the model's output is not finite".into()))?;
         let timeline = window
-            .map(|window| decision::timeline(evidence, times, window, temperature, rule))
+            .map(|window| decision::timeline(evidence, times, window, temperature, rule, reason))
             .unwrap_or_default();
         let label = &self.manifest.labels[turn.judgement.label];
         requests::judged(

@@ -10,6 +10,7 @@
 )]
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -23,10 +24,15 @@ fn data(part: &str) -> Option<PathBuf> {
             "{} is missing",
             path.display()
         );
-        eprintln!(
-            "SKIPPED: {} is not there, nothing was tested",
+        let line = format!(
+            "
+*** SKIPPED: {} is not there ***
+
+",
             path.display()
         );
+        // Not `eprintln!`, which the test runner keeps to itself when a test passes.
+        let _ = std::io::stderr().write_all(line.as_bytes());
         return None;
     }
     Some(path)

@@ -80,7 +80,7 @@ async fn a_call_is_judged_lane_by_lane() {
         .await
         .unwrap()
         .into_inner();
-    assert!(model.card.contains("speaker-independent"));
+    assert!(model.card.contains("Speaker-independent") && model.card.contains("chance UA"));
     let answer = classify(&client, common::call()).await;
     assert_eq!(answer.model, model.model);
     assert_eq!(seconds(answer.audio_duration), 8.0);

@@ -132,7 +132,7 @@ fn errors_name_the_cause_and_the_cure() {
             1,
             "ONNX Runtime does not load from no-such.so",
         ),
-        (&["serve", "--workers", "0"], 1, "`workers` is 0; 1 or more"),
+        (&["serve", "--workers", "0"], 1, "`workers` is 0; 1 to 1024"),
         (
             &["serve", "--listen", "192.0.2.1:1"],
             1,
@@ -165,7 +165,8 @@ fn inspect_tells_what_the_bundle_is_and_proves_it() {
     for words in [
         "neutral, anger, sadness, happiness",
         "golden segments reproduced",
-        "speaker-independent",
+        "chance UA",
+        "Speaker-independent",
     ] {
         assert!(told.contains(words), "{told}");
     }

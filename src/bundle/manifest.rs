@@ -202,12 +202,20 @@ impl Manifest {
             format!("{:?}", self.labels),
             "two or more different labels are needed",
         )?;
-        ensure(
-            !self.name.is_empty(),
-            "name",
-            String::new(),
-            "a name is needed",
-        )?;
+        let Training {
+            corpora,
+            licence,
+            metrics,
+        } = &self.training;
+        for (field, missing) in [
+            ("name", self.name.is_empty()),
+            ("version", self.version.is_empty()),
+            ("training.corpora", corpora.is_empty()),
+            ("training.licence", licence.is_empty()),
+            ("training.metrics", metrics.is_empty()),
+        ] {
+            ensure(!missing, field, "empty".into(), "must be told")?;
+        }
         let Encoder {
             features,
             codes,

@@ -1,5 +1,6 @@
 //! `undertone classify`: files to judgements, by an engine of our own or by a server.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -84,7 +85,7 @@ async fn classify(flags: &Flags) -> Result<ExitCode, CliError> {
             Ok(answer) => {
                 for row in answer.lanes.iter().map(|lane| row(&name, lane, &answer)) {
                     if flags.json {
-                        bar.suspend(|| println!("{}", serde_json::json!(row)));
+                        bar.suspend(|| writeln!(std::io::stdout(), "{}", serde_json::json!(row)))?;
                     } else {
                         table.row(vec![
                             row.file.to_owned(),
@@ -105,7 +106,7 @@ async fn classify(flags: &Flags) -> Result<ExitCode, CliError> {
     }
     bar.finish_and_clear();
     if !flags.json {
-        print!("{table}");
+        write!(std::io::stdout(), "{table}")?;
     }
     Ok(if failed == 0 {
         ExitCode::SUCCESS

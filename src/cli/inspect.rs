@@ -1,5 +1,6 @@
 //! `undertone inspect`: what a bundle is, whether it runs here, how good it is.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -27,22 +28,25 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
     };
     let proven = prove(flags, &bundle).map_err(OpenError::from)?;
     let manifest = &bundle.manifest;
+    let mut out = std::io::stdout().lock();
     let hop = manifest.frontend.segment_hop * manifest.frontend.frame_hop;
-    println!("{} {}", manifest.name, manifest.version);
-    println!("labels      {}", manifest.labels.join(", "));
-    println!(
+    writeln!(out, "{} {}", manifest.name, manifest.version)?;
+    writeln!(out, "labels      {}", manifest.labels.join(", "))?;
+    writeln!(
+        out,
         "segments    264 ms every {} ms",
         hop * 1_000 / SAMPLE_RATE as usize
-    );
-    println!("features    {}", manifest.encoder.features);
-    println!(
+    )?;
+    writeln!(out, "features    {}", manifest.encoder.features)?;
+    writeln!(
+        out,
         "sequence    {} layers, {} steps of history",
         manifest.sequence.layers, manifest.sequence.history
-    );
-    println!("trained on  {}", manifest.training.corpora.join(", "));
-    println!("licence     {}", manifest.training.licence);
-    println!("checks      files whole, graphs as agreed, {proven}");
-    println!("\n{}", bundle.card().trim_end());
+    )?;
+    writeln!(out, "trained on  {}", manifest.training.corpora.join(", "))?;
+    writeln!(out, "licence     {}", manifest.training.licence)?;
+    writeln!(out, "checks      files whole, graphs as agreed, {proven}")?;
+    writeln!(out, "\n{}", bundle.card().trim_end())?;
     Ok(ExitCode::SUCCESS)
 }
 

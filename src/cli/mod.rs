@@ -5,13 +5,14 @@ mod inspect;
 mod serve;
 mod table;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 /// Hears how people speak: audio in, emotion probabilities over time out.
 #[derive(Debug, Parser)]
-#[command(name = "undertone", version, about, after_help = EXAMPLES)]
+#[command(name = "undertone", version, about, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -49,10 +50,15 @@ pub fn run() -> ExitCode {
         Some(Command::Classify(flags)) => classify::run(&flags),
         Some(Command::Inspect(flags)) => inspect::run(&flags),
     };
-    outcome.unwrap_or_else(|error| {
-        eprintln!("undertone: {error}");
-        ExitCode::FAILURE
-    })
+    match outcome {
+        Ok(code) => code,
+        // Whoever reads our output has read enough, as `head` does.
+        Err(CliError::System(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("undertone: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// What ends a command; its sentence is all that a person needs.
@@ -72,7 +78,7 @@ enum CliError {
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
     #[error("the system refuses: {0}")]
     System(#[from] std::io::Error),
-    #[error("opening the model panicked")]
+    #[error("opening the model failed: {0}")]
     Panicked(#[from] tokio::task::JoinError),
     #[error("no server answers at {url}: {reason}; start one with `undertone serve`")]
     Connect { url: String, reason: String },

@@ -9,7 +9,7 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::CliError;
 use crate::config::Config;
@@ -84,14 +84,15 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(config))?;
-    Ok(ExitCode::SUCCESS)
+    let served = runtime.block_on(serve(config));
+    // A decode that was cut off is not waited for.
+    runtime.shutdown_background();
+    served.map(|()| ExitCode::SUCCESS)
 }
 
 async fn serve(config: Config) -> Result<(), CliError> {
     let begun = Instant::now();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::listen()?;
     let recorder = metrics::install()?;
     // Addresses first: one that is taken should not cost a model's loading.
     let listener = server::Listener::bind(config.listen)?;
@@ -125,19 +126,46 @@ async fn serve(config: Config) -> Result<(), CliError> {
         ready_after_ms = begun.elapsed().as_millis(),
         "serving"
     );
-    let stop = async {
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
+    let grace = config.grace();
+    let (stop, cut) = tokio::sync::oneshot::channel();
+    let signalled = async move {
         tracing::info!(
-            signal = name,
-            "stopping: no new requests, those under way end"
+            signal = signals.next().await,
+            "stopping: requests under way end"
         );
+        // The server is gone if nobody hears this.
+        let _ = stop.send(());
+        tokio::select! {
+            () = tokio::time::sleep(grace) => tracing::warn!(?grace, "the grace is over"),
+            signal = signals.next() => tracing::warn!(signal, "a second signal: ending at once"),
+        }
     };
-    server::run(listener, engine, config.grace(), stop).await?;
+    server::run(listener, engine, async { drop(cut.await) }, signalled).await?;
     drop(stopped);
     admin.await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// SIGTERM and SIGINT, heard from the start.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next; gives its name.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }

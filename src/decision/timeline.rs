@@ -64,7 +64,8 @@ pub fn turn(
 }
 
 /// Judges one window after the other. A step belongs to the window in which its segment's middle
-/// lies; a last window too short to hold a step belongs to the one before.
+/// lies; a last window too short to hold a step belongs to the one before. `reason` is what is known
+/// against all of them beforehand.
 #[must_use]
 pub fn timeline(
     evidence: &Evidence,
@@ -72,6 +73,7 @@ pub fn timeline(
     window: Duration,
     temperature: f32,
     rule: Rule,
+    reason: Option<Abstention>,
 ) -> Vec<Span> {
     let window = window.max(SHORTEST_WINDOW);
     let mut spans: Vec<Span> = Vec::new();
@@ -91,7 +93,7 @@ pub fn timeline(
             (start, end),
             temperature,
             rule,
-            None,
+            reason,
         ) {
             Some(span) => spans.push(span),
             None => {
@@ -158,7 +160,7 @@ mod tests {
         for steps in 1..60 {
             let (evidence, times) = lane(steps, |_| true);
             for window in [264, 300, 1_000, 5_000].map(Duration::from_millis) {
-                let spans = timeline(&evidence, &times, window, 1.0, RULE);
+                let spans = timeline(&evidence, &times, window, 1.0, RULE, None);
                 assert_eq!(spans[0].start, Duration::ZERO, "{steps} steps, {window:?}");
                 assert!(spans.windows(2).all(|pair| pair[0].end == pair[1].start));
                 assert_eq!(spans[spans.len() - 1].end, times.end);
@@ -169,7 +171,7 @@ mod tests {
     #[test]
     fn a_silent_window_abstains_and_the_turn_does_not() {
         let (evidence, times) = lane(16, |t| t < 4);
-        let spans = timeline(&evidence, &times, Duration::from_secs(1), 1.0, RULE);
+        let spans = timeline(&evidence, &times, Duration::from_secs(1), 1.0, RULE, None);
         let reasons: Vec<_> = spans.iter().map(|span| span.judgement.abstention).collect();
         assert_eq!(
             reasons,

@@ -1,17 +1,17 @@
-//! A decoded recording to pieces of segments, lane after lane, as fast as they are taken.
+//! The lanes of a recording to pieces of segments, lane after lane, as fast as they are taken.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
 use super::EngineError;
-use crate::audio::{LaneChoice, Recording};
+use crate::audio::LaneChoice;
 use crate::decision::{Gate, Step, StepTimes};
 use crate::frontend::{SAMPLE_RATE, SEGMENT_SAMPLES, Segmenter, Segments, Spec};
 
 /// Samples segmented at a time: a piece of 64 segments at the default hop, two full batches.
-const PIECE_SAMPLES: usize = 131_072;
+pub(super) const PIECE_SAMPLES: usize = 131_072;
 
 /// A run of one lane's segments.
 #[derive(Debug)]
@@ -25,9 +25,7 @@ pub(super) struct Piece {
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) lanes: Vec<Heard>,
-    pub(super) duration: Duration,
-    pub(super) truncated: bool,
-    /// Time that decoding and segmenting took.
+    /// Time on the processor: segmenting, without waiting for somebody to take the pieces.
     pub(super) time: Duration,
 }
 
@@ -41,23 +39,33 @@ pub(super) struct Heard {
 
 /// Segments every lane and sends the pieces; stops early when nobody takes them.
 pub(super) fn prepare(
-    recording: Recording,
+    lanes: Vec<Vec<f32>>,
     choice: LaneChoice,
     spec: &Arc<Spec>,
     gate: Gate,
     pieces: &mpsc::Sender<Piece>,
 ) -> Result<Prepared, EngineError> {
-    let samples = recording.lanes.first().map_or(0, Vec::len);
-    let (duration, truncated) = (position(samples), recording.truncated);
     let first = match choice {
         LaneChoice::Select(channel) => usize::from(channel),
         LaneChoice::Auto | LaneChoice::Mix | LaneChoice::Each => 0,
     };
-    let mut lanes = Vec::new();
+    let mut prepared = Prepared {
+        lanes: Vec::new(),
+        time: Duration::ZERO,
+    };
     // By value, so that a lane's samples are freed once it is segmented.
-    for (lane, samples) in recording.lanes.into_iter().enumerate() {
-        let (count, short) = segment(lane, &samples, spec, pieces)?;
-        let steps = (0..count)
+    for (lane, samples) in lanes.into_iter().enumerate() {
+        let index = first + lane;
+        let mut sender = Sender {
+            lane,
+            index,
+            pieces,
+            segments: 0,
+            waited: Duration::ZERO,
+        };
+        let begun = Instant::now();
+        let short = segment(&samples, spec, &mut sender)?;
+        let steps = (0..sender.segments)
             .map(|step| {
                 let start = spec.segment_start(step, samples.len());
                 let end = (start + SEGMENT_SAMPLES).min(samples.len());
@@ -72,55 +80,66 @@ pub(super) fn prepare(
             segment: position(SEGMENT_SAMPLES),
             end: position(samples.len()),
         };
-        lanes.push(Heard {
-            index: first + lane,
+        prepared.lanes.push(Heard {
+            index,
             times,
             short,
         });
+        prepared.time += begun.elapsed().saturating_sub(sender.waited);
     }
-    Ok(Prepared {
-        lanes,
-        duration,
-        truncated,
-        time: Duration::ZERO,
-    })
+    Ok(prepared)
 }
 
-/// Sends one lane's pieces; gives the number of segments and whether the lane is short.
-fn segment(
+/// Where one lane's pieces go.
+struct Sender<'a> {
     lane: usize,
-    samples: &[f32],
-    spec: &Arc<Spec>,
-    pieces: &mpsc::Sender<Piece>,
-) -> Result<(usize, bool), EngineError> {
-    let failed = |source| EngineError::Frontend { lane, source };
-    let mut count = 0;
-    let mut send = |segments: Segments| {
-        count += segments.len();
+    /// The lane's channel, for messages.
+    index: usize,
+    pieces: &'a mpsc::Sender<Piece>,
+    /// Segments sent so far.
+    segments: usize,
+    /// Time spent waiting for a place.
+    waited: Duration,
+}
+
+impl Sender<'_> {
+    fn send(&mut self, segments: Segments) -> Result<(), EngineError> {
         if segments.is_empty() {
             return Ok(());
         }
+        self.segments += segments.len();
         let piece = Piece {
-            lane,
+            lane: self.lane,
             segments: segments.into_values().into(),
         };
-        pieces
-            .blocking_send(piece)
-            .map_err(|_| EngineError::Cancelled)
-    };
+        let begun = Instant::now();
+        let sent = self.pieces.blocking_send(piece);
+        self.waited += begun.elapsed();
+        sent.map_err(|_| EngineError::Cancelled)
+    }
+}
+
+/// Sends one lane's pieces; gives whether the lane is short.
+fn segment(
+    samples: &[f32],
+    spec: &Arc<Spec>,
+    sender: &mut Sender<'_>,
+) -> Result<bool, EngineError> {
+    let lane = sender.index;
+    let failed = |source| EngineError::Frontend { lane, source };
     let mut segmenter = Segmenter::new(Arc::clone(spec));
     for block in samples.chunks(PIECE_SAMPLES) {
         let mut segments = Segments::default();
         segmenter.push(block, &mut segments).map_err(failed)?;
-        send(segments)?;
+        sender.send(segments)?;
     }
     let mut last = Segments::default();
     let ending = segmenter.finish(&mut last).map_err(failed)?;
-    send(last)?;
-    Ok((count, ending.short))
+    sender.send(last)?;
+    Ok(ending.short)
 }
 
 /// Samples at 16 kHz as time; exact, for a sample is 62.5 µs.
-fn position(samples: usize) -> Duration {
+pub(super) fn position(samples: usize) -> Duration {
     Duration::from_nanos(samples as u64 * (1_000_000_000 / u64::from(SAMPLE_RATE)))
 }

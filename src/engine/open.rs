@@ -5,17 +5,14 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::Engine;
+use super::lane::PIECE_SAMPLES;
+use super::{Engine, HELD_UNITS, PIECES_UNDER_WAY};
 use crate::audio::Limits;
 use crate::bundle::{Bundle, BundleError, embedded};
-use crate::runtime::{Instance, Library, RuntimeError, golden};
-use crate::scheduler::core::{Bounds, Shapes};
-use crate::scheduler::{Scheduler, Sizes};
-
-/// Entries that the scheduler may hold. A request has a handful at a time.
-const MOST_ENTRIES: usize = 4_096;
-/// Bytes of tensors that the scheduler may hold: some 30 minutes of audio waiting as segments.
-const MOST_BYTES: usize = 256 << 20;
+use crate::frontend::{FRAME_HOP, SEGMENT_VALUES, Spec};
+use crate::runtime::{Device as _, Instance, Library, RuntimeError, SequenceBatch, Sizes, golden};
+use crate::scheduler::Scheduler;
+use crate::scheduler::core::{Bounds, Graph, Shapes};
 
 /// What an engine is opened with.
 #[derive(Clone, Debug)]
@@ -60,9 +57,9 @@ pub enum OpenError {
 }
 
 impl Engine {
-    /// Opens a bundle and proves on every set of sessions that it computes the golden vectors,
-    /// which warms them up as well. Takes tens of milliseconds a worker; call it from a thread that
-    /// may block.
+    /// Opens a bundle, proves on every set of sessions that it computes the golden vectors, and runs
+    /// every batch shape once. Takes a tenth of a second a worker; call it from a thread that may
+    /// block.
     ///
     /// # Errors
     /// The first check that fails, in one sentence.
@@ -73,27 +70,59 @@ impl Engine {
             None => Bundle::from_files(embedded::files())?,
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let (sizes, shapes) = (Sizes::of(&bundle.manifest), Shapes::default());
         let mut instances = Vec::new();
         for _ in 0..options.workers.unwrap_or(cores).max(1) {
             let mut instance = Instance::open(&library, &bundle)?;
             golden::verify(&mut instance, &bundle)?;
+            warm_up(&mut instance, sizes, &shapes)?;
             instances.push(instance);
         }
-        let bounds = Bounds {
-            entries: MOST_ENTRIES,
-            bytes: MOST_BYTES,
-        };
-        let sizes = Sizes::of(&bundle.manifest);
+        let bounds = bounds(options, sizes, &bundle.manifest.frontend);
         Ok(Self {
-            scheduler: Scheduler::start(instances, sizes, bounds, Shapes::default())?,
+            scheduler: Scheduler::start(instances, sizes, bounds, shapes)?,
             spec: Arc::new(bundle.manifest.frontend.clone()),
             card: bundle.card(),
             runtime: library.info().to_owned(),
             manifest: bundle.manifest,
             limits: options.limits,
             decoders: Arc::new(Semaphore::new(cores)),
+            held: Arc::new(Semaphore::new(HELD_UNITS)),
             requests: Semaphore::new(options.requests),
             most_requests: options.requests,
         })
     }
+}
+
+/// What the requests that have a place can hold at most: pieces under way, or a chunk a lane. So
+/// nobody who has a place is refused halfway.
+fn bounds(options: &Options, sizes: Sizes, spec: &Spec) -> Bounds {
+    // The first piece of a lane may end one hop later than the others.
+    let segments = PIECE_SAMPLES / (spec.segment_hop * FRAME_HOP) + 1;
+    let piece = segments * SEGMENT_VALUES * size_of::<f32>();
+    let lanes = usize::from(options.limits.channels);
+    let chunk =
+        (sizes.history + Shapes::default().most_steps()) * sizes.features * size_of::<f32>();
+    let entries = PIECES_UNDER_WAY.max(lanes);
+    let bytes = (PIECES_UNDER_WAY * piece).max(lanes * chunk);
+    Bounds {
+        entries: options.requests.saturating_mul(entries),
+        bytes: options.requests.saturating_mul(bytes),
+    }
+}
+
+/// Runs every shape once, so that no caller pays for a first time.
+fn warm_up(instance: &mut Instance, sizes: Sizes, shapes: &Shapes) -> Result<(), RuntimeError> {
+    for shape in shapes.all(Graph::Encoder) {
+        instance.encode(&vec![0.0; shape.rows * SEGMENT_VALUES])?;
+    }
+    for shape in shapes.all(Graph::Sequence) {
+        instance.sequence(SequenceBatch {
+            steps: shape.steps,
+            features: &vec![0.0; shape.rows * shape.steps * sizes.features],
+            history: &vec![0.0; shape.rows * sizes.history * sizes.features],
+            valid: &vec![0; shape.rows],
+        })?;
+    }
+    Ok(())
 }

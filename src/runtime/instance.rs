@@ -61,28 +61,36 @@ pub trait Device: Send {
     /// Runs N segments, `[N, 1, 32, 129]`.
     ///
     /// # Errors
-    /// [`RuntimeError::Run`].
+    /// [`RuntimeError::Run`], or [`RuntimeError::Output`] if the graph gives another number of
+    /// values than N asks for.
     fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError>;
 
     /// Runs N chunks.
     ///
     /// # Errors
-    /// [`RuntimeError::Run`].
+    /// As [`Device::encode`].
     fn sequence(&mut self, batch: SequenceBatch<'_>) -> Result<StepEvidence, RuntimeError>;
 }
 
-/// Sizes that tie the graphs together.
-#[derive(Clone, Copy, Debug)]
-struct Sizes {
-    features: usize,
-    layers: usize,
-    history: usize,
-    labels: usize,
-    codes: Option<usize>,
+/// Sizes that tie tensors together, as a manifest states them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Width of the features, C.
+    pub features: usize,
+    /// Hidden layers of the sequence, L.
+    pub layers: usize,
+    /// Steps of history, H.
+    pub history: usize,
+    /// Labels, K.
+    pub labels: usize,
+    /// Codes a segment, P, if there is a codebook.
+    pub codes: Option<usize>,
 }
 
 impl Sizes {
-    fn of(manifest: &Manifest) -> Self {
+    /// The sizes that a manifest states.
+    #[must_use]
+    pub fn of(manifest: &Manifest) -> Self {
         Self {
             features: manifest.encoder.features,
             layers: manifest.sequence.layers,
@@ -164,15 +172,16 @@ impl Instance {
     /// Runs one step of each of N streams.
     ///
     /// # Errors
-    /// [`RuntimeError::Run`].
+    /// [`RuntimeError::Run`] or [`RuntimeError::Output`].
     pub fn step(&mut self, batch: StepBatch<'_>) -> Result<StepEvidence, RuntimeError> {
+        let (sizes, graph) = (self.sizes, names::STEP);
         let Sizes {
             features: c,
             layers: l,
             ..
-        } = self.sizes;
+        } = sizes;
         let n = batch.valid.len();
-        let mut run = || -> ort::Result<StepEvidence> {
+        let mut run = || {
             let outputs = self.step.run(ort::inputs![
                 "features" => TensorRef::from_array_view(([n, c], batch.features))?,
                 "taps" => TensorRef::from_array_view(([n, l, 2, c], batch.taps))?,
@@ -180,26 +189,24 @@ impl Instance {
             ])?;
             evidence(&outputs)
         };
-        run().map_err(|source| RuntimeError::Run {
-            graph: names::STEP,
-            source,
-        })
+        let found = run().map_err(|source| RuntimeError::Run { graph, source })?;
+        found.checked(graph, n, 1, sizes)
     }
 }
 
 impl Device for Instance {
     fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError> {
+        let (sizes, graph) = (self.sizes, names::ENCODER);
         let n = segments.len() / SEGMENT_VALUES;
-        let codebook = self.sizes.codes.is_some();
         let mut run = || -> ort::Result<Encoded> {
             let shape = [n, 1, SEGMENT_FRAMES, BINS];
             let outputs = self.encoder.run(ort::inputs![
                 "segments" => TensorRef::from_array_view((shape, segments))?,
             ])?;
             let features = outputs["features"].try_extract_tensor::<f32>()?.1.to_vec();
-            let (codes, distance) = match codebook {
-                false => (Vec::new(), Vec::new()),
-                true => (
+            let (codes, distance) = match sizes.codes {
+                None => (Vec::new(), Vec::new()),
+                Some(_) => (
                     outputs["codes"].try_extract_tensor::<i64>()?.1.to_vec(),
                     outputs["distance"].try_extract_tensor::<f32>()?.1.to_vec(),
                 ),
@@ -210,20 +217,32 @@ impl Device for Instance {
                 distance,
             })
         };
-        run().map_err(|source| RuntimeError::Run {
-            graph: names::ENCODER,
-            source,
-        })
+        let found = run().map_err(|source| RuntimeError::Run { graph, source })?;
+        length(graph, "features", found.features.len(), n * sizes.features)?;
+        length(
+            graph,
+            "codes",
+            found.codes.len(),
+            n * sizes.codes.unwrap_or(0),
+        )?;
+        length(
+            graph,
+            "distance",
+            found.distance.len(),
+            sizes.codes.map_or(0, |_| n),
+        )?;
+        Ok(found)
     }
 
     fn sequence(&mut self, batch: SequenceBatch<'_>) -> Result<StepEvidence, RuntimeError> {
+        let (sizes, graph) = (self.sizes, names::SEQUENCE);
         let Sizes {
             features: c,
             history: h,
             ..
-        } = self.sizes;
+        } = sizes;
         let (n, t) = (batch.valid.len(), batch.steps);
-        let mut run = || -> ort::Result<StepEvidence> {
+        let mut run = || {
             let outputs = self.sequence.run(ort::inputs![
                 "features" => TensorRef::from_array_view(([n, t, c], batch.features))?,
                 "history" => TensorRef::from_array_view(([n, h, c], batch.history))?,
@@ -231,11 +250,47 @@ impl Device for Instance {
             ])?;
             evidence(&outputs)
         };
-        run().map_err(|source| RuntimeError::Run {
-            graph: names::SEQUENCE,
-            source,
-        })
+        let found = run().map_err(|source| RuntimeError::Run { graph, source })?;
+        found.checked(graph, n, t, sizes)
     }
+}
+
+impl StepEvidence {
+    /// Holds the outputs' lengths against what went in: a graph may leave its dimensions open.
+    fn checked(
+        self,
+        graph: &'static str,
+        n: usize,
+        t: usize,
+        sizes: Sizes,
+    ) -> Result<Self, RuntimeError> {
+        length(graph, "logits", self.logits.len(), n * t * sizes.labels)?;
+        length(graph, "scores", self.scores.len(), n * t)?;
+        length(
+            graph,
+            "layers",
+            self.layers.len(),
+            n * sizes.layers * t * sizes.features,
+        )?;
+        Ok(self)
+    }
+}
+
+fn length(
+    graph: &'static str,
+    output: &'static str,
+    found: usize,
+    expected: usize,
+) -> Result<(), RuntimeError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(RuntimeError::Output {
+        graph,
+        output,
+        found,
+        expected,
+    })
 }
 
 fn evidence(outputs: &ort::session::SessionOutputs<'_>) -> ort::Result<StepEvidence> {

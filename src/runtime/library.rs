@@ -133,7 +133,15 @@ fn in_folder(folder: &Path) -> Option<PathBuf> {
     let versioned = format!("{FILE}.");
     let entries = std::fs::read_dir(folder).ok()?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let newest = names.filter(|name| name.starts_with(&versioned)).max()?;
+    let version = |name: &String| -> Vec<u32> {
+        name[versioned.len()..]
+            .split('.')
+            .filter_map(|part| part.parse().ok())
+            .collect()
+    };
+    let newest = names
+        .filter(|name| name.starts_with(&versioned))
+        .max_by_key(version)?;
     Some(folder.join(newest))
 }
 
@@ -157,7 +165,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(in_folder(folder.path()), None);
         for name in [
-            "libonnxruntime.so.1.24.0",
+            "libonnxruntime.so.1.9.0",
             "libonnxruntime.so.1.28.0",
             "libother.so",
         ] {

@@ -13,7 +13,7 @@ pub mod library;
 
 pub use graph::GraphError;
 pub use history::History;
-pub use instance::{Device, Encoded, Instance, SequenceBatch, StepBatch, StepEvidence};
+pub use instance::{Device, Encoded, Instance, SequenceBatch, Sizes, StepBatch, StepEvidence};
 pub use library::Library;
 
 use crate::bundle::BundleError;
@@ -53,6 +53,18 @@ pub enum RuntimeError {
         graph: &'static str,
         /// What ONNX Runtime said.
         source: ort::Error,
+    },
+    /// A graph gives another number of values than its batch asks for.
+    #[error("bundle file {graph}: output `{output}` has {found} values where {expected} are due")]
+    Output {
+        /// Name of the graph's file.
+        graph: &'static str,
+        /// The output.
+        output: &'static str,
+        /// How many values it has.
+        found: usize,
+        /// How many it must have.
+        expected: usize,
     },
     /// A batch's run panicked.
     #[error("a batch's run panicked; the log has the place")]

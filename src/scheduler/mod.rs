@@ -9,5 +9,5 @@ mod pack;
 mod shell;
 mod waiter;
 
-pub use shell::{Failure, Scheduler, Sizes, Spent};
+pub use shell::{Failure, Scheduler, Spent};
 pub use waiter::{Chunk, Encoding, Evidence, Waiter};

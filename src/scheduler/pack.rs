@@ -6,10 +6,9 @@
 use std::sync::Arc;
 
 use super::core::Shape;
-use super::shell::Sizes;
 use super::waiter::Chunk;
 use crate::frontend::SEGMENT_VALUES;
-use crate::runtime::SequenceBatch;
+use crate::runtime::{SequenceBatch, Sizes};
 
 /// Tensors of the batch under way.
 #[derive(Debug, Default)]

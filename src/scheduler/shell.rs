@@ -4,7 +4,7 @@
 //! the results out. The lock is held for bookkeeping alone, never across a run. Callers submit from
 //! any thread and hold a [`Waiter`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -12,39 +12,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::core::{Batch, Bounds, Core, End, Entry, EntryId, Graph, Refusal, Shapes, Time};
+use super::core::{
+    Batch, Bounds, CallerId, Core, End, Entry, EntryId, Graph, Refusal, Shapes, Time,
+};
 use super::pack::Buffers;
 use super::waiter::{Chunk, Encoding, Evidence, Waiter};
-use crate::bundle::Manifest;
 use crate::frontend::SEGMENT_VALUES;
-use crate::runtime::{Device, Encoded, RuntimeError, StepEvidence};
+use crate::runtime::{Device, Encoded, RuntimeError, Sizes, StepEvidence};
 use crate::telemetry::batches;
-
-/// Sizes that tie rows to tensors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
-    /// C.
-    pub features: usize,
-    /// L.
-    pub layers: usize,
-    /// H.
-    pub history: usize,
-    /// K.
-    pub labels: usize,
-}
-
-impl Sizes {
-    /// The sizes that a manifest states.
-    #[must_use]
-    pub fn of(manifest: &Manifest) -> Self {
-        Self {
-            features: manifest.encoder.features,
-            layers: manifest.sequence.layers,
-            history: manifest.sequence.history,
-            labels: manifest.labels.len(),
-        }
-    }
-}
 
 /// Where the time of an entry went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,6 +72,7 @@ struct State {
     core: Core,
     work: HashMap<EntryId, Work>,
     next_entry: u64,
+    next_caller: u64,
     draining: bool,
 }
 
@@ -129,6 +105,7 @@ impl Scheduler {
             core: Core::new(bounds, shapes),
             work: HashMap::new(),
             next_entry: 0,
+            next_caller: 0,
             draining: false,
         };
         let shared = Arc::new(Shared {
@@ -151,14 +128,32 @@ impl Scheduler {
         Ok(scheduler)
     }
 
+    /// A name for whoever submits next; what one caller submits counts as one caller's.
+    #[must_use]
+    pub fn caller(&self) -> CallerId {
+        let mut state = self.shared.lock();
+        state.next_caller += 1;
+        CallerId(state.next_caller)
+    }
+
+    /// Steps of the longest chunk that [`Scheduler::sequence`] takes.
+    #[must_use]
+    pub fn most_steps(&self) -> usize {
+        self.shared.lock().core.most_steps()
+    }
+
     /// Submits a run of segments, `[N, 32, 129]`.
     ///
     /// # Errors
     /// The bound that would be broken.
-    pub fn encode(&self, segments: Arc<[f32]>) -> Result<Waiter<Encoding>, Refusal> {
+    pub fn encode(
+        &self,
+        caller: CallerId,
+        segments: Arc<[f32]>,
+    ) -> Result<Waiter<Encoding>, Refusal> {
         let items = segments.len() / SEGMENT_VALUES;
         let bytes = segments.len() * size_of::<f32>();
-        self.submit(Graph::Encoder, items, bytes, |reply| {
+        self.submit(caller, Graph::Encoder, items, bytes, |reply| {
             let result = Encoding {
                 features: Vec::with_capacity(items * self.shared.sizes.features),
                 distance: Vec::new(),
@@ -177,16 +172,17 @@ impl Scheduler {
     ///
     /// # Errors
     /// The bound that would be broken.
-    pub fn sequence(&self, chunk: Chunk) -> Result<Waiter<Evidence>, Refusal> {
+    pub fn sequence(&self, caller: CallerId, chunk: Chunk) -> Result<Waiter<Evidence>, Refusal> {
         let items = chunk.features.len() / self.shared.sizes.features;
         let bytes = (chunk.features.len() + chunk.history.values().len()) * size_of::<f32>();
-        self.submit(Graph::Sequence, items, bytes, |reply| {
+        self.submit(caller, Graph::Sequence, items, bytes, |reply| {
             Work::Sequence(Some(chunk), reply)
         })
     }
 
     fn submit<T>(
         &self,
+        caller: CallerId,
         graph: Graph,
         items: usize,
         bytes: usize,
@@ -196,15 +192,14 @@ impl Scheduler {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         let id = EntryId(state.next_entry);
-        state.core.handle_arrival(
-            shared.now(),
-            Entry {
-                id,
-                graph,
-                items,
-                bytes,
-            },
-        )?;
+        let entry = Entry {
+            id,
+            caller,
+            graph,
+            items,
+            bytes,
+        };
+        state.core.handle_arrival(shared.now(), entry)?;
         state.next_entry += 1;
         state.work.insert(id, work(sender));
         state.watch();
@@ -272,6 +267,10 @@ impl Shared {
             if let Some(batch) = state.core.poll_batch(self.now()) {
                 let inputs = state.inputs(&batch);
                 state.watch();
+                if state.core.has_waiting() {
+                    // A submission wakes one worker, but may be more than one batch.
+                    self.work_or_drain.notify_one();
+                }
                 return Some(Taken { batch, inputs });
             }
             if state.draining && state.core.is_empty() {
@@ -471,6 +470,7 @@ impl State {
 fn watch(batch: &Batch, duration: Duration, succeeded: bool) {
     let items = batch.members.iter().map(|member| member.items).sum();
     let waited: Vec<_> = batch.members.iter().map(|member| member.waited).collect();
+    let callers: BTreeSet<_> = batch.members.iter().map(|member| member.caller).collect();
     batches::ran(&batches::Ran {
         graph: batch.graph.name(),
         rows: batch.shape.rows,
@@ -480,6 +480,7 @@ fn watch(batch: &Batch, duration: Duration, succeeded: bool) {
             Graph::Sequence => batch.members.len(),
         },
         items,
+        callers: callers.len(),
         waited: &waited,
         duration,
         succeeded,

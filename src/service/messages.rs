@@ -13,8 +13,8 @@ use crate::engine::{Answer, Engine, Lane, Request, Timing};
 use crate::frontend::{SAMPLE_RATE, SEGMENT_SAMPLES};
 
 const DEFAULT_WINDOW: Duration = Duration::from_secs(1);
-/// What decodes; `tests/formats.rs` and the audio module's own tests keep it honest.
-const FORMATS: [&str; 13] = [
+/// What is told of formats; a codec inside them may still be refused by name.
+const FORMATS: [&str; 14] = [
     "WAV",
     "FLAC",
     "MP3",
@@ -24,6 +24,7 @@ const FORMATS: [&str; 13] = [
     "Ogg (Vorbis, FLAC)",
     "Matroska/WebM (Vorbis, FLAC, AAC, MP3, PCM)",
     "AIFF",
+    "CAF",
     "PCM_S16LE",
     "PCM_F32LE",
     "MULAW",

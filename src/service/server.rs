@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tonic::server::NamedService as _;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
 
 use super::Emotion;
 use super::pb::{self, emotion_service_server::EmotionServiceServer};
@@ -74,15 +76,15 @@ impl Listener {
     }
 }
 
-/// Serves until `stop` is ready, then lets requests under way end for at most `grace`.
+/// Serves until `stop` is ready, then lets requests under way end, or until `cut` is ready.
 ///
 /// # Errors
 /// [`ServerError`].
 pub async fn run(
     listener: Listener,
     engine: Arc<Engine>,
-    grace: Duration,
     stop: impl Future<Output = ()>,
+    cut: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<EmotionServiceServer<Emotion>>().await;
@@ -91,10 +93,29 @@ pub async fn run(
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let largest = engine.limits().bytes + MESSAGE_OVERHEAD + MESSAGE_SLACK;
+    let largest = engine
+        .limits()
+        .bytes
+        .saturating_add(MESSAGE_OVERHEAD + MESSAGE_SLACK);
     let emotion = EmotionServiceServer::new(Emotion::new(Arc::clone(&engine)))
         .max_decoding_message_size(largest);
-    let (stopped, stopping) = tokio::sync::oneshot::channel();
+    let stopping = async {
+        stop.await;
+        health
+            .set_not_serving::<EmotionServiceServer<Emotion>>()
+            .await;
+        health
+            .set_service_status("", ServingStatus::NotServing)
+            .await;
+        engine.drain();
+        // Ends the streams of those who watch our health: a connection that somebody watches would
+        // stay open for ever.
+        let mut health = health.clone();
+        health
+            .clear_service_status(EmotionServiceServer::<Emotion>::NAME)
+            .await;
+        health.clear_service_status("").await;
+    };
     let serving = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
@@ -103,28 +124,9 @@ pub async fn run(
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .add_service(emotion)
-        .serve_with_incoming_shutdown(listener.incoming, async {
-            // The sender is dropped only together with this server.
-            let _ = stopping.await;
-        });
-    let stop = async {
-        stop.await;
-        // Load balancers look first, then no new request is taken, then connections close.
-        health
-            .set_not_serving::<EmotionServiceServer<Emotion>>()
-            .await;
-        health
-            .set_service_status("", tonic_health::ServingStatus::NotServing)
-            .await;
-        engine.drain();
-        let _ = stopped.send(());
-        tokio::time::sleep(grace).await;
-    };
+        .serve_with_incoming_shutdown(listener.incoming, stopping);
     tokio::select! {
         served = serving => Ok(served?),
-        () = stop => {
-            tracing::warn!(?grace, "requests still under way after the grace were cut off");
-            Ok(())
-        }
+        () = cut => Ok(()),
     }
 }

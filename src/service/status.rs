@@ -16,6 +16,9 @@ pub(super) fn of(error: EngineError) -> Status {
     match error {
         EngineError::Audio(error) if error.is_limit() => Status::out_of_range(message),
         EngineError::Audio(AudioError::Resampler { .. }) => fault(message),
+        EngineError::Audio(AudioError::LaneOutOfRange { .. }) => {
+            invalid("config.lanes.select", message)
+        }
         EngineError::Audio(_) | EngineError::Frontend { .. } => invalid("audio", message),
         EngineError::Busy { retry_after, .. } => {
             let details = ErrorDetails::with_retry_info(Some(retry_after));

@@ -16,6 +16,8 @@ use tokio::task::JoinSet;
 
 /// A scraper needs one connection; more than this at a time is a mistake or an attack.
 const MOST_CONNECTIONS: usize = 32;
+/// Pause after an error of `accept`.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a client may take to send its request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -34,7 +36,11 @@ pub async fn serve(
             _ = upkeep.tick() => metrics.run_upkeep(),
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => {
-                let Ok((stream, _)) = accepted else { continue };
+                let Ok((stream, _)) = accepted else {
+                    // No file descriptor is left, most likely; trying at once would only spin.
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                };
                 let metrics = metrics.clone();
                 let service = service_fn(move |request| {
                     let response = answer(&request, &metrics);

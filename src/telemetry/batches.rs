@@ -22,6 +22,8 @@ pub struct Ran<'a> {
     pub size: usize,
     /// Items (segments or steps) without padding.
     pub items: usize,
+    /// Callers whose items are in it.
+    pub callers: usize,
     /// How long each entry had waited.
     pub waited: &'a [Duration],
     /// Time on the device.
@@ -36,7 +38,7 @@ pub fn ran(batch: &Ran<'_>) {
     let outcome = if batch.succeeded { "ok" } else { "failed" };
     counter!(BATCHES, "graph" => graph, "outcome" => outcome).increment(1);
     histogram!(BATCH_SIZE, "graph" => graph).record(batch.size as f64);
-    histogram!(BATCH_CALLERS, "graph" => graph).record(batch.waited.len() as f64);
+    histogram!(BATCH_CALLERS, "graph" => graph).record(batch.callers as f64);
     let padded = (batch.rows * batch.steps) as f64;
     histogram!(BATCH_PADDING, "graph" => graph).record(1.0 - batch.items as f64 / padded);
     let shape = format!("{}x{}", batch.rows, batch.steps);

@@ -21,6 +21,8 @@ pub(super) const BATCH_CALLERS: &str = "undertone_batch_callers";
 pub(super) const BATCH_PADDING: &str = "undertone_batch_padding_ratio";
 pub(super) const BATCH_DURATION: &str = "undertone_batch_duration_seconds";
 pub(super) const MODEL_INFO: &str = "undertone_model_info";
+pub(super) const BUILD_INFO: &str = "undertone_build_info";
+pub(super) const REFUSED: &str = "undertone_refused_total";
 
 /// From 50 µs, a small batch, to 30 s, an hour of audio.
 const SECONDS: [f64; 18] = [
@@ -72,7 +74,7 @@ fn describe() {
     describe_histogram!(
         DECODE_DURATION,
         Unit::Seconds,
-        "Decoding one recording to 16 kHz lanes."
+        "Decoding one recording to 16 kHz lanes, by codec."
     );
     describe_counter!(DECISIONS, "Judgements of a whole lane, by label.");
     describe_counter!(ABSTAINED, "Lanes whose judgement abstained, by reason.");
@@ -87,12 +89,16 @@ fn describe() {
         Unit::Bytes,
         "Tensors of entries waiting or under way."
     );
+    describe_counter!(
+        REFUSED,
+        "Requests refused with a time to come back, by reason."
+    );
     describe_counter!(BATCHES, "Batches run, by graph and outcome.");
     describe_histogram!(
         BATCH_SIZE,
         "Rows of a batch without padding: segments for the encoder, chunks for the sequence."
     );
-    describe_histogram!(BATCH_CALLERS, "Entries that share a batch, by graph.");
+    describe_histogram!(BATCH_CALLERS, "Callers that share a batch, by graph.");
     describe_histogram!(
         BATCH_PADDING,
         "Share of a batch's items that is padding, by graph."
@@ -103,6 +109,8 @@ fn describe() {
         "One run on the device, by graph and shape."
     );
     describe_gauge!(MODEL_INFO, "The model that is served; always 1.");
+    describe_gauge!(BUILD_INFO, "The version that runs; always 1.");
+    metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     metrics_process::Collector::default().describe();
 }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use metrics::{counter, gauge, histogram};
 
 use super::metrics::{
-    ABSTAINED, AUDIO, DECISIONS, DECODE_DURATION, REQUEST_DURATION, REQUESTS, REQUESTS_IN_FLIGHT,
+    ABSTAINED, AUDIO, DECISIONS, DECODE_DURATION, REFUSED, REQUEST_DURATION, REQUESTS,
+    REQUESTS_IN_FLIGHT,
 };
 
 /// Audio judged so far, in milliseconds.
@@ -47,9 +48,14 @@ impl Drop for InFlight {
     }
 }
 
-/// A recording was decoded.
-pub fn decoded(time: Duration) {
-    histogram!(DECODE_DURATION).record(time.as_secs_f64());
+/// A recording was decoded. `codec` is the decoder's own name for itself, never a caller's word.
+pub fn decoded(codec: &str, time: Duration) {
+    histogram!(DECODE_DURATION, "codec" => codec.to_owned()).record(time.as_secs_f64());
+}
+
+/// A request was refused with a time to come back.
+pub fn refused(reason: &'static str) {
+    counter!(REFUSED, "reason" => reason).increment(1);
 }
 
 /// A lane was judged. `label` and `reason` come from the model and the code, never from a caller.

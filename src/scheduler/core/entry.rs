@@ -4,6 +4,10 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntryId(pub u64);
 
+/// Names whoever an entry is for: one request or stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallerId(pub u64);
+
 /// The graph that runs an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Graph {
@@ -33,6 +37,8 @@ impl Graph {
 pub struct Entry {
     /// Names the entry.
     pub id: EntryId,
+    /// Whom it is for.
+    pub caller: CallerId,
     /// The graph that runs it.
     pub graph: Graph,
     /// Segments or steps; at least one.

@@ -21,7 +21,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 pub use admission::{Bounds, Refusal};
-pub use entry::{Entry, EntryId, Graph};
+pub use entry::{CallerId, Entry, EntryId, Graph};
 use queue::Queue;
 pub use shapes::{Shape, Shapes};
 
@@ -37,6 +37,8 @@ pub struct BatchId(u64);
 pub struct Member {
     /// Whose part it is.
     pub entry: EntryId,
+    /// Whom the entry is for.
+    pub caller: CallerId,
     /// The first of the entry's items that is in this batch.
     pub first: usize,
     /// How many of the entry's items are in this batch.
@@ -201,6 +203,7 @@ impl Core {
             let waited = now.saturating_sub(state.arrived);
             members.push(Member {
                 entry: id,
+                caller: state.entry.caller,
                 first: state.taken,
                 items,
                 waited,
@@ -233,6 +236,18 @@ impl Core {
     #[must_use]
     pub fn entries(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Steps of the longest chunk that an entry may hold.
+    #[must_use]
+    pub fn most_steps(&self) -> usize {
+        self.shapes.most_steps()
+    }
+
+    /// Whether an entry waits, in part or whole.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        self.queue.oldest().is_some()
     }
 
     /// Bytes of the entries that are held.

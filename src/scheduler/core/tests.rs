@@ -87,6 +87,7 @@ impl Driver {
                 let id = EntryId(self.admitted.len() as u64);
                 let entry = Entry {
                     id,
+                    caller: CallerId(0),
                     graph,
                     items,
                     bytes,
@@ -163,6 +164,7 @@ impl Driver {
         self.core.handle_drain();
         let refused = Entry {
             id: EntryId(u64::MAX),
+            caller: CallerId(0),
             graph: Graph::Encoder,
             items: 1,
             bytes: 0,
@@ -222,6 +224,7 @@ fn core_with(entries: &[(Graph, usize)]) -> Core {
     for (number, &(graph, items)) in entries.iter().enumerate() {
         let entry = Entry {
             id: EntryId(number as u64),
+            caller: CallerId(0),
             graph,
             items,
             bytes: 0,
@@ -326,6 +329,7 @@ fn what_exceeds_a_bound_is_refused_and_leaves_no_trace() {
     );
     let entry = |id, graph, items, bytes| Entry {
         id: EntryId(id),
+        caller: CallerId(0),
         graph,
         items,
         bytes,
