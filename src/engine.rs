@@ -183,7 +183,7 @@ impl Engine {
         &self.card
     }
 
-    /// ONNX Runtime's version and build, in its own words.
+    /// ONNX Runtime's file, and its build in its own words.
     #[must_use]
     pub fn runtime(&self) -> &str {
         &self.runtime

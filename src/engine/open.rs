@@ -83,7 +83,7 @@ impl Engine {
             scheduler: Scheduler::start(instances, sizes, bounds, shapes)?,
             spec: Arc::new(bundle.manifest.frontend.clone()),
             card: bundle.card(),
-            runtime: library.info().to_owned(),
+            runtime: format!("{} ({})", library.path.display(), library.info()),
             manifest: bundle.manifest,
             limits: options.limits,
             decoders: Arc::new(Semaphore::new(cores)),

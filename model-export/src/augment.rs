@@ -1,0 +1,395 @@
+//! What a training crop goes through: another speed, voice, level, noise, channel, and masks.
+//!
+//! Raw frames `[F, 129]` in ln power come in and go out, but for the masks, which work on
+//! normalised frames. Everything random comes from the generator that is handed in.
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
+use undertone::frontend::{BINS, POWER_FLOOR, SEGMENT_FRAMES};
+
+/// Width of a bin in hertz.
+const BIN_HERTZ: f32 = 62.5;
+/// The telephone band in hertz.
+const TELEPHONE: [f32; 2] = [300.0, 3_400.0];
+/// Length of the table of noise that batches read at random places.
+const NOISE_TABLE: usize = 1 << 16;
+
+/// What is done to a training crop, in this order: speed, warp, gain, noise, telephone, masks.
+///
+/// A probability of 0 switches a step off.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Augment {
+    /// Gain in dB, uniform in ± this, for every crop; 0 is off.
+    pub gain_db: f32,
+    /// Probability of another speed.
+    pub speed: f32,
+    /// Speed is uniform in 1 ± this.
+    pub speed_range: f32,
+    /// Probability of a frequency warp (vocal tract length).
+    pub warp: f32,
+    /// The warp's factor is uniform in 1 ± this.
+    pub warp_range: f32,
+    /// Probability of white noise.
+    pub noise: f32,
+    /// Signal-to-noise ratio in dB, uniform between these.
+    pub noise_snr_db: [f32; 2],
+    /// Probability of the telephone band, 300 to 3 400 Hz; all else falls to the floor.
+    pub telephone: f32,
+    /// Masks over time.
+    pub time_masks: usize,
+    /// Longest time mask, in frames of 8 ms.
+    pub time_mask_frames: usize,
+    /// Masks over frequency.
+    pub frequency_masks: usize,
+    /// Widest frequency mask, in bins of 62.5 Hz.
+    pub frequency_mask_bins: usize,
+}
+
+impl Default for Augment {
+    /// What small corpora want, by the literature: level, channel, voice and masks, all moderate.
+    fn default() -> Self {
+        Self {
+            gain_db: 12.0,
+            speed: 0.5,
+            speed_range: 0.1,
+            warp: 0.5,
+            warp_range: 0.1,
+            noise: 0.3,
+            noise_snr_db: [10.0, 40.0],
+            telephone: 0.3,
+            time_masks: 2,
+            time_mask_frames: 24,
+            frequency_masks: 2,
+            frequency_mask_bins: 16,
+        }
+    }
+}
+
+impl Augment {
+    /// Nothing at all.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            gain_db: 0.0,
+            speed: 0.0,
+            warp: 0.0,
+            noise: 0.0,
+            telephone: 0.0,
+            time_masks: 0,
+            frequency_masks: 0,
+            ..Self::default()
+        }
+    }
+
+    /// A speed at which `frames` still make a segment.
+    pub(crate) fn speed(&self, frames: usize, rng: &mut StdRng) -> f32 {
+        let Self {
+            speed, speed_range, ..
+        } = *self;
+        if !chance(speed, rng) {
+            return 1.0;
+        }
+        let speed = 1.0 + symmetric(speed_range, rng);
+        if speed > 0.0 && heard_frames(frames, speed) >= SEGMENT_FRAMES {
+            speed
+        } else {
+            1.0
+        }
+    }
+
+    /// A factor by which frequencies move.
+    pub(crate) fn warp(&self, rng: &mut StdRng) -> f32 {
+        let Self {
+            warp, warp_range, ..
+        } = *self;
+        if chance(warp, rng) {
+            1.0 + symmetric(warp_range, rng)
+        } else {
+            1.0
+        }
+    }
+
+    /// Level, noise and channel, on raw frames.
+    pub(crate) fn colour(&self, frames: &mut [f32], noise: &Noise, rng: &mut StdRng) {
+        if self.gain_db > 0.0 {
+            let decibels = symmetric(self.gain_db, rng);
+            amplify(frames, decibels * std::f32::consts::LN_10 / 10.0);
+        }
+        if chance(self.noise, rng) {
+            let [low, high] = self.noise_snr_db;
+            let ratio = low + (high - low) * rng.random::<f32>();
+            let level = mean_power(frames).ln() - ratio * std::f32::consts::LN_10 / 10.0;
+            let start = rng.random_range(0..NOISE_TABLE);
+            noise.add(frames, level, start);
+        }
+        if chance(self.telephone, rng) {
+            let floor = POWER_FLOOR.ln();
+            let [low, high] = TELEPHONE;
+            let low = (low / BIN_HERTZ).ceil() as usize;
+            let high = (high / BIN_HERTZ).floor() as usize;
+            for frame in frames.chunks_exact_mut(BINS) {
+                frame[..low].fill(floor);
+                frame[high + 1..].fill(floor);
+            }
+        }
+    }
+
+    /// Masks over time and frequency on normalised frames: set to the mean.
+    pub(crate) fn mask(&self, frames: &mut [f32], rng: &mut StdRng) {
+        let total = frames.len() / BINS;
+        for _ in 0..self.time_masks {
+            // At most a fifth of a short crop.
+            let width = rng.random_range(0..=self.time_mask_frames.min(total / 5));
+            let start = rng.random_range(0..=total - width);
+            frames[start * BINS..(start + width) * BINS].fill(0.0);
+        }
+        for _ in 0..self.frequency_masks {
+            let width = rng.random_range(0..=self.frequency_mask_bins.min(BINS));
+            let start = rng.random_range(0..=BINS - width);
+            for frame in frames.chunks_exact_mut(BINS) {
+                frame[start..start + width].fill(0.0);
+            }
+        }
+    }
+}
+
+/// White noise as a spectrogram shows it: ln of exponentially distributed powers of mean 1.
+pub(crate) struct Noise(Vec<f32>);
+
+impl Noise {
+    pub(crate) fn new() -> Self {
+        let mut rng = StdRng::seed_from_u64(0);
+        let power = |rng: &mut StdRng| -(1.0 - rng.random::<f32>()).ln();
+        Self(
+            (0..NOISE_TABLE)
+                .map(|_| power(&mut rng).max(f32::MIN_POSITIVE).ln())
+                .collect(),
+        )
+    }
+
+    /// Adds white noise of mean power exp(`level`) a bin, read from the table at `start` on.
+    fn add(&self, frames: &mut [f32], level: f32, start: usize) {
+        // Frames start 136 entries apart: the table's period falls on another bin each time.
+        let mut place = start;
+        for frame in frames.chunks_exact_mut(BINS) {
+            for value in frame {
+                let noise = level + self.0[place % NOISE_TABLE];
+                place += 1;
+                let difference = noise - *value;
+                // Ten and more nats below, the quieter one adds less than 5e−5.
+                if difference > 10.0 {
+                    *value = noise;
+                } else if difference > -10.0 {
+                    // `ln_1p` would be exact to more digits than f32 keeps here, at twice the time.
+                    *value += (1.0 + difference.exp()).ln();
+                }
+            }
+            place += 7;
+        }
+    }
+}
+
+/// Frames that remain at a speed.
+pub(crate) fn heard_frames(frames: usize, speed: f32) -> usize {
+    if speed == 1.0 {
+        frames
+    } else {
+        ((frames - 1) as f32 / speed) as usize + 1
+    }
+}
+
+/// Frames `start` to `start + length` of an utterance at another speed, frequencies moved by
+/// `warp`; linear interpolation of ln power.
+pub(crate) fn resample(
+    frames: &[f32],
+    start: usize,
+    length: usize,
+    speed: f32,
+    warp: f32,
+) -> Vec<f32> {
+    let mut out = if speed == 1.0 {
+        frames[start * BINS..][..length * BINS].to_vec()
+    } else {
+        let mut out = Vec::with_capacity(length * BINS);
+        let last = frames.len() / BINS - 1;
+        for frame in start..start + length {
+            let place = frame as f32 * speed;
+            let lower = (place as usize).min(last);
+            let share = place - lower as f32;
+            let a = &frames[lower * BINS..][..BINS];
+            let b = &frames[(lower + 1).min(last) * BINS..][..BINS];
+            out.extend(a.iter().zip(b).map(|(a, b)| a + (b - a) * share));
+        }
+        out
+    };
+    if warp != 1.0 {
+        let table: [(usize, f32); BINS] = std::array::from_fn(|bin| {
+            let place = (bin as f32 * warp).min((BINS - 1) as f32);
+            let lower = (place as usize).min(BINS - 2);
+            (lower, place - lower as f32)
+        });
+        let mut row = [0.0; BINS];
+        for frame in out.chunks_exact_mut(BINS) {
+            row.copy_from_slice(frame);
+            for (value, &(lower, share)) in frame.iter_mut().zip(&table) {
+                *value = row[lower] + (row[lower + 1] - row[lower]) * share;
+            }
+        }
+    }
+    out
+}
+
+/// Multiplies powers by exp(`gain`); the floor that the front end adds stays where it is.
+fn amplify(frames: &mut [f32], gain: f32) {
+    let floor = POWER_FLOOR.ln();
+    // Where the power is twenty times the floor, moving the logarithm is right to 5 %.
+    let plain = floor + 3.0 - gain.min(0.0);
+    let factor = gain.exp();
+    for value in frames {
+        *value = if *value > plain {
+            *value + gain
+        } else {
+            ((value.exp() - POWER_FLOOR).max(0.0) * factor + POWER_FLOOR).ln()
+        };
+    }
+}
+
+/// Mean power of a bin over `[F, 129]` ln powers; every fourth frame is enough.
+fn mean_power(frames: &[f32]) -> f32 {
+    let mut sum = 0.0;
+    let mut count = 0usize;
+    for frame in frames.chunks_exact(BINS).step_by(4) {
+        sum += frame.iter().map(|value| value.exp()).sum::<f32>();
+        count += BINS;
+    }
+    (sum / count.max(1) as f32).max(POWER_FLOOR)
+}
+
+fn chance(probability: f32, rng: &mut StdRng) -> bool {
+    rng.random::<f32>() < probability
+}
+
+/// Uniform in ± `range`.
+fn symmetric(range: f32, rng: &mut StdRng) -> f32 {
+    range * (2.0 * rng.random::<f32>() - 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use undertone::frontend::Analyser;
+
+    use super::*;
+
+    /// Samples that sound like nothing, each utterance another.
+    fn sound(seed: usize, samples: usize) -> Vec<f32> {
+        let mut rng = StdRng::seed_from_u64(seed as u64);
+        (0..samples)
+            .map(|i| {
+                let swell = (i as f32 * 3e-4).sin();
+                swell * (0.3 * (i as f32 * i as f32 * 1e-6).sin() + 0.05 * rng.random::<f32>())
+            })
+            .collect()
+    }
+
+    fn frames_of(samples: &[f32]) -> Vec<f32> {
+        let mut frames = Vec::new();
+        Analyser::new().push(samples, &mut frames);
+        frames
+    }
+
+    /// Frames that grow evenly in time and over the bins.
+    fn ramp(frames: usize) -> Vec<f32> {
+        (0..frames * BINS)
+            .map(|i| -20.0 + (i / BINS) as f32 * 1e-3 + (i % BINS) as f32 * 0.1)
+            .collect()
+    }
+
+    #[test]
+    fn gain_moves_what_is_heard_and_leaves_silence_where_it_is() {
+        let quiet = sound(2, 8_000).iter().map(|s| s * 0.01).collect::<Vec<_>>();
+        for gain in [-2.0f32, -0.5, 0.5, 2.0] {
+            let mut moved = frames_of(&quiet);
+            amplify(&mut moved, gain);
+            let louder: Vec<f32> = quiet.iter().map(|s| s * (gain / 2.0).exp()).collect();
+            for (moved, truth) in moved.iter().zip(frames_of(&louder)) {
+                assert!((moved - truth).abs() < 0.05, "{moved} {truth}");
+            }
+        }
+        let mut silence = frames_of(&[0.0; 4_224]);
+        let before = silence.clone();
+        amplify(&mut silence, 2.0);
+        assert!(
+            silence
+                .iter()
+                .zip(&before)
+                .all(|(a, b)| (a - b).abs() < 1e-3)
+        );
+    }
+
+    #[test]
+    fn noise_comes_at_the_ratio_asked_for() {
+        let before = ramp(400);
+        let augment = Augment {
+            noise: 1.0,
+            noise_snr_db: [10.0, 10.0],
+            ..Augment::none()
+        };
+        let mut frames = before.clone();
+        let signal = mean_power(&frames);
+        augment.colour(&mut frames, &Noise::new(), &mut StdRng::seed_from_u64(0));
+        let ratio = signal / (mean_power(&frames) - signal);
+        assert!((9.0..11.0).contains(&ratio), "{ratio}");
+        assert!(
+            frames
+                .iter()
+                .zip(&before)
+                .all(|(after, before)| after >= before)
+        );
+    }
+
+    #[test]
+    fn a_telephone_passes_its_band_only() {
+        let before = ramp(40);
+        let augment = Augment {
+            telephone: 1.0,
+            ..Augment::none()
+        };
+        let mut frames = before.clone();
+        augment.colour(&mut frames, &Noise::new(), &mut StdRng::seed_from_u64(0));
+        for (frame, before) in frames.chunks_exact(BINS).zip(before.chunks_exact(BINS)) {
+            for bin in 0..BINS {
+                let hertz = bin as f32 * BIN_HERTZ;
+                if (300.0..=3_400.0).contains(&hertz) {
+                    assert_eq!(frame[bin], before[bin]);
+                } else {
+                    assert!((frame[bin] + 23.03).abs() < 0.01);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn warp_moves_a_tone_and_speed_shortens() {
+        let frames = frames_of(
+            &(0..16_000)
+                .map(|i| (std::f32::consts::TAU * i as f32 / 8.0).sin())
+                .collect::<Vec<_>>(),
+        );
+        let loudest = |frames: &[f32]| {
+            let frame = &frames[..BINS];
+            (0..BINS)
+                .max_by(|&a, &b| frame[a].total_cmp(&frame[b]))
+                .unwrap()
+        };
+        assert_eq!(loudest(&frames), 32);
+        assert_eq!(loudest(&resample(&frames, 0, 40, 1.0, 1.1)), 29);
+        assert_eq!(loudest(&resample(&frames, 0, 40, 1.0, 0.9)), 36);
+        assert_eq!(heard_frames(111, 1.1), 101);
+        let ramp = ramp(111);
+        let fast = resample(&ramp, 0, 101, 1.1, 1.0);
+        let step = fast[BINS] - fast[0];
+        assert!((step - 1.1e-3).abs() < 1e-5, "{step}");
+    }
+}

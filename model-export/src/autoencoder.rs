@@ -1,0 +1,126 @@
+//! Fitting a VQ-VAE: one step at a time, for pre-training and fine-tuning alike.
+
+use std::path::Path;
+
+use anyhow::Result;
+use burn::module::Module;
+use burn::optim::{GradientsParams, ModuleOptimizer, OptimizerRecord};
+use burn::store::ModuleRecord;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use undertone::frontend::{BINS, SEGMENT_FRAMES, SEGMENT_VALUES};
+
+use crate::adadelta::Adadelta;
+use crate::model::quantiser::perplexity;
+use crate::model::vqvae::VqVae;
+use crate::preset;
+
+/// A VQ-VAE under training.
+pub struct Autoencoder {
+    model: VqVae,
+    optimizer: ModuleOptimizer,
+    rate: f64,
+    /// How often each code was chosen since [`Autoencoder::report`].
+    chosen: Vec<u64>,
+    reconstruction: f64,
+    steps: usize,
+}
+
+/// Means over the steps since the last report.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Report {
+    /// Mean squared error of rebuilt segments: 1 is no better than the mean spectrum.
+    pub reconstruction: f64,
+    /// Codes in even use, of all there are.
+    pub perplexity: f64,
+}
+
+impl Autoencoder {
+    /// A fresh one.
+    pub fn new(preset: &preset::VqVae, seed: u64, rate: f64) -> Self {
+        let device = Device::flex().autodiff();
+        device.seed(seed);
+        Self::with(VqVae::new(preset, &device), preset, rate)
+    }
+
+    /// One that goes on with weights from a file.
+    ///
+    /// # Errors
+    /// If they cannot be read or belong to another preset.
+    pub fn load(preset: &preset::VqVae, path: &Path, rate: f64) -> Result<Self> {
+        let model = VqVae::new(preset, &Device::flex().autodiff());
+        let model = model.try_load_record(ModuleRecord::load(path)?)?;
+        Ok(Self::with(model, preset, rate))
+    }
+
+    fn with(model: VqVae, preset: &preset::VqVae, rate: f64) -> Self {
+        Self {
+            model,
+            optimizer: Adadelta::default().module(),
+            rate,
+            chosen: vec![0; preset.codes],
+            reconstruction: 0.0,
+            steps: 0,
+        }
+    }
+
+    /// One step on segments [N, 32, 129]; `seed` decides which vectors restart dead codes.
+    pub fn step(&mut self, segments: Vec<f32>, seed: [u64; 4]) {
+        let device = Device::flex().autodiff();
+        let shape = [segments.len() / SEGMENT_VALUES, 1, SEGMENT_FRAMES, BINS];
+        let segments = Tensor::<4>::from_data(TensorData::new(segments, shape), &device);
+        let mut bytes = [0; 32];
+        for (bytes, word) in bytes.chunks_exact_mut(8).zip(seed) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        let mut random = StdRng::from_seed(bytes);
+        let batch = self.model.autoencode(segments, Some(&mut random));
+        let gradients = GradientsParams::from_grads(batch.loss.backward(), &self.model);
+        self.model = self
+            .optimizer
+            .step(self.rate, self.model.clone(), gradients);
+        self.reconstruction += f64::from(batch.reconstruction);
+        self.steps += 1;
+        for code in batch.codes {
+            self.chosen[code] += 1;
+        }
+    }
+
+    /// How it went since the last call.
+    pub fn report(&mut self) -> Report {
+        let report = Report {
+            reconstruction: self.reconstruction / self.steps.max(1) as f64,
+            perplexity: perplexity(&self.chosen),
+        };
+        self.chosen.fill(0);
+        (self.reconstruction, self.steps) = (0.0, 0);
+        report
+    }
+
+    /// The model, out of training.
+    pub fn model(&self) -> VqVae {
+        self.model.valid()
+    }
+
+    /// Writes a checkpoint's files.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        self.model().into_record().save(folder.join("vqvae.bpk"))?;
+        self.optimizer.save(folder.join("optimizer.bpk"))?;
+        Ok(())
+    }
+
+    /// Goes on from a checkpoint's files.
+    ///
+    /// # Errors
+    /// If they cannot be read or belong to another preset.
+    pub fn resume(preset: &preset::VqVae, folder: &Path, rate: f64) -> Result<Self> {
+        let mut this = Self::load(preset, &folder.join("vqvae.bpk"), rate)?;
+        let record = OptimizerRecord::load(folder.join("optimizer.bpk"))?;
+        this.optimizer = this.optimizer.load_record(record);
+        Ok(this)
+    }
+}

@@ -1,0 +1,255 @@
+//! `model-export export`: a finished run to a bundle that the server loads.
+//!
+//! The bundle's golden vectors are what the training framework computes on real speech; ONNX
+//! Runtime must give the same from the graphs, as one chunk, as two and step by step, before
+//! anything is written.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use undertone::bundle::{
+    self, Bundle, Decision, FORMAT, Golden, Manifest, Pooling, Precision, SequenceForm, SpeechGate,
+    writer::{Parts, assemble},
+};
+use undertone::frontend::{SEGMENT_VALUES, Spec};
+use undertone::runtime::{Device, Instance, Library, golden::verify};
+
+use crate::augment::Augment;
+use crate::autoencoder::Autoencoder;
+use crate::batch::{Sampler, SamplerOptions};
+use crate::card::{self, Card};
+use crate::corpus::LABELS;
+use crate::dataset::Dataset;
+use crate::extract;
+use crate::features::Statistics;
+use crate::model::values;
+use crate::onnx;
+use crate::preset::{Preset, Representation};
+use crate::pretrain::WEIGHTS;
+use crate::run::{Run, SavedStatistics};
+use crate::train::{OUTCOME, Outcome, STATISTICS};
+use crate::trainer::Trainer;
+
+/// Largest difference between frameworks, relative to the largest value.
+const TOLERANCE: f32 = 1e-4;
+/// Segments of the golden utterance.
+const GOLDEN_SEGMENTS: usize = 24;
+
+/// Writes a finished run as a bundle: graphs, golden vectors, manifest, model card.
+///
+/// Needs ONNX Runtime to check the graphs (ORT_DYLIB_PATH names its library).
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  \
+    model-export export runs/all --data data --report runs/report --name undertone-default --out models/default")]
+pub struct Arguments {
+    /// Run folder of a finished `train`.
+    pub run: PathBuf,
+    /// Folder that holds `unlabelled/`: an utterance of it becomes the golden vectors.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Folder that `evaluate --out` wrote, for the model card's figures.
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Name of the model, as requests ask for it.
+    #[arg(long)]
+    pub name: String,
+    /// Version of the model.
+    #[arg(long = "model-version", default_value = "1")]
+    pub version: String,
+    /// Judgements below this confidence abstain; 0 never does.
+    #[arg(long, default_value_t = 0.4)]
+    pub abstain_below: f32,
+    /// Segments quieter than this hold no speech, in dBFS.
+    #[arg(long, default_value_t = -75.0, allow_negative_numbers = true)]
+    pub speech_gate: f32,
+    /// Folder of the bundle.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If the run has not finished, or ONNX Runtime computes something else than the trainer.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let run = Run::open(&arguments.run)?;
+    let preset = run.preset()?;
+    let outcome: Outcome = run.read(OUTCOME)?;
+    let statistics: Statistics = run.read::<SavedStatistics>(STATISTICS)?.into();
+    let vqvae = match preset.representation {
+        Representation::Deep => None,
+        Representation::Fusion => {
+            Some(Autoencoder::load(&preset.vqvae, &run.path(WEIGHTS), 0.0)?.model())
+        }
+    };
+    let trainer = Trainer::resume(&preset, vqvae, run.folder())?;
+    let golden = golden(arguments, &preset, &trainer, &statistics)?;
+    let sequence = extract::sequence(trainer.averaged(), preset.tacn.heads)?;
+    let metrics = match &arguments.report {
+        Some(folder) => {
+            let path = folder.join("report.md");
+            std::fs::read_to_string(&path).with_context(|| path.display().to_string())?
+        }
+        None => "Not measured.".to_owned(),
+    };
+    let card = Card {
+        name: &arguments.name,
+        version: &arguments.version,
+        preset: &preset,
+        outcome: &outcome,
+        metrics: &metrics,
+    };
+    let bundle = assemble(Parts {
+        manifest: manifest(arguments, &preset, &outcome, &golden, statistics, &metrics)?,
+        encoder: onnx::encoder(&extract::encoder(trainer.averaged(), trainer.vqvae())?)?,
+        sequence: onnx::sequence(&sequence)?,
+        step: onnx::step(&sequence)?,
+        card: card::write(&card),
+        golden,
+    })?;
+    check(&bundle)?;
+    bundle::writer::write(&bundle, &arguments.out)?;
+    eprintln!("done: {}", arguments.out.display());
+    Ok(())
+}
+
+fn manifest(
+    arguments: &Arguments,
+    preset: &Preset,
+    outcome: &Outcome,
+    golden: &Golden,
+    statistics: Statistics,
+    metrics: &str,
+) -> Result<Manifest> {
+    let layers = preset.tacn.layers;
+    Ok(Manifest {
+        format: FORMAT,
+        name: arguments.name.clone(),
+        version: arguments.version.clone(),
+        labels: LABELS.map(str::to_owned).to_vec(),
+        context: bundle::Context::Turn,
+        encoder: bundle::Encoder {
+            features: preset.tacn.width,
+            codes: golden
+                .codes
+                .as_ref()
+                .map(|codes| codes.len() / golden.len()),
+            precisions: vec![Precision::Float32],
+        },
+        sequence: bundle::Sequence {
+            form: SequenceForm::Taps,
+            layers,
+            history: 2 * ((1 << layers) - 1),
+        },
+        decision: Decision {
+            pooling: Pooling::Attention,
+            temperature: outcome.temperature,
+            abstain_below: arguments.abstain_below,
+        },
+        speech_gate: SpeechGate {
+            level_dbfs: arguments.speech_gate,
+        },
+        training: bundle::Training {
+            corpora: outcome.corpora.clone(),
+            licence: card::licence(&outcome.corpora).to_owned(),
+            metrics: card::summary(metrics),
+        },
+        frontend: Spec::new(preset.segment_hop, statistics.mean, statistics.deviation)?,
+    })
+}
+
+/// What the trainer computes on the utterance whose codes are clearest.
+fn golden(
+    arguments: &Arguments,
+    preset: &Preset,
+    trainer: &Trainer,
+    statistics: &Statistics,
+) -> Result<Golden> {
+    let data = Dataset::unlabelled(&arguments.data)?;
+    let options = SamplerOptions {
+        hop: preset.segment_hop,
+        augment: Augment::none(),
+        ..SamplerOptions::default()
+    };
+    let indices: Vec<usize> = (0..data.utterances.len()).collect();
+    let sampler = Sampler::new(
+        &data.features,
+        &data.utterances,
+        &indices,
+        statistics.clone(),
+        options,
+    )?;
+    // Another processor's rounding must not choose another code for a golden vector: of all
+    // utterances, the one whose nearest codes are the most clearly nearest.
+    let mut clearest: Option<(f32, usize, Vec<f32>)> = None;
+    for index in indices {
+        let mut segments = sampler.whole(index).segments;
+        if segments.len() < GOLDEN_SEGMENTS * SEGMENT_VALUES {
+            continue;
+        }
+        segments.truncate(GOLDEN_SEGMENTS * SEGMENT_VALUES);
+        let margin = match trainer.vqvae() {
+            Some(vqvae) => vqvae.latent(segments.clone()).margin,
+            None => f32::INFINITY,
+        };
+        if clearest.as_ref().is_none_or(|(best, ..)| margin > *best) {
+            clearest = Some((margin, index, segments));
+        }
+    }
+    let (margin, index, segments) = clearest.with_context(|| {
+        format!(
+            "no utterance in {} has {GOLDEN_SEGMENTS} segments",
+            arguments.data.display()
+        )
+    })?;
+    eprintln!(
+        "golden vectors: {}, nearest codes clear by {margin:.1e}",
+        data.utterances[index].path.display()
+    );
+    let latent = trainer.vqvae().map(|vqvae| vqvae.latent(segments.clone()));
+    let evidence = trainer.evidence(segments.clone(), &[GOLDEN_SEGMENTS]);
+    Ok(Golden {
+        features: values::<2>(trainer.features(segments.clone())),
+        codes: latent
+            .as_ref()
+            .map(|latent| latent.codes.iter().map(|&code| code as i64).collect()),
+        distance: latent.map(|latent| latent.distance),
+        logits: values::<3>(evidence.logits),
+        scores: values::<2>(evidence.scores),
+        segments,
+    })
+}
+
+/// ONNX Runtime computes what the trainer did: features to [`TOLERANCE`], then every way through
+/// the sequence graphs.
+fn check(bundle: &Bundle) -> Result<()> {
+    let library = Library::load(None)?;
+    let mut instance = Instance::open(&library, bundle)?;
+    let golden = &bundle.golden;
+    let encoded = instance.encode(&golden.segments)?;
+    if let Some(codes) = &golden.codes {
+        ensure!(
+            encoded.codes == *codes,
+            "ONNX Runtime chooses other codes than the trainer"
+        );
+    }
+    let difference = relative(&encoded.features, &golden.features);
+    eprintln!("features differ by {difference:.1e} of the largest");
+    ensure!(
+        difference <= TOLERANCE,
+        "features differ by {difference:.1e} between ONNX Runtime and the trainer; \
+         {TOLERANCE:.0e} is allowed"
+    );
+    verify(&mut instance, bundle)?;
+    Ok(())
+}
+
+/// Largest difference over the largest expected value.
+fn relative(found: &[f32], expected: &[f32]) -> f32 {
+    let largest = expected
+        .iter()
+        .fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
+    let differences = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, f32::max) / largest
+}

@@ -1,0 +1,226 @@
+//! A trained network to plain weights: normalisations folded in, dropout gone.
+
+use anyhow::{Context, Result};
+use burn::nn::conv::Conv2d;
+use burn::nn::{BatchNorm, Linear, PaddingConfig2d};
+
+use crate::model::cnn::Stage;
+use crate::model::network::Network;
+use crate::model::tacn::Layer as TacnModule;
+use crate::model::values;
+use crate::model::vqvae::VqVae;
+use crate::weights::{
+    Array, Conv2d as PlainConv2d, Encoder, Layer, Linear as PlainLinear, Sequence, SequenceLayer,
+    TacnLayer, TcnLayer, VqEncoder,
+};
+
+/// What a segment goes through.
+///
+/// # Errors
+/// If a module is not one that `Network` builds.
+pub fn encoder(network: &Network, vqvae: Option<&VqVae>) -> Result<Encoder> {
+    let mut cnn = Vec::new();
+    for stage in &network.cnn.stages {
+        cnn.extend(folded(stage)?);
+    }
+    cnn.extend([
+        Layer::Flatten,
+        Layer::Linear(linear(&network.cnn.linear)?),
+        Layer::Relu,
+    ]);
+    Ok(Encoder {
+        cnn,
+        vq: vqvae.map(codes).transpose()?,
+        fusion: normalised(&network.norm, &network.fusion)?,
+    })
+}
+
+/// What a sequence of x goes through.
+///
+/// # Errors
+/// If a module is not one that `Network` builds.
+pub fn sequence(network: &Network, heads: usize) -> Result<Sequence> {
+    Ok(Sequence {
+        heads,
+        layers: network
+            .tacn
+            .layers
+            .iter()
+            .map(layer)
+            .collect::<Result<_>>()?,
+        logits: linear(&network.logits)?,
+        score: linear(&network.score)?,
+    })
+}
+
+/// A stage with its normalisation folded into the last convolution.
+fn folded(stage: &Stage) -> Result<Vec<Layer>> {
+    let mut plain: Vec<PlainConv2d> = stage
+        .convolutions
+        .iter()
+        .map(conv2d)
+        .collect::<Result<_>>()?;
+    let last = plain.last_mut().context("a stage without convolution")?;
+    let (scales, shifts) = affine(&stage.norm);
+    let each = last.weight.data.len() / scales.len();
+    for (kernel, scale) in last.weight.data.chunks_exact_mut(each).zip(&scales) {
+        kernel.iter_mut().for_each(|weight| *weight *= scale);
+    }
+    for ((bias, scale), shift) in last.bias.iter_mut().zip(&scales).zip(&shifts) {
+        *bias = *bias * scale + shift;
+    }
+    let mut layers: Vec<Layer> = plain.into_iter().map(Layer::Conv2d).collect();
+    layers.push(Layer::Relu);
+    if let Some(pool) = &stage.pool {
+        layers.push(Layer::MaxPool {
+            kernel: pool.kernel_size,
+            stride: pool.stride,
+        });
+    }
+    Ok(layers)
+}
+
+/// A linear layer with the normalisation before it folded in.
+fn normalised(norm: &BatchNorm, layer: &Linear) -> Result<PlainLinear> {
+    let mut plain = linear(layer)?;
+    let (scales, shifts) = affine(norm);
+    let width = plain.bias.len();
+    for ((row, scale), shift) in plain
+        .weight
+        .data
+        .chunks_exact_mut(width)
+        .zip(&scales)
+        .zip(&shifts)
+    {
+        for (weight, bias) in row.iter_mut().zip(&mut plain.bias) {
+            *bias += shift * *weight;
+            *weight *= scale;
+        }
+    }
+    Ok(plain)
+}
+
+/// A trained normalisation as x · scale + shift.
+fn affine(norm: &BatchNorm) -> (Vec<f32>, Vec<f32>) {
+    let mean = values(norm.running_mean.value_sync());
+    let variance = values(norm.running_var.value_sync());
+    let scales: Vec<f32> = values(norm.gamma.val())
+        .iter()
+        .zip(&variance)
+        .map(|(gamma, variance)| gamma / (variance + norm.epsilon as f32).sqrt())
+        .collect();
+    let shifts = values(norm.beta.val())
+        .iter()
+        .zip(&mean)
+        .zip(&scales)
+        .map(|((beta, mean), scale)| beta - mean * scale)
+        .collect();
+    (scales, shifts)
+}
+
+fn codes(vqvae: &VqVae) -> Result<VqEncoder> {
+    let mut layers = Vec::new();
+    for layer in &vqvae.encoder {
+        layers.extend([Layer::Conv2d(conv2d(layer)?), Layer::Relu]);
+    }
+    layers.push(Layer::Conv2d(conv2d(&vqvae.to_codes)?));
+    let codebook = vqvae.quantiser.codes();
+    Ok(VqEncoder {
+        layers,
+        codebook: Array::new(codebook.dims(), values(codebook))?,
+    })
+}
+
+fn layer(layer: &TacnModule) -> Result<SequenceLayer> {
+    let bias = values(layer.bias.val());
+    let width = bias.len();
+    let weights = values(layer.taps.val());
+    let mut taps = weights
+        .chunks_exact(width * width)
+        .map(|tap| Array::new([width, width], tap.to_vec()));
+    let mut tap = || Ok::<_, anyhow::Error>(taps.next().context("fewer than three taps")??);
+    let taps = [tap()?, tap()?, tap()?];
+    let Some(attention) = &layer.attention else {
+        return Ok(SequenceLayer::Tcn(TcnLayer { taps, bias }));
+    };
+    let joint = linear(&attention.joint)?;
+    let part = |index: usize| {
+        let rows = joint.weight.data.chunks_exact(3 * width);
+        let weight = rows.flat_map(|row| &row[index * width..][..width]).copied();
+        Ok::<_, anyhow::Error>(PlainLinear {
+            weight: Array::new([width, width], weight.collect())?,
+            bias: joint.bias[index * width..][..width].to_vec(),
+        })
+    };
+    Ok(SequenceLayer::Tacn(TacnLayer {
+        query: part(0)?,
+        key: part(1)?,
+        value: part(2)?,
+        output: linear(&attention.output)?,
+        taps,
+        bias,
+    }))
+}
+
+fn conv2d(layer: &Conv2d) -> Result<PlainConv2d> {
+    let padding = match layer.padding {
+        PaddingConfig2d::Explicit(top, left, bottom, right) => [top, left, bottom, right],
+        _ => [0; 4],
+    };
+    let weight = layer.weight.val();
+    let outputs = weight.dims()[0];
+    Ok(PlainConv2d {
+        weight: Array::new(weight.dims(), values(weight))?,
+        bias: match &layer.bias {
+            Some(bias) => values(bias.val()),
+            None => vec![0.0; outputs],
+        },
+        stride: layer.stride,
+        padding,
+        groups: layer.groups,
+    })
+}
+
+fn linear(layer: &Linear) -> Result<PlainLinear> {
+    let weight = layer.weight.val();
+    let outputs = weight.dims()[1];
+    Ok(PlainLinear {
+        weight: Array::new(weight.dims(), values(weight))?,
+        bias: match &layer.bias {
+            Some(bias) => values(bias.val()),
+            None => vec![0.0; outputs],
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::Module;
+    use burn::nn::{BatchNormConfig, LinearConfig};
+    use burn::tensor::{Device, Distribution, Tensor};
+
+    use super::*;
+
+    #[test]
+    fn a_folded_normalisation_computes_the_same() {
+        let device = Device::flex();
+        let norm = BatchNormConfig::new(5).init(&device);
+        norm.running_mean
+            .update(Tensor::from_floats([0.1, -2.0, 3.0, 0.0, 1.0], &device));
+        norm.running_var
+            .update(Tensor::from_floats([0.5, 2.0, 9.0, 1.0, 0.01], &device));
+        let norm = norm.valid();
+        let layer = LinearConfig::new(5, 3).init(&device);
+        let plain = normalised(&norm, &layer).unwrap();
+        let x = Tensor::<2>::random([7, 5], Distribution::Normal(0.0, 2.0), &device);
+        let expected = values(layer.forward(norm.forward(x.clone())));
+        for (row, expected) in values(x).chunks_exact(5).zip(expected.chunks_exact(3)) {
+            for (output, expected) in expected.iter().enumerate() {
+                let weights = plain.weight.data.iter().skip(output).step_by(3);
+                let sum: f32 = row.iter().zip(weights).map(|(x, w)| x * w).sum();
+                let got = sum + plain.bias[output];
+                assert!((got - expected).abs() < 1e-4, "{got} against {expected}");
+            }
+        }
+    }
+}

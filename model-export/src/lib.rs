@@ -1,0 +1,44 @@
+//! The trainer of undertone: corpora to models, models to bundles.
+//!
+//! The way of the data, once, forward:
+//! - [`corpus`]: a folder to utterances with speaker and label. [`split`]: utterances to folds by
+//!   speaker. [`features`]: utterances to frames, by the server's own front end. [`dataset`] is all
+//!   three for a data folder.
+//! - [`batch`]: frames to segments: cropped, balanced, put through [`augment`]; a function of (seed,
+//!   epoch, step).
+//! - [`preset`]: every free choice of a run, as one TOML file.
+//! - [`model`]: the networks. [`autoencoder`] fits the VQ-VAE, [`trainer`] the rest, with
+//!   [`adadelta`] and the [`average`] of the weights.
+//! - [`run`] and [`checkpoint`]: what a run leaves on disk, and how it goes on after a crash.
+//! - [`metrics`]: judgements to figures with their uncertainty.
+//! - [`weights`]: a trained model without its framework, which [`extract`] takes out and [`onnx`]
+//!   writes graphs from. [`card`] is what a person reads of it.
+//! - [`pretrain`], [`train`], [`evaluate`], [`export`]: the commands, in the order of work.
+
+pub mod adadelta;
+pub mod augment;
+pub mod autoencoder;
+pub mod average;
+pub mod batch;
+pub mod card;
+pub mod checkpoint;
+pub mod corpus;
+pub mod dataset;
+pub mod evaluate;
+pub mod export;
+pub mod extract;
+pub mod features;
+pub mod metrics;
+pub mod model;
+pub mod onnx;
+pub mod preset;
+pub mod pretrain;
+pub mod progress;
+pub mod run;
+pub mod split;
+pub mod train;
+pub mod trainer;
+pub mod weights;
+
+// `#[derive(RecordState)]` of burn-optim expands to paths of the crate it stands in.
+pub(crate) use burn::optim::{RecordState, StateSink, StateSource};

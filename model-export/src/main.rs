@@ -1,0 +1,44 @@
+//! The command line of the trainer.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use model_export::{evaluate, export, pretrain, train};
+
+/// Trains undertone's models and writes them as bundles.
+///
+/// The order of work: pretrain, then train (once a fold, once with --all), then evaluate the folds,
+/// then export what was trained with --all.
+///
+/// Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage.
+#[derive(Parser, Debug)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Pretrain(pretrain::Arguments),
+    Train(train::Arguments),
+    Evaluate(evaluate::Arguments),
+    Export(export::Arguments),
+}
+
+fn main() -> ExitCode {
+    undertone::runtime::library::disable_telemetry();
+    let result = match &Cli::parse().command {
+        Command::Pretrain(arguments) => pretrain::run(arguments),
+        Command::Train(arguments) => train::run(arguments),
+        Command::Evaluate(arguments) => evaluate::run(arguments),
+        Command::Export(arguments) => export::run(arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The whole network: segments and R_l to step evidence, and how evidence is pooled.
+
+use burn::module::Module;
+use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
+use burn::tensor::activation::{relu, softmax};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::cnn::Cnn;
+use super::tacn::Tacn;
+use super::vqvae::VqVae;
+use crate::preset::{Preset, Representation};
+
+/// CNN, fusion, sequence model and heads. The frozen VQ-VAE stands beside it, not in it.
+#[derive(Module, Debug)]
+pub struct Network {
+    /// Segments to R_d.
+    pub cnn: Cnn,
+    /// Over R_f, so that R_d and R_l start on one scale; folds into `fusion`.
+    pub norm: BatchNorm,
+    dropout: Dropout,
+    /// R_f to x_t, ReLU after it.
+    pub fusion: Linear,
+    /// x to y.
+    pub tacn: Tacn,
+    /// y_t to K logits.
+    pub logits: Linear,
+    /// y_t to one attention score.
+    pub score: Linear,
+}
+
+/// What each step says.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// [B, T, K].
+    pub logits: Tensor<3>,
+    /// [B, T].
+    pub scores: Tensor<2>,
+}
+
+impl Network {
+    /// A network with fresh weights for so many classes.
+    pub fn new(preset: &Preset, classes: usize, device: &Device) -> Self {
+        let cnn = Cnn::new(&preset.cnn, device);
+        let deep = cnn.linear.weight.dims()[1];
+        let fused = match preset.representation {
+            Representation::Deep => deep,
+            Representation::Fusion => deep + VqVae::width(&preset.vqvae),
+        };
+        let width = preset.tacn.width;
+        Self {
+            cnn,
+            norm: BatchNormConfig::new(fused).init(device),
+            dropout: DropoutConfig::new(preset.training.feature_dropout).init(),
+            fusion: LinearConfig::new(fused, width).init(device),
+            tacn: Tacn::new(&preset.tacn, device),
+            logits: LinearConfig::new(width, classes).init(device),
+            score: LinearConfig::new(width, 1).init(device),
+        }
+    }
+
+    /// x of each segment, from the CNN's flattened maps and R_l [N, L]: [N, C].
+    pub fn features(&self, flat: Tensor<2>, latent: Option<Tensor<2>>) -> Tensor<2> {
+        let deep = self.cnn.head(flat);
+        let fused = match latent {
+            Some(latent) => Tensor::cat(vec![deep, latent], 1),
+            None => deep,
+        };
+        let fused = self.dropout.forward(self.norm.forward(fused));
+        relu(self.fusion.forward(fused))
+    }
+
+    /// Evidence of sequences of x [B, T, C].
+    pub fn sequence(&self, x: Tensor<3>) -> Evidence {
+        let y = self.tacn.forward(x);
+        Evidence {
+            logits: self.logits.forward(y.clone()),
+            scores: self.score.forward(y).squeeze_dim(2),
+        }
+    }
+
+    /// Evidence of utterances, from the maps and R_l of all their segments, one utterance after
+    /// the other without padding; the evidence is padded to the longest.
+    pub fn evidence(
+        &self,
+        flat: Tensor<2>,
+        latent: Option<Tensor<2>>,
+        lengths: &[usize],
+    ) -> Evidence {
+        let x = self.features(flat, latent);
+        let width = x.dims()[1];
+        self.sequence(padded(x, lengths).reshape([lengths.len() as i64, -1, width as i64]))
+    }
+}
+
+/// Rows of utterances one after the other [M, C] to [B · T, C], zeros behind the shorter ones.
+fn padded(rows: Tensor<2>, lengths: &[usize]) -> Tensor<2> {
+    let [real, width] = rows.dims();
+    let steps = lengths.iter().copied().max().unwrap_or(0);
+    if real == steps * lengths.len() {
+        return rows;
+    }
+    let mut indices = Vec::with_capacity(steps * lengths.len());
+    let mut first = 0;
+    for &length in lengths {
+        indices.extend((0..steps).map(|t| if t < length { first + t } else { real } as i64));
+        first += length;
+    }
+    let device = rows.device();
+    let zeros = Tensor::zeros([1, width], &device);
+    let count = indices.len();
+    let indices = Tensor::from_data(TensorData::new(indices, [count]), &device);
+    Tensor::cat(vec![rows, zeros], 0).select(0, indices)
+}
+
+impl Evidence {
+    /// The logits of whole utterances [B, K]: softmax(a)-weighted means over their real steps.
+    pub fn pooled(&self, lengths: &[usize]) -> Tensor<2> {
+        let [batch, steps, classes] = self.logits.dims();
+        let mask = real(lengths, steps, &self.scores.device());
+        // 0 where a step is real, −1e9 where not.
+        let scores = self.scores.clone() + (mask - 1.0) * 1e9;
+        let weights = softmax(scores, 1).reshape([batch, steps, 1]);
+        (self.logits.clone() * weights)
+            .sum_dim(1)
+            .reshape([batch, classes])
+    }
+}
+
+/// 1 where a step is real, 0 behind an utterance's end: [B, T].
+pub fn real(lengths: &[usize], steps: usize, device: &Device) -> Tensor<2> {
+    let values: Vec<f32> = lengths
+        .iter()
+        .flat_map(|&length| (0..steps).map(move |t| f32::from(u8::from(t < length))))
+        .collect();
+    Tensor::from_data(TensorData::new(values, [lengths.len(), steps]), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Distribution;
+
+    use super::*;
+
+    fn deep() -> Preset {
+        let mut preset = Preset::load("default").unwrap();
+        preset.representation = Representation::Deep;
+        preset
+    }
+
+    #[test]
+    fn a_change_at_a_step_changes_nothing_before_it() {
+        let device = Device::flex();
+        let network = Network::new(&deep(), 4, &device);
+        let x = Tensor::<3>::random([2, 40, 48], Distribution::Normal(0.0, 1.0), &device);
+        let before = network.sequence(x.clone());
+        for t in [0, 1, 7, 39] {
+            let changed = x.clone().slice_fill([0..2, t..t + 1, 0..48], 3.0);
+            let after = network.sequence(changed);
+            let difference = (after.logits - before.logits.clone()).abs();
+            let past: f32 = match t {
+                0 => 0.0,
+                t => difference.clone().narrow(1, 0, t).max().into_scalar(),
+            };
+            let here: f32 = difference.narrow(1, t, 1).max().into_scalar();
+            assert_eq!(past, 0.0, "step {t} reaches back");
+            assert!(here > 0.0, "step {t} is not heard");
+        }
+    }
+
+    #[test]
+    fn padding_behind_the_end_changes_no_pooled_logit() {
+        let device = Device::flex();
+        let network = Network::new(&deep(), 4, &device);
+        let x = Tensor::<3>::random([1, 30, 48], Distribution::Normal(0.0, 1.0), &device);
+        let short = network.sequence(x.clone().narrow(1, 0, 17)).pooled(&[17]);
+        let padded = network.sequence(x).pooled(&[17]);
+        let difference: f32 = (short - padded).abs().max().into_scalar();
+        assert!(difference < 1e-5, "{difference}");
+    }
+}

@@ -1,0 +1,329 @@
+//! The codebook: nearest codes (the paper's eq. 1), and the moving averages that it is.
+//!
+//! Codes are not learnt by gradient: each is the mean of the vectors that chose it, as a moving
+//! average of their sum and count. The first batch starts them by k-means; one that nobody chooses
+//! any more is restarted, sum and count included, at a random vector of the batch.
+
+use burn::module::{Module, RunningState};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use super::convolution::{product, view};
+use super::values;
+use crate::preset;
+
+/// Lloyd's iterations of the k-means start.
+const KMEANS_ITERATIONS: usize = 10;
+/// Vectors searched at once, so that their distances to all codes stay in the cache.
+const BLOCK: usize = 256;
+
+/// K codes of width D and what their moving averages need.
+#[derive(Module, Debug)]
+pub struct Quantiser {
+    /// The codes [K, D].
+    pub codebook: RunningState<Tensor<2>>,
+    /// Moving sum of the vectors that chose each code [K, D].
+    sums: RunningState<Tensor<2>>,
+    /// Moving count of them [K]; all zero before the first batch.
+    counts: RunningState<Tensor<1>>,
+    /// How the averages move.
+    #[module(skip)]
+    averaging: Averaging,
+}
+
+/// The rule of the moving averages.
+#[derive(Clone, Debug)]
+struct Averaging {
+    decay: f32,
+    smoothing: f32,
+    revive_below: f32,
+}
+
+impl Quantiser {
+    /// An empty codebook; the first [`Quantiser::learn`] fills it.
+    pub fn new(preset: &preset::VqVae, device: &Device) -> Self {
+        let device = &device.clone().without_autodiff();
+        let shape = [preset.codes, preset.dimension];
+        Self {
+            codebook: RunningState::new(Tensor::zeros(shape, device)),
+            sums: RunningState::new(Tensor::zeros(shape, device)),
+            counts: RunningState::new(Tensor::zeros([preset.codes], device)),
+            averaging: Averaging {
+                decay: preset.decay as f32,
+                smoothing: preset.smoothing as f32,
+                revive_below: preset.revive_below as f32,
+            },
+        }
+    }
+
+    /// The codes [K, D], outside any gradient.
+    pub fn codes(&self) -> Tensor<2> {
+        self.codebook.value_sync().without_autodiff()
+    }
+
+    /// The nearest code of each vector [M, D], and how much nearer, in squared distance, it is than
+    /// the next one: the least such margin of all.
+    pub fn nearest(&self, vectors: &[f32]) -> (Vec<usize>, f32) {
+        let codes = self.codes();
+        let [number, width] = codes.dims();
+        let codes = values(codes);
+        // |z − e|² without |z|², which is the same for every code.
+        let norms: Vec<f32> = codes
+            .chunks_exact(width)
+            .map(|code| code.iter().map(|value| value * value).sum())
+            .collect();
+        let twice: Vec<f32> = codes.iter().map(|value| -2.0 * value).collect();
+        let mut distances = vec![0.0; BLOCK * number];
+        let mut nearest = Vec::with_capacity(vectors.len() / width);
+        let mut margin = f32::INFINITY;
+        for block in vectors.chunks(BLOCK * width) {
+            let rows = block.len() / width;
+            let distances = &mut distances[..rows * number];
+            product(
+                &view(block, rows),
+                &view(&twice, number).t(),
+                distances,
+                number,
+                0.0,
+            );
+            for row in distances.chunks_exact(number) {
+                let (code, clearance) = lowest(row, &norms);
+                nearest.push(code);
+                margin = margin.min(clearance);
+            }
+        }
+        (nearest, margin)
+    }
+
+    /// The vectors [M, D] of codes.
+    pub fn look_up(&self, codes: &[usize]) -> Vec<f32> {
+        let book = self.codes();
+        let width = book.dims()[1];
+        let book = values(book);
+        codes
+            .iter()
+            .flat_map(|code| &book[code * width..][..width])
+            .copied()
+            .collect()
+    }
+
+    /// Moves the codebook towards vectors [M, D]; the first call starts it by k-means on them.
+    pub fn learn(&self, points: &[f32], random: &mut StdRng) {
+        let device = self.codes().device();
+        let [number, width] = self.codes().dims();
+        let population = (points.len() / width) as f32 / number as f32;
+        let mut counts = values(self.counts.value_sync());
+        let mut sums = values(self.sums.value_sync());
+        if counts.iter().all(|&count| count == 0.0) {
+            let start = kmeans(points, number, width, random);
+            counts = vec![population; number];
+            sums = start.iter().map(|value| value * population).collect();
+            self.codebook
+                .update(tensor(start, [number, width], &device));
+        }
+        let (codes, _) = self.nearest(points);
+
+        let averaging = &self.averaging;
+        counts
+            .iter_mut()
+            .for_each(|count| *count *= averaging.decay);
+        sums.iter_mut().for_each(|sum| *sum *= averaging.decay);
+        for (point, code) in points.chunks_exact(width).zip(codes) {
+            counts[code] += 1.0 - averaging.decay;
+            for (sum, value) in sums[code * width..][..width].iter_mut().zip(point) {
+                *sum += (1.0 - averaging.decay) * value;
+            }
+        }
+        for (count, sum) in counts.iter_mut().zip(sums.chunks_exact_mut(width)) {
+            if *count < averaging.revive_below {
+                // An ordinary code's count, or the next steps would restart it before it is chosen.
+                *count = population;
+                let chosen = random.random_range(0..points.len() / width);
+                for (sum, value) in sum.iter_mut().zip(&points[chosen * width..]) {
+                    *sum = value * population;
+                }
+            }
+        }
+        let total: f32 = counts.iter().sum();
+        let smoothing = averaging.smoothing;
+        let mut codebook = sums.clone();
+        for (code, count) in codebook.chunks_exact_mut(width).zip(&counts) {
+            let smoothed = (count + smoothing) / (total + number as f32 * smoothing) * total;
+            code.iter_mut().for_each(|value| *value /= smoothed);
+        }
+        self.codebook
+            .update(tensor(codebook, [number, width], &device));
+        self.sums.update(tensor(sums, [number, width], &device));
+        self.counts.update(Tensor::from_data(
+            TensorData::new(counts, [number]),
+            &device,
+        ));
+    }
+}
+
+/// How evenly codes are used: exp of the entropy of their counts, from 1 to K.
+pub fn perplexity(counts: &[u64]) -> f64 {
+    let total: u64 = counts.iter().sum();
+    let entropy: f64 = counts
+        .iter()
+        .filter(|&&count| count > 0)
+        .map(|&count| count as f64 / total as f64)
+        .map(|share| -share * share.ln())
+        .sum();
+    entropy.exp()
+}
+
+/// Index of the lowest sum of a distance and a norm, and how far below the next it lies.
+fn lowest(distances: &[f32], norms: &[f32]) -> (usize, f32) {
+    let mut best = (f32::INFINITY, 0);
+    let mut second = f32::INFINITY;
+    for (index, (distance, norm)) in distances.iter().zip(norms).enumerate() {
+        let sum = distance + norm;
+        if sum < best.0 {
+            second = best.0;
+            best = (sum, index);
+        } else if sum < second {
+            second = sum;
+        }
+    }
+    (best.1, second - best.0)
+}
+
+/// Centres [number, width] of points [M, width]: k-means++, then Lloyd's iterations.
+fn kmeans(points: &[f32], number: usize, width: usize, random: &mut StdRng) -> Vec<f32> {
+    let mut centres = spread(points, number, width, random);
+    for _ in 0..KMEANS_ITERATIONS {
+        let mut sums = vec![0.0_f32; number * width];
+        let mut counts = vec![0_u32; number];
+        for point in points.chunks_exact(width) {
+            let nearest = nearest(point, &centres);
+            counts[nearest] += 1;
+            for (sum, value) in sums[nearest * width..][..width].iter_mut().zip(point) {
+                *sum += value;
+            }
+        }
+        for ((centre, sum), &count) in centres
+            .chunks_exact_mut(width)
+            .zip(sums.chunks_exact(width))
+            .zip(&counts)
+        {
+            if count > 0 {
+                for (centre, sum) in centre.iter_mut().zip(sum) {
+                    *centre = sum / count as f32;
+                }
+            }
+        }
+    }
+    centres
+}
+
+/// Starting centres: each a point drawn in proportion to its squared distance to those before.
+fn spread(points: &[f32], number: usize, width: usize, random: &mut StdRng) -> Vec<f32> {
+    let population = points.len() / width;
+    let mut chosen = random.random_range(0..population);
+    let mut distances = vec![f32::INFINITY; population];
+    let mut centres = Vec::with_capacity(number * width);
+    for _ in 0..number {
+        let centre = &points[chosen * width..][..width];
+        centres.extend_from_slice(centre);
+        for (distance, point) in distances.iter_mut().zip(points.chunks_exact(width)) {
+            *distance = distance.min(squared_distance(point, centre));
+        }
+        let total: f64 = distances.iter().copied().map(f64::from).sum();
+        let mut left = random.random::<f64>() * total;
+        chosen = distances
+            .iter()
+            .position(|&distance| {
+                left -= f64::from(distance);
+                left <= 0.0
+            })
+            .unwrap_or(population - 1);
+    }
+    centres
+}
+
+fn nearest(point: &[f32], centres: &[f32]) -> usize {
+    let mut best = (f32::INFINITY, 0);
+    for (index, centre) in centres.chunks_exact(point.len()).enumerate() {
+        let distance = squared_distance(point, centre);
+        if distance < best.0 {
+            best = (distance, index);
+        }
+    }
+    best.1
+}
+
+fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+}
+
+fn tensor(values: Vec<f32>, shape: [usize; 2], device: &Device) -> Tensor<2> {
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    fn preset() -> preset::VqVae {
+        preset::VqVae {
+            convolutions: Vec::new(),
+            dimension: 2,
+            codes: 4,
+            decay: 0.5,
+            smoothing: 1e-5,
+            commitment: 0.25,
+            revive_below: 0.1,
+        }
+    }
+
+    /// Four clouds, one round each corner of a square.
+    fn clouds(random: &mut StdRng) -> Vec<f32> {
+        (0..400)
+            .flat_map(|k| {
+                let corner = [(k % 2) as f32 * 10.0, (k / 2 % 2) as f32 * 10.0];
+                corner.map(|centre| centre + random.random_range(-0.1..0.1))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn codes_settle_on_the_clouds() {
+        let mut random = StdRng::seed_from_u64(3);
+        let quantiser = Quantiser::new(&preset(), &Device::flex());
+        for _ in 0..200 {
+            quantiser.learn(&clouds(&mut random), &mut random);
+        }
+        let vectors = clouds(&mut random);
+        let codes = quantiser.look_up(&quantiser.nearest(&vectors).0);
+        for (value, code) in vectors.iter().zip(codes) {
+            assert!((value - code).abs() < 0.3, "{value} has the code {code}");
+        }
+    }
+
+    #[test]
+    fn a_code_that_nobody_chooses_is_restarted() {
+        let mut random = StdRng::seed_from_u64(3);
+        let quantiser = Quantiser::new(&preset(), &Device::flex());
+        quantiser.learn(&clouds(&mut random), &mut random);
+        let mut codes = values(quantiser.codes());
+        codes[..2].fill(1e6);
+        let sums = codes.iter().map(|value| value * 0.05).collect();
+        let device = Device::flex();
+        quantiser.codebook.update(tensor(codes, [4, 2], &device));
+        quantiser.sums.update(tensor(sums, [4, 2], &device));
+        quantiser
+            .counts
+            .update(Tensor::from_floats([0.05; 4], &device));
+        quantiser.learn(&clouds(&mut random), &mut random);
+        assert!(values(quantiser.codes()).iter().all(|&value| value < 20.0));
+    }
+
+    #[test]
+    fn perplexity_counts_the_codes_in_even_use() {
+        assert!((perplexity(&[5, 5, 5, 5, 0]) - 4.0).abs() < 1e-9);
+        assert!((perplexity(&[7, 0, 0]) - 1.0).abs() < 1e-9);
+    }
+}

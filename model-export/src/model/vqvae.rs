@@ -1,0 +1,230 @@
+//! The VQ-VAE: a segment to a grid of codes and back, and the latent representation R_l.
+
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::rngs::StdRng;
+use undertone::frontend::{BINS, SEGMENT_FRAMES};
+
+use super::cnn::kernel;
+use super::convolution::Maps;
+use super::quantiser::Quantiser;
+use super::{convolution, output_size, values};
+use crate::preset;
+
+/// Encoder, codebook and decoder.
+#[derive(Module, Debug)]
+pub struct VqVae {
+    /// Strided convolutions, ReLU after each.
+    pub encoder: Vec<Conv2d>,
+    /// 1×1, to the codes' width.
+    pub to_codes: Conv2d,
+    /// The codebook.
+    pub quantiser: Quantiser,
+    /// 1×1, back to the encoder's width.
+    from_codes: Conv2d,
+    /// The encoder mirrored, ReLU before each.
+    decoder: Vec<ConvTranspose2d>,
+    commitment: f64,
+}
+
+/// What one batch of segments gave.
+#[derive(Debug)]
+pub struct Autoencoded {
+    /// What training minimises.
+    pub loss: Tensor<1>,
+    /// Mean squared error of the rebuilt segments, in squared deviations.
+    pub reconstruction: f32,
+    /// The chosen codes [N · P].
+    pub codes: Vec<usize>,
+}
+
+/// R_l of a batch, and how well the codes fit it.
+#[derive(Debug)]
+pub struct Latent {
+    /// The quantised map, flattened as [N, D · height · width].
+    pub representation: Vec<f32>,
+    /// The chosen codes, row after row of the grid: [N, P].
+    pub codes: Vec<usize>,
+    /// Mean over the grid of the squared distance to the chosen codes [N].
+    pub distance: Vec<f32>,
+    /// How much nearer, in squared distance, the chosen code is than the next: the least of all.
+    pub margin: f32,
+}
+
+impl VqVae {
+    /// A network with fresh weights and an empty codebook.
+    pub fn new(preset: &preset::VqVae, device: &Device) -> Self {
+        let mut encoder = Vec::new();
+        let mut decoder = Vec::new();
+        let mut size = [SEGMENT_FRAMES, BINS];
+        let mut channels = 1;
+        for layer in &preset.convolutions {
+            encoder.push(convolution(channels, layer).init(device));
+            let smaller = output_size(size, layer.stride);
+            decoder.push(mirrored(layer, channels, smaller, size).init(device));
+            size = smaller;
+            channels = layer.channels;
+        }
+        decoder.reverse();
+        let width = preset.dimension;
+        Self {
+            encoder,
+            to_codes: Conv2dConfig::new([channels, width], [1, 1]).init(device),
+            quantiser: Quantiser::new(preset, device),
+            from_codes: Conv2dConfig::new([width, channels], [1, 1]).init(device),
+            decoder,
+            commitment: preset.commitment,
+        }
+    }
+
+    /// Width of R_l.
+    pub fn width(preset: &preset::VqVae) -> usize {
+        let size = preset
+            .convolutions
+            .iter()
+            .fold([SEGMENT_FRAMES, BINS], |size, layer| {
+                output_size(size, layer.stride)
+            });
+        size[0] * size[1] * preset.dimension
+    }
+
+    /// Encodes, quantises and rebuilds segments [N, 1, 32, 129].
+    ///
+    /// The decoder's gradient reaches the encoder past the codebook as if it were not there. With
+    /// `learn`, the codebook first moves towards the batch.
+    pub fn autoencode(&self, segments: Tensor<4>, learn: Option<&mut StdRng>) -> Autoencoded {
+        let encoded = self.encode(segments.clone());
+        let [n, width, height, length] = encoded.dims();
+        let places = encoded.clone().permute([0, 2, 3, 1]);
+        let vectors = values(places);
+        if let Some(random) = learn {
+            self.quantiser.learn(&vectors, random);
+        }
+        let (codes, _) = self.quantiser.nearest(&vectors);
+        let chosen = TensorData::new(self.quantiser.look_up(&codes), [n, height, length, width]);
+        let map = Tensor::<4>::from_data(chosen, &encoded.device()).permute([0, 3, 1, 2]);
+        let commitment = (encoded.clone() - map.clone()).square().mean();
+        let passed = encoded.clone() + (map - encoded).detach();
+        let reconstruction = (self.decode(passed) - segments).square().mean();
+        Autoencoded {
+            loss: reconstruction.clone() + commitment * self.commitment,
+            reconstruction: reconstruction.into_scalar(),
+            codes,
+        }
+    }
+
+    /// R_l of segments [N, 32, 129], outside any gradient.
+    pub fn latent(&self, segments: Vec<f32>) -> Latent {
+        let mut maps = Maps::segments(segments);
+        for layer in &self.encoder {
+            maps = kernel(layer).forward(maps).0;
+            maps.values
+                .iter_mut()
+                .for_each(|value| *value = value.max(0.0));
+        }
+        let encoded = kernel(&self.to_codes).forward(maps).0;
+        let (codes, margin) = self.quantiser.nearest(&encoded.values);
+        let chosen = self.quantiser.look_up(&codes);
+        let places = (encoded.size[0] * encoded.size[1]) as f32;
+        let each = encoded.values.len() / encoded.count;
+        let distance = encoded
+            .values
+            .chunks_exact(each)
+            .zip(chosen.chunks_exact(each))
+            .map(|(vectors, codes)| {
+                let squares = vectors.iter().zip(codes).map(|(a, b)| (a - b) * (a - b));
+                squares.sum::<f32>() / places
+            })
+            .collect();
+        let quantised = Maps {
+            values: chosen,
+            ..encoded
+        };
+        Latent {
+            representation: quantised.flattened(),
+            codes,
+            distance,
+            margin,
+        }
+    }
+
+    fn encode(&self, segments: Tensor<4>) -> Tensor<4> {
+        let hidden = self
+            .encoder
+            .iter()
+            .fold(segments, |x, layer| relu(layer.forward(x)));
+        self.to_codes.forward(hidden)
+    }
+
+    fn decode(&self, map: Tensor<4>) -> Tensor<4> {
+        let hidden = self.from_codes.forward(map);
+        self.decoder
+            .iter()
+            .fold(hidden, |x, layer| layer.forward(relu(x)))
+    }
+}
+
+/// The transposed convolution that undoes a convolution's change of shape.
+fn mirrored(
+    layer: &preset::Convolution,
+    channels: usize,
+    from: [usize; 2],
+    to: [usize; 2],
+) -> ConvTranspose2dConfig {
+    let padding = layer.kernel.map(|kernel| (kernel - 1) / 2);
+    let missing = |axis: usize| {
+        let bare = (from[axis] - 1) * layer.stride[axis] + layer.kernel[axis] - 2 * padding[axis];
+        to[axis] - bare
+    };
+    ConvTranspose2dConfig::new([layer.channels, channels], layer.kernel)
+        .with_stride(layer.stride)
+        .with_padding(padding)
+        .with_padding_out([missing(0), missing(1)])
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Distribution;
+    use rand::SeedableRng;
+
+    use super::*;
+    use crate::preset::Preset;
+
+    #[test]
+    fn the_gradient_passes_the_codebook_straight_through() {
+        let device = Device::flex().autodiff();
+        let preset = Preset::load("default").unwrap().vqvae;
+        let model = VqVae::new(&preset, &device);
+        let segments = Tensor::random([3, 1, 32, 129], Distribution::Normal(0.0, 1.0), &device);
+        let mut random = StdRng::seed_from_u64(1);
+        let rebuilt = model.autoencode(segments, Some(&mut random));
+        let gradients = rebuilt.loss.backward();
+        for layer in &model.encoder {
+            let gradient = layer.weight.grad(&gradients).unwrap();
+            let size: f32 = gradient.abs().max().into_scalar();
+            assert!(size > 0.0, "no gradient behind the codebook");
+        }
+    }
+
+    #[test]
+    fn the_latent_representation_is_what_the_decoder_sees() {
+        let device = Device::flex();
+        let preset = Preset::load("default").unwrap().vqvae;
+        let model = VqVae::new(&preset, &device);
+        let segments = Tensor::random([3, 1, 32, 129], Distribution::Normal(0.0, 1.0), &device);
+        let mut random = StdRng::seed_from_u64(1);
+        model.autoencode(segments.clone(), Some(&mut random));
+        let latent = model.latent(values(segments));
+        assert_eq!(latent.representation.len(), 3 * VqVae::width(&preset));
+        assert_eq!(latent.codes.len(), 3 * 36);
+        // Channel c at place p is component c of the code chosen there.
+        let book = values(model.quantiser.codes());
+        for (segment, channel, place) in [(0, 0, 0), (1, 3, 17), (2, 15, 35)] {
+            let code = latent.codes[segment * 36 + place];
+            let value = latent.representation[segment * 576 + channel * 36 + place];
+            assert_eq!(value, book[code * 16 + channel]);
+        }
+    }
+}

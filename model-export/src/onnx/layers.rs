@@ -1,0 +1,179 @@
+//! Layers of a causal sequence model over M rows of three taps, in nodes.
+//!
+//! It knows neither chunks nor steps. The price of a layer is its nodes, so whatever depends only on
+//! which taps are real is made once for all layers, and split.
+
+use super::fold::{Attention, Folded};
+use super::graph::{Attribute, Graph, Value};
+use super::proto::data_type;
+use super::sequence::Sizes;
+use crate::weights::Sequence;
+
+/// Taps of a layer: t − 2d, t − d, t.
+const TAPS: usize = 3;
+/// The score of a tap that does not exist, beyond any real one.
+const MASKED: f32 = -1e30;
+
+/// The layers, and what depends only on which taps are real: made once for all of them.
+pub(super) struct Layers {
+    sizes: Sizes,
+    folded: Vec<Folded>,
+    /// One a layer; empty if no layer attends.
+    masks: Vec<Masks>,
+}
+
+/// What one attending layer needs to know of M rows.
+struct Masks {
+    /// Added to the scores of each query and key: 0 or [`MASKED`], [M, 3, 3, 1].
+    pairs: Value,
+    /// The convolution's bias, as much of it as real taps bring: [M, C].
+    bias: Value,
+}
+
+impl Layers {
+    /// `real` bool [M, 2L]: whether taps 0 and 1 of each layer are; those that are not hold zeros.
+    pub(super) fn prepare(
+        graph: &mut Graph,
+        sequence: &Sequence,
+        sizes: Sizes,
+        real: &Value,
+    ) -> Self {
+        let folded: Vec<Folded> = sequence
+            .layers
+            .iter()
+            .map(|layer| Folded::of(layer, sizes))
+            .collect();
+        let mut masks = Vec::new();
+        if folded.iter().any(|layer| layer.attention.is_some()) {
+            let real = graph.node(
+                "Cast",
+                &[real],
+                [Attribute::Int("to", data_type::FLOAT.into())],
+            );
+            let pairs = pair_masks(graph, &real, sizes.depth);
+            let biases = biases(graph, &real, &folded, sizes);
+            let both = pairs.into_iter().zip(biases);
+            masks.extend(both.map(|(pairs, bias)| Masks { pairs, bias }));
+        }
+        Self {
+            sizes,
+            folded,
+            masks,
+        }
+    }
+
+    /// Layer `index`: `taps` holds S = [x_{t−2d}, x_{t−d}, x_t] of M rows in any shape [.., 3C],
+    /// `current` x_t [M, C]; the result [M, C] is x_t + ReLU(y).
+    pub(super) fn apply(
+        &self,
+        graph: &mut Graph,
+        index: usize,
+        taps: &Value,
+        current: &Value,
+    ) -> Value {
+        let width = self.sizes.width;
+        let layer = &self.folded[index];
+        let (attended, bias) = match (&layer.attention, self.masks.get(index)) {
+            (Some(attention), Some(masks)) => (
+                self.attend(graph, attention, taps, &masks.pairs),
+                masks.bias.clone(),
+            ),
+            _ => (taps.clone(), graph.floats(&[width], &layer.bias)),
+        };
+        let attended = graph.reshape(&attended, &[-1, (TAPS * width) as i64]);
+        let weight = graph.floats(&[TAPS * width, width], &layer.taps);
+        let y = graph.node("Gemm", &[&attended, &weight, &bias], []);
+        let y = graph.node("Relu", &[&y], []);
+        graph.node("Add", &[current, &y], [])
+    }
+
+    /// Eq. 4–7 but for W_o: the joined heads of each tap's query, [M, 3, C], zero for a tap that is
+    /// not real.
+    ///
+    /// Products of 3 × C/8 matrices, one a row and head, cost twice as much as this: elementwise
+    /// products of all pairs of taps, summed over each head by a matrix of ones, and back.
+    fn attend(
+        &self,
+        graph: &mut Graph,
+        attention: &Attention,
+        taps: &Value,
+        pairs: &Value,
+    ) -> Value {
+        let Sizes { width, heads, .. } = self.sizes;
+        let (three, channels) = (TAPS as i64, width as i64);
+        let rows = graph.reshape(taps, &[-1, channels]);
+        let weight = graph.floats(&[width, 3 * width], &attention.weight);
+        let bias = graph.floats(&[3 * width], &attention.bias);
+        let projected = graph.node("Gemm", &[&rows, &weight, &bias], []);
+        let projected = graph.reshape(&projected, &[-1, 1, three, 3 * channels]);
+        let parts = graph.split(&projected, 3, &[width; 3]);
+        let (keys, values) = (&parts[1], &parts[2]);
+        let queries = graph.reshape(&parts[0], &[-1, three, 1, channels]);
+
+        let mut sum = vec![0.0; width * heads];
+        let mut spread = vec![0.0; heads * width];
+        for channel in 0..width {
+            let head = channel / (width / heads);
+            sum[channel * heads + head] = 1.0;
+            spread[head * width + channel] = 1.0;
+        }
+        let sum = graph.floats(&[width, heads], &sum);
+        let spread = graph.floats(&[heads, width], &spread);
+        // [M, query, key, ..]: C products, then a score and a share for each head.
+        let products = graph.node("Mul", &[&queries, keys], []);
+        let scores = graph.node("MatMul", &[&products, &sum], []);
+        let scores = graph.node("Add", &[&scores, pairs], []);
+        let shares = graph.node("Softmax", &[&scores], [Attribute::Int("axis", 2)]);
+        let shares = graph.node("MatMul", &[&shares, &spread], []);
+        let parts = graph.node("Mul", &[&shares, values], []);
+        let key_axis = graph.ints(&[2]);
+        graph.node(
+            "ReduceSum",
+            &[&parts, &key_axis],
+            [Attribute::Int("keepdims", 0)],
+        )
+    }
+}
+
+/// Each layer's [`Masks::pairs`] from flags [M, 2L].
+///
+/// Two taps see each other if both are real, that is if the older one is. A tap always sees itself:
+/// one that is not real sees nothing else, and its own value is zero.
+fn pair_masks(graph: &mut Graph, real: &Value, depth: usize) -> Vec<Value> {
+    let columns = depth * TAPS * TAPS;
+    let mut weight = vec![0.0; 2 * depth * columns];
+    let mut offset = vec![0.0; columns];
+    for layer in 0..depth {
+        for query in 0..TAPS {
+            for key in (0..TAPS).filter(|&key| key != query) {
+                let column = (layer * TAPS + query) * TAPS + key;
+                weight[(2 * layer + query.min(key)) * columns + column] = -MASKED;
+                offset[column] = MASKED;
+            }
+        }
+    }
+    let weight = graph.floats(&[2 * depth, columns], &weight);
+    let offset = graph.floats(&[columns], &offset);
+    let masks = graph.node("Gemm", &[real, &weight, &offset], []);
+    let masks = graph.reshape(&masks, &[-1, (TAPS * depth) as i64, TAPS as i64, 1]);
+    graph.split(&masks, 1, &vec![TAPS; depth])
+}
+
+/// Each layer's [`Masks::bias`] from flags [M, 2L].
+fn biases(graph: &mut Graph, real: &Value, layers: &[Folded], sizes: Sizes) -> Vec<Value> {
+    let Sizes { depth, width, .. } = sizes;
+    let columns = depth * width;
+    let mut weight = vec![0.0; 2 * depth * columns];
+    let mut offset = Vec::with_capacity(columns);
+    for (index, layer) in layers.iter().enumerate() {
+        for (tap, bias) in layer.tap_biases.iter().enumerate() {
+            let start = (2 * index + tap) * columns + index * width;
+            weight[start..start + width].copy_from_slice(bias);
+        }
+        offset.extend_from_slice(&layer.bias);
+    }
+    let weight = graph.floats(&[2 * depth, columns], &weight);
+    let offset = graph.floats(&[columns], &offset);
+    let biases = graph.node("Gemm", &[real, &weight, &offset], []);
+    graph.split(&biases, 1, &vec![width; depth])
+}

@@ -1,0 +1,290 @@
+//! A preset: every free choice of a model and of its training, as one TOML file.
+//!
+//! The two that are shipped live in `presets/`; a path to another file works wherever a name does.
+//! Where the paper leaves a choice open, the field says "our choice".
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::augment::Augment;
+
+/// Everything that decides what a run computes, apart from the data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    /// Name, as it stands in reports and in a bundle's manifest.
+    pub name: String,
+    /// What the sequence model hears.
+    pub representation: Representation,
+    /// Frames of 8 ms from segment to segment.
+    pub segment_hop: usize,
+    /// The deep representation R_d.
+    pub cnn: Cnn,
+    /// The latent representation R_l.
+    pub vqvae: VqVae,
+    /// The temporal attention network.
+    pub tacn: Tacn,
+    /// Pre-training and fine-tuning of the VQ-VAE.
+    pub pretraining: Pretraining,
+    /// Training of the whole network.
+    pub training: Training,
+    /// What training crops go through.
+    pub augment: Augment,
+}
+
+/// What is fused into x_t.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Representation {
+    /// R_d alone: the paper's "Deep" systems.
+    Deep,
+    /// R_d ‖ R_l: the paper's "Fusion" systems.
+    Fusion,
+}
+
+/// The convolutional part, from a segment [1, 32, 129] to a vector.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Cnn {
+    /// A strided stem, then depthwise separable blocks, each with batch normalisation and ReLU.
+    Separable {
+        /// The first, dense convolution.
+        stem: Convolution,
+        /// Depthwise 3×3, then pointwise.
+        blocks: Vec<Block>,
+        /// Width of the fully connected layer at the end: R_d.
+        features: usize,
+    },
+    /// Dense convolutions, each with batch normalisation, ReLU and a max pool.
+    Plain {
+        /// One after the other.
+        convolutions: Vec<Convolution>,
+        /// Size and stride of the pool after each.
+        pool: [usize; 2],
+        /// Width of the fully connected layer at the end: R_d.
+        features: usize,
+    },
+}
+
+/// One dense convolution, padded so that stride 1 keeps the size.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Convolution {
+    /// Output channels.
+    pub channels: usize,
+    /// Kernel in frames × bins.
+    pub kernel: [usize; 2],
+    /// Stride in frames × bins.
+    #[serde(default = "one")]
+    pub stride: [usize; 2],
+}
+
+fn one() -> [usize; 2] {
+    [1, 1]
+}
+
+/// One depthwise separable block.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Block {
+    /// Output channels of the pointwise convolution.
+    pub channels: usize,
+    /// Stride of the depthwise convolution.
+    pub stride: [usize; 2],
+}
+
+/// The autoencoder behind R_l.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VqVae {
+    /// Strided convolutions of the encoder, ReLU after each; the decoder mirrors them.
+    pub convolutions: Vec<Convolution>,
+    /// Width D of a code.
+    pub dimension: usize,
+    /// Number K of codes.
+    pub codes: usize,
+    /// Decay of the moving averages that are the codebook.
+    pub decay: f64,
+    /// Laplace smoothing of the codes' counts.
+    pub smoothing: f64,
+    /// Weight β of the commitment loss.
+    pub commitment: f64,
+    /// A code whose moving count falls below this is restarted from the batch.
+    pub revive_below: f64,
+}
+
+/// The sequence model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tacn {
+    /// Width C of x_t.
+    pub width: usize,
+    /// Heads of the attention over the three taps.
+    pub heads: usize,
+    /// Layers n = 0 … layers − 1 with dilation 2ⁿ.
+    pub layers: usize,
+    /// Share of each layer's output that training drops.
+    pub dropout: f64,
+    /// Whether attention weighs the taps; without it the layer is a plain TCN block.
+    pub attention: bool,
+}
+
+/// Learning R_l without labels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pretraining {
+    /// Segments in a batch.
+    pub batch_segments: usize,
+    /// Passes over the unlabelled corpus.
+    pub epochs: usize,
+    /// Steps in a pass; 0 takes as many as the corpus has batches.
+    pub steps_per_epoch: usize,
+    /// Steps of fine-tuning on the labelled training speakers; 0 skips it.
+    pub finetune_steps: usize,
+    /// Adadelta's rate while fine-tuning.
+    pub finetune_rate: f64,
+    /// Seed of weights and batches.
+    pub seed: u64,
+}
+
+/// Learning the labels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// Utterances in a batch.
+    pub batch_utterances: usize,
+    /// Longest crop in segments that training sees.
+    pub crop_steps: usize,
+    /// Passes over the training speakers; fixed beforehand, never chosen by a score.
+    pub epochs: usize,
+    /// Adadelta's rate.
+    pub rate: f64,
+    /// Share of the epochs, at the end, over which the rate falls to a tenth along a cosine.
+    pub cooldown: f64,
+    /// Weight decay, added to the gradient.
+    pub weight_decay: f64,
+    /// Label smoothing.
+    pub label_smoothing: f64,
+    /// Weight of the mean cross-entropy of single steps beside the utterance's.
+    pub step_loss: f64,
+    /// Share of x_t's inputs that training drops.
+    pub feature_dropout: f64,
+    /// Decay of the moving average of the weights, which is what is evaluated and exported.
+    pub average_decay: f64,
+    /// Folds by speaker.
+    pub folds: usize,
+    /// Seed of the folds.
+    pub fold_seed: u64,
+    /// Seed of weights and batches.
+    pub seed: u64,
+}
+
+/// Why a preset cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PresetError {
+    /// Neither shipped nor a readable file.
+    #[error("preset `{name}`: neither one of `default`, `paper` nor a readable file ({source})")]
+    Read {
+        /// What was asked for.
+        name: String,
+        /// What reading it as a file said.
+        source: std::io::Error,
+    },
+    /// Not a preset.
+    #[error("preset `{name}`: {source}")]
+    Parse {
+        /// What was asked for.
+        name: String,
+        /// Where the text is wrong.
+        source: Box<toml::de::Error>,
+    },
+    /// A combination that no model can have.
+    #[error("preset `{name}`: {reason}")]
+    Impossible {
+        /// The preset.
+        name: String,
+        /// What contradicts what.
+        reason: String,
+    },
+}
+
+impl Preset {
+    /// Loads a shipped preset by name, or one from a file.
+    ///
+    /// # Errors
+    /// If there is none, or it is not a possible preset.
+    pub fn load(name: &str) -> Result<Self, PresetError> {
+        let text = match name {
+            "default" => include_str!("../presets/default.toml").to_owned(),
+            "paper" => include_str!("../presets/paper.toml").to_owned(),
+            path => {
+                std::fs::read_to_string(Path::new(path)).map_err(|source| PresetError::Read {
+                    name: name.to_owned(),
+                    source,
+                })?
+            }
+        };
+        let preset: Self = toml::from_str(&text).map_err(|source| PresetError::Parse {
+            name: name.to_owned(),
+            source: Box::new(source),
+        })?;
+        preset.check()?;
+        Ok(preset)
+    }
+
+    /// Refuses what no model can have.
+    fn check(&self) -> Result<(), PresetError> {
+        let impossible = |reason: String| PresetError::Impossible {
+            name: self.name.clone(),
+            reason,
+        };
+        let Tacn { width, heads, .. } = self.tacn;
+        if heads == 0 || width % heads != 0 {
+            return Err(impossible(format!(
+                "{width} channels do not divide into {heads} heads"
+            )));
+        }
+        if self.training.batch_utterances < 2 || self.training.crop_steps == 0 {
+            return Err(impossible(
+                "batch normalisation needs batches of two utterances with a step each".into(),
+            ));
+        }
+        for (name, share) in [
+            ("tacn.dropout", self.tacn.dropout),
+            ("training.feature_dropout", self.training.feature_dropout),
+            ("training.label_smoothing", self.training.label_smoothing),
+            ("training.average_decay", self.training.average_decay),
+            ("vqvae.decay", self.vqvae.decay),
+        ] {
+            if !(0.0..1.0).contains(&share) {
+                return Err(impossible(format!(
+                    "{name} is {share}; 0 ≤ … < 1 is needed"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_presets_load_and_survive_writing() {
+        for name in ["default", "paper"] {
+            let preset = Preset::load(name).unwrap();
+            assert_eq!(preset.name, name);
+            let text = toml::to_string(&preset).unwrap();
+            assert_eq!(toml::from_str::<Preset>(&text).unwrap(), preset);
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused_by_name() {
+        let text = include_str!("../presets/default.toml").replace("heads = 8", "haeds = 8");
+        let error = toml::from_str::<Preset>(&text).unwrap_err().to_string();
+        assert!(error.contains("haeds"), "{error}");
+    }
+}

@@ -1,0 +1,52 @@
+//! Progress on a terminal: a bar within an epoch, a line after it.
+//!
+//! Where there is no terminal only the lines remain, so a log stays readable.
+
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// One epoch's bar.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+    name: String,
+    begun: Instant,
+}
+
+impl Progress {
+    /// A bar of so many steps; epochs count from 0.
+    pub fn new(name: &str, epoch: usize, epochs: usize, steps: usize) -> Self {
+        let name = format!("{name} {}/{epochs}", epoch + 1);
+        let style =
+            ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg} left {eta}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::new(steps as u64)
+            .with_style(style)
+            .with_prefix(name.clone());
+        Self {
+            bar,
+            name,
+            begun: Instant::now(),
+        }
+    }
+
+    /// A step is done.
+    pub fn step(&self, message: &str) {
+        if !message.is_empty() {
+            self.bar.set_message(message.to_owned());
+        }
+        self.bar.inc(1);
+    }
+
+    /// Seconds since the bar was made.
+    pub fn seconds(&self) -> f64 {
+        (self.begun.elapsed().as_secs_f64() * 10.0).round() / 10.0
+    }
+
+    /// Replaces the bar by a line.
+    pub fn finish(self, summary: &str) {
+        self.bar.finish_and_clear();
+        eprintln!("{}: {summary} ({:.0} s)", self.name, self.seconds());
+    }
+}

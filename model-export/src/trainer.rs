@@ -1,0 +1,324 @@
+//! Fitting the whole network: one step at a time, with its moving average beside it.
+//!
+//! A step is a function of the state and of (seed, epoch, step): the generator behind dropout is
+//! seeded for every step, so a resumed run goes on bit for bit.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use burn::module::Module;
+use burn::optim::{GradientsParams, ModuleOptimizer, OptimizerRecord};
+use burn::store::ModuleRecord;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+use undertone::frontend::{BINS, SEGMENT_FRAMES, SEGMENT_VALUES};
+
+use crate::adadelta::Adadelta;
+use crate::average::follow;
+use crate::batch::{Batch, Sampler};
+use crate::corpus::{LABELS, Utterance};
+use crate::metrics::argmax;
+use crate::model::cnn::Tape;
+use crate::model::network::{Evidence, Network, real};
+use crate::model::vqvae::VqVae;
+use crate::preset::{Preset, Training};
+
+/// Segments that evaluation runs at once.
+const EVALUATION_UTTERANCES: usize = 8;
+
+/// A network under training.
+pub struct Trainer {
+    network: Network,
+    average: Network,
+    optimizer: ModuleOptimizer,
+    /// Frozen; none in "deep" systems.
+    vqvae: Option<VqVae>,
+    training: Training,
+    /// Steps taken, over all epochs.
+    taken: u64,
+}
+
+/// What one step saw.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Step {
+    /// The loss.
+    pub loss: f64,
+    /// Utterances judged right.
+    pub right: usize,
+    /// Utterances seen.
+    pub seen: usize,
+}
+
+/// The model's word on one utterance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// The file.
+    pub path: String,
+    /// Its corpus.
+    pub corpus: String,
+    /// Its speaker.
+    pub speaker: String,
+    /// The truth, an index in the labels.
+    pub label: usize,
+    /// Pooled logits, before any temperature.
+    pub logits: [f32; LABELS.len()],
+}
+
+impl Trainer {
+    /// A fresh network beside a frozen VQ-VAE.
+    pub fn new(preset: &Preset, vqvae: Option<VqVae>) -> Self {
+        let device = Device::flex().autodiff();
+        device.seed(preset.training.seed);
+        let network = Network::new(preset, LABELS.len(), &device);
+        let optimizer = Adadelta {
+            weight_decay: preset.training.weight_decay,
+            ..Adadelta::default()
+        };
+        Self {
+            average: network.valid(),
+            network,
+            optimizer: optimizer.module(),
+            vqvae,
+            training: preset.training.clone(),
+            taken: 0,
+        }
+    }
+
+    /// One step on a batch; `progress` from 0 to 1 says how far the run is.
+    pub fn step(&mut self, batch: Batch, seed: [u64; 3], progress: f64) -> Step {
+        let device = Device::flex().autodiff();
+        device.seed(mixed(seed));
+        let labels = batch.labels.clone();
+        let lengths = batch.lengths.clone();
+        let segments = unpadded(batch);
+        let latent = self.latent(&segments, &device);
+        let (flat, tape) = maps(&self.network, segments, &device);
+        let evidence = self.network.evidence(flat.clone(), latent, &lengths);
+        let pooled = evidence.pooled(&lengths);
+        let loss = self.loss(&evidence, pooled.clone(), &labels, &lengths);
+
+        let mut gradients = loss.backward();
+        let back = flat.grad_remove(&mut gradients);
+        let mut gradients = GradientsParams::from_grads(gradients, &self.network);
+        if let (Some(tape), Some(back)) = (tape, back) {
+            tape.backward(&self.network.cnn, back, &mut gradients);
+        }
+        let rate = self.rate(progress);
+        self.network = self.optimizer.step(rate, self.network.clone(), gradients);
+        let average = self.average.clone();
+        self.average = follow(
+            average,
+            &self.network,
+            self.training.average_decay,
+            self.taken,
+        );
+        self.taken += 1;
+
+        let said = rows(pooled);
+        Step {
+            loss: loss.into_scalar::<f32>().into(),
+            right: said
+                .iter()
+                .zip(&labels)
+                .filter(|(s, l)| argmax(s) == **l)
+                .count(),
+            seen: labels.len(),
+        }
+    }
+
+    /// Cross-entropy of utterances, and of single steps beside it.
+    fn loss(
+        &self,
+        evidence: &Evidence,
+        pooled: Tensor<2>,
+        labels: &[usize],
+        lengths: &[usize],
+    ) -> Tensor<1> {
+        let [batch, steps, classes] = evidence.logits.dims();
+        let device = pooled.device();
+        let smoothing = self.training.label_smoothing as f32;
+        let values: Vec<f32> = labels
+            .iter()
+            .flat_map(|&label| {
+                (0..classes).map(move |class| {
+                    let right = f32::from(u8::from(class == label));
+                    right * (1.0 - smoothing) + smoothing / classes as f32
+                })
+            })
+            .collect();
+        let targets = Tensor::<2>::from_data(TensorData::new(values, [batch, classes]), &device);
+        let utterances = -(log_softmax(pooled, 1) * targets.clone()).sum() / batch as f32;
+        if self.training.step_loss == 0.0 {
+            return utterances;
+        }
+        let likelihoods = log_softmax(evidence.logits.clone(), 2) * targets.unsqueeze_dim::<3>(1);
+        let likelihoods = likelihoods.sum_dim(2).reshape([batch, steps]);
+        let real_steps = lengths.iter().sum::<usize>() as f32;
+        let single = -(likelihoods * real(lengths, steps, &device)).sum() / real_steps;
+        utterances + single * self.training.step_loss
+    }
+
+    /// Adadelta's rate: constant, then down to a tenth along a cosine.
+    fn rate(&self, progress: f64) -> f64 {
+        let Training { rate, cooldown, .. } = self.training;
+        let into =
+            ((progress - (1.0 - cooldown)) / cooldown.max(f64::MIN_POSITIVE)).clamp(0.0, 1.0);
+        if cooldown == 0.0 {
+            return rate;
+        }
+        let share = f64::midpoint(1.0, (into * std::f64::consts::PI).cos());
+        rate * (0.1 + 0.9 * share)
+    }
+
+    /// The averaged network's word on whole utterances.
+    pub fn predict(
+        &self,
+        sampler: &Sampler<'_>,
+        utterances: &[Utterance],
+        indices: &[usize],
+    ) -> Vec<Prediction> {
+        let mut predictions = Vec::with_capacity(indices.len());
+        for batch in sampler.evaluation_batches(indices, EVALUATION_UTTERANCES) {
+            let (chosen, lengths) = (batch.utterances.clone(), batch.lengths.clone());
+            let evidence = self.evidence(unpadded(batch), &lengths);
+            for (index, logits) in chosen.into_iter().zip(rows(evidence.pooled(&lengths))) {
+                let utterance = &utterances[index];
+                predictions.push(Prediction {
+                    path: utterance.path.display().to_string(),
+                    corpus: utterance.corpus.to_string(),
+                    speaker: utterance.speaker.clone(),
+                    label: utterance.label.unwrap_or(usize::MAX),
+                    logits,
+                });
+            }
+        }
+        predictions
+    }
+
+    /// Evidence of the averaged network on utterances' segments [M, 32, 129] in a row.
+    pub fn evidence(&self, segments: Vec<f32>, lengths: &[usize]) -> Evidence {
+        let device = Device::flex();
+        let latent = self.latent(&segments, &device);
+        let flat = inferred(&self.average, segments, &device);
+        self.average.evidence(flat, latent, lengths)
+    }
+
+    /// x of the averaged network [M, C].
+    pub fn features(&self, segments: Vec<f32>) -> Tensor<2> {
+        let device = Device::flex();
+        let latent = self.latent(&segments, &device);
+        let flat = inferred(&self.average, segments, &device);
+        self.average.features(flat, latent)
+    }
+
+    /// The averaged network.
+    pub fn averaged(&self) -> &Network {
+        &self.average
+    }
+
+    /// The frozen VQ-VAE.
+    pub fn vqvae(&self) -> Option<&VqVae> {
+        self.vqvae.as_ref()
+    }
+
+    fn latent(&self, segments: &[f32], device: &Device) -> Option<Tensor<2>> {
+        let latent = self.vqvae.as_ref()?.latent(segments.to_vec());
+        let count = segments.len() / SEGMENT_VALUES;
+        let width = latent.representation.len() / count;
+        let data = TensorData::new(latent.representation, [count, width]);
+        Some(Tensor::from_data(data, device))
+    }
+
+    /// Writes a checkpoint's files, or a finished run's.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        self.network
+            .valid()
+            .into_record()
+            .save(folder.join("network.bpk"))?;
+        self.average
+            .clone()
+            .into_record()
+            .save(folder.join("average.bpk"))?;
+        self.optimizer.save(folder.join("optimizer.bpk"))?;
+        std::fs::write(folder.join("steps"), self.taken.to_string())?;
+        Ok(())
+    }
+
+    /// Goes on from a checkpoint's files.
+    ///
+    /// # Errors
+    /// If they cannot be read or belong to another preset.
+    pub fn resume(preset: &Preset, vqvae: Option<VqVae>, folder: &Path) -> Result<Self> {
+        let mut this = Self::new(preset, vqvae);
+        let load = |name: &str| ModuleRecord::load(folder.join(name));
+        this.network = this.network.try_load_record(load("network.bpk")?)?;
+        this.average = this.average.try_load_record(load("average.bpk")?)?;
+        let record = OptimizerRecord::load(folder.join("optimizer.bpk"))?;
+        this.optimizer = this.optimizer.load_record(record);
+        let taken = std::fs::read_to_string(folder.join("steps"))?;
+        ensure!(
+            !taken.is_empty(),
+            "the checkpoint in {} is empty",
+            folder.display()
+        );
+        this.taken = taken.parse()?;
+        Ok(this)
+    }
+}
+
+/// The CNN's flattened maps as a leaf of the gradient, and the way back; burn's own where a stage
+/// needs it.
+fn maps(network: &Network, segments: Vec<f32>, device: &Device) -> (Tensor<2>, Option<Tape>) {
+    match network.cnn.train_by_hand(&segments) {
+        Some((flat, tape)) => (flat, Some(tape)),
+        None => (network.cnn.maps(tensor(segments, device)), None),
+    }
+}
+
+fn inferred(network: &Network, segments: Vec<f32>, device: &Device) -> Tensor<2> {
+    match network.cnn.infer_by_hand(&segments) {
+        Some(flat) => flat,
+        None => network.cnn.maps(tensor(segments, device)),
+    }
+}
+
+fn tensor(segments: Vec<f32>, device: &Device) -> Tensor<4> {
+    let shape = [segments.len() / SEGMENT_VALUES, 1, SEGMENT_FRAMES, BINS];
+    Tensor::from_data(TensorData::new(segments, shape), device)
+}
+
+/// The real segments of a batch, in a row: padding must not reach a batch normalisation.
+fn unpadded(batch: Batch) -> Vec<f32> {
+    if batch.lengths.iter().all(|&length| length == batch.steps) {
+        return batch.segments;
+    }
+    batch
+        .segments
+        .chunks_exact(batch.steps * SEGMENT_VALUES)
+        .zip(&batch.lengths)
+        .flat_map(|(segments, length)| &segments[..length * SEGMENT_VALUES])
+        .copied()
+        .collect()
+}
+
+/// Rows [B, K] as arrays.
+fn rows(logits: Tensor<2>) -> Vec<[f32; LABELS.len()]> {
+    crate::model::values(logits)
+        .chunks_exact(LABELS.len())
+        .map(|row| std::array::from_fn(|class| row[class]))
+        .collect()
+}
+
+/// One seed of a place in a run (SplitMix64's finaliser, chained).
+fn mixed(place: [u64; 3]) -> u64 {
+    place.into_iter().fold(0, |state: u64, word| {
+        let mut z = (state ^ word).wrapping_add(0x9E37_79B9_7F4A_7C15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    })
+}

@@ -1,0 +1,154 @@
+//! A trained model as plain numbers: what the networks hold, without the framework that trained them.
+//!
+//! [`crate::onnx`] writes graphs from it; batch normalisations are folded in and dropout is gone by
+//! then. All arrays are row-major. It knows nothing of burn, files or graphs.
+
+/// Values with a shape, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    /// Sizes, outermost first.
+    pub shape: Vec<usize>,
+    /// As many values as the shape's product.
+    pub data: Vec<f32>,
+}
+
+/// The number of values does not fit the shape.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{values} values do not fill the shape {shape:?}")]
+pub struct ShapeError {
+    /// The shape asked for.
+    pub shape: Vec<usize>,
+    /// The values there were.
+    pub values: usize,
+}
+
+impl Array {
+    /// An array, if `data` fills `shape`.
+    pub fn new(shape: impl Into<Vec<usize>>, data: Vec<f32>) -> Result<Self, ShapeError> {
+        let shape = shape.into();
+        if shape.iter().product::<usize>() == data.len() {
+            Ok(Self { shape, data })
+        } else {
+            Err(ShapeError {
+                shape,
+                values: data.len(),
+            })
+        }
+    }
+}
+
+/// A convolution over the frames and bins of a map [N, in, height, width].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv2d {
+    /// [out, in / groups, kernel height, kernel width].
+    pub weight: Array,
+    /// `[out]`.
+    pub bias: Vec<f32>,
+    /// Down and right.
+    pub stride: [usize; 2],
+    /// Zeros at the top, left, bottom, right.
+    pub padding: [usize; 4],
+    /// Channels are split into so many groups that do not see each other.
+    pub groups: usize,
+}
+
+/// x · weight + bias.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Linear {
+    /// [in, out].
+    pub weight: Array,
+    /// `[out]`.
+    pub bias: Vec<f32>,
+}
+
+/// One layer of an encoder.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Layer {
+    /// A map to a map.
+    Conv2d(Conv2d),
+    /// max(x, 0).
+    Relu,
+    /// The largest value of each window, no padding.
+    MaxPool {
+        /// Window, height and width.
+        kernel: [usize; 2],
+        /// Down and right.
+        stride: [usize; 2],
+    },
+    /// [N, channels, height, width] to [N, channels · height · width].
+    Flatten,
+    /// Flat features to flat features.
+    Linear(Linear),
+}
+
+/// The encoder half of the VQ-VAE with its codebook.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VqEncoder {
+    /// [N, 1, 32, 129] to [N, D, h, w].
+    pub layers: Vec<Layer>,
+    /// The codes e_k of eq. 1: [K, D].
+    pub codebook: Array,
+}
+
+/// A segment [N, 1, 32, 129] to x_t [N, C].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Encoder {
+    /// To R_d [N, F].
+    pub cnn: Vec<Layer>,
+    /// To R_l [N, D · h · w], flattened as [N, D, h, w]; systems without it use R_d alone.
+    pub vq: Option<VqEncoder>,
+    /// R_f = R_d ‖ R_l to C, ReLU after it: weight [F + D · h · w, C].
+    pub fusion: Linear,
+}
+
+/// One layer of the TACN: attention among three taps (eq. 4–7), dilated convolution (eq. 3).
+#[derive(Clone, Debug, PartialEq)]
+pub struct TacnLayer {
+    /// Q = S · W_q, all heads side by side: [C, C].
+    pub query: Linear,
+    /// K: [C, C].
+    pub key: Linear,
+    /// V: [C, C].
+    pub value: Linear,
+    /// The joined heads to Ŝ (eq. 6): [C, C].
+    pub output: Linear,
+    /// The convolution over the attended taps, each [C in, C out]: for t − 2d, t − d and t.
+    pub taps: [Array; 3],
+    /// Its bias `[C]`.
+    pub bias: Vec<f32>,
+}
+
+/// One layer of the TCN: the dilated convolution alone (eq. 3).
+#[derive(Clone, Debug, PartialEq)]
+pub struct TcnLayer {
+    /// Each [C in, C out]: for t − 2d, t − d and t.
+    pub taps: [Array; 3],
+    /// `[C]`.
+    pub bias: Vec<f32>,
+}
+
+/// One layer of a causal sequence model that sees three taps.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a handful a model; the weights are on the heap anyway"
+)]
+pub enum SequenceLayer {
+    /// With attention.
+    Tacn(TacnLayer),
+    /// Without.
+    Tcn(TcnLayer),
+}
+
+/// x_0 … x_t to the step evidence of t; layer n has the dilation d = 2ⁿ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sequence {
+    /// Attention heads; C is a multiple of it.
+    pub heads: usize,
+    /// First to last.
+    pub layers: Vec<SequenceLayer>,
+    /// y_t to the classes' logits: [C, K].
+    pub logits: Linear,
+    /// y_t to its attention score: [C, 1].
+    pub score: Linear,
+}

@@ -1,0 +1,63 @@
+//! Every kind of system trains a step and gives graphs.
+
+use model_export::autoencoder::Autoencoder;
+use model_export::batch::{Sampler, SamplerOptions};
+use model_export::corpus::{Corpus, Utterance};
+use model_export::extract;
+use model_export::features::{Features, Statistics};
+use model_export::onnx;
+use model_export::preset::{Preset, Representation};
+use model_export::trainer::Trainer;
+use undertone::frontend::BINS;
+
+#[test]
+fn every_kind_of_system_trains_a_step_and_gives_graphs() {
+    let features = Features {
+        frames: (0..4_usize)
+            .map(|u| {
+                (0..60 * BINS)
+                    .map(|k| -15.0 + (k * (u + 7) % 101) as f32 * 0.1)
+                    .collect()
+            })
+            .collect(),
+        hashes: vec![[0; 32]; 4],
+        ..Features::default()
+    };
+    let utterances: Vec<Utterance> = (0..4)
+        .map(|label| Utterance {
+            path: format!("{label}.wav").into(),
+            corpus: Corpus::EmoDb,
+            speaker: "emodb/03".into(),
+            label: Some(label),
+        })
+        .collect();
+    let indices = [0, 1, 2, 3];
+    let options = SamplerOptions {
+        batch: 4,
+        max_steps: 2,
+        ..SamplerOptions::default()
+    };
+    let statistics = Statistics::of(&features, &indices);
+    let sampler = Sampler::new(&features, &utterances, &indices, statistics, options).unwrap();
+
+    let paper = Preset::load("paper").unwrap();
+    let default = Preset::load("default").unwrap();
+    let (mut deep, mut tcn) = (default.clone(), default.clone());
+    deep.representation = Representation::Deep;
+    tcn.tacn.attention = false;
+    for preset in [default, deep, tcn, paper] {
+        let vqvae = (preset.representation == Representation::Fusion).then(|| {
+            let mut autoencoder = Autoencoder::new(&preset.vqvae, 1, 1.0);
+            autoencoder.step(sampler.segment_batch(1, 0, 0, 16), [1, 0, 0, 0]);
+            autoencoder.model()
+        });
+        let mut trainer = Trainer::new(&preset, vqvae);
+        let step = trainer.step(sampler.batch(1, 0, 0), [1, 0, 0], 0.0);
+        assert!(step.loss.is_finite() && step.seen == 4, "{}", preset.name);
+        let encoder = extract::encoder(trainer.averaged(), trainer.vqvae()).unwrap();
+        let sequence = extract::sequence(trainer.averaged(), preset.tacn.heads).unwrap();
+        onnx::encoder(&encoder).unwrap();
+        onnx::sequence(&sequence).unwrap();
+        onnx::step(&sequence).unwrap();
+    }
+}
