@@ -47,8 +47,9 @@ pub fn write(card: &Card<'_>) -> String {
          have; EMO-DB keeps only takes that listeners recognised.\n\n\
          ## How good it is\n\n\
          Speaker-independent: {folds} folds by speaker, each tested by a model that was trained in the same way \
-         on the others; the number of epochs was fixed beforehand. How strongly to augment was chosen on the \
-         validation speakers of one fold, whom another fold tests. The shipped weights heard all speakers but \
+         on the others; the number of epochs was fixed beforehand. How strongly to augment was chosen between \
+         two strengths after folds 0 and 1 had been tested with both, so their figures are a little \
+         flattered; the other folds took no part in it. The shipped weights heard all speakers but \
          one a corpus, who calibrated the confidence (temperature {temperature:.2}), so they have no test \
          speakers of their own.\n\n\
          ```sh\nmodel-export pretrain --data DATA --out runs/vq\n\

@@ -52,9 +52,10 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
 
 fn prove(flags: &Flags, bundle: &Bundle) -> Result<String, RuntimeError> {
     let library = Library::load(flags.onnxruntime.as_deref())?;
-    golden::verify(&mut Instance::open(&library, bundle)?, bundle)?;
+    let mut instance = Instance::open(&library, bundle)?;
+    let difference = golden::verify(&mut instance, bundle, golden::TOLERANCE)?;
     Ok(format!(
-        "{} golden segments reproduced by {}",
+        "{} golden segments reproduced to {difference:.1e} by {}",
         bundle.golden.len(),
         library.info()
     ))

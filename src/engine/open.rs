@@ -74,7 +74,7 @@ impl Engine {
         let mut instances = Vec::new();
         for _ in 0..options.workers.unwrap_or(cores).max(1) {
             let mut instance = Instance::open(&library, &bundle)?;
-            golden::verify(&mut instance, &bundle)?;
+            golden::verify(&mut instance, &bundle, golden::TOLERANCE)?;
             warm_up(&mut instance, sizes, &shapes)?;
             instances.push(instance);
         }
