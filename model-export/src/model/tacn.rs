@@ -33,7 +33,7 @@ pub struct Layer {
     pub attention: Option<Attention>,
     /// The convolution over the taps, oldest first: [3 · C, C].
     pub taps: Param<Tensor<2>>,
-    /// Its bias [C].
+    /// Its bias `[C]`.
     pub bias: Param<Tensor<1>>,
     dropout: Dropout,
     dilation: usize,

@@ -47,7 +47,7 @@ pub struct Latent {
     pub representation: Vec<f32>,
     /// The chosen codes, row after row of the grid: [N, P].
     pub codes: Vec<usize>,
-    /// Mean over the grid of the squared distance to the chosen codes [N].
+    /// Mean over the grid of the squared distance to the chosen codes `[N]`.
     pub distance: Vec<f32>,
     /// How much nearer, in squared distance, the chosen code is than the next: the least of all.
     pub margin: f32,
