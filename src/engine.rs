@@ -205,16 +205,10 @@ impl Engine {
     /// # Errors
     /// [`EngineError`]; the engine serves the next request whatever happened to this one.
     pub async fn classify(&self, request: Request) -> Result<Answer, EngineError> {
-        let _place = self.requests.try_acquire().map_err(|error| match error {
-            TryAcquireError::Closed => EngineError::Draining,
-            TryAcquireError::NoPermits => EngineError::Busy {
-                reason: format!(
-                    "{} requests are being answered, the bound",
-                    self.most_requests
-                ),
-                retry_after: RETRY_AFTER,
-            },
-        })?;
+        let _place = self
+            .requests
+            .try_acquire()
+            .map_err(|error| self.refused(&error))?;
         let caller = self.scheduler.caller();
         let (choice, window) = (request.lanes, request.window);
         let decoded = self.decode(request).await?;
@@ -246,6 +240,23 @@ impl Engine {
                 spent,
             },
         })
+    }
+
+    fn refused(&self, error: &TryAcquireError) -> EngineError {
+        match error {
+            TryAcquireError::Closed => {
+                requests::refused("draining");
+                EngineError::Draining
+            }
+            TryAcquireError::NoPermits => {
+                requests::refused("requests");
+                let most = self.most_requests;
+                EngineError::Busy {
+                    reason: format!("{most} requests are being answered, the bound"),
+                    retry_after: RETRY_AFTER,
+                }
+            }
+        }
     }
 
     /// Decodes on a blocking thread, once one of its places is free. The place is kept until the

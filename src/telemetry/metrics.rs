@@ -89,10 +89,7 @@ fn describe() {
         Unit::Bytes,
         "Tensors of entries waiting or under way."
     );
-    describe_counter!(
-        REFUSED,
-        "Requests refused with a time to come back, by reason."
-    );
+    describe_counter!(REFUSED, "Requests that found no place, by reason.");
     describe_counter!(BATCHES, "Batches run, by graph and outcome.");
     describe_histogram!(
         BATCH_SIZE,

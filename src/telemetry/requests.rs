@@ -53,7 +53,7 @@ pub fn decoded(codec: &str, time: Duration) {
     histogram!(DECODE_DURATION, "codec" => codec.to_owned()).record(time.as_secs_f64());
 }
 
-/// A request was refused with a time to come back.
+/// A request found no place: as many as may be are answered, or the server is shutting down.
 pub fn refused(reason: &'static str) {
     counter!(REFUSED, "reason" => reason).increment(1);
 }
