@@ -134,10 +134,7 @@ impl From<Refusal> for EngineError {
 
 impl From<Failure> for EngineError {
     fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Refused(refusal) => refusal.into(),
-            Failure::Failed(_) | Failure::Lost => Self::Internal(failure.to_string()),
-        }
+        Self::Internal(failure.to_string())
     }
 }
 

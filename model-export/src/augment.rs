@@ -277,13 +277,13 @@ fn symmetric(range: f32, rng: &mut StdRng) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use undertone::frontend::Analyser;
 
     use super::*;
 
     /// Samples that sound like nothing, each utterance another.
-    fn sound(seed: usize, samples: usize) -> Vec<f32> {
+    pub(crate) fn sound(seed: usize, samples: usize) -> Vec<f32> {
         let mut rng = StdRng::seed_from_u64(seed as u64);
         (0..samples)
             .map(|i| {
@@ -293,7 +293,8 @@ mod tests {
             .collect()
     }
 
-    fn frames_of(samples: &[f32]) -> Vec<f32> {
+    /// Raw frames `[F, 129]` of samples.
+    pub(crate) fn frames_of(samples: &[f32]) -> Vec<f32> {
         let mut frames = Vec::new();
         Analyser::new().push(samples, &mut frames);
         frames

@@ -219,11 +219,18 @@ fn parse(corpus: Corpus, stem: &str) -> Name<'_> {
     }
 }
 
-/// `03-0C-EE-II-SS-RR-AA`: audio only, channel (01 speech, 02 song), emotion, intensity,
-/// statement, repetition, actor.
-fn parse_ravdess(stem: &str) -> Name<'_> {
-    let Some(
-        [
+/// `03-0C-EE-II-SS-RR-AA`, the shape that RAVDESS and BanglaSER share: audio only, channel,
+/// emotion, intensity, statement, repetition, actor. Their codes differ.
+struct Acted<'a> {
+    channel: &'a str,
+    emotion: &'a str,
+    actor: &'a str,
+}
+
+impl<'a> Acted<'a> {
+    /// Reads a name whose statements, repetitions and actors count up to these numbers.
+    fn read(stem: &'a str, statements: u32, takes: u32, actors: u32) -> Option<Self> {
+        let [
             modality,
             channel,
             emotion,
@@ -231,19 +238,26 @@ fn parse_ravdess(stem: &str) -> Name<'_> {
             statement,
             take,
             actor,
-        ],
-    ) = fields(stem)
-    else {
+        ] = fields(stem)?;
+        let fits = modality == "03"
+            && numbered(intensity, 2)
+            && numbered(statement, statements)
+            && numbered(take, takes)
+            && numbered(actor, actors);
+        fits.then_some(Self {
+            channel,
+            emotion,
+            actor,
+        })
+    }
+}
+
+fn parse_ravdess(stem: &str) -> Name<'_> {
+    let Some(name) = Acted::read(stem, 2, 2, 24) else {
         return Name::Stranger;
     };
-    if modality != "03" || !numbered(intensity, 2) || !numbered(statement, 2) || !numbered(take, 2)
-    {
-        return Name::Stranger;
-    }
-    if !numbered(actor, 24) {
-        return Name::Stranger;
-    }
-    let label = match (channel, emotion) {
+    // Channel 01 is speech, 02 song.
+    let label = match (name.channel, name.emotion) {
         ("01", "01") => NEUTRAL,
         ("01", "03") => HAPPINESS,
         ("01", "04") => SADNESS,
@@ -252,45 +266,25 @@ fn parse_ravdess(stem: &str) -> Name<'_> {
         _ => return Name::Stranger,
     };
     Name::Kept {
-        speaker: actor,
+        speaker: name.actor,
         label: Some(label),
     }
 }
 
-/// `03-01-EE-II-SS-RR-AA`: the shape of RAVDESS, other codes.
 fn parse_banglaser(stem: &str) -> Name<'_> {
-    let Some(
-        [
-            modality,
-            channel,
-            emotion,
-            intensity,
-            statement,
-            take,
-            actor,
-        ],
-    ) = fields(stem)
-    else {
+    let Some(name) = Acted::read(stem, 3, 3, 34) else {
         return Name::Stranger;
     };
-    if (modality, channel) != ("03", "01")
-        || !numbered(intensity, 2)
-        || !numbered(statement, 3)
-        || !numbered(take, 3)
-        || !numbered(actor, 34)
-    {
-        return Name::Stranger;
-    }
-    let label = match emotion {
-        "01" => HAPPINESS,
-        "02" => SADNESS,
-        "03" => ANGER,
-        "05" => NEUTRAL,
-        "04" => return Name::LeftOut,
+    let label = match (name.channel, name.emotion) {
+        ("01", "01") => HAPPINESS,
+        ("01", "02") => SADNESS,
+        ("01", "03") => ANGER,
+        ("01", "05") => NEUTRAL,
+        ("01", "04") => return Name::LeftOut,
         _ => return Name::Stranger,
     };
     Name::Kept {
-        speaker: actor,
+        speaker: name.actor,
         label: Some(label),
     }
 }

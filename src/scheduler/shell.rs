@@ -40,14 +40,11 @@ impl std::ops::AddAssign for Spent {
 /// Why work has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// It was not let in.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
     /// Its batch failed.
     #[error("{0}")]
     Failed(String),
-    /// Its worker died.
-    #[error("the worker that ran it is gone")]
+    /// It ended without a result or a reason: a fault of ours.
+    #[error("the result was lost")]
     Lost,
 }
 
@@ -212,18 +209,13 @@ impl Scheduler {
             ended: false,
         })
     }
-
-    /// Admits nothing more; what was admitted still ends.
-    pub fn drain(&self) {
-        self.shared.drain();
-    }
 }
 
 impl Drop for Scheduler {
     fn drop(&mut self) {
-        self.drain();
+        self.shared.drain();
         for worker in self.workers.drain(..) {
-            // A worker that panicked has nothing left to end; its waiters were told `Lost`.
+            // Of a panic there is nothing to add to what the log already says.
             let _ = worker.join();
         }
     }
@@ -351,6 +343,7 @@ impl Shared {
         }
     }
 
+    /// Admits nothing more; what was admitted still ends.
     fn drain(&self) {
         let mut state = self.lock();
         state.core.handle_drain();

@@ -59,7 +59,7 @@ impl<T> Future for Waiter<T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let reply = std::task::ready!(Pin::new(&mut self.reply).poll(context));
         self.ended = true;
-        // The sender is dropped unanswered only if a worker died.
+        // The sender is kept until it is used; that it was not would be a fault of ours.
         Poll::Ready(reply.unwrap_or(Err(Failure::Lost)))
     }
 }

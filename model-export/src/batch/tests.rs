@@ -4,27 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use proptest::prelude::{ProptestConfig, prop, prop_assert, prop_assert_eq, proptest};
-use undertone::frontend::{Analyser, Segmenter, Segments, Spec};
+use undertone::frontend::{Segmenter, Segments, Spec};
 
 use super::*;
+use crate::augment::tests::{frames_of, sound};
 use crate::corpus::Corpus;
-
-/// Samples that sound like nothing, each utterance another.
-fn sound(seed: usize, samples: usize) -> Vec<f32> {
-    let mut rng = StdRng::seed_from_u64(seed as u64);
-    (0..samples)
-        .map(|i| {
-            let swell = (i as f32 * 3e-4).sin();
-            swell * (0.3 * (i as f32 * i as f32 * 1e-6).sin() + 0.05 * rng.random::<f32>())
-        })
-        .collect()
-}
-
-fn frames_of(samples: &[f32]) -> Vec<f32> {
-    let mut frames = Vec::new();
-    Analyser::new().push(samples, &mut frames);
-    frames
-}
 
 /// Utterances of given lengths in frames; their frames say who they are.
 fn corpus(members: &[(Corpus, Option<usize>, usize)]) -> (Features, Vec<Utterance>) {
