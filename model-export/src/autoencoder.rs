@@ -6,12 +6,13 @@ use anyhow::Result;
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer, OptimizerRecord};
 use burn::store::ModuleRecord;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use undertone::frontend::{BINS, SEGMENT_FRAMES, SEGMENT_VALUES};
 
 use crate::adadelta::Adadelta;
+use crate::backend;
 use crate::model::quantiser::perplexity;
 use crate::model::vqvae::VqVae;
 use crate::preset;
@@ -39,7 +40,7 @@ pub struct Report {
 impl Autoencoder {
     /// A fresh one.
     pub fn new(preset: &preset::VqVae, seed: u64, rate: f64) -> Self {
-        let device = Device::flex().autodiff();
+        let device = backend::device().autodiff();
         device.seed(seed);
         Self::with(VqVae::new(preset, &device), preset, rate)
     }
@@ -49,7 +50,7 @@ impl Autoencoder {
     /// # Errors
     /// If they cannot be read or belong to another preset.
     pub fn load(preset: &preset::VqVae, path: &Path, rate: f64) -> Result<Self> {
-        let model = VqVae::new(preset, &Device::flex().autodiff());
+        let model = VqVae::new(preset, &backend::device().autodiff());
         let model = model.try_load_record(ModuleRecord::load(path)?)?;
         Ok(Self::with(model, preset, rate))
     }
@@ -67,7 +68,7 @@ impl Autoencoder {
 
     /// One step on segments [N, 32, 129]; `seed` decides which vectors restart dead codes.
     pub fn step(&mut self, segments: Vec<f32>, seed: [u64; 4]) {
-        let device = Device::flex().autodiff();
+        let device = backend::device().autodiff();
         let shape = [segments.len() / SEGMENT_VALUES, 1, SEGMENT_FRAMES, BINS];
         let segments = Tensor::<4>::from_data(TensorData::new(segments, shape), &device);
         let mut bytes = [0; 32];

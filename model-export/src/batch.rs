@@ -185,6 +185,12 @@ impl<'a> Sampler<'a> {
         &self.options
     }
 
+    /// The training set's statistics, with which every segment is normalised.
+    #[must_use]
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
     /// The training batch of a step, counted from 0 within its epoch: cropped and augmented.
     ///
     /// Within an epoch no utterance comes twice before all others of its corpus and class have

@@ -1,8 +1,8 @@
 //! The model card: what a model is for, what it heard, how good it is, what the law says.
 
 use crate::corpus::LABELS;
+use crate::fit::Outcome;
 use crate::preset::{Preset, Representation};
-use crate::train::Outcome;
 
 /// What a card tells of.
 #[derive(Debug)]
@@ -67,8 +67,8 @@ pub fn write(card: &Card<'_>) -> String {
         preset = preset.name,
         folds = preset.training.folds,
         last = preset.training.folds.saturating_sub(1),
-        layers = preset.tacn.layers,
-        width = preset.tacn.width,
+        layers = preset.sequence.layers,
+        width = preset.sequence.width,
         utterances = outcome.utterances,
         corpora = outcome.corpora.join(", "),
         temperature = outcome.temperature,

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use crate::checkpoint;
 use crate::corpus::LABELS;
+use crate::fit::{OUTCOME, Outcome, TESTED, confusion};
 use crate::metrics::{
     Confusion, Interval, argmax, bootstrap, by_group, calibration_error, softmax,
 };
 use crate::run::Run;
-use crate::train::{OUTCOME, Outcome, TESTED, confusion};
 use crate::trainer::Prediction;
 
 /// Seed of the resampling of speakers.

@@ -23,12 +23,12 @@ use crate::corpus::LABELS;
 use crate::dataset::Dataset;
 use crate::extract;
 use crate::features::Statistics;
+use crate::fit::{OUTCOME, Outcome, STATISTICS};
 use crate::model::values;
 use crate::onnx;
 use crate::preset::{Preset, Representation};
 use crate::pretrain::WEIGHTS;
 use crate::run::{Run, SavedStatistics};
-use crate::train::{OUTCOME, Outcome, STATISTICS};
 use crate::trainer::Trainer;
 
 /// Largest difference between frameworks, relative to the largest value.
@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     let trainer = Trainer::resume(&preset, vqvae, run.folder())?;
     let golden = golden(arguments, &preset, &trainer, &statistics)?;
-    let sequence = extract::sequence(trainer.averaged(), preset.tacn.heads)?;
+    let sequence = extract::sequence(trainer.averaged(), preset.sequence.heads)?;
     let metrics = match &arguments.report {
         Some(folder) => {
             let path = folder.join("report.md");
@@ -122,7 +122,7 @@ fn manifest(
     statistics: Statistics,
     metrics: &str,
 ) -> Result<Manifest> {
-    let layers = preset.tacn.layers;
+    let layers = preset.sequence.layers;
     Ok(Manifest {
         format: FORMAT,
         name: arguments.name.clone(),
@@ -130,7 +130,7 @@ fn manifest(
         labels: LABELS.map(str::to_owned).to_vec(),
         context: bundle::Context::Turn,
         encoder: bundle::Encoder {
-            features: preset.tacn.width,
+            features: preset.sequence.width,
             codes: golden
                 .codes
                 .as_ref()

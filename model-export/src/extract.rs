@@ -1,11 +1,12 @@
 //! A trained network to plain weights: normalisations folded in, dropout gone.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, Linear, PaddingConfig2d};
 
 use crate::model::cnn::Stage;
 use crate::model::network::Network;
+use crate::model::sequence::Sequence as SequenceModule;
 use crate::model::tacn::Layer as TacnModule;
 use crate::model::values;
 use crate::model::vqvae::VqVae;
@@ -40,14 +41,12 @@ pub fn encoder(network: &Network, vqvae: Option<&VqVae>) -> Result<Encoder> {
 /// # Errors
 /// If a module is not one that `Network` builds.
 pub fn sequence(network: &Network, heads: usize) -> Result<Sequence> {
+    let SequenceModule::Taps(taps) = &network.sequence else {
+        bail!("only TCN and TACN have graphs so far");
+    };
     Ok(Sequence {
         heads,
-        layers: network
-            .tacn
-            .layers
-            .iter()
-            .map(layer)
-            .collect::<Result<_>>()?,
+        layers: taps.layers.iter().map(layer).collect::<Result<_>>()?,
         logits: linear(&network.logits)?,
         score: linear(&network.score)?,
     })

@@ -15,19 +15,23 @@
 //!   writes graphs from. [`card`] is what a person reads of it.
 //! - [`pretrain`], [`train`], [`evaluate`], [`export`]: the commands, in the order of work.
 
+pub mod ablate;
 pub mod adadelta;
 pub mod augment;
 pub mod autoencoder;
 pub mod average;
+pub mod backend;
 pub mod batch;
 pub mod card;
 pub mod checkpoint;
+pub mod codes;
 pub mod corpus;
 pub mod dataset;
 pub mod evaluate;
 pub mod export;
 pub mod extract;
 pub mod features;
+pub mod fit;
 pub mod metrics;
 pub mod model;
 pub mod onnx;

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use model_export::{evaluate, export, pretrain, train};
+use model_export::{ablate, evaluate, export, pretrain, train};
 
 /// Trains undertone's models and writes them as bundles.
 ///
 /// The order of work: pretrain, then train (once a fold, once with --all), then evaluate the folds,
-/// then export what was trained with --all.
+/// then export what was trained with --all. `ablate` trains and compares all of the paper's systems.
 ///
 /// Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage.
 #[derive(Parser, Debug)]
@@ -24,6 +24,7 @@ enum Command {
     Train(train::Arguments),
     Evaluate(evaluate::Arguments),
     Export(export::Arguments),
+    Ablate(ablate::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Train(arguments) => train::run(arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Export(arguments) => export::run(arguments),
+        Command::Ablate(arguments) => ablate::run(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -23,8 +23,8 @@ pub struct Preset {
     pub cnn: Cnn,
     /// The latent representation R_l.
     pub vqvae: VqVae,
-    /// The temporal attention network.
-    pub tacn: Tacn,
+    /// x_0 … x_t to y_t.
+    pub sequence: Sequence,
     /// Pre-training and fine-tuning of the VQ-VAE.
     pub pretraining: Pretraining,
     /// Training of the whole network.
@@ -41,6 +41,20 @@ pub enum Representation {
     Deep,
     /// R_d ‖ R_l: the paper's "Fusion" systems.
     Fusion,
+}
+
+impl Representation {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Deep, Self::Fusion];
+
+    /// The name in presets and folders.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deep => "deep",
+            Self::Fusion => "fusion",
+        }
+    }
 }
 
 /// The convolutional part, from a segment [1, 32, 129] to a vector.
@@ -117,17 +131,72 @@ pub struct VqVae {
 /// The sequence model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Tacn {
-    /// Width C of x_t.
+pub struct Sequence {
+    /// Which one.
+    pub model: SequenceModel,
+    /// Width C of x_t, of the hidden layers of TCN and TACN, and of each direction of a recurrent one.
     pub width: usize,
-    /// Heads of the attention over the three taps.
-    pub heads: usize,
-    /// Layers n = 0 … layers − 1 with dilation 2ⁿ.
+    /// TCN and TACN: layers n = 0 … layers − 1 with dilation 2ⁿ.
     pub layers: usize,
+    /// Recurrent models: layers, each over the whole output of the one before.
+    pub recurrent_layers: usize,
+    /// TACN: heads of the attention over the three taps.
+    pub heads: usize,
     /// Share of each layer's output that training drops.
     pub dropout: f64,
-    /// Whether attention weighs the taps; without it the layer is a plain TCN block.
-    pub attention: bool,
+}
+
+/// The sequence models of the paper's Table 1, in its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SequenceModel {
+    /// Elman's recurrent network.
+    SimpleRnn,
+    /// Gated recurrent units.
+    Gru,
+    /// The same in both directions.
+    Bgru,
+    /// Long short-term memory.
+    Lstm,
+    /// The same in both directions.
+    Blstm,
+    /// Dilated causal convolutions.
+    Tcn,
+    /// The paper's own: dilated causal convolutions over attended taps.
+    Tacn,
+}
+
+impl SequenceModel {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::SimpleRnn,
+        Self::Gru,
+        Self::Bgru,
+        Self::Lstm,
+        Self::Blstm,
+        Self::Tcn,
+        Self::Tacn,
+    ];
+
+    /// The name in presets and folders.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SimpleRnn => "simple-rnn",
+            Self::Gru => "gru",
+            Self::Bgru => "bgru",
+            Self::Lstm => "lstm",
+            Self::Blstm => "blstm",
+            Self::Tcn => "tcn",
+            Self::Tacn => "tacn",
+        }
+    }
+
+    /// Whether y_t depends on x_0 … x_t alone.
+    #[must_use]
+    pub const fn is_causal(self) -> bool {
+        !matches!(self, Self::Bgru | Self::Blstm)
+    }
 }
 
 /// Learning R_l without labels.
@@ -239,10 +308,25 @@ impl Preset {
             name: self.name.clone(),
             reason,
         };
-        let Tacn { width, heads, .. } = self.tacn;
-        if heads == 0 || width % heads != 0 {
+        let Sequence {
+            width,
+            heads,
+            layers,
+            recurrent_layers,
+            ..
+        } = self.sequence;
+        if heads == 0 || width == 0 || width % heads != 0 {
             return Err(impossible(format!(
                 "{width} channels do not divide into {heads} heads"
+            )));
+        }
+        if layers == 0 || recurrent_layers == 0 {
+            return Err(impossible("a sequence model needs a layer".into()));
+        }
+        if self.vqvae.codes > 1 << 16 {
+            return Err(impossible(format!(
+                "{} codes; 65536 are possible",
+                self.vqvae.codes
             )));
         }
         if self.training.batch_utterances < 2 || self.training.crop_steps == 0 {
@@ -251,7 +335,7 @@ impl Preset {
             ));
         }
         for (name, share) in [
-            ("tacn.dropout", self.tacn.dropout),
+            ("sequence.dropout", self.sequence.dropout),
             ("training.feature_dropout", self.training.feature_dropout),
             ("training.label_smoothing", self.training.label_smoothing),
             ("training.average_decay", self.training.average_decay),

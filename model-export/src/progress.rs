@@ -31,6 +31,15 @@ impl Progress {
         }
     }
 
+    /// One that shows nothing: what it counts is part of a larger work.
+    pub fn hidden() -> Self {
+        Self {
+            bar: ProgressBar::hidden(),
+            name: String::new(),
+            begun: Instant::now(),
+        }
+    }
+
     /// A step is done.
     pub fn step(&self, message: &str) {
         if !message.is_empty() {
@@ -47,6 +56,9 @@ impl Progress {
     /// Replaces the bar by a line.
     pub fn finish(self, summary: &str) {
         self.bar.finish_and_clear();
+        if self.name.is_empty() {
+            return;
+        }
         eprintln!("{}: {summary} ({:.0} s)", self.name, self.seconds());
     }
 }

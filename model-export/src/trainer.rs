@@ -1,9 +1,10 @@
 //! Fitting the whole network: one step at a time, with its moving average beside it.
 //!
 //! A step is a function of the state and of (seed, epoch, step): the generator behind dropout is
-//! seeded for every step, so a resumed run goes on bit for bit.
+//! seeded for every step, so a resumed run goes on bit for bit, whatever other threads train.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, ensure};
 use burn::module::Module;
@@ -11,12 +12,16 @@ use burn::optim::{GradientsParams, ModuleOptimizer, OptimizerRecord};
 use burn::store::ModuleRecord;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use undertone::frontend::{BINS, SEGMENT_FRAMES, SEGMENT_VALUES};
 
 use crate::adadelta::Adadelta;
 use crate::average::follow;
+use crate::backend;
 use crate::batch::{Batch, Sampler};
+use crate::codes::Codes;
 use crate::corpus::{LABELS, Utterance};
 use crate::metrics::argmax;
 use crate::model::cnn::Tape;
@@ -26,6 +31,8 @@ use crate::preset::{Preset, Training};
 
 /// Segments that evaluation runs at once.
 const EVALUATION_UTTERANCES: usize = 8;
+/// burn draws first weights from one generator a process.
+static FIRST_WEIGHTS: Mutex<()> = Mutex::new(());
 
 /// A network under training.
 pub struct Trainer {
@@ -34,6 +41,8 @@ pub struct Trainer {
     optimizer: ModuleOptimizer,
     /// Frozen; none in "deep" systems.
     vqvae: Option<VqVae>,
+    /// What the VQ-VAE says of segments that are known beforehand.
+    codes: Option<Arc<Codes>>,
     training: Training,
     /// Steps taken, over all epochs.
     taken: u64,
@@ -68,33 +77,52 @@ pub struct Prediction {
 impl Trainer {
     /// A fresh network beside a frozen VQ-VAE.
     pub fn new(preset: &Preset, vqvae: Option<VqVae>) -> Self {
-        let device = Device::flex().autodiff();
+        let device = backend::device().autodiff();
+        // Poisoned or not, nothing is behind the lock but the order of draws.
+        let drawing = FIRST_WEIGHTS.lock().unwrap_or_else(PoisonError::into_inner);
         device.seed(preset.training.seed);
         let network = Network::new(preset, LABELS.len(), &device);
+        let average = network.valid();
+        drop(drawing);
         let optimizer = Adadelta {
             weight_decay: preset.training.weight_decay,
             ..Adadelta::default()
         };
         Self {
-            average: network.valid(),
+            average,
             network,
             optimizer: optimizer.module(),
             vqvae,
+            codes: None,
             training: preset.training.clone(),
             taken: 0,
         }
     }
 
+    /// With codes that were computed beforehand, by the same VQ-VAE on the same batches.
+    #[must_use]
+    pub fn with_codes(mut self, codes: Option<Arc<Codes>>) -> Self {
+        self.codes = codes;
+        self
+    }
+
     /// One step on a batch; `progress` from 0 to 1 says how far the run is.
     pub fn step(&mut self, batch: Batch, seed: [u64; 3], progress: f64) -> Step {
-        let device = Device::flex().autodiff();
-        device.seed(mixed(seed));
+        let device = backend::device().autodiff();
+        let mut random = StdRng::seed_from_u64(mixed(seed));
         let labels = batch.labels.clone();
         let lengths = batch.lengths.clone();
         let segments = unpadded(batch);
-        let latent = self.latent(&segments, &device);
+        let [_, epoch, step] = seed;
+        let known = self
+            .codes
+            .as_ref()
+            .and_then(|codes| codes.of_step(epoch, step));
+        let latent = self.latent(&segments, known, &device);
         let (flat, tape) = maps(&self.network, segments, &device);
-        let evidence = self.network.evidence(flat.clone(), latent, &lengths);
+        let evidence = self
+            .network
+            .evidence(flat.clone(), latent, &lengths, Some(&mut random));
         let pooled = evidence.pooled(&lengths);
         let loss = self.loss(&evidence, pooled.clone(), &labels, &lengths);
 
@@ -181,7 +209,11 @@ impl Trainer {
         let mut predictions = Vec::with_capacity(indices.len());
         for batch in sampler.evaluation_batches(indices, EVALUATION_UTTERANCES) {
             let (chosen, lengths) = (batch.utterances.clone(), batch.lengths.clone());
-            let evidence = self.evidence(unpadded(batch), &lengths);
+            let known = self
+                .codes
+                .as_ref()
+                .and_then(|codes| codes.of_utterances(&chosen));
+            let evidence = self.known_evidence(unpadded(batch), &lengths, known.as_deref());
             for (index, logits) in chosen.into_iter().zip(rows(evidence.pooled(&lengths))) {
                 let utterance = &utterances[index];
                 predictions.push(Prediction {
@@ -198,18 +230,35 @@ impl Trainer {
 
     /// Evidence of the averaged network on utterances' segments [M, 32, 129] in a row.
     pub fn evidence(&self, segments: Vec<f32>, lengths: &[usize]) -> Evidence {
-        let device = Device::flex();
-        let latent = self.latent(&segments, &device);
+        self.known_evidence(segments, lengths, None)
+    }
+
+    fn known_evidence(
+        &self,
+        segments: Vec<f32>,
+        lengths: &[usize],
+        codes: Option<&[u16]>,
+    ) -> Evidence {
+        let device = backend::device();
+        let latent = self.latent(&segments, codes, &device);
         let flat = inferred(&self.average, segments, &device);
-        self.average.evidence(flat, latent, lengths)
+        self.average.evidence(flat, latent, lengths, None)
     }
 
     /// x of the averaged network [M, C].
     pub fn features(&self, segments: Vec<f32>) -> Tensor<2> {
-        let device = Device::flex();
-        let latent = self.latent(&segments, &device);
+        let device = backend::device();
+        let latent = self.latent(&segments, None, &device);
         let flat = inferred(&self.average, segments, &device);
-        self.average.features(flat, latent)
+        self.average.features(flat, latent, None)
+    }
+
+    /// R_f of the averaged network [M, F], on one scale; R_d are the first columns.
+    pub fn fused(&self, segments: Vec<f32>) -> Tensor<2> {
+        let device = backend::device();
+        let latent = self.latent(&segments, None, &device);
+        let flat = inferred(&self.average, segments, &device);
+        self.average.fused(flat, latent)
     }
 
     /// The averaged network.
@@ -222,11 +271,24 @@ impl Trainer {
         self.vqvae.as_ref()
     }
 
-    fn latent(&self, segments: &[f32], device: &Device) -> Option<Tensor<2>> {
-        let latent = self.vqvae.as_ref()?.latent(segments.to_vec());
+    /// R_l of segments, from their codes where these are known.
+    fn latent(
+        &self,
+        segments: &[f32],
+        codes: Option<&[u16]>,
+        device: &Device,
+    ) -> Option<Tensor<2>> {
+        let vqvae = self.vqvae.as_ref()?;
         let count = segments.len() / SEGMENT_VALUES;
-        let width = latent.representation.len() / count;
-        let data = TensorData::new(latent.representation, [count, width]);
+        let representation = match codes {
+            Some(codes) => {
+                let codes: Vec<usize> = codes.iter().map(|&code| code.into()).collect();
+                vqvae.representation(&codes, count)
+            }
+            None => vqvae.latent(segments.to_vec()).representation,
+        };
+        let width = representation.len() / count;
+        let data = TensorData::new(representation, [count, width]);
         Some(Tensor::from_data(data, device))
     }
 
@@ -292,7 +354,7 @@ fn tensor(segments: Vec<f32>, device: &Device) -> Tensor<4> {
 }
 
 /// The real segments of a batch, in a row: padding must not reach a batch normalisation.
-fn unpadded(batch: Batch) -> Vec<f32> {
+pub(crate) fn unpadded(batch: Batch) -> Vec<f32> {
     if batch.lengths.iter().all(|&length| length == batch.steps) {
         return batch.segments;
     }

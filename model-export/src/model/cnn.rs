@@ -12,6 +12,7 @@ use undertone::frontend::{BINS, SEGMENT_FRAMES};
 use super::convolution::{Kernel, Maps, Taken};
 use super::normalisation::{Norm, Normed};
 use super::{convolution, output_size, values};
+use crate::backend::BY_HAND;
 use crate::preset;
 
 /// Convolutions in a row, then one batch normalisation, ReLU and perhaps a pool.
@@ -152,7 +153,7 @@ impl Cnn {
     }
 
     fn by_hand(&self, segments: &[f32]) -> Option<Maps> {
-        let plain = self.stages.iter().all(|stage| stage.pool.is_none());
+        let plain = BY_HAND && self.stages.iter().all(|stage| stage.pool.is_none());
         plain.then(|| Maps::segments(segments.to_vec()))
     }
 }

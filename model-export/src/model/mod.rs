@@ -1,14 +1,17 @@
 //! The networks: plain burn modules, built from a [`Preset`](crate::preset::Preset).
 //!
 //! [`vqvae`] learns codes from speech without labels ([`quantiser`] holds its codebook); [`cnn`] turns
-//! a segment into R_d, [`tacn`] a sequence of x_t into one of the same shape; [`network`] joins them
-//! and ends in step evidence. None knows of data, losses over epochs or files.
+//! a segment into R_d; a [`sequence`] model ([`tacn`], [`recurrent`]) a sequence of x_t into one of y_t;
+//! [`network`] joins them and ends in step evidence. None knows of data, losses over epochs or files.
 
 pub mod cnn;
 pub mod convolution;
+pub mod dropout;
 pub mod network;
 pub mod normalisation;
 pub mod quantiser;
+pub mod recurrent;
+pub mod sequence;
 pub mod tacn;
 pub mod vqvae;
 

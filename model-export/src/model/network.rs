@@ -1,12 +1,14 @@
 //! The whole network: segments and R_l to step evidence, and how evidence is pooled.
 
 use burn::module::Module;
-use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Device, Tensor, TensorData};
+use rand::rngs::StdRng;
 
 use super::cnn::Cnn;
-use super::tacn::Tacn;
+use super::dropout::dropout;
+use super::sequence::{Sequence, SequenceModel};
 use super::vqvae::VqVae;
 use crate::preset::{Preset, Representation};
 
@@ -17,11 +19,11 @@ pub struct Network {
     pub cnn: Cnn,
     /// Over R_f, so that R_d and R_l start on one scale; folds into `fusion`.
     pub norm: BatchNorm,
-    dropout: Dropout,
+    dropout: f64,
     /// R_f to x_t, ReLU after it.
     pub fusion: Linear,
     /// x to y.
-    pub tacn: Tacn,
+    pub sequence: Sequence,
     /// y_t to K logits.
     pub logits: Linear,
     /// y_t to one attention score.
@@ -46,32 +48,50 @@ impl Network {
             Representation::Deep => deep,
             Representation::Fusion => deep + VqVae::width(&preset.vqvae),
         };
-        let width = preset.tacn.width;
+        let width = preset.sequence.width;
+        let sequence = Sequence::new(&preset.sequence, device);
+        let heard = sequence.width();
         Self {
             cnn,
             norm: BatchNormConfig::new(fused).init(device),
-            dropout: DropoutConfig::new(preset.training.feature_dropout).init(),
+            dropout: preset.training.feature_dropout,
             fusion: LinearConfig::new(fused, width).init(device),
-            tacn: Tacn::new(&preset.tacn, device),
-            logits: LinearConfig::new(width, classes).init(device),
-            score: LinearConfig::new(width, 1).init(device),
+            sequence,
+            logits: LinearConfig::new(heard, classes).init(device),
+            score: LinearConfig::new(heard, 1).init(device),
         }
     }
 
-    /// x of each segment, from the CNN's flattened maps and R_l [N, L]: [N, C].
-    pub fn features(&self, flat: Tensor<2>, latent: Option<Tensor<2>>) -> Tensor<2> {
+    /// R_f of each segment on one scale, from the CNN's flattened maps and R_l [N, L]: R_d alone in
+    /// "deep" systems.
+    pub fn fused(&self, flat: Tensor<2>, latent: Option<Tensor<2>>) -> Tensor<2> {
         let deep = self.cnn.head(flat);
         let fused = match latent {
             Some(latent) => Tensor::cat(vec![deep, latent], 1),
             None => deep,
         };
-        let fused = self.dropout.forward(self.norm.forward(fused));
+        self.norm.forward(fused)
+    }
+
+    /// x of each segment [N, C]; `random` decides what training drops.
+    pub fn features(
+        &self,
+        flat: Tensor<2>,
+        latent: Option<Tensor<2>>,
+        random: Option<&mut StdRng>,
+    ) -> Tensor<2> {
+        let fused = dropout(self.fused(flat, latent), self.dropout, random);
         relu(self.fusion.forward(fused))
     }
 
-    /// Evidence of sequences of x [B, T, C].
-    pub fn sequence(&self, x: Tensor<3>) -> Evidence {
-        let y = self.tacn.forward(x);
+    /// Evidence of sequences of x [B, T, C], of which so many steps are real.
+    pub fn step_evidence(
+        &self,
+        x: Tensor<3>,
+        lengths: &[usize],
+        random: Option<&mut StdRng>,
+    ) -> Evidence {
+        let y = self.sequence.forward(x, lengths, random);
         Evidence {
             logits: self.logits.forward(y.clone()),
             scores: self.score.forward(y).squeeze_dim(2),
@@ -85,10 +105,12 @@ impl Network {
         flat: Tensor<2>,
         latent: Option<Tensor<2>>,
         lengths: &[usize],
+        mut random: Option<&mut StdRng>,
     ) -> Evidence {
-        let x = self.features(flat, latent);
+        let x = self.features(flat, latent, random.as_deref_mut());
         let width = x.dims()[1];
-        self.sequence(padded(x, lengths).reshape([lengths.len() as i64, -1, width as i64]))
+        let x = padded(x, lengths).reshape([lengths.len() as i64, -1, width as i64]);
+        self.step_evidence(x, lengths, random)
     }
 }
 
@@ -152,10 +174,10 @@ mod tests {
         let device = Device::flex();
         let network = Network::new(&deep(), 4, &device);
         let x = Tensor::<3>::random([2, 40, 48], Distribution::Normal(0.0, 1.0), &device);
-        let before = network.sequence(x.clone());
+        let before = network.step_evidence(x.clone(), &[40; 2], None);
         for t in [0, 1, 7, 39] {
             let changed = x.clone().slice_fill([0..2, t..t + 1, 0..48], 3.0);
-            let after = network.sequence(changed);
+            let after = network.step_evidence(changed, &[40; 2], None);
             let difference = (after.logits - before.logits.clone()).abs();
             let past: f32 = match t {
                 0 => 0.0,
@@ -172,8 +194,10 @@ mod tests {
         let device = Device::flex();
         let network = Network::new(&deep(), 4, &device);
         let x = Tensor::<3>::random([1, 30, 48], Distribution::Normal(0.0, 1.0), &device);
-        let short = network.sequence(x.clone().narrow(1, 0, 17)).pooled(&[17]);
-        let padded = network.sequence(x).pooled(&[17]);
+        let short = network
+            .step_evidence(x.clone().narrow(1, 0, 17), &[17], None)
+            .pooled(&[17]);
+        let padded = network.step_evidence(x, &[17], None).pooled(&[17]);
         let difference: f32 = (short - padded).abs().max().into_scalar();
         assert!(difference < 1e-5, "{difference}");
     }

@@ -10,10 +10,13 @@
 //! summed over each head by one matrix, and the softmax runs over whole sequences at once.
 
 use burn::module::{Module, Param};
-use burn::nn::{Dropout, DropoutConfig, Initializer, Linear, LinearConfig};
+use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Device, Tensor, TensorData};
+use rand::rngs::StdRng;
 
+use super::dropout::dropout;
+use super::sequence::SequenceModel;
 use crate::preset;
 
 /// Added to the score of a tap that does not exist.
@@ -35,7 +38,7 @@ pub struct Layer {
     pub taps: Param<Tensor<2>>,
     /// Its bias `[C]`.
     pub bias: Param<Tensor<1>>,
-    dropout: Dropout,
+    dropout: f64,
     dilation: usize,
 }
 
@@ -51,23 +54,37 @@ pub struct Attention {
 
 impl Tacn {
     /// A network with fresh weights.
-    pub fn new(preset: &preset::Tacn, device: &Device) -> Self {
+    pub fn new(preset: &preset::Sequence, device: &Device) -> Self {
         let layers = (0..preset.layers)
             .map(|n| Layer::new(preset, 1 << n, device))
             .collect();
         Self { layers }
     }
 
-    /// [B, T, C] to [B, T, C].
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.layers.iter().fold(x, |x, layer| layer.forward(x))
+    /// Width C of x_t and of y_t.
+    pub fn width(&self) -> usize {
+        self.layers.first().map_or(0, |layer| layer.bias.dims()[0])
+    }
+}
+
+impl SequenceModel for Tacn {
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        _lengths: &[usize],
+        mut random: Option<&mut StdRng>,
+    ) -> Tensor<3> {
+        self.layers
+            .iter()
+            .fold(x, |x, layer| layer.forward(x, random.as_deref_mut()))
     }
 }
 
 impl Layer {
-    fn new(preset: &preset::Tacn, dilation: usize, device: &Device) -> Self {
+    fn new(preset: &preset::Sequence, dilation: usize, device: &Device) -> Self {
         let width = preset.width;
-        let attention = preset.attention.then(|| Attention {
+        let attends = preset.model == preset::SequenceModel::Tacn;
+        let attention = attends.then(|| Attention {
             joint: LinearConfig::new(width, 3 * width)
                 .with_initializer(Initializer::XavierUniform { gain: 1.0 })
                 .init(device),
@@ -84,12 +101,12 @@ impl Layer {
             }
             .init_with([3 * width, width], Some(3 * width), None, device),
             bias: Initializer::Zeros.init([width], device),
-            dropout: DropoutConfig::new(preset.dropout).init(),
+            dropout: preset.dropout,
             dilation,
         }
     }
 
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, random: Option<&mut StdRng>) -> Tensor<3> {
         let taps = Taps::new(x.dims(), self.dilation, &x.device());
         let hats = match &self.attention {
             Some(attention) => attention.forward(&x, &taps),
@@ -101,7 +118,7 @@ impl Layer {
         let weights = self.taps.val().narrow(0, absent, 3 * width - absent);
         let steps = Tensor::cat(hats, 2).matmul(weights.unsqueeze());
         let y = relu(steps + self.bias.val().unsqueeze());
-        x + self.dropout.forward(y)
+        x + dropout(y, self.dropout, random)
     }
 }
 

@@ -150,6 +150,18 @@ impl VqVae {
         }
     }
 
+    /// R_l [N, D · height · width] of segments whose codes are known: [N, P].
+    pub fn representation(&self, codes: &[usize], count: usize) -> Vec<f32> {
+        let values = self.quantiser.look_up(codes);
+        let quantised = Maps {
+            channels: values.len() / codes.len().max(1),
+            values,
+            count,
+            size: [codes.len() / count.max(1), 1],
+        };
+        quantised.flattened()
+    }
+
     fn encode(&self, segments: Tensor<4>) -> Tensor<4> {
         let hidden = self
             .encoder
@@ -226,5 +238,7 @@ mod tests {
             let value = latent.representation[segment * 576 + channel * 36 + place];
             assert_eq!(value, book[code * 16 + channel]);
         }
+        let known = model.representation(&latent.codes, 3);
+        assert_eq!(known, latent.representation);
     }
 }

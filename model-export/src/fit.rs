@@ -1,0 +1,249 @@
+//! One run: a preset on one fold, from the first step or the last checkpoint to tested weights.
+//!
+//! `train` does one, `ablate` many. Validation speakers are only watched, and calibrate the
+//! temperature at the end; test speakers are heard once, after the last epoch.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use indicatif::ProgressBar;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::autoencoder::Autoencoder;
+use crate::batch::{Sampler, SamplerOptions};
+use crate::checkpoint;
+use crate::codes::Codes;
+use crate::dataset::Dataset;
+use crate::features::Statistics;
+use crate::metrics::{Confusion, argmax, fit_temperature};
+use crate::model::vqvae::VqVae;
+use crate::preset::Preset;
+use crate::pretrain::WEIGHTS;
+use crate::progress::Progress;
+use crate::run::{Run, SavedStatistics};
+use crate::split::Fold;
+use crate::trainer::{Prediction, Trainer};
+
+/// Word on the test speakers, in a finished run's folder.
+pub const TESTED: &str = "test.json";
+/// What a finished run knows of itself.
+pub const OUTCOME: &str = "outcome.json";
+/// The training set's statistics.
+pub const STATISTICS: &str = "statistics.json";
+/// Validation is looked at once in so many epochs.
+const VALIDATION_EPOCHS: usize = 5;
+
+/// What is to be trained on what.
+#[derive(Clone, Debug)]
+pub struct Job<'a> {
+    /// The system.
+    pub preset: &'a Preset,
+    /// All utterances.
+    pub data: &'a Dataset,
+    /// Which of them train, validate and test.
+    pub fold: &'a Fold,
+    /// Batches of the training part, made by [`sampler`].
+    pub sampler: &'a Sampler<'a>,
+    /// Frozen; none in "deep" systems.
+    pub vqvae: Option<VqVae>,
+    /// What the VQ-VAE says of the batches, where it is known already.
+    pub codes: Option<Arc<Codes>>,
+    /// Where everything is kept.
+    pub run: &'a Run,
+    /// Counts the epochs of a larger work; without it each epoch has a bar and a line of its own.
+    pub bar: Option<&'a ProgressBar>,
+}
+
+/// What a finished run knows of itself.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Pooled logits are divided by this; fitted on the validation speakers.
+    pub temperature: f32,
+    /// UA on the validation speakers.
+    pub validation_ua: f64,
+    /// UA on the test speakers, if there are any.
+    pub test_ua: Option<f64>,
+    /// Corpora that were trained on.
+    pub corpora: Vec<String>,
+    /// Utterances that were trained on.
+    pub utterances: usize,
+}
+
+/// Batches of a fold's training part, as a preset wants them.
+///
+/// # Errors
+/// If the fold has nothing to train on.
+pub fn sampler<'a>(
+    preset: &Preset,
+    data: &'a Dataset,
+    fold: &Fold,
+    statistics: Statistics,
+) -> Result<Sampler<'a>> {
+    let options = SamplerOptions {
+        batch: preset.training.batch_utterances,
+        max_steps: preset.training.crop_steps,
+        hop: preset.segment_hop,
+        augment: preset.augment.clone(),
+        balance: true,
+    };
+    Sampler::new(
+        &data.features,
+        &data.utterances,
+        &fold.train,
+        statistics,
+        options,
+    )
+}
+
+/// The VQ-VAE `pretrained` wrote, after fine-tuning on the training speakers; the run keeps it.
+///
+/// # Errors
+/// If it cannot be read, belongs to another preset, or the disk fails.
+pub fn finetuned(
+    preset: &Preset,
+    pretrained: &std::path::Path,
+    sampler: &Sampler<'_>,
+    run: &Run,
+) -> Result<VqVae> {
+    let path = run.path(WEIGHTS);
+    if path.exists() {
+        return Ok(Autoencoder::load(&preset.vqvae, &path, 0.0)?.model());
+    }
+    let settings = &preset.pretraining;
+    let rate = settings.finetune_rate;
+    let weights = pretrained.join(WEIGHTS);
+    let mut autoencoder = Autoencoder::load(&preset.vqvae, &weights, rate)
+        .with_context(|| format!("{}: has `pretrain` finished?", weights.display()))?;
+    let progress = Progress::new("fine-tune", 0, 1, settings.finetune_steps);
+    for step in 0..settings.finetune_steps as u64 {
+        let segments =
+            sampler.segment_batch(settings.seed, u64::MAX, step, settings.batch_segments);
+        autoencoder.step(segments, [settings.seed, u64::MAX, step, 1 << 41]);
+        progress.step("");
+    }
+    let report = autoencoder.report();
+    progress.finish(&format!(
+        "rebuilt to {:.4}, perplexity {:.1} of {}",
+        report.reconstruction, report.perplexity, preset.vqvae.codes
+    ));
+    run.write("finetune.json", &report)?;
+    // Whole or not at all: its presence is what a resumed run goes by.
+    let staging = run.path("vqvae-staging");
+    std::fs::create_dir_all(&staging)?;
+    autoencoder.save(&staging)?;
+    std::fs::rename(staging.join(WEIGHTS), &path)?;
+    std::fs::remove_dir_all(&staging)?;
+    Ok(autoencoder.model())
+}
+
+impl Job<'_> {
+    /// Does it, or what is left of it.
+    ///
+    /// # Errors
+    /// If the disk fails, or a checkpoint belongs to something else.
+    pub fn finish(&self) -> Result<Outcome> {
+        let statistics = SavedStatistics::from(self.sampler.statistics());
+        self.run.write(STATISTICS, &statistics)?;
+        let trainer = self.fit()?;
+        self.conclude(&trainer)
+    }
+
+    fn fit(&self) -> Result<Trainer> {
+        let Self { preset, run, .. } = self;
+        let settings = &preset.training;
+        let (first, trainer) = match checkpoint::latest(run.folder())? {
+            Some((epochs, folder)) => {
+                if self.bar.is_none() {
+                    eprintln!("resuming after epoch {epochs}");
+                }
+                let trainer = Trainer::resume(preset, self.vqvae.clone(), &folder)?;
+                (epochs, trainer)
+            }
+            None => (0, Trainer::new(preset, self.vqvae.clone())),
+        };
+        let mut trainer = trainer.with_codes(self.codes.clone());
+        run.rewind(first)?;
+        if let Some(bar) = self.bar {
+            bar.inc(first as u64);
+        }
+        let steps = self.sampler.steps_per_epoch();
+        for epoch in first..settings.epochs {
+            let progress = match self.bar {
+                None => Progress::new("train", epoch, settings.epochs, steps),
+                Some(_) => Progress::hidden(),
+            };
+            let (mut loss, mut right, mut seen) = (0.0, 0, 0);
+            for step in 0..steps {
+                let place = [settings.seed, epoch as u64, step as u64];
+                let batch = self.sampler.batch(place[0], place[1], place[2]);
+                let share = (epoch * steps + step) as f64 / (settings.epochs * steps) as f64;
+                let took = trainer.step(batch, place, share);
+                loss += took.loss / steps as f64;
+                right += took.right;
+                seen += took.seen;
+                progress.step(&format!("loss {:.3}", took.loss));
+            }
+            let last = epoch + 1 == settings.epochs;
+            let watched = (last || (epoch + 1) % VALIDATION_EPOCHS == 0)
+                .then(|| ua(&self.predictions(&trainer, &self.fold.validation)));
+            checkpoint::save(run.folder(), epoch + 1, |folder| trainer.save(folder))?;
+            let accuracy = right as f64 / seen.max(1) as f64;
+            run.note(&json!({
+                "epoch": epoch + 1, "loss": loss, "training_accuracy": accuracy,
+                "validation_ua": watched, "seconds": progress.seconds(),
+            }))?;
+            let watched = watched.map_or(String::new(), |ua| {
+                format!(", validation UA {:.1}", 100.0 * ua)
+            });
+            progress.finish(&format!(
+                "loss {loss:.4}, right {:.1} %{watched}",
+                100.0 * accuracy
+            ));
+            if let Some(bar) = self.bar {
+                bar.inc(1);
+            }
+        }
+        Ok(trainer)
+    }
+
+    /// Calibrates, tests once, and writes what `evaluate` and `export` read.
+    fn conclude(&self, trainer: &Trainer) -> Result<Outcome> {
+        let Self { fold, run, .. } = self;
+        let validated = self.predictions(trainer, &fold.validation);
+        let logits: Vec<_> = validated.iter().map(|p| p.logits).collect();
+        let labels: Vec<_> = validated.iter().map(|p| p.label).collect();
+        let tested = self.predictions(trainer, &fold.test);
+        let mut corpora: Vec<String> = fold
+            .train
+            .iter()
+            .map(|&index| self.data.utterances[index].corpus.to_string())
+            .collect();
+        corpora.sort_unstable();
+        corpora.dedup();
+        let outcome = Outcome {
+            temperature: fit_temperature(&logits, &labels)?,
+            validation_ua: ua(&validated),
+            test_ua: (!tested.is_empty()).then(|| ua(&tested)),
+            corpora,
+            utterances: fold.train.len(),
+        };
+        trainer.save(run.folder())?;
+        run.write(TESTED, &tested)?;
+        run.write(OUTCOME, &outcome)?;
+        Ok(outcome)
+    }
+
+    fn predictions(&self, trainer: &Trainer, indices: &[usize]) -> Vec<Prediction> {
+        trainer.predict(self.sampler, &self.data.utterances, indices)
+    }
+}
+
+/// Counts of what was said.
+pub fn confusion(predictions: &[Prediction]) -> Confusion {
+    Confusion::of(predictions.iter().map(|p| (p.label, argmax(&p.logits))))
+}
+
+fn ua(predictions: &[Prediction]) -> f64 {
+    confusion(predictions).unweighted_accuracy()
+}

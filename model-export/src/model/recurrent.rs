@@ -1,0 +1,200 @@
+//! The paper's recurrent baselines: simple RNN, GRU and LSTM, in one direction or in both.
+//!
+//! The cells are burn's. The second direction reads each utterance from its own last step, not from
+//! the padding behind it.
+
+use burn::module::Module;
+use burn::nn::gru::{Gru, GruConfig};
+use burn::nn::{Lstm, LstmConfig, Rnn, RnnConfig};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::rngs::StdRng;
+
+use super::dropout::dropout;
+use super::sequence::SequenceModel;
+use crate::preset;
+
+/// Layers of cells.
+#[derive(Module, Debug)]
+pub struct Recurrent {
+    /// First to last; each hears the whole output of the one before.
+    pub layers: Vec<Layer>,
+    dropout: f64,
+    width: usize,
+}
+
+/// One layer.
+#[derive(Module, Debug)]
+pub struct Layer {
+    /// From the first step on.
+    pub forward: Cell,
+    /// From the last real step back; in bidirectional models only.
+    pub backward: Option<Cell>,
+}
+
+/// What is repeated at each step.
+#[derive(Module, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a handful a network; the weights are on the heap anyway"
+)]
+pub enum Cell {
+    /// tanh of a linear map of x_t and h_{t−1}.
+    Simple(Rnn),
+    /// Gated recurrent unit, reset after the product.
+    Gru(Gru),
+    /// Long short-term memory.
+    Lstm(Lstm),
+}
+
+impl Recurrent {
+    /// A model with fresh weights.
+    pub fn new(preset: &preset::Sequence, device: &Device) -> Self {
+        let directions = if preset.model.is_causal() { 1 } else { 2 };
+        let layers = (0..preset.recurrent_layers)
+            .map(|depth| {
+                let inputs = preset.width * if depth == 0 { 1 } else { directions };
+                let cell = || Cell::new(preset, inputs, device);
+                Layer {
+                    forward: cell(),
+                    backward: (directions == 2).then(cell),
+                }
+            })
+            .collect();
+        Self {
+            layers,
+            dropout: preset.dropout,
+            width: preset.width * directions,
+        }
+    }
+
+    /// Width of y_t.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+}
+
+impl SequenceModel for Recurrent {
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        lengths: &[usize],
+        mut random: Option<&mut StdRng>,
+    ) -> Tensor<3> {
+        self.layers.iter().fold(x, |x, layer| {
+            let y = match &layer.backward {
+                None => layer.forward.run(x),
+                Some(backward) => {
+                    let back = reversed(backward.run(reversed(x.clone(), lengths)), lengths);
+                    Tensor::cat(vec![layer.forward.run(x), back], 2)
+                }
+            };
+            dropout(y, self.dropout, random.as_deref_mut())
+        })
+    }
+}
+
+impl Cell {
+    fn new(preset: &preset::Sequence, inputs: usize, device: &Device) -> Self {
+        use preset::SequenceModel as Kind;
+        match preset.model {
+            Kind::Gru | Kind::Bgru => {
+                Self::Gru(GruConfig::new(inputs, preset.width, true).init(device))
+            }
+            Kind::Lstm | Kind::Blstm => {
+                Self::Lstm(LstmConfig::new(inputs, preset.width, true).init(device))
+            }
+            Kind::SimpleRnn | Kind::Tcn | Kind::Tacn => {
+                Self::Simple(RnnConfig::new(inputs, preset.width, true).init(device))
+            }
+        }
+    }
+
+    /// The hidden states [B, T, C] of sequences that begin with none.
+    fn run(&self, x: Tensor<3>) -> Tensor<3> {
+        match self {
+            Self::Simple(cell) => cell.forward(x, None).0,
+            Self::Gru(cell) => cell.forward(x, None),
+            Self::Lstm(cell) => cell.forward(x, None).0,
+        }
+    }
+}
+
+/// Each sequence of [B, T, C] with its real steps in reverse order; padding stays at the end.
+fn reversed(x: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
+    let [batch, steps, width] = x.dims();
+    let order: Vec<i64> = lengths
+        .iter()
+        .enumerate()
+        .flat_map(|(b, &length)| {
+            (0..steps).map(move |t| {
+                let from = if t < length { length - 1 - t } else { t };
+                (b * steps + from) as i64
+            })
+        })
+        .collect();
+    let order = Tensor::from_data(TensorData::new(order, [batch * steps]), &x.device());
+    x.reshape([batch * steps, width])
+        .select(0, order)
+        .reshape([batch, steps, width])
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Distribution;
+
+    use super::*;
+    use crate::preset::{Preset, SequenceModel as Kind};
+
+    fn model(kind: Kind, layers: usize) -> Recurrent {
+        let mut preset = Preset::load("default").unwrap().sequence;
+        preset.model = kind;
+        preset.recurrent_layers = layers;
+        Recurrent::new(&preset, &Device::flex())
+    }
+
+    fn difference(a: Tensor<3>, b: Tensor<3>) -> f32 {
+        (a - b).abs().max().into_scalar()
+    }
+
+    #[test]
+    fn padding_behind_an_utterance_changes_none_of_its_steps() {
+        for kind in [
+            Kind::SimpleRnn,
+            Kind::Gru,
+            Kind::Bgru,
+            Kind::Lstm,
+            Kind::Blstm,
+        ] {
+            let model = model(kind, 2);
+            let x = Tensor::random([2, 9, 48], Distribution::Normal(0.0, 1.0), &Device::flex());
+            let alone = model.forward(x.clone().narrow(1, 0, 5), &[5, 5], None);
+            let padded = model.forward(x, &[5, 9], None);
+            let same = difference(
+                alone.narrow(0, 0, 1),
+                padded.narrow(0, 0, 1).narrow(1, 0, 5),
+            );
+            assert!(same < 1e-6, "{}: {same}", kind.name());
+        }
+    }
+
+    #[test]
+    fn a_causal_model_hears_no_later_step_and_a_bidirectional_one_does() {
+        for kind in [
+            Kind::SimpleRnn,
+            Kind::Gru,
+            Kind::Bgru,
+            Kind::Lstm,
+            Kind::Blstm,
+        ] {
+            let model = model(kind, 1);
+            let x = Tensor::random([1, 9, 48], Distribution::Normal(0.0, 1.0), &Device::flex());
+            let changed = x.clone().slice_fill([0..1, 6..7, 0..48], 3.0);
+            let (before, after) = (
+                model.forward(x, &[9], None),
+                model.forward(changed, &[9], None),
+            );
+            let past = difference(before.narrow(1, 0, 6), after.narrow(1, 0, 6));
+            assert_eq!(past == 0.0, kind.is_causal(), "{}: {past}", kind.name());
+        }
+    }
+}
