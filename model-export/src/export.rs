@@ -104,7 +104,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         manifest: manifest(arguments, &preset, &outcome, &golden, statistics, &metrics)?,
         encoder: onnx::encoder(&extract::encoder(trainer.averaged(), trainer.vqvae())?)?,
         sequence: onnx::sequence(&sequence)?,
-        step: onnx::step(&sequence)?,
+        step: onnx::step(&sequence)?.unwrap_or_default(),
         card: card::write(&card),
         golden,
     })?;

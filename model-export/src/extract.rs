@@ -1,18 +1,21 @@
 //! A trained network to plain weights: normalisations folded in, dropout gone.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use burn::nn::conv::Conv2d;
-use burn::nn::{BatchNorm, Linear, PaddingConfig2d};
+use burn::nn::{BatchNorm, GateController, Linear, PaddingConfig2d};
 
 use crate::model::cnn::Stage;
 use crate::model::network::Network;
+use crate::model::recurrent::{
+    Cell as CellModule, Layer as RecurrentLayerModule, Recurrent as RecurrentModule,
+};
 use crate::model::sequence::Sequence as SequenceModule;
 use crate::model::tacn::Layer as TacnModule;
 use crate::model::values;
 use crate::model::vqvae::VqVae;
 use crate::weights::{
-    Array, Conv2d as PlainConv2d, Encoder, Layer, Linear as PlainLinear, Sequence, SequenceLayer,
-    TacnLayer, TcnLayer, VqEncoder,
+    Array, Body, Cell, Conv2d as PlainConv2d, Encoder, Layer, Linear as PlainLinear, Recurrent,
+    RecurrentLayer, Sequence, SequenceLayer, TacnLayer, Taps, TcnLayer, VqEncoder,
 };
 
 /// What a segment goes through.
@@ -39,14 +42,17 @@ pub fn encoder(network: &Network, vqvae: Option<&VqVae>) -> Result<Encoder> {
 /// What a sequence of x goes through.
 ///
 /// # Errors
-/// If a module is not one that `Network` builds.
+/// If the model is bidirectional, or a module is not one that `Network` builds.
 pub fn sequence(network: &Network, heads: usize) -> Result<Sequence> {
-    let SequenceModule::Taps(taps) = &network.sequence else {
-        bail!("only TCN and TACN have graphs so far");
+    let body = match &network.sequence {
+        SequenceModule::Taps(taps) => Body::Taps(Taps {
+            heads,
+            layers: taps.layers.iter().map(layer).collect::<Result<_>>()?,
+        }),
+        SequenceModule::Recurrent(recurrent) => Body::Recurrent(cells(recurrent)?),
     };
     Ok(Sequence {
-        heads,
-        layers: taps.layers.iter().map(layer).collect::<Result<_>>()?,
+        body,
         logits: linear(&network.logits)?,
         score: linear(&network.score)?,
     })
@@ -159,6 +165,60 @@ fn layer(layer: &TacnModule) -> Result<SequenceLayer> {
         taps,
         bias,
     }))
+}
+
+/// Recurrent layers with their gates side by side. A second direction has no place in a causal graph.
+fn cells(module: &RecurrentModule) -> Result<Recurrent> {
+    let cell = match module.layers.first().map(|layer| &layer.forward) {
+        Some(CellModule::Simple(_)) => Cell::SimpleRnn,
+        Some(CellModule::Gru(_)) => Cell::Gru,
+        Some(CellModule::Lstm(_)) => Cell::Lstm,
+        None => bail!("a recurrent model without layers"),
+    };
+    let layer = |layer: &RecurrentLayerModule| {
+        ensure!(
+            layer.backward.is_none(),
+            "a bidirectional model hears each utterance from its end, so it cannot follow a live stream; \
+             a bundle takes causal models: simple-rnn, gru, lstm, tcn, tacn"
+        );
+        let gates: Vec<&GateController> = match &layer.forward {
+            CellModule::Simple(cell) => vec![&cell.gate],
+            CellModule::Gru(cell) => vec![&cell.update_gate, &cell.reset_gate, &cell.new_gate],
+            CellModule::Lstm(cell) => {
+                let forget = cell.forget_gate.as_ref();
+                let forget = forget.context("an LSTM without a forget gate")?;
+                vec![&cell.input_gate, forget, &cell.output_gate, &cell.cell_gate]
+            }
+        };
+        let share = |part: fn(&GateController) -> &Linear| {
+            let gates = gates.iter().map(|gate| linear(part(gate)));
+            joined(&gates.collect::<Result<Vec<_>>>()?)
+        };
+        Ok(RecurrentLayer {
+            input: share(|gate| &gate.input_transform)?,
+            state: share(|gate| &gate.hidden_transform)?,
+        })
+    };
+    Ok(Recurrent {
+        cell,
+        layers: module.layers.iter().map(layer).collect::<Result<_>>()?,
+    })
+}
+
+/// Linear layers of one input side by side.
+fn joined(parts: &[PlainLinear]) -> Result<PlainLinear> {
+    let bias: Vec<f32> = parts.iter().flat_map(|part| &part.bias).copied().collect();
+    let inputs = parts.first().map_or(0, |part| part.weight.shape[0]);
+    let rows = (0..inputs).flat_map(|row| {
+        parts.iter().flat_map(move |part| {
+            let width = part.bias.len();
+            &part.weight.data[row * width..][..width]
+        })
+    });
+    Ok(PlainLinear {
+        weight: Array::new([inputs, bias.len()], rows.copied().collect())?,
+        bias,
+    })
 }
 
 fn conv2d(layer: &Conv2d) -> Result<PlainConv2d> {

@@ -140,13 +140,84 @@ pub enum SequenceLayer {
     Tcn(TcnLayer),
 }
 
-/// x_0 … x_t to the step evidence of t; layer n has the dilation d = 2ⁿ.
+/// A sequence model's layers that see three taps each; layer n has the dilation d = 2ⁿ.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sequence {
+pub struct Taps {
     /// Attention heads; C is a multiple of it.
     pub heads: usize,
     /// First to last.
     pub layers: Vec<SequenceLayer>,
+}
+
+/// What a recurrent layer computes of its input x and its state h.
+///
+/// Each gate g has a_g = x · W_g + b_g of the input and u_g = h · U_g + v_g of the state. σ is the
+/// logistic function, ∘ a product value by value; x' and h' are the same: there is no residual.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cell {
+    /// One gate: h' = tanh(a + u).
+    SimpleRnn,
+    /// Gates z (update), r (reset), n (new), in this order: z = σ(a_z + u_z), r = σ(a_r + u_r),
+    /// n = tanh(a_n + r ∘ u_n), h' = (1 − z) ∘ n + z ∘ h. The reset comes after the product.
+    Gru,
+    /// Gates i (input), f (forget), o (output), g (cell), in this order: σ of the first three,
+    /// g = tanh(a_g + u_g), c' = f ∘ c + i ∘ g, h' = o ∘ tanh(c').
+    Lstm,
+}
+
+impl Cell {
+    /// Gates of a layer, G.
+    #[must_use]
+    pub fn gates(self) -> usize {
+        match self {
+            Self::SimpleRnn => 1,
+            Self::Gru => 3,
+            Self::Lstm => 4,
+        }
+    }
+
+    /// Vectors of width C in a layer's state: h, and c where there is one.
+    #[must_use]
+    pub fn states(self) -> usize {
+        match self {
+            Self::SimpleRnn | Self::Gru => 1,
+            Self::Lstm => 2,
+        }
+    }
+}
+
+/// One recurrent layer: the gates side by side, in the order of its [`Cell`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecurrentLayer {
+    /// W and b, the input's share: [C, G · C].
+    pub input: Linear,
+    /// U and v, the state's share: [C, G · C].
+    pub state: Linear,
+}
+
+/// A sequence model's recurrent layers, all of width C.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recurrent {
+    /// What each layer computes.
+    pub cell: Cell,
+    /// First to last.
+    pub layers: Vec<RecurrentLayer>,
+}
+
+/// How a step knows of those before it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// By earlier inputs of each layer (TACN, TCN).
+    Taps(Taps),
+    /// By a state that each step changes (SimpleRNN, GRU, LSTM).
+    Recurrent(Recurrent),
+}
+
+/// x_0 … x_t to the step evidence of t.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sequence {
+    /// x_0 … x_t to y_t `[C]`.
+    pub body: Body,
     /// y_t to the classes' logits: [C, K].
     pub logits: Linear,
     /// y_t to its attention score: [C, 1].

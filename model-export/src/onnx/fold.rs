@@ -4,7 +4,7 @@
 //! away (it shifts all of a query's scores, which softmax does not see); that of V joins the output's
 //! (shares sum to one), so a zero tap has a zero value.
 
-use super::sequence::Sizes;
+use super::taps::Sizes;
 use crate::weights::{Array, Linear, SequenceLayer, TacnLayer};
 
 /// One layer's weights as the graph wants them.

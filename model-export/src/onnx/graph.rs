@@ -133,22 +133,39 @@ impl Graph {
         result
     }
 
+    /// An operator with so many results, the first of those it could give.
+    pub(super) fn nodes(
+        &mut self,
+        operator: &str,
+        inputs: &[&Value],
+        results: usize,
+        attributes: impl IntoIterator<Item = Attribute>,
+    ) -> Vec<Value> {
+        let results: Vec<Value> = (0..results).map(|_| self.fresh()).collect();
+        let names = results.iter().map(|result| result.0.clone()).collect();
+        self.push(operator, inputs, names, attributes);
+        results
+    }
+
+    /// Stands for an optional input that is left out before one that is not.
+    pub(super) fn absent() -> Value {
+        Value(String::new())
+    }
+
     /// `value` cut along `axis` into parts of these sizes.
     pub(super) fn split(&mut self, value: &Value, axis: i64, sizes: &[usize]) -> Vec<Value> {
         if sizes.len() == 1 {
             return vec![value.clone()];
         }
+        let parts = sizes.len();
         let sizes: Vec<i64> = sizes.iter().map(|&size| size as i64).collect();
-        let results: Vec<Value> = sizes.iter().map(|_| self.fresh()).collect();
         let sizes = self.ints(&sizes);
-        let names = results.iter().map(|result| result.0.clone()).collect();
-        self.push(
+        self.nodes(
             "Split",
             &[value, &sizes],
-            names,
+            parts,
             [Attribute::Int("axis", axis)],
-        );
-        results
+        )
     }
 
     pub(super) fn concat(&mut self, values: &[&Value], axis: i64) -> Value {

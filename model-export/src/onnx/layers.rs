@@ -6,8 +6,8 @@
 use super::fold::{Attention, Folded};
 use super::graph::{Attribute, Graph, Value};
 use super::proto::data_type;
-use super::sequence::Sizes;
-use crate::weights::Sequence;
+use super::taps::Sizes;
+use crate::weights::SequenceLayer;
 
 /// Taps of a layer: t − 2d, t − d, t.
 const TAPS: usize = 3;
@@ -34,12 +34,11 @@ impl Layers {
     /// `real` bool [M, 2L]: whether taps 0 and 1 of each layer are; those that are not hold zeros.
     pub(super) fn prepare(
         graph: &mut Graph,
-        sequence: &Sequence,
+        layers: &[SequenceLayer],
         sizes: Sizes,
         real: &Value,
     ) -> Self {
-        let folded: Vec<Folded> = sequence
-            .layers
+        let folded: Vec<Folded> = layers
             .iter()
             .map(|layer| Folded::of(layer, sizes))
             .collect();

@@ -2,7 +2,8 @@
 //!
 //! - [`encoder()`]: segments to features and, with a codebook, codes and novelty.
 //! - [`sequence()`]: chunks of T steps to step evidence; [`step()`]: the same weights, one live step.
-//! - `layers`: what these two share, of weights that `fold` multiplied out.
+//! - `taps`: both for layers that see three taps; `layers` is what the two share, of weights that
+//!   `fold` multiplied out. `recurrent`: layers with a state, by ONNX's operators.
 //! - `graph` builds, `proto` is the file format.
 //!
 //! Names, types and shapes of inputs and outputs are the server's contract (design, section 3). On a
@@ -13,7 +14,9 @@ mod fold;
 mod graph;
 mod layers;
 mod proto;
+mod recurrent;
 mod sequence;
+mod taps;
 
 use crate::weights::{Array, Linear};
 

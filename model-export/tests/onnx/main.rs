@@ -4,10 +4,11 @@
 
 mod encoder;
 mod random;
+mod recurrent;
 mod reference;
 mod runtime;
-mod sequence;
 mod stream;
+mod taps;
 
 /// Largest difference, as a share of the largest value (or of 1).
 fn difference(found: &[f32], expected: &[f64]) -> f64 {

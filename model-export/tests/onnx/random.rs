@@ -3,7 +3,10 @@
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use model_export::weights::{Array, Conv2d, Linear, Sequence, SequenceLayer, TacnLayer, TcnLayer};
+use model_export::weights::{
+    Array, Body, Cell, Conv2d, Linear, Recurrent, RecurrentLayer, Sequence, SequenceLayer,
+    TacnLayer, Taps, TcnLayer,
+};
 
 pub(crate) struct Random(StdRng);
 
@@ -77,9 +80,29 @@ impl Random {
                 }
             })
             .collect();
+        self.headed(Body::Taps(Taps { heads, layers }), width, classes)
+    }
+
+    pub(crate) fn recurrent(
+        &mut self,
+        cell: Cell,
+        depth: usize,
+        width: usize,
+        classes: usize,
+    ) -> Sequence {
+        let columns = cell.gates() * width;
+        let layers = (0..depth)
+            .map(|_| RecurrentLayer {
+                input: self.linear(width, columns),
+                state: self.linear(width, columns),
+            })
+            .collect();
+        self.headed(Body::Recurrent(Recurrent { cell, layers }), width, classes)
+    }
+
+    fn headed(&mut self, body: Body, width: usize, classes: usize) -> Sequence {
         Sequence {
-            heads,
-            layers,
+            body,
             logits: self.linear(width, classes),
             score: self.linear(width, 1),
         }

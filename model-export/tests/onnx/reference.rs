@@ -1,7 +1,8 @@
 //! The models in f64 by plain loops, from the paper's equations: no folding, no batches, no chunks.
 
 use model_export::weights::{
-    Array, Conv2d, Encoder, Layer, Linear, Sequence, SequenceLayer, TacnLayer,
+    Array, Body, Cell, Conv2d, Encoder, Layer, Linear, RecurrentLayer, Sequence, SequenceLayer,
+    TacnLayer,
 };
 
 /// x · W + b.
@@ -31,22 +32,67 @@ pub(crate) struct Evidence {
     pub(crate) scores: Vec<f64>,
     /// [L][T][C], each layer's inputs.
     pub(crate) layers: Vec<Vec<Vec<f64>>>,
+    /// `[S]`, the state after the last step; empty without one.
+    pub(crate) state: Vec<f64>,
 }
 
 pub(crate) fn sequence(sequence: &Sequence, features: &[Vec<f64>]) -> Evidence {
     let mut x = features.to_vec();
-    let mut layers = Vec::new();
-    for (index, layer) in sequence.layers.iter().enumerate() {
-        let y = (0..x.len())
-            .map(|t| one_step(layer, sequence.heads, &x, t, 1 << index))
-            .collect();
-        layers.push(std::mem::replace(&mut x, y));
+    let (mut layers, mut state) = (Vec::new(), Vec::new());
+    match &sequence.body {
+        Body::Taps(taps) => {
+            for (index, layer) in taps.layers.iter().enumerate() {
+                let y = (0..x.len())
+                    .map(|t| one_step(layer, taps.heads, &x, t, 1 << index))
+                    .collect();
+                layers.push(std::mem::replace(&mut x, y));
+            }
+        }
+        Body::Recurrent(recurrent) => {
+            for layer in &recurrent.layers {
+                let mut now = vec![vec![0.0; x[0].len()]; recurrent.cell.states()];
+                let y = x
+                    .iter()
+                    .map(|x| recur(recurrent.cell, layer, x, &mut now))
+                    .collect();
+                layers.push(std::mem::replace(&mut x, y));
+                state.extend(now.concat());
+            }
+        }
     }
     Evidence {
         logits: x.iter().map(|x| linear(x, &sequence.logits)).collect(),
         scores: x.iter().map(|x| linear(x, &sequence.score)[0]).collect(),
         layers,
+        state,
     }
+}
+
+/// One step of a recurrent layer: `state` h, and c of an LSTM, becomes the next; h' is also the output.
+fn recur(cell: Cell, layer: &RecurrentLayer, x: &[f64], state: &mut [Vec<f64>]) -> Vec<f64> {
+    let width = x.len();
+    let (from_input, from_state) = (linear(x, &layer.input), linear(&state[0], &layer.state));
+    let sigmoid = |value: f64| 1.0 / (1.0 + (-value).exp());
+    for channel in 0..width {
+        let (a, u) = (
+            |gate: usize| from_input[gate * width + channel],
+            |gate: usize| from_state[gate * width + channel],
+        );
+        let open = |gate: usize| sigmoid(a(gate) + u(gate));
+        state[0][channel] = match cell {
+            Cell::SimpleRnn => (a(0) + u(0)).tanh(),
+            Cell::Gru => {
+                let new = (a(2) + open(1) * u(2)).tanh();
+                (1.0 - open(0)) * new + open(0) * state[0][channel]
+            }
+            Cell::Lstm => {
+                let kept = open(1) * state[1][channel] + open(0) * (a(3) + u(3)).tanh();
+                state[1][channel] = kept;
+                open(2) * kept.tanh()
+            }
+        };
+    }
+    state[0].clone()
 }
 
 fn one_step(

@@ -1,0 +1,138 @@
+//! Recurrent layers by ONNX's own operators, for chunks of any length.
+//!
+//! The operators want time as the first axis and their gates in an order of their own. A layer's state
+//! goes in and comes out, so a stream continues where its last chunk ended.
+
+use super::graph::{Attribute, Dim, Element, Graph, Value};
+use super::sequence::evidence;
+use super::{OnnxError, check_linear};
+use crate::weights::{Array, Cell, Recurrent, RecurrentLayer, Sequence};
+
+/// The server takes no more; nor does anybody train more.
+const MOST_LAYERS: usize = 16;
+
+/// [`super::sequence()`] for recurrent layers.
+pub(super) fn sequence(sequence: &Sequence, recurrent: &Recurrent) -> Result<Vec<u8>, OnnxError> {
+    let width = check(sequence, recurrent)?;
+    let (cell, channels) = (recurrent.cell, width as i64);
+    let vectors = recurrent.layers.len() * cell.states();
+    let (batch, steps) = (Dim::Named("N"), Dim::Named("T"));
+    let state_dims = [batch, Dim::Fixed(vectors * width)];
+    let mut graph = Graph::new("sequence");
+
+    let feature_dims = [batch, steps, Dim::Fixed(width)];
+    let features = graph.input("features", Element::F32, &feature_dims);
+    let state = graph.input("state", Element::F32, &state_dims);
+    let state = graph.reshape(&state, &[-1, vectors as i64, channels]);
+    let state = graph.transpose(&state, &[1, 0, 2]);
+    let before = graph.split(&state, 0, &vec![1; vectors]);
+
+    let mut x = graph.transpose(&features, &[1, 0, 2]);
+    let mut after = Vec::with_capacity(vectors);
+    for (layer, before) in recurrent.layers.iter().zip(before.chunks(cell.states())) {
+        let (y, state) = apply(&mut graph, cell, layer, &x, before);
+        x = y;
+        after.extend(state);
+    }
+
+    let y = graph.transpose(&x, &[1, 0, 2]);
+    let (logits, scores) = evidence(&mut graph, sequence, &y);
+    let after = graph.concat(&after.iter().collect::<Vec<_>>(), 0);
+    let after = graph.transpose(&after, &[1, 0, 2]);
+    let after = graph.reshape(&after, &[-1, vectors as i64 * channels]);
+    let classes = Dim::Fixed(sequence.logits.bias.len());
+    graph.output(&logits, "logits", Element::F32, &[batch, steps, classes]);
+    graph.output(&scores, "scores", Element::F32, &[batch, steps]);
+    graph.output(&after, "state_out", Element::F32, &state_dims);
+    Ok(graph.finish())
+}
+
+/// One layer over `x` [T, N, C] from its state `before`, each [1, N, C]: y [T, N, C] and the state after
+/// the last step.
+fn apply(
+    graph: &mut Graph,
+    cell: Cell,
+    layer: &RecurrentLayer,
+    x: &Value,
+    before: &[Value],
+) -> (Value, Vec<Value>) {
+    let (operator, order): (_, &[usize]) = match cell {
+        Cell::SimpleRnn => ("RNN", &[0]),
+        // ONNX has z, r, h: ours.
+        Cell::Gru => ("GRU", &[0, 1, 2]),
+        // ONNX has i, o, f, c.
+        Cell::Lstm => ("LSTM", &[0, 2, 1, 3]),
+    };
+    let (width, gates) = (layer.state.weight.shape[0], order.len());
+    let input = gate_rows(&layer.input.weight, order);
+    let state = gate_rows(&layer.state.weight, order);
+    let biases = [&layer.input.bias, &layer.state.bias].map(|bias| {
+        let parts = order.iter().map(|gate| &bias[gate * width..][..width]);
+        parts.collect::<Vec<_>>().concat()
+    });
+    let input = graph.floats(&[1, gates * width, width], &input);
+    let state = graph.floats(&[1, gates * width, width], &state);
+    let bias = graph.floats(&[1, 2 * gates * width], &biases.concat());
+    let lengths = Graph::absent();
+
+    let mut inputs = vec![x, &input, &state, &bias, &lengths];
+    inputs.extend(before);
+    let mut attributes = vec![Attribute::Int("hidden_size", width as i64)];
+    if cell == Cell::Gru {
+        attributes.push(Attribute::Int("linear_before_reset", 1));
+    }
+    let mut results = graph.nodes(operator, &inputs, 1 + cell.states(), attributes);
+    let after = results.split_off(1);
+    // The second axis is the directions, of which there is one.
+    let axes = graph.ints(&[1]);
+    let y = graph.node("Squeeze", &[&results[0], &axes], []);
+    (y, after)
+}
+
+/// A weight [C, G · C] as ONNX wants it: gate after gate in `order`, each [C out, C in].
+fn gate_rows(weight: &Array, order: &[usize]) -> Vec<f32> {
+    let (width, columns) = (weight.shape[0], weight.shape[1]);
+    order
+        .iter()
+        .flat_map(|gate| gate * width..(gate + 1) * width)
+        .flat_map(|column| weight.data.iter().skip(column).step_by(columns))
+        .copied()
+        .collect()
+}
+
+/// The width of a sequence whose weights all fit together.
+fn check(sequence: &Sequence, recurrent: &Recurrent) -> Result<usize, OnnxError> {
+    let width = sequence.logits.weight.shape.first().copied().unwrap_or(0);
+    let depth = recurrent.layers.len();
+    if width == 0 || !(1..=MOST_LAYERS).contains(&depth) {
+        return Err(OnnxError::Layer {
+            layer: "sequence".into(),
+            reason: format!(
+                "has {depth} layers of width {width}, expected 1 to {MOST_LAYERS} of 1 or more"
+            ),
+        });
+    }
+    check_linear(
+        "logits",
+        &sequence.logits,
+        width,
+        sequence.logits.bias.len(),
+    )?;
+    check_linear("score", &sequence.score, width, 1)?;
+    let columns = recurrent.cell.gates() * width;
+    for (index, layer) in recurrent.layers.iter().enumerate() {
+        check_linear(
+            &format!("layers.{index}.input"),
+            &layer.input,
+            width,
+            columns,
+        )?;
+        check_linear(
+            &format!("layers.{index}.state"),
+            &layer.state,
+            width,
+            columns,
+        )?;
+    }
+    Ok(width)
+}

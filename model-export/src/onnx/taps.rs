@@ -1,0 +1,219 @@
+//! Layers that see three taps in two frames: chunks of T steps, or one live step.
+//!
+//! A chunk's steps do not need each other within a layer, so both frames hand a layer M rows of three
+//! taps, M = N or N · T; they differ only in where the taps come from. Taps that are not real are
+//! zeros from the start, which [`Layers`] counts on.
+
+use super::graph::{Dim, Element, Graph, Value};
+use super::layers::Layers;
+use super::sequence::{evidence, heads, split_evidence};
+use super::{OnnxError, check, check_linear, check_shape};
+use crate::weights::{Sequence, SequenceLayer, Taps};
+
+/// History doubles with each layer; more than this is a mistake.
+const MOST_LAYERS: usize = 16;
+
+/// [`super::sequence()`] for layers that see taps.
+pub(super) fn sequence(sequence: &Sequence, body: &Taps) -> Result<Vec<u8>, OnnxError> {
+    let sizes = Sizes::of(sequence, body)?;
+    let Sizes {
+        depth,
+        width,
+        classes,
+        ..
+    } = sizes;
+    let mut graph = Graph::new("sequence");
+    let (batch, steps) = (Dim::Named("N"), Dim::Named("T"));
+    let channels = Dim::Fixed(width);
+    let dilations: Vec<usize> = (0..depth).map(|layer| 1 << layer).collect();
+    let windows: Vec<usize> = dilations.iter().map(|dilation| 2 * dilation).collect();
+    let history_dims = [batch, Dim::Fixed(windows.iter().sum()), channels];
+
+    let features = graph.input("features", Element::F32, &[batch, steps, channels]);
+    let history = graph.input("history", Element::F32, &history_dims);
+    let valid = graph.input("valid", Element::I64, &[batch]);
+    let shape = graph.node("Shape", &[&features], []);
+    let axis = graph.int(1);
+    let length = graph.node("Gather", &[&shape, &axis], []);
+    let (zero, one) = (graph.int(0), graph.int(1));
+    let local = graph.node("Range", &[&zero, &length, &one], []);
+    let valid = graph.reshape(&valid, &[-1, 1]);
+    let earlier = graph.node("Add", &[&valid, &local], []);
+    let earlier = graph.reshape(&earlier, &[-1, 1]);
+    let real = at_least(&mut graph, &earlier, &tap_distances(depth));
+    let layers = Layers::prepare(&mut graph, &body.layers, sizes, &real);
+
+    let distances: Vec<i64> = windows.iter().flat_map(|&w| (1..=w as i64).rev()).collect();
+    let real = at_least(&mut graph, &valid, &distances);
+    let history = zero_unless(&mut graph, &real, &history);
+    let histories = graph.split(&history, 1, &windows);
+
+    let mut x = features;
+    let mut rows = graph.reshape(&x, &[-1, width as i64]);
+    let mut inputs = Vec::with_capacity(depth);
+    for (index, dilation) in dilations.into_iter().enumerate() {
+        let joined = graph.concat(&[&histories[index], &x], 1);
+        let oldest = slice_steps(&mut graph, &joined, 0, -2 * dilation as i64);
+        let middle = slice_steps(&mut graph, &joined, dilation as i64, -(dilation as i64));
+        let taps = graph.concat(&[&oldest, &middle, &x], 2);
+        inputs.push(x);
+        rows = layers.apply(&mut graph, index, &taps, &rows);
+        x = graph.node("Reshape", &[&rows, &shape], []);
+    }
+
+    let (logits, scores) = evidence(&mut graph, sequence, &x);
+    let inputs = graph.concat(&inputs.iter().collect::<Vec<_>>(), 1);
+    let inputs = graph.reshape(&inputs, &[0, depth as i64, -1, width as i64]);
+    graph.output(
+        &logits,
+        "logits",
+        Element::F32,
+        &[batch, steps, Dim::Fixed(classes)],
+    );
+    graph.output(&scores, "scores", Element::F32, &[batch, steps]);
+    graph.output(
+        &inputs,
+        "layers",
+        Element::F32,
+        &[batch, Dim::Fixed(depth), steps, channels],
+    );
+    Ok(graph.finish())
+}
+
+/// [`super::step()`] for layers that see taps.
+pub(super) fn step(sequence: &Sequence, body: &Taps) -> Result<Vec<u8>, OnnxError> {
+    let sizes = Sizes::of(sequence, body)?;
+    let Sizes {
+        depth,
+        width,
+        classes,
+        ..
+    } = sizes;
+    let mut graph = Graph::new("step");
+    let batch = Dim::Named("N");
+    let (depths, channels) = (Dim::Fixed(depth), Dim::Fixed(width));
+
+    let features = graph.input("features", Element::F32, &[batch, channels]);
+    let taps = graph.input(
+        "taps",
+        Element::F32,
+        &[batch, depths, Dim::Fixed(2), channels],
+    );
+    let valid = graph.input("valid", Element::I64, &[batch]);
+    let valid = graph.reshape(&valid, &[-1, 1]);
+    let real = at_least(&mut graph, &valid, &tap_distances(depth));
+    let layers = Layers::prepare(&mut graph, &body.layers, sizes, &real);
+
+    let taps = graph.reshape(&taps, &[-1, 2 * depth as i64, width as i64]);
+    let taps = zero_unless(&mut graph, &real, &taps);
+    let taps = graph.reshape(&taps, &[-1, (2 * depth * width) as i64]);
+    let earlier_taps = graph.split(&taps, 1, &vec![2 * width; depth]);
+
+    let mut x = features;
+    let mut inputs = Vec::with_capacity(depth);
+    for (index, earlier) in earlier_taps.iter().enumerate() {
+        let taps = graph.concat(&[earlier, &x], 1);
+        inputs.push(x.clone());
+        x = layers.apply(&mut graph, index, &taps, &x);
+    }
+
+    let (weight, bias) = heads(&mut graph, sequence);
+    let evidence = graph.node("Gemm", &[&x, &weight, &bias], []);
+    let (logits, scores) = split_evidence(&mut graph, &evidence, 1, classes);
+    let inputs = graph.concat(&inputs.iter().collect::<Vec<_>>(), 1);
+    let inputs = graph.reshape(&inputs, &[-1, depth as i64, width as i64]);
+    graph.output(
+        &logits,
+        "logits",
+        Element::F32,
+        &[batch, Dim::Fixed(classes)],
+    );
+    graph.output(&scores, "scores", Element::F32, &[batch]);
+    graph.output(&inputs, "layers", Element::F32, &[batch, depths, channels]);
+    Ok(graph.finish())
+}
+
+/// Steps `from` … `to` of [N, steps, C]; `to` counts from the end.
+fn slice_steps(graph: &mut Graph, value: &Value, from: i64, to: i64) -> Value {
+    let (from, to, axis) = (graph.ints(&[from]), graph.ints(&[to]), graph.ints(&[1]));
+    graph.node("Slice", &[value, &from, &to, &axis], [])
+}
+
+/// How far back the earlier taps of each layer lie: `[2L]`.
+fn tap_distances(depth: usize) -> Vec<i64> {
+    (0..depth)
+        .flat_map(|layer| [2 << layer, 1 << layer])
+        .collect()
+}
+
+/// Which of the distances D the counts [M, 1] reach: bool [M, D].
+fn at_least(graph: &mut Graph, counts: &Value, distances: &[i64]) -> Value {
+    let distances = graph.ints(distances);
+    graph.node("GreaterOrEqual", &[counts, &distances], [])
+}
+
+/// `values` [N, D, C] with zeros where `real` [N, D] is false, whatever stood there.
+fn zero_unless(graph: &mut Graph, real: &Value, values: &Value) -> Value {
+    let axes = graph.ints(&[-1]);
+    let real = graph.node("Unsqueeze", &[real, &axes], []);
+    let zero = graph.floats(&[], &[0.0]);
+    graph.node("Where", &[&real, values, &zero], [])
+}
+
+/// Sizes that all layers share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    /// L.
+    pub(super) depth: usize,
+    /// C.
+    pub(super) width: usize,
+    pub(super) heads: usize,
+    /// K.
+    pub(super) classes: usize,
+}
+
+impl Sizes {
+    /// The sizes of a sequence whose weights all fit together.
+    fn of(sequence: &Sequence, body: &Taps) -> Result<Self, OnnxError> {
+        let depth = body.layers.len();
+        let width = sequence.logits.weight.shape.first().copied().unwrap_or(0);
+        let (heads, classes) = (body.heads, sequence.logits.bias.len());
+        let wrong = |reason: String| {
+            Err(OnnxError::Layer {
+                layer: "sequence".into(),
+                reason,
+            })
+        };
+        if !(1..=MOST_LAYERS).contains(&depth) {
+            return wrong(format!("has {depth} layers, expected 1 to {MOST_LAYERS}"));
+        }
+        if width == 0 || heads == 0 || !width.is_multiple_of(heads) {
+            return wrong(format!("{heads} heads cannot share a width of {width}"));
+        }
+        check_linear("logits", &sequence.logits, width, classes)?;
+        check_linear("score", &sequence.score, width, 1)?;
+        for (index, layer) in body.layers.iter().enumerate() {
+            let name = format!("layers.{index}");
+            let (taps, bias) = match layer {
+                SequenceLayer::Tacn(layer) => {
+                    check_linear(&format!("{name}.query"), &layer.query, width, width)?;
+                    check_linear(&format!("{name}.key"), &layer.key, width, width)?;
+                    check_linear(&format!("{name}.value"), &layer.value, width, width)?;
+                    check_linear(&format!("{name}.output"), &layer.output, width, width)?;
+                    (&layer.taps, &layer.bias)
+                }
+                SequenceLayer::Tcn(layer) => (&layer.taps, &layer.bias),
+            };
+            for (tap, weight) in taps.iter().enumerate() {
+                check(&format!("{name}.taps.{tap}"), weight, &[width, width])?;
+            }
+            check_shape(&format!("{name}.bias"), &[bias.len()], &[width])?;
+        }
+        Ok(Self {
+            depth,
+            width,
+            heads,
+            classes,
+        })
+    }
+}
