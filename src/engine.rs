@@ -20,7 +20,7 @@ use crate::audio::{self, AudioError, Encoding, LaneChoice};
 use crate::bundle::Manifest;
 use crate::decision::{self, Abstention, Evidence, Rule, Span, StepTimes};
 use crate::frontend::{FrontendError, Spec};
-use crate::runtime::History;
+use crate::runtime::{History, Sizes};
 use crate::scheduler::core::{CallerId, Refusal};
 use crate::scheduler::{self, Chunk, Failure, Scheduler, Spent, Waiter};
 use crate::telemetry::requests;
@@ -347,7 +347,7 @@ impl Engine {
     ) -> Result<(Evidence, Spent), EngineError> {
         let width = self.manifest.encoder.features;
         let mut evidence = Evidence::new(self.manifest.labels.len());
-        let mut history = History::new(self.manifest.sequence.layers, width);
+        let mut history = History::new(Sizes::of(&self.manifest));
         let mut spent = Spent::default();
         // The longest chunk there is: one row of a batch, without much padding.
         for features in features.chunks(self.scheduler.most_steps() * width) {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use undertone::bundle::{
-    self, Bundle, Decision, FORMAT, Golden, Manifest, Pooling, Precision, SequenceForm, SpeechGate,
+    self, Bundle, Decision, FORMAT, Golden, Manifest, Pooling, Precision, SpeechGate,
     writer::{Parts, assemble},
 };
 use undertone::frontend::{SEGMENT_VALUES, Spec};
@@ -30,6 +30,7 @@ use crate::preset::{Preset, Representation};
 use crate::pretrain::WEIGHTS;
 use crate::run::{Run, SavedStatistics};
 use crate::trainer::Trainer;
+use crate::weights::{Body, Recurrent, Sequence};
 
 /// Largest difference between frameworks, relative to the largest value.
 const TOLERANCE: f32 = 1e-4;
@@ -101,10 +102,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         metrics: &metrics,
     };
     let bundle = assemble(Parts {
-        manifest: manifest(arguments, &preset, &outcome, &golden, statistics, &metrics)?,
+        manifest: manifest(
+            arguments,
+            &preset,
+            &outcome,
+            &golden,
+            form(&sequence),
+            statistics,
+            &metrics,
+        )?,
         encoder: onnx::encoder(&extract::encoder(trainer.averaged(), trainer.vqvae())?)?,
         sequence: onnx::sequence(&sequence)?,
-        step: onnx::step(&sequence)?.unwrap_or_default(),
+        step: onnx::step(&sequence)?,
         card: card::write(&card),
         golden,
     })?;
@@ -119,10 +128,10 @@ fn manifest(
     preset: &Preset,
     outcome: &Outcome,
     golden: &Golden,
+    sequence: bundle::Sequence,
     statistics: Statistics,
     metrics: &str,
 ) -> Result<Manifest> {
-    let layers = preset.sequence.layers;
     Ok(Manifest {
         format: FORMAT,
         name: arguments.name.clone(),
@@ -137,11 +146,7 @@ fn manifest(
                 .map(|codes| codes.len() / golden.len()),
             precisions: vec![Precision::Float32],
         },
-        sequence: bundle::Sequence {
-            form: SequenceForm::Taps,
-            layers,
-            history: 2 * ((1 << layers) - 1),
-        },
+        sequence,
         decision: Decision {
             pooling: Pooling::Attention,
             temperature: outcome.temperature,
@@ -157,6 +162,20 @@ fn manifest(
         },
         frontend: Spec::new(preset.segment_hop, statistics.mean, statistics.deviation)?,
     })
+}
+
+/// The form that the manifest states of a trained sequence model.
+fn form(sequence: &Sequence) -> bundle::Sequence {
+    match &sequence.body {
+        Body::Taps(taps) => bundle::Sequence::Taps {
+            layers: taps.layers.len(),
+            history: 2 * ((1 << taps.layers.len()) - 1),
+        },
+        Body::Recurrent(Recurrent { cell, layers }) => bundle::Sequence::Recurrent {
+            layers: layers.len(),
+            state: layers.len() * cell.states() * sequence.logits.weight.shape[0],
+        },
+    }
 }
 
 /// What the trainer computes on the utterance whose codes are clearest.

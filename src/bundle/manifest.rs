@@ -65,24 +65,25 @@ pub enum Precision {
     Float32,
 }
 
-/// `sequence.onnx` and `step.onnx`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sequence {
-    /// What state a stream carries.
-    pub form: SequenceForm,
-    /// Hidden layers, L; layer n has dilation 2ⁿ.
-    pub layers: usize,
-    /// Steps of history that a chunk needs, H = 2·(2ᴸ − 1).
-    pub history: usize,
-}
-
-/// What state a stream carries from step to step.
+/// Features to step evidence; `form` says what a stream carries from step to step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SequenceForm {
-    /// The last inputs of each layer (TACN, TCN).
-    Taps,
+#[serde(tag = "form", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Sequence {
+    /// The last inputs of each layer (TACN, TCN). `sequence.onnx` takes chunks, `step.onnx` one step.
+    Taps {
+        /// Hidden layers, L; layer n has dilation 2ⁿ.
+        layers: usize,
+        /// Steps of history that a chunk needs, H = 2·(2ᴸ − 1).
+        history: usize,
+    },
+    /// A state that each step changes (SimpleRNN, GRU, LSTM). `sequence.onnx` takes chunks without
+    /// padding; one step is a chunk like any other.
+    Recurrent {
+        /// Hidden layers, L, each of the features' width.
+        layers: usize,
+        /// Values of the state, S = L·C, or 2·L·C for an LSTM.
+        state: usize,
+    },
 }
 
 /// How step evidence becomes a judgement.
@@ -239,21 +240,29 @@ impl Manifest {
             format!("{precisions:?}"),
             "float32 is needed",
         )?;
-        let Sequence {
-            layers, history, ..
-        } = self.sequence;
+        let (Sequence::Taps { layers, .. } | Sequence::Recurrent { layers, .. }) = self.sequence;
         ensure(
             (1..=16).contains(&layers),
             "sequence.layers",
             layers.to_string(),
             "1 to 16",
         )?;
-        ensure(
-            history == 2 * ((1 << layers) - 1),
-            "sequence.history",
-            history.to_string(),
-            "must be 2·(2^layers − 1)",
-        )?;
+        match self.sequence {
+            Sequence::Taps { history, .. } => ensure(
+                history == 2 * ((1 << layers) - 1),
+                "sequence.history",
+                history.to_string(),
+                "must be 2·(2^layers − 1)",
+            )?,
+            Sequence::Recurrent { state, .. } => ensure(
+                [1, 2]
+                    .map(|vectors: usize| (vectors * layers).saturating_mul(*features))
+                    .contains(&state),
+                "sequence.state",
+                state.to_string(),
+                "must be one or two times layers · features",
+            )?,
+        }
         let Decision {
             temperature,
             abstain_below,
@@ -291,8 +300,7 @@ pub(crate) mod tests {
                 codes: None,
                 precisions: vec![Precision::Float32],
             },
-            sequence: Sequence {
-                form: SequenceForm::Taps,
+            sequence: Sequence::Taps {
                 layers: 3,
                 history: 14,
             },
@@ -313,21 +321,37 @@ pub(crate) mod tests {
 
     #[test]
     fn a_manifest_reads_as_it_was_written() {
-        let manifest = manifest();
-        assert_eq!(
-            Manifest::parse(manifest.to_toml().unwrap().as_bytes()).unwrap(),
-            manifest
-        );
+        for sequence in [
+            manifest().sequence,
+            Sequence::Recurrent {
+                layers: 2,
+                state: 32,
+            },
+        ] {
+            let manifest = Manifest {
+                sequence,
+                ..manifest()
+            };
+            let text = manifest.to_toml().unwrap();
+            assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), manifest);
+        }
     }
 
     #[test]
     fn what_contradicts_itself_is_refused_by_field() {
         type Damage = fn(&mut Manifest);
-        let cases: [(&str, Damage); 7] = [
+        fn taps(layers: usize, history: usize) -> Sequence {
+            Sequence::Taps { layers, history }
+        }
+        fn recurrent(layers: usize, state: usize) -> Sequence {
+            Sequence::Recurrent { layers, state }
+        }
+        let cases: [(&str, Damage); 8] = [
             ("format", |m| m.format = 2),
             ("labels", |m| m.labels[1] = "neutral".into()),
-            ("sequence.history", |m| m.sequence.history = 510),
-            ("sequence.layers", |m| m.sequence.layers = 0),
+            ("sequence.history", |m| m.sequence = taps(3, 510)),
+            ("sequence.layers", |m| m.sequence = taps(0, 0)),
+            ("sequence.state", |m| m.sequence = recurrent(2, 24)),
             ("decision.temperature", |m| m.decision.temperature = 0.0),
             ("decision.abstain_below", |m| m.decision.abstain_below = 1.5),
             ("segment_hop", |m| m.frontend.segment_hop = 0),

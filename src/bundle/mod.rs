@@ -16,7 +16,7 @@ pub use files::Files;
 pub use golden::{Golden, GoldenError};
 pub use manifest::{
     Context, Decision, Encoder, FORMAT, Manifest, ManifestError, Pooling, Precision, Sequence,
-    SequenceForm, SpeechGate, Training,
+    SpeechGate, Training,
 };
 
 use std::path::Path;
@@ -35,7 +35,8 @@ pub mod names {
     pub const ENCODER: &str = "encoder.onnx";
     /// Features to step evidence, many steps at once.
     pub const SEQUENCE: &str = "sequence.onnx";
-    /// Features to step evidence, one step of a live stream.
+    /// Features to step evidence, one step of a live stream; only where a step is not a chunk of one
+    /// ([`Sequence::Taps`](super::Sequence::Taps)).
     pub const STEP: &str = "step.onnx";
 }
 
@@ -112,8 +113,11 @@ impl Bundle {
         files.verify()?;
         let manifest = Manifest::parse(files.get(names::MANIFEST)?)?;
         let golden = Golden::parse(files.get(names::GOLDEN)?, &manifest)?;
-        for name in [names::ENCODER, names::SEQUENCE, names::STEP, names::CARD] {
+        for name in [names::ENCODER, names::SEQUENCE, names::CARD] {
             files.get(name)?;
+        }
+        if let Sequence::Taps { .. } = manifest.sequence {
+            files.get(names::STEP)?;
         }
         Ok(Self {
             manifest,

@@ -16,8 +16,8 @@ pub struct Parts {
     pub encoder: Vec<u8>,
     /// `sequence.onnx`.
     pub sequence: Vec<u8>,
-    /// `step.onnx`.
-    pub step: Vec<u8>,
+    /// `step.onnx`, for the form of sequence that has one.
+    pub step: Option<Vec<u8>>,
     /// `MODEL_CARD.md`.
     pub card: String,
 }
@@ -32,7 +32,9 @@ pub fn assemble(parts: Parts) -> Result<Bundle, BundleError> {
     files.insert(names::GOLDEN, parts.golden.serialize()?);
     files.insert(names::ENCODER, parts.encoder);
     files.insert(names::SEQUENCE, parts.sequence);
-    files.insert(names::STEP, parts.step);
+    if let Some(step) = parts.step {
+        files.insert(names::STEP, step);
+    }
     files.insert(names::CARD, parts.card.into_bytes());
     let checksums = files.checksums();
     files.insert(names::CHECKSUMS, checksums.into_bytes());
@@ -63,6 +65,7 @@ pub fn write(bundle: &Bundle, folder: &Path) -> Result<(), BundleError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Sequence;
     use super::super::manifest::tests::manifest;
     use super::*;
     use crate::frontend::SEGMENT_VALUES;
@@ -82,7 +85,7 @@ mod tests {
             golden,
             encoder: graph(),
             sequence: graph(),
-            step: graph(),
+            step: Some(graph()),
             card: "# Tiny".into(),
         }
     }
@@ -125,6 +128,19 @@ mod tests {
             let error = Bundle::open(folder.path()).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
+    }
+
+    #[test]
+    fn only_taps_need_a_graph_for_a_step() {
+        let mut parts = parts();
+        parts.step = None;
+        let error = assemble(parts.clone()).unwrap_err().to_string();
+        assert!(error.contains("bundle has no step.onnx"), "{error}");
+        parts.manifest.sequence = Sequence::Recurrent {
+            layers: 1,
+            state: 8,
+        };
+        assemble(parts).unwrap();
     }
 
     #[test]

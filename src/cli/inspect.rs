@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::CliError;
-use crate::bundle::{Bundle, embedded};
+use crate::bundle::{Bundle, Sequence, embedded};
 use crate::engine::OpenError;
 use crate::frontend::SAMPLE_RATE;
 use crate::runtime::{Instance, Library, RuntimeError, golden};
@@ -38,11 +38,16 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
         hop * 1_000 / SAMPLE_RATE as usize
     )?;
     writeln!(out, "features    {}", manifest.encoder.features)?;
-    writeln!(
-        out,
-        "sequence    {} layers, {} steps of history",
-        manifest.sequence.layers, manifest.sequence.history
-    )?;
+    match manifest.sequence {
+        Sequence::Taps { layers, history } => writeln!(
+            out,
+            "sequence    {layers} layers, {history} steps of history"
+        )?,
+        Sequence::Recurrent { layers, state } => writeln!(
+            out,
+            "sequence    {layers} recurrent layers, {state} values of state"
+        )?,
+    }
     writeln!(out, "trained on  {}", manifest.training.corpora.join(", "))?;
     writeln!(out, "licence     {}", manifest.training.licence)?;
     writeln!(out, "checks      files whole, graphs as agreed, {proven}")?;

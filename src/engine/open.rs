@@ -101,8 +101,8 @@ fn bounds(options: &Options, sizes: Sizes, spec: &Spec) -> Bounds {
     let segments = PIECE_SAMPLES / (spec.segment_hop * FRAME_HOP) + 1;
     let piece = segments * SEGMENT_VALUES * size_of::<f32>();
     let lanes = usize::from(options.limits.channels);
-    let chunk =
-        (sizes.history + Shapes::default().most_steps()) * sizes.features * size_of::<f32>();
+    let steps = Shapes::default().most_steps();
+    let chunk = (sizes.history_values() + steps * sizes.features) * size_of::<f32>();
     let entries = PIECES_UNDER_WAY.max(lanes);
     let bytes = (PIECES_UNDER_WAY * piece).max(lanes * chunk);
     Bounds {
@@ -119,8 +119,9 @@ fn warm_up(instance: &mut Instance, sizes: Sizes, shapes: &Shapes) -> Result<(),
     for shape in shapes.all(Graph::Sequence) {
         instance.sequence(SequenceBatch {
             steps: shape.steps,
+            real: &vec![shape.steps; shape.rows],
             features: &vec![0.0; shape.rows * shape.steps * sizes.features],
-            history: &vec![0.0; shape.rows * sizes.history * sizes.features],
+            history: &vec![0.0; shape.rows * sizes.history_values()],
             valid: &vec![0; shape.rows],
         })?;
     }

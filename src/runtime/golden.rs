@@ -3,8 +3,8 @@
 //! The golden utterance goes through the encoder, then as one chunk, as two chunks with history
 //! carried between them, and step by step; all must give the golden evidence.
 
-use super::{Device, History, Instance, RuntimeError, SequenceBatch, StepBatch};
-use crate::bundle::{Bundle, Golden, Manifest};
+use super::{Device, History, Instance, RuntimeError, SequenceBatch, Sizes, StepBatch};
+use crate::bundle::{Bundle, Golden};
 
 /// Largest difference that a server allows, relative to the largest golden value; a trainer, on the
 /// processor that made the golden vectors, asks for less.
@@ -49,7 +49,7 @@ pub fn verify(
     bundle: &Bundle,
     tolerance: f32,
 ) -> Result<f32, RuntimeError> {
-    let (golden, manifest) = (&bundle.golden, &bundle.manifest);
+    let (golden, sizes) = (&bundle.golden, Sizes::of(&bundle.manifest));
     let mut worst: f32 = 0.0;
     let mut hold = |what, found: &[f32], expected: &[f32]| {
         compare(what, found, expected, tolerance).map(|difference| worst = worst.max(difference))
@@ -64,11 +64,11 @@ pub fn verify(
         ("logits of one chunk", golden.len()),
         ("logits of two chunks", golden.len().div_ceil(2)),
     ] {
-        let (logits, scores) = by_chunks(instance, manifest, golden, split)?;
+        let (logits, scores) = by_chunks(instance, sizes, golden, split)?;
         hold(name, &logits, &golden.logits)?;
         hold("scores", &scores, &golden.scores)?;
     }
-    let (logits, scores) = by_steps(instance, manifest, golden)?;
+    let (logits, scores) = by_steps(instance, sizes, golden)?;
     hold("logits step by step", &logits, &golden.logits)?;
     hold("scores step by step", &scores, &golden.scores)?;
     Ok(worst)
@@ -76,23 +76,24 @@ pub fn verify(
 
 fn by_chunks(
     instance: &mut Instance,
-    manifest: &Manifest,
+    sizes: Sizes,
     golden: &Golden,
     chunk: usize,
 ) -> Result<(Vec<f32>, Vec<f32>), RuntimeError> {
-    let width = manifest.encoder.features;
-    let mut history = History::new(manifest.sequence.layers, width);
+    let width = sizes.features;
+    let mut history = History::new(sizes);
     let (mut logits, mut scores) = (Vec::new(), Vec::new());
     for features in golden.features.chunks(chunk * width) {
         let steps = features.len() / width;
         let valid = [history.valid()];
         let evidence = instance.sequence(SequenceBatch {
             steps,
+            real: &[steps],
             features,
             history: history.values(),
             valid: &valid,
         })?;
-        history.extend(&evidence.layers, steps, steps);
+        history.extend(&evidence.carried, steps, steps);
         logits.extend(evidence.logits);
         scores.extend(evidence.scores);
     }
@@ -101,20 +102,20 @@ fn by_chunks(
 
 fn by_steps(
     instance: &mut Instance,
-    manifest: &Manifest,
+    sizes: Sizes,
     golden: &Golden,
 ) -> Result<(Vec<f32>, Vec<f32>), RuntimeError> {
-    let width = manifest.encoder.features;
-    let mut history = History::new(manifest.sequence.layers, width);
+    let width = sizes.features;
+    let mut history = History::new(sizes);
     let (mut logits, mut scores) = (Vec::new(), Vec::new());
     for features in golden.features.chunks(width) {
-        let (taps, valid) = (history.taps(), [history.valid()]);
+        let (earlier, valid) = (history.for_step(), [history.valid()]);
         let evidence = instance.step(StepBatch {
             features,
-            taps: &taps,
+            history: &earlier,
             valid: &valid,
         })?;
-        history.extend(&evidence.layers, 1, 1);
+        history.extend(&evidence.carried, 1, 1);
         logits.extend(evidence.logits);
         scores.extend(evidence.scores);
     }

@@ -1,7 +1,11 @@
-//! Holds a graph's inputs and outputs against the contract, by name, type and shape.
+//! Opens a bundle's graph and holds its inputs and outputs against the contract, by name, type and
+//! shape.
 
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
+
+use super::{Library, RuntimeError};
+use crate::bundle::Bundle;
 
 /// What a graph does not have as the contract asks.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -58,11 +62,22 @@ impl Expected {
     }
 }
 
-pub(super) fn check(
-    session: &Session,
+/// The session of a bundle's graph, if it is the contract's.
+pub(super) fn open(
+    library: &Library,
+    bundle: &Bundle,
+    file: &'static str,
     inputs: &[Expected],
     outputs: &[Expected],
-) -> Result<(), GraphError> {
+) -> Result<Session, RuntimeError> {
+    let session = library
+        .session(bundle.file(file)?)
+        .map_err(|source| RuntimeError::Session { file, source })?;
+    check(&session, inputs, outputs).map_err(|source| RuntimeError::Graph { file, source })?;
+    Ok(session)
+}
+
+fn check(session: &Session, inputs: &[Expected], outputs: &[Expected]) -> Result<(), GraphError> {
     compare("input", session.inputs(), inputs)?;
     compare("output", session.outputs(), outputs)?;
     let known = |outlet: &&Outlet| !inputs.iter().any(|expected| expected.name == outlet.name());

@@ -1,31 +1,35 @@
-//! The state of one stream between chunks or steps: the last 2·2ⁿ inputs of each layer n.
+//! What one stream carries from chunk to chunk, or from step to step.
 //!
-//! Laid out as `sequence.onnx` takes it: layer after layer, oldest first, `[H, C]` with
-//! H = 2·(2ᴸ − 1). What lies before the start of the stream is never read as sound, for `valid`
-//! masks it.
+//! Of a sequence that sees taps, the last 2·2ⁿ inputs of each layer n, laid out as `sequence.onnx`
+//! takes them: layer after layer, oldest first, `[H, C]` with H = 2·(2ᴸ − 1). What lies before the
+//! start of the stream is never read as sound, for `valid` masks it. Of a recurrent one, the state
+//! `[S]`, zeros at the start.
+
+use super::Sizes;
+use crate::bundle::Sequence;
 
 /// History of one stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct History {
-    layers: usize,
+    sequence: Sequence,
     width: usize,
     valid: usize,
     values: Vec<f32>,
 }
 
 impl History {
-    /// The history of a stream that has not begun: L layers of width C.
+    /// The history of a stream that has not begun.
     #[must_use]
-    pub fn new(layers: usize, width: usize) -> Self {
+    pub fn new(sizes: Sizes) -> Self {
         Self {
-            layers,
-            width,
+            sequence: sizes.sequence,
+            width: sizes.features,
             valid: 0,
-            values: vec![0.0; offset(layers) * width],
+            values: vec![0.0; sizes.history_values()],
         }
     }
 
-    /// `[H, C]`.
+    /// What a chunk takes: `[H, C]` or `[S]`.
     #[must_use]
     pub fn values(&self) -> &[f32] {
         &self.values
@@ -37,11 +41,14 @@ impl History {
         i64::try_from(self.valid).unwrap_or(i64::MAX)
     }
 
-    /// The two taps of each layer for the next step, as `step.onnx` takes them: `[L, 2, C]`.
+    /// What a single step takes: the two taps of each layer `[L, 2, C]`, or the state `[S]`.
     #[must_use]
-    pub fn taps(&self) -> Vec<f32> {
-        let mut taps = Vec::with_capacity(self.layers * 2 * self.width);
-        for layer in 0..self.layers {
+    pub fn for_step(&self) -> Vec<f32> {
+        let Sequence::Taps { layers, .. } = self.sequence else {
+            return self.values.clone();
+        };
+        let mut taps = Vec::with_capacity(layers * 2 * self.width);
+        for layer in 0..layers {
             for back in [2 << layer, 1 << layer] {
                 let row = offset(layer) + (2 << layer) - back;
                 taps.extend_from_slice(&self.values[row * self.width..][..self.width]);
@@ -50,12 +57,22 @@ impl History {
         taps
     }
 
-    /// Takes the first `real` of `steps` steps of a chunk; the rest was padding.
-    /// `inputs` is `[L, steps, C]`, each layer's inputs as the graphs give them.
-    pub fn extend(&mut self, inputs: &[f32], steps: usize, real: usize) {
+    /// Takes what a chunk of `steps` steps gave to carry on
+    /// ([`StepEvidence::carried`](super::StepEvidence::carried)). Only the first `real` steps count;
+    /// the rest was padding.
+    pub fn extend(&mut self, carried: &[f32], steps: usize, real: usize) {
+        match self.sequence {
+            Sequence::Taps { layers, .. } => self.push(carried, layers, steps, real),
+            Sequence::Recurrent { .. } => self.values.copy_from_slice(carried),
+        }
+        self.valid += real;
+    }
+
+    /// `inputs` is `[L, steps, C]`, each layer's inputs.
+    fn push(&mut self, inputs: &[f32], layers: usize, steps: usize, real: usize) {
         let width = self.width;
-        debug_assert_eq!(inputs.len(), self.layers * steps * width);
-        for layer in 0..self.layers {
+        debug_assert_eq!(inputs.len(), layers * steps * width);
+        for layer in 0..layers {
             let span = 2 << layer;
             let held = &mut self.values[offset(layer) * width..][..span * width];
             let new = &inputs[layer * steps * width..][..real * width];
@@ -64,7 +81,6 @@ impl History {
             let kept = held.len() - taken;
             held[kept..].copy_from_slice(&new[new.len() - taken..]);
         }
-        self.valid += real;
     }
 }
 
@@ -77,6 +93,20 @@ fn offset(layer: usize) -> usize {
 mod tests {
     use super::*;
 
+    fn history_of(sequence: Sequence) -> History {
+        History::new(Sizes {
+            features: 1,
+            sequence,
+            labels: 2,
+            codes: None,
+        })
+    }
+
+    fn taps(layers: usize) -> History {
+        let history = offset(layers);
+        history_of(Sequence::Taps { layers, history })
+    }
+
     /// Each layer's input is its number · 1000 + the step, so a value tells where it came from.
     fn inputs(layers: usize, from: usize, steps: usize) -> Vec<f32> {
         let value = |layer, step| (layer * 1000 + from + step) as f32;
@@ -87,10 +117,10 @@ mod tests {
 
     #[test]
     fn any_chunking_leaves_the_same_history() {
-        let mut whole = History::new(3, 1);
+        let mut whole = taps(3);
         whole.extend(&inputs(3, 0, 40), 40, 40);
         for chunk in [1, 3, 7, 16] {
-            let mut history = History::new(3, 1);
+            let mut history = taps(3);
             for from in (0..40).step_by(chunk) {
                 history.extend(&inputs(3, from, chunk), chunk, chunk.min(40 - from));
             }
@@ -101,9 +131,23 @@ mod tests {
 
     #[test]
     fn history_and_taps_are_laid_out_oldest_first_layer_after_layer() {
-        let mut history = History::new(2, 1);
+        let mut history = taps(2);
         history.extend(&inputs(2, 0, 10), 10, 10);
         assert_eq!(history.values(), [8.0, 9.0, 1006.0, 1007.0, 1008.0, 1009.0]);
-        assert_eq!(history.taps(), [8.0, 9.0, 1006.0, 1008.0]);
+        assert_eq!(history.for_step(), [8.0, 9.0, 1006.0, 1008.0]);
+    }
+
+    #[test]
+    fn a_state_replaces_the_one_before() {
+        let mut history = history_of(Sequence::Recurrent {
+            layers: 2,
+            state: 2,
+        });
+        assert_eq!(history.values(), [0.0, 0.0]);
+        history.extend(&[1.0, 2.0], 8, 3);
+        history.extend(&[3.0, 4.0], 8, 8);
+        assert_eq!(history.values(), [3.0, 4.0]);
+        assert_eq!(history.for_step(), [3.0, 4.0]);
+        assert_eq!(history.valid(), 11);
     }
 }

@@ -1,13 +1,15 @@
 //! One set of sessions, single-threaded: runs one batch at a time through each graph.
 //!
-//! Tensors go in without a copy.
+//! Tensors go in without a copy, but for recurrent chunks of unequal length.
 
-use ort::session::Session;
+use ort::session::{Session, SessionOutputs};
 use ort::value::TensorRef;
 
 use super::graph::{self, Expected};
-use super::{Library, RuntimeError};
-use crate::bundle::{Bundle, Manifest, names};
+use super::recurrent::Recurrent;
+use super::taps::Taps;
+use super::{Library, RuntimeError, Sizes};
+use crate::bundle::{Bundle, Sequence, names};
 use crate::frontend::{BINS, SEGMENT_FRAMES, SEGMENT_VALUES};
 
 /// Features of a batch of segments.
@@ -24,11 +26,13 @@ pub struct Encoded {
 /// Chunks of streams, padded at the end to the same number of steps.
 #[derive(Clone, Copy, Debug)]
 pub struct SequenceBatch<'a> {
-    /// Steps of each chunk, T.
+    /// Steps of each chunk with its padding, T.
     pub steps: usize,
+    /// Steps of each chunk without its padding: `[N]`; 0 for a chunk that is padding altogether.
+    pub real: &'a [usize],
     /// `[N, T, C]`.
     pub features: &'a [f32],
-    /// The last 2·2ⁿ inputs of each layer n, layer after layer, oldest first: `[N, H, C]`.
+    /// [`History::values`](super::History::values) of each stream: `[N, H, C]` or `[N, S]`.
     pub history: &'a [f32],
     /// How many earlier steps of the stream are real: `[N]`.
     pub valid: &'a [i64],
@@ -39,21 +43,23 @@ pub struct SequenceBatch<'a> {
 pub struct StepBatch<'a> {
     /// `[N, C]`.
     pub features: &'a [f32],
-    /// The inputs of each layer n that lie 2·2ⁿ and 2ⁿ steps back: `[N, L, 2, C]`.
-    pub taps: &'a [f32],
+    /// [`History::for_step`](super::History::for_step) of each stream: `[N, L, 2, C]` or `[N, S]`.
+    pub history: &'a [f32],
     /// How many earlier steps of the stream are real: `[N]`.
     pub valid: &'a [i64],
 }
 
-/// What the sequence says of each step; T is 1 for a [`StepBatch`].
+/// What the sequence says of each step; T is 1 for a [`StepBatch`]. What it says of padding is
+/// nobody's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepEvidence {
     /// `[N, T, K]`.
     pub logits: Vec<f32>,
     /// Attention scores, `[N, T]`.
     pub scores: Vec<f32>,
-    /// Each layer's inputs, `[N, L, T, C]`.
-    pub layers: Vec<f32>,
+    /// What each stream's [`History`](super::History) takes: each layer's inputs `[N, L, T, C]`, or
+    /// the state after the last real step `[N, S]`.
+    pub carried: Vec<f32>,
 }
 
 /// What runs batches. The scheduler's shell knows the runtime through this alone.
@@ -72,42 +78,18 @@ pub trait Device: Send {
     fn sequence(&mut self, batch: SequenceBatch<'_>) -> Result<StepEvidence, RuntimeError>;
 }
 
-/// Sizes that tie tensors together, as a manifest states them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
-    /// Width of the features, C.
-    pub features: usize,
-    /// Hidden layers of the sequence, L.
-    pub layers: usize,
-    /// Steps of history, H.
-    pub history: usize,
-    /// Labels, K.
-    pub labels: usize,
-    /// Codes a segment, P, if there is a codebook.
-    pub codes: Option<usize>,
-}
-
-impl Sizes {
-    /// The sizes that a manifest states.
-    #[must_use]
-    pub fn of(manifest: &Manifest) -> Self {
-        Self {
-            features: manifest.encoder.features,
-            layers: manifest.sequence.layers,
-            history: manifest.sequence.history,
-            labels: manifest.labels.len(),
-            codes: manifest.encoder.codes,
-        }
-    }
-}
-
 /// One set of sessions on a CPU.
 #[derive(Debug)]
 pub struct Instance {
     encoder: Session,
-    sequence: Session,
-    step: Session,
+    sequence: Sequencer,
     sizes: Sizes,
+}
+
+#[derive(Debug)]
+enum Sequencer {
+    Taps(Taps),
+    Recurrent(Recurrent),
 }
 
 impl Instance {
@@ -117,54 +99,28 @@ impl Instance {
     /// A graph that ONNX Runtime refuses, or that is not the contract's.
     pub fn open(library: &Library, bundle: &Bundle) -> Result<Self, RuntimeError> {
         let sizes = Sizes::of(&bundle.manifest);
-        let [c, l, h, k] =
-            [sizes.features, sizes.layers, sizes.history, sizes.labels].map(|size| size as i64);
-        let open = |file: &'static str, inputs: &[Expected], outputs: &[Expected]| {
-            let session = library
-                .session(bundle.file(file)?)
-                .map_err(|source| RuntimeError::Session { file, source })?;
-            graph::check(&session, inputs, outputs)
-                .map_err(|source| RuntimeError::Graph { file, source })?;
-            Ok::<_, RuntimeError>(session)
-        };
         let (frames, bins) = (SEGMENT_FRAMES as i64, BINS as i64);
-        let mut encoder_outputs = vec![Expected::f32("features", &[-1, c])];
+        let mut outputs = vec![Expected::f32("features", &[-1, sizes.features as i64])];
         if let Some(codes) = sizes.codes {
-            encoder_outputs.push(Expected::i64("codes", &[-1, codes as i64]));
-            encoder_outputs.push(Expected::f32("distance", &[-1]));
+            outputs.push(Expected::i64("codes", &[-1, codes as i64]));
+            outputs.push(Expected::f32("distance", &[-1]));
         }
         Ok(Self {
-            encoder: open(
+            encoder: graph::open(
+                library,
+                bundle,
                 names::ENCODER,
                 &[Expected::f32("segments", &[-1, 1, frames, bins])],
-                &encoder_outputs,
+                &outputs,
             )?,
-            sequence: open(
-                names::SEQUENCE,
-                &[
-                    Expected::f32("features", &[-1, -1, c]),
-                    Expected::f32("history", &[-1, h, c]),
-                    Expected::i64("valid", &[-1]),
-                ],
-                &[
-                    Expected::f32("logits", &[-1, -1, k]),
-                    Expected::f32("scores", &[-1, -1]),
-                    Expected::f32("layers", &[-1, l, -1, c]),
-                ],
-            )?,
-            step: open(
-                names::STEP,
-                &[
-                    Expected::f32("features", &[-1, c]),
-                    Expected::f32("taps", &[-1, l, 2, c]),
-                    Expected::i64("valid", &[-1]),
-                ],
-                &[
-                    Expected::f32("logits", &[-1, k]),
-                    Expected::f32("scores", &[-1]),
-                    Expected::f32("layers", &[-1, l, c]),
-                ],
-            )?,
+            sequence: match sizes.sequence {
+                Sequence::Taps { layers, history } => {
+                    Sequencer::Taps(Taps::open(library, bundle, sizes, layers, history)?)
+                }
+                Sequence::Recurrent { state, .. } => {
+                    Sequencer::Recurrent(Recurrent::open(library, bundle, sizes, state)?)
+                }
+            },
             sizes,
         })
     }
@@ -174,23 +130,10 @@ impl Instance {
     /// # Errors
     /// [`RuntimeError::Run`] or [`RuntimeError::Output`].
     pub fn step(&mut self, batch: StepBatch<'_>) -> Result<StepEvidence, RuntimeError> {
-        let (sizes, graph) = (self.sizes, names::STEP);
-        let Sizes {
-            features: c,
-            layers: l,
-            ..
-        } = sizes;
-        let n = batch.valid.len();
-        let mut run = || {
-            let outputs = self.step.run(ort::inputs![
-                "features" => TensorRef::from_array_view(([n, c], batch.features))?,
-                "taps" => TensorRef::from_array_view(([n, l, 2, c], batch.taps))?,
-                "valid" => TensorRef::from_array_view(([n], batch.valid))?,
-            ])?;
-            evidence(&outputs)
-        };
-        let found = run().map_err(|source| RuntimeError::Run { graph, source })?;
-        found.checked(graph, n, 1, sizes)
+        match &mut self.sequence {
+            Sequencer::Taps(taps) => taps.step(batch),
+            Sequencer::Recurrent(recurrent) => recurrent.step(batch),
+        }
     }
 }
 
@@ -235,43 +178,34 @@ impl Device for Instance {
     }
 
     fn sequence(&mut self, batch: SequenceBatch<'_>) -> Result<StepEvidence, RuntimeError> {
-        let (sizes, graph) = (self.sizes, names::SEQUENCE);
-        let Sizes {
-            features: c,
-            history: h,
-            ..
-        } = sizes;
-        let (n, t) = (batch.valid.len(), batch.steps);
-        let mut run = || {
-            let outputs = self.sequence.run(ort::inputs![
-                "features" => TensorRef::from_array_view(([n, t, c], batch.features))?,
-                "history" => TensorRef::from_array_view(([n, h, c], batch.history))?,
-                "valid" => TensorRef::from_array_view(([n], batch.valid))?,
-            ])?;
-            evidence(&outputs)
-        };
-        let found = run().map_err(|source| RuntimeError::Run { graph, source })?;
-        found.checked(graph, n, t, sizes)
+        match &mut self.sequence {
+            Sequencer::Taps(taps) => taps.sequence(batch),
+            Sequencer::Recurrent(recurrent) => recurrent.sequence(batch),
+        }
     }
 }
 
 impl StepEvidence {
+    /// Takes a sequence graph's outputs; `carried` is the name of what streams carry on.
+    pub(super) fn of(outputs: &SessionOutputs<'_>, carried: &str) -> ort::Result<Self> {
+        Ok(Self {
+            logits: outputs["logits"].try_extract_tensor::<f32>()?.1.to_vec(),
+            scores: outputs["scores"].try_extract_tensor::<f32>()?.1.to_vec(),
+            carried: outputs[carried].try_extract_tensor::<f32>()?.1.to_vec(),
+        })
+    }
+
     /// Holds the outputs' lengths against what went in: a graph may leave its dimensions open.
-    fn checked(
+    pub(super) fn checked(
         self,
         graph: &'static str,
-        n: usize,
-        t: usize,
+        carried: &'static str,
+        (n, t): (usize, usize),
         sizes: Sizes,
     ) -> Result<Self, RuntimeError> {
         length(graph, "logits", self.logits.len(), n * t * sizes.labels)?;
         length(graph, "scores", self.scores.len(), n * t)?;
-        length(
-            graph,
-            "layers",
-            self.layers.len(),
-            n * sizes.layers * t * sizes.features,
-        )?;
+        length(graph, carried, self.carried.len(), n * sizes.carried(t))?;
         Ok(self)
     }
 }
@@ -290,13 +224,5 @@ fn length(
         output,
         found,
         expected,
-    })
-}
-
-fn evidence(outputs: &ort::session::SessionOutputs<'_>) -> ort::Result<StepEvidence> {
-    Ok(StepEvidence {
-        logits: outputs["logits"].try_extract_tensor::<f32>()?.1.to_vec(),
-        scores: outputs["scores"].try_extract_tensor::<f32>()?.1.to_vec(),
-        layers: outputs["layers"].try_extract_tensor::<f32>()?.1.to_vec(),
     })
 }

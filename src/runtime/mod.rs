@@ -1,8 +1,8 @@
 //! A bundle as sessions that run one batch at a time.
 //!
 //! [`library`] finds and loads ONNX Runtime, [`Instance`] holds one set of single-threaded
-//! sessions and runs batches through them, [`History`] is the state of a stream between batches,
-//! [`golden`] proves that the graphs compute what the trainer computed. The only room that knows
+//! sessions and runs batches through them (`taps` and `recurrent` for the two forms of sequence),
+//! [`History`] is the state of a stream between batches, [`golden`] proves that the graphs compute what the trainer computed. The only room that knows
 //! `ort`; knows nothing of callers, queues or audio.
 
 pub mod golden;
@@ -10,11 +10,15 @@ mod graph;
 mod history;
 mod instance;
 pub mod library;
+mod recurrent;
+mod sizes;
+mod taps;
 
 pub use graph::GraphError;
 pub use history::History;
-pub use instance::{Device, Encoded, Instance, SequenceBatch, Sizes, StepBatch, StepEvidence};
+pub use instance::{Device, Encoded, Instance, SequenceBatch, StepBatch, StepEvidence};
 pub use library::Library;
+pub use sizes::Sizes;
 
 use crate::bundle::BundleError;
 

@@ -1,7 +1,7 @@
 //! Rows of many callers to the padded tensors of one batch, in buffers that are used again.
 //!
-//! Padding rows and steps are zeros. They change nothing: rows do not know each other, and the
-//! sequence is causal, so what comes after a chunk's last step does not reach back.
+//! Padding rows and steps are zeros. They change nothing: rows do not know each other, and the device
+//! is told which steps are real.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use crate::runtime::{SequenceBatch, Sizes};
 /// Tensors of the batch under way.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
+    real: Vec<usize>,
     features: Vec<f32>,
     history: Vec<f32>,
     valid: Vec<i64>,
@@ -42,22 +43,26 @@ impl Buffers {
         sizes: Sizes,
     ) -> SequenceBatch<'a> {
         let row = shape.steps * sizes.features;
+        self.real.clear();
         self.features.clear();
         self.history.clear();
         self.valid.clear();
         for chunk in chunks {
             let end = self.features.len() + row;
+            self.real.push(chunk.features.len() / sizes.features);
             self.features.extend_from_slice(&chunk.features);
             self.features.resize(end, 0.0);
             self.history.extend_from_slice(chunk.history.values());
             self.valid.push(chunk.history.valid());
         }
+        self.real.resize(shape.rows, 0);
         self.features.resize(shape.rows * row, 0.0);
         self.history
-            .resize(shape.rows * sizes.history * sizes.features, 0.0);
+            .resize(shape.rows * sizes.history_values(), 0.0);
         self.valid.resize(shape.rows, 0);
         SequenceBatch {
             steps: shape.steps,
+            real: &self.real,
             features: &self.features,
             history: &self.history,
             valid: &self.valid,

@@ -289,15 +289,15 @@ impl Shared {
             Inputs::Chunks(mut chunks) => {
                 let evidence =
                     device.sequence(buffers.chunks(batch.shape, chunks.iter(), self.sizes))?;
-                let row = self.sizes.layers * batch.shape.steps * self.sizes.features;
-                for ((chunk, member), layers) in chunks
+                let row = self.sizes.carried(batch.shape.steps);
+                for ((chunk, member), carried) in chunks
                     .iter_mut()
                     .zip(&batch.members)
-                    .zip(evidence.layers.chunks(row))
+                    .zip(evidence.carried.chunks(row))
                 {
                     chunk
                         .history
-                        .extend(layers, batch.shape.steps, member.items);
+                        .extend(carried, batch.shape.steps, member.items);
                 }
                 Ok(Outputs::Evidence(evidence, chunks))
             }

@@ -1,7 +1,8 @@
-//! The graphs that model-export writes, through the real ONNX Runtime, against plain loops in f64.
+//! What model-export writes, through the real ONNX Runtime, against plain loops in f64.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod bundle;
 mod encoder;
 mod random;
 mod recurrent;
