@@ -7,6 +7,8 @@
 pub mod core;
 mod pack;
 mod shell;
+#[cfg(test)]
+mod tests;
 mod waiter;
 
 pub use shell::{Failure, Scheduler, Spent};
