@@ -3,6 +3,8 @@
 //! Raw frames `[F, 129]` in ln power come in and go out, but for the masks, which work on
 //! normalised frames. Everything random comes from the generator that is handed in.
 
+use std::ops::Range;
+
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
@@ -12,10 +14,15 @@ use undertone::frontend::{BINS, POWER_FLOOR, SEGMENT_FRAMES};
 const BIN_HERTZ: f32 = 62.5;
 /// The telephone band in hertz.
 const TELEPHONE: [f32; 2] = [300.0, 3_400.0];
+/// Signal to quantisation noise of G.711 in dB. Logarithmic companding to 8 bits leaves 38.1 dB for
+/// µ-law and 38.2 for A-law (6.02 · 8 + 4.77 − 20 lg ln(1 + µ)); on the speech in `tests/audio` the
+/// standard's segments leave 36.5 to 37.3 and 36.7 to 37.5.
+const COMPANDED_DECIBELS: f32 = 37.0;
 /// Length of the table of noise that batches read at random places.
 const NOISE_TABLE: usize = 1 << 16;
 
-/// What is done to a training crop, in this order: speed, warp, gain, noise, telephone, masks.
+/// What is done to a training crop, in this order: speed, warp, gain, noise, telephone, companding,
+/// masks.
 ///
 /// A probability of 0 switches a step off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +44,8 @@ pub struct Augment {
     pub noise_snr_db: [f32; 2],
     /// Probability of the telephone band, 300 to 3 400 Hz; all else falls to the floor.
     pub telephone: f32,
+    /// Probability that a telephone is one of 8 bits, µ-law or A-law; which, is beyond hearing here.
+    pub companding: f32,
     /// Masks over time.
     pub time_masks: usize,
     /// Longest time mask, in frames of 8 ms.
@@ -59,6 +68,7 @@ impl Default for Augment {
             noise: 0.3,
             noise_snr_db: [10.0, 40.0],
             telephone: 0.3,
+            companding: 0.0,
             time_masks: 2,
             time_mask_frames: 24,
             frequency_masks: 2,
@@ -77,6 +87,7 @@ impl Augment {
             warp: 0.0,
             noise: 0.0,
             telephone: 0.0,
+            companding: 0.0,
             time_masks: 0,
             frequency_masks: 0,
             ..Self::default()
@@ -133,6 +144,15 @@ impl Augment {
                 frame[..low].fill(floor);
                 frame[high + 1..].fill(floor);
             }
+            // No number is drawn where it is off: runs with older presets keep their batches.
+            if self.companding > 0.0 && chance(self.companding, rng) {
+                compand(
+                    frames,
+                    low..high + 1,
+                    noise,
+                    rng.random_range(0..NOISE_TABLE),
+                );
+            }
         }
     }
 
@@ -172,22 +192,39 @@ impl Noise {
     /// Adds white noise of mean power exp(`level`) a bin, read from the table at `start` on.
     fn add(&self, frames: &mut [f32], level: f32, start: usize) {
         // Frames start 136 entries apart: the table's period falls on another bin each time.
-        let mut place = start;
-        for frame in frames.chunks_exact_mut(BINS) {
-            for value in frame {
-                let noise = level + self.0[place % NOISE_TABLE];
-                place += 1;
-                let difference = noise - *value;
-                // Ten and more nats below, the quieter one adds less than 5e−5.
-                if difference > 10.0 {
-                    *value = noise;
-                } else if difference > -10.0 {
-                    // `ln_1p` would be exact to more digits than f32 keeps here, at twice the time.
-                    *value += (1.0 + difference.exp()).ln();
-                }
-            }
-            place += 7;
+        for (number, frame) in frames.chunks_exact_mut(BINS).enumerate() {
+            self.add_to(frame, level, start + number * (BINS + 7));
         }
+    }
+
+    fn add_to(&self, values: &mut [f32], level: f32, start: usize) {
+        for (place, value) in (start..).zip(values) {
+            let noise = level + self.0[place % NOISE_TABLE];
+            let difference = noise - *value;
+            // Ten and more nats below, the quieter one adds less than 5e−5.
+            if difference > 10.0 {
+                *value = noise;
+            } else if difference > -10.0 {
+                // `ln_1p` would be exact to more digits than f32 keeps here, at twice the time.
+                *value += (1.0 + difference.exp()).ln();
+            }
+        }
+    }
+}
+
+/// What companding to 8 bits leaves in the bins of a channel: white noise at a fixed distance below
+/// each frame's power.
+///
+/// Companding is not linear, and a spectrogram has no phase to do it with; but its purpose is that
+/// the noise follows the level (Jayant & Noll, Digital Coding of Waveforms, 1984, chapter 5), which
+/// is what this does. Not modelled: below −40 dB of full scale the steps grow coarse, 31 dB at −45.
+fn compand(frames: &mut [f32], bins: Range<usize>, noise: &Noise, start: usize) {
+    for (number, frame) in frames.chunks_exact_mut(BINS).enumerate() {
+        let band = &mut frame[bins.clone()];
+        let power: f32 = band.iter().map(|value| value.exp()).sum();
+        let below = COMPANDED_DECIBELS * std::f32::consts::LN_10 / 10.0;
+        let level = (power / band.len() as f32).ln() - below;
+        noise.add_to(band, level, start + number * (BINS + 7));
     }
 }
 
@@ -267,7 +304,7 @@ fn mean_power(frames: &[f32]) -> f32 {
     (sum / count.max(1) as f32).max(POWER_FLOOR)
 }
 
-fn chance(probability: f32, rng: &mut StdRng) -> bool {
+pub(crate) fn chance(probability: f32, rng: &mut StdRng) -> bool {
     rng.random::<f32>() < probability
 }
 
@@ -368,6 +405,74 @@ pub(crate) mod tests {
                     assert!((frame[bin] + 23.03).abs() < 0.01);
                 }
             }
+        }
+    }
+
+    /// µ-law as G.711 has it: 14 bits to a sign, a segment and four bits, and back.
+    fn through_mu_law(sample: f32) -> f32 {
+        let magnitude = ((sample.abs() * 8_159.0) as u32).min(8_158) + 33;
+        let segment = magnitude.ilog2() - 5;
+        let step = 2 << segment;
+        let decoded = magnitude / step * step + step / 2 - 33;
+        (decoded as f32 / 8_159.0).copysign(sample)
+    }
+
+    #[test]
+    fn companding_adds_as_much_noise_as_mu_law_does() {
+        let mut rng = StdRng::seed_from_u64(4);
+        // As far from a tone as speech is: harmonics that move, and some noise.
+        let samples: Vec<f32> = (0..16_000)
+            .map(|i| {
+                let time = i as f32 / 16_000.0;
+                let voice: f32 = (3..20)
+                    .map(|k| (k as f32 * time * (800.0 + 100.0 * time)).sin() / k as f32)
+                    .sum();
+                0.2 * voice + 0.002 * rng.random::<f32>()
+            })
+            .collect();
+        let errors: Vec<f32> = samples.iter().map(|&s| through_mu_law(s) - s).collect();
+        let square = |samples: &[f32]| samples.iter().map(|s| s * s).sum::<f32>();
+        let truth = 10.0 * (square(&samples) / square(&errors)).log10();
+
+        let before = frames_of(&samples);
+        let mut after = before.clone();
+        compand(&mut after, 5..55, &Noise::new(), 0);
+        let power = |frames: &[f32]| -> f32 {
+            let bands = frames.chunks_exact(BINS).map(|frame| &frame[5..55]);
+            bands.flatten().map(|value| value.exp()).sum()
+        };
+        let ours = 10.0 * (power(&before) / (power(&after) - power(&before))).log10();
+        assert!((36.0..39.0).contains(&truth), "µ-law leaves {truth} dB");
+        assert!(
+            (ours - truth).abs() < 1.5,
+            "{ours} dB; µ-law leaves {truth} dB"
+        );
+    }
+
+    #[test]
+    fn only_a_telephone_compands_and_only_within_its_band() {
+        let hear = |telephone, companding| {
+            let augment = Augment {
+                telephone,
+                companding,
+                ..Augment::none()
+            };
+            let mut frames = frames_of(&sound(3, 16_000));
+            augment.colour(&mut frames, &Noise::new(), &mut StdRng::seed_from_u64(0));
+            frames
+        };
+        assert_eq!(hear(0.0, 1.0), hear(0.0, 0.0));
+        let (plain, companded) = (hear(1.0, 0.0), hear(1.0, 1.0));
+        for (plain, companded) in plain.chunks_exact(BINS).zip(companded.chunks_exact(BINS)) {
+            assert_eq!(plain[..5], companded[..5]);
+            assert_eq!(plain[55..], companded[55..]);
+            assert!(
+                plain
+                    .iter()
+                    .zip(companded)
+                    .all(|(plain, companded)| companded >= plain)
+            );
+            assert_ne!(plain[5..55], companded[5..55]);
         }
     }
 
