@@ -5,6 +5,9 @@
 //! batches are cropped, balanced and augmented; evaluation batches are the contract's segments
 //! (design, section 4). Knows nothing of models.
 
+mod copy_paste;
+mod mixup;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -32,6 +35,9 @@ pub struct Batch {
     pub lengths: Vec<usize>,
     /// `[B]` indices in [`LABELS`], or [`UNLABELLED`].
     pub labels: Vec<usize>,
+    /// `[B, K]` shares of the classes, before any smoothing: 1 for the label, unless
+    /// [`SamplerOptions::mixup`] mixed another in; all 0 if there is no label.
+    pub targets: Vec<f32>,
     /// `[B]` indices in the sampler's features.
     pub utterances: Vec<usize>,
 }
@@ -63,6 +69,10 @@ pub struct SamplerOptions {
     pub augment: Augment,
     /// Draw corpora by the root of their size and classes evenly, not utterances evenly.
     pub balance: bool,
+    /// α of mixup's Beta(α, α), training batches only; 0 is off.
+    pub mixup: f64,
+    /// Probability that a training crop is pasted together from two utterances; 0 is off.
+    pub copy_paste: f32,
 }
 
 impl Default for SamplerOptions {
@@ -73,6 +83,8 @@ impl Default for SamplerOptions {
             hop: 16,
             augment: Augment::default(),
             balance: true,
+            mixup: 0.0,
+            copy_paste: 0.0,
         }
     }
 }
@@ -203,7 +215,12 @@ impl<'a> Sampler<'a> {
             let mut rng = generator([seed, epoch, step, 1 + slot as u64]);
             crops.push(self.crop(utterance, &mut rng));
         }
-        self.assemble(&drawn, &crops)
+        let mut batch = self.assemble(&drawn, &crops);
+        if self.options.mixup > 0.0 {
+            let mut rng = generator([seed, epoch, step, 1 << 35]);
+            mixup::mix(&mut batch, self.options.mixup, &mut rng);
+        }
+        batch
     }
 
     /// One whole utterance as the server hears it: uncropped, not augmented, B = 1.
@@ -318,7 +335,8 @@ impl<'a> Sampler<'a> {
     /// One utterance's random window of at most `max_steps` segments, `[F, 129]` normalised, and
     /// the frames at which its segments start.
     fn crop(&self, utterance: usize, rng: &mut StdRng) -> (Vec<f32>, Vec<usize>) {
-        let frames = &self.features.frames[utterance];
+        let pasted = self.pasted(utterance, rng);
+        let frames = pasted.as_ref().unwrap_or(&self.features.frames[utterance]);
         let speed = self.options.augment.speed(frames.len() / BINS, rng);
         let heard = heard_frames(frames.len() / BINS, speed);
         let jitter = rng.random_range(0..self.options.hop.min(heard - SEGMENT_FRAMES + 1));
@@ -372,14 +390,17 @@ impl<'a> Sampler<'a> {
             }
             segments.resize((number + 1) * steps * SEGMENT_VALUES, 0.0);
         }
+        let labels: Vec<usize> = utterances
+            .iter()
+            .map(|&index| self.utterances[index].label.unwrap_or(UNLABELLED))
+            .collect();
+        let share = |label| (0..LABELS.len()).map(move |class| f32::from(u8::from(class == label)));
         Batch {
             segments,
             steps,
             lengths: crops.iter().map(|(_, starts)| starts.len()).collect(),
-            labels: utterances
-                .iter()
-                .map(|&index| self.utterances[index].label.unwrap_or(UNLABELLED))
-                .collect(),
+            targets: labels.iter().copied().flat_map(share).collect(),
+            labels,
             utterances: utterances.to_vec(),
         }
     }

@@ -1,7 +1,7 @@
 //! One run: a preset on one fold, from the first step or the last checkpoint to tested weights.
 //!
-//! `train` does one, `ablate` many. Validation speakers are only watched, and calibrate the
-//! temperature at the end; test speakers are heard once, after the last epoch.
+//! `train` does one, `ablate` many. Validation speakers are watched, stop the training if the preset
+//! says so, and calibrate the temperature; test speakers are heard once, after the last epoch.
 
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ use crate::pretrain::WEIGHTS;
 use crate::progress::Progress;
 use crate::run::{Run, SavedStatistics};
 use crate::split::Fold;
+use crate::stopping::{Score, Stopping};
 use crate::trainer::{Prediction, Trainer};
 
 /// Word on the test speakers, in a finished run's folder.
@@ -68,6 +69,9 @@ pub struct Outcome {
     pub corpora: Vec<String>,
     /// Utterances that were trained on.
     pub utterances: usize,
+    /// The epoch whose weights these are, counted from 1, if the validation speakers chose it.
+    #[serde(default)]
+    pub epoch: Option<usize>,
 }
 
 /// Batches of a fold's training part, as a preset wants them.
@@ -85,7 +89,9 @@ pub fn sampler<'a>(
         max_steps: preset.training.crop_steps,
         hop: preset.segment_hop,
         augment: preset.augment.clone(),
-        balance: true,
+        balance: preset.training.balance,
+        mixup: preset.training.mixup,
+        copy_paste: preset.training.copy_paste,
     };
     Sampler::new(
         &data.features,
@@ -145,22 +151,29 @@ impl Job<'_> {
     pub fn finish(&self) -> Result<Outcome> {
         let statistics = SavedStatistics::from(self.sampler.statistics());
         self.run.write(STATISTICS, &statistics)?;
-        let trainer = self.fit()?;
-        self.conclude(&trainer)
+        let (mut trainer, stopping) = self.fit()?;
+        let epoch = stopping.best().map(|(score, weights)| {
+            trainer.adopt(weights);
+            score.epoch
+        });
+        self.conclude(&trainer, epoch)
     }
 
-    fn fit(&self) -> Result<Trainer> {
+    fn fit(&self) -> Result<(Trainer, Stopping)> {
         let Self { preset, run, .. } = self;
         let settings = &preset.training;
-        let (first, trainer) = match checkpoint::latest(run.folder())? {
+        let (first, trainer, mut stopping) = match checkpoint::latest(run.folder())? {
             Some((epochs, folder)) => {
                 if self.bar.is_none() {
                     eprintln!("resuming after epoch {epochs}");
                 }
                 let trainer = Trainer::resume(preset, self.vqvae.clone(), &folder)?;
-                (epochs, trainer)
+                (epochs, trainer, Stopping::resume(preset, &folder)?)
             }
-            None => (0, Trainer::new(preset, self.vqvae.clone())),
+            None => {
+                let trainer = Trainer::new(preset, self.vqvae.clone());
+                (0, trainer, Stopping::new(settings.patience))
+            }
         };
         let mut trainer = trainer.with_codes(self.codes.clone());
         run.rewind(first)?;
@@ -169,6 +182,12 @@ impl Job<'_> {
         }
         let steps = self.sampler.steps_per_epoch();
         for epoch in first..settings.epochs {
+            if stopping.enough(epoch) {
+                if let Some(bar) = self.bar {
+                    bar.inc((settings.epochs - epoch) as u64);
+                }
+                break;
+            }
             let progress = match self.bar {
                 None => Progress::new("train", epoch, settings.epochs, steps),
                 Some(_) => Progress::hidden(),
@@ -185,9 +204,17 @@ impl Job<'_> {
                 progress.step(&format!("loss {:.3}", took.loss));
             }
             let last = epoch + 1 == settings.epochs;
-            let watched = (last || (epoch + 1) % VALIDATION_EPOCHS == 0)
-                .then(|| ua(&self.predictions(&trainer, &self.fold.validation)));
-            checkpoint::save(run.folder(), epoch + 1, |folder| trainer.save(folder))?;
+            let look = last || settings.patience > 0 || (epoch + 1) % VALIDATION_EPOCHS == 0;
+            let watched = look.then(|| {
+                let said = self.predictions(&trainer, &self.fold.validation);
+                let score = Score::of(epoch + 1, &said);
+                stopping.watch(score, trainer.averaged());
+                score.ua
+            });
+            checkpoint::save(run.folder(), epoch + 1, |folder| {
+                trainer.save(folder)?;
+                stopping.save(folder)
+            })?;
             let accuracy = right as f64 / seen.max(1) as f64;
             run.note(&json!({
                 "epoch": epoch + 1, "loss": loss, "training_accuracy": accuracy,
@@ -204,11 +231,11 @@ impl Job<'_> {
                 bar.inc(1);
             }
         }
-        Ok(trainer)
+        Ok((trainer, stopping))
     }
 
     /// Calibrates, tests once, and writes what `evaluate` and `export` read.
-    fn conclude(&self, trainer: &Trainer) -> Result<Outcome> {
+    fn conclude(&self, trainer: &Trainer, epoch: Option<usize>) -> Result<Outcome> {
         let Self { fold, run, .. } = self;
         let validated = self.predictions(trainer, &fold.validation);
         let logits: Vec<_> = validated.iter().map(|p| p.logits).collect();
@@ -227,6 +254,7 @@ impl Job<'_> {
             test_ua: (!tested.is_empty()).then(|| ua(&tested)),
             corpora,
             utterances: fold.train.len(),
+            epoch,
         };
         trainer.save(run.folder())?;
         run.write(TESTED, &tested)?;

@@ -8,7 +8,7 @@
 //!   epoch, step).
 //! - [`preset`]: every free choice of a run, as one TOML file.
 //! - [`model`]: the networks. [`autoencoder`] fits the VQ-VAE, [`trainer`] the rest, with
-//!   [`adadelta`] and the [`average`] of the weights.
+//!   [`adadelta`] and the [`average`] of the weights; [`stopping`] may end it early.
 //! - [`run`] and [`checkpoint`]: what a run leaves on disk, and how it goes on after a crash.
 //! - [`metrics`]: judgements to figures with their uncertainty.
 //! - [`weights`]: a trained model without its framework, which [`extract`] takes out and [`onnx`]
@@ -40,6 +40,7 @@ pub mod pretrain;
 pub mod progress;
 pub mod run;
 pub mod split;
+pub mod stopping;
 pub mod train;
 pub mod trainer;
 pub mod weights;

@@ -118,7 +118,10 @@ pub struct VqVae {
     pub dimension: usize,
     /// Number K of codes.
     pub codes: usize,
-    /// Decay of the moving averages that are the codebook.
+    /// How the codes are learnt.
+    #[serde(default)]
+    pub learning: Learning,
+    /// Decay of the moving averages of what chose each code.
     pub decay: f64,
     /// Laplace smoothing of the codes' counts.
     pub smoothing: f64,
@@ -126,6 +129,17 @@ pub struct VqVae {
     pub commitment: f64,
     /// A code whose moving count falls below this is restarted from the batch.
     pub revive_below: f64,
+}
+
+/// How codes are learnt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Learning {
+    /// As moving averages of the vectors that choose them.
+    #[default]
+    Ema,
+    /// By the gradient of their squared distance to those vectors (van den Oord 2017, eq. 3).
+    Loss,
 }
 
 /// The sequence model.
@@ -241,12 +255,44 @@ pub struct Training {
     pub feature_dropout: f64,
     /// Decay of the moving average of the weights, which is what is evaluated and exported.
     pub average_decay: f64,
+    /// Draw corpora by the root of their size and classes evenly; without it, utterances evenly.
+    #[serde(default = "yes")]
+    pub balance: bool,
+    /// α of mixup's Beta(α, α), at most 4; 0 is off.
+    #[serde(default)]
+    pub mixup: f64,
+    /// Probability that a crop is pasted together from two utterances of one class, by one speaker
+    /// where there are two.
+    #[serde(default)]
+    pub copy_paste: f32,
+    /// How the steps' logits become the utterance's.
+    #[serde(default)]
+    pub pooling: Pooling,
+    /// Epochs without a better word on the validation speakers after which training stops, and the
+    /// best epoch's average is kept; 0 trains all epochs and keeps the last.
+    #[serde(default)]
+    pub patience: usize,
     /// Folds by speaker.
     pub folds: usize,
     /// Seed of the folds.
     pub fold_seed: u64,
     /// Seed of weights and batches.
     pub seed: u64,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// How the steps' logits become the utterance's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pooling {
+    /// Weighed by the softmax of learnt scores.
+    #[default]
+    Attention,
+    /// All alike: every score is 0.
+    Mean,
 }
 
 /// Why a preset cannot be used.
@@ -347,6 +393,13 @@ impl Preset {
                 )));
             }
         }
+        let mixup = self.training.mixup;
+        // Beta is drawn by rejection, which takes for ever where α is large.
+        if !(0.0..=4.0).contains(&mixup) {
+            return Err(impossible(format!(
+                "training.mixup is {mixup}; 0 ≤ … ≤ 4 is needed"
+            )));
+        }
         Ok(())
     }
 }
@@ -363,6 +416,37 @@ mod tests {
             let text = toml::to_string(&preset).unwrap();
             assert_eq!(toml::from_str::<Preset>(&text).unwrap(), preset);
         }
+    }
+
+    #[test]
+    fn a_preset_older_than_the_switches_loads_with_all_of_them_off() {
+        let switches = [
+            "companding",
+            "balance",
+            "mixup",
+            "copy_paste",
+            "pooling",
+            "patience",
+            "learning",
+        ];
+        let older: String = include_str!("../presets/default.toml")
+            .lines()
+            .filter(|line| !switches.iter().any(|switch| line.starts_with(switch)))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let older: Preset = toml::from_str(&older).unwrap();
+        assert_eq!(older, Preset::load("default").unwrap());
+        assert!(older.training.balance);
+        assert_eq!(
+            (older.training.mixup, older.training.copy_paste),
+            (0.0, 0.0)
+        );
+        assert_eq!(
+            (older.training.patience, older.augment.companding),
+            (0, 0.0)
+        );
+        assert_eq!(older.training.pooling, Pooling::Attention);
+        assert_eq!(older.vqvae.learning, Learning::Ema);
     }
 
     #[test]

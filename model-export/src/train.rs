@@ -19,7 +19,7 @@ use crate::trainer::Prediction;
 ///
 /// First fine-tunes the VQ-VAE on the training speakers and freezes it. The number of epochs is
 /// fixed by the preset: validation speakers are only watched, and calibrate the temperature at the
-/// end; test speakers are heard once, after the last epoch. A run that was interrupted goes on from
+/// end, unless the preset has patience: then they choose the epoch. Test speakers are heard once, after the last epoch. A run that was interrupted goes on from
 /// its last epoch when the same command is given again.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \

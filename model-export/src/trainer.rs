@@ -111,6 +111,7 @@ impl Trainer {
         let device = backend::device().autodiff();
         let mut random = StdRng::seed_from_u64(mixed(seed));
         let labels = batch.labels.clone();
+        let targets = batch.targets.clone();
         let lengths = batch.lengths.clone();
         let segments = unpadded(batch);
         let [_, epoch, step] = seed;
@@ -124,7 +125,7 @@ impl Trainer {
             .network
             .evidence(flat.clone(), latent, &lengths, Some(&mut random));
         let pooled = evidence.pooled(&lengths);
-        let loss = self.loss(&evidence, pooled.clone(), &labels, &lengths);
+        let loss = self.loss(&evidence, pooled.clone(), &targets, &lengths);
 
         let mut gradients = loss.backward();
         let back = flat.grad_remove(&mut gradients);
@@ -160,20 +161,15 @@ impl Trainer {
         &self,
         evidence: &Evidence,
         pooled: Tensor<2>,
-        labels: &[usize],
+        targets: &[f32],
         lengths: &[usize],
     ) -> Tensor<1> {
         let [batch, steps, classes] = evidence.logits.dims();
         let device = pooled.device();
         let smoothing = self.training.label_smoothing as f32;
-        let values: Vec<f32> = labels
+        let values: Vec<f32> = targets
             .iter()
-            .flat_map(|&label| {
-                (0..classes).map(move |class| {
-                    let right = f32::from(u8::from(class == label));
-                    right * (1.0 - smoothing) + smoothing / classes as f32
-                })
-            })
+            .map(|share| share * (1.0 - smoothing) + smoothing / classes as f32)
             .collect();
         let targets = Tensor::<2>::from_data(TensorData::new(values, [batch, classes]), &device);
         let utterances = -(log_softmax(pooled, 1) * targets.clone()).sum() / batch as f32;
@@ -264,6 +260,11 @@ impl Trainer {
     /// The averaged network.
     pub fn averaged(&self) -> &Network {
         &self.average
+    }
+
+    /// Puts other weights in the average's place.
+    pub fn adopt(&mut self, average: Network) {
+        self.average = average;
     }
 
     /// The frozen VQ-VAE.

@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use proptest::prelude::{ProptestConfig, prop, prop_assert, prop_assert_eq, proptest};
+use proptest::prelude::{
+    Just, ProptestConfig, prop, prop_assert, prop_assert_eq, prop_oneof, proptest,
+};
 use undertone::frontend::{Segmenter, Segments, Spec};
 
 use super::*;
 use crate::augment::tests::{frames_of, sound};
 use crate::corpus::Corpus;
+use crate::preset::Preset;
 
 /// Utterances of given lengths in frames; their frames say who they are.
 fn corpus(members: &[(Corpus, Option<usize>, usize)]) -> (Features, Vec<Utterance>) {
@@ -124,6 +127,159 @@ fn a_batch_depends_on_seed_epoch_and_step_alone() {
         first.segment_batch(1, 0, 5, 4),
         first.segment_batch(1, 0, 6, 4)
     );
+}
+
+/// What the shipped preset drew before any of the later switches existed. Logarithms differ in their
+/// last bits from one libm to another, so the sums have a tolerance; another draw would be far off.
+#[test]
+fn the_shipped_preset_draws_what_it_always_drew() {
+    let (features, utterances) = three_corpora();
+    let indices = everyone(utterances.len());
+    let augment = Preset::load("default").unwrap().augment;
+    let options = options(6, 5, augment);
+    let sampler = Sampler::new(&features, &utterances, &indices, statistics(), options).unwrap();
+    let sums = |values: &[f32]| -> [f64; 2] {
+        let values = values.iter().map(|&value| f64::from(value));
+        [
+            values.clone().sum(),
+            values.map(|value| value * value).sum(),
+        ]
+    };
+    let pinned = [
+        (
+            [68, 60, 112, 33, 95, 10],
+            [3, 2, 5, 3, 5, 2],
+            [-24_528.489, 153_129.897],
+            [-2_546.802, 25_100.745],
+        ),
+        (
+            [77, 3, 100, 105, 41, 30],
+            [4, 1, 5, 5, 1, 3],
+            [-37_557.382, 198_780.0],
+            [-22_862.662, 85_709.058],
+        ),
+        (
+            [0, 62, 128, 35, 50, 94],
+            [1, 3, 5, 3, 2, 5],
+            [-13_479.428, 96_898.921],
+            [-3_296.085, 27_177.905],
+        ),
+    ];
+    for (step, (utterances, lengths, labelled, unlabelled)) in (0..).zip(pinned) {
+        let batch = sampler.batch(1, 2, step);
+        assert_eq!(batch.utterances, utterances);
+        assert_eq!(batch.lengths, lengths);
+        let segments = sampler.segment_batch(1, 2, step, 4);
+        for (found, expected) in [
+            (sums(&batch.segments), labelled),
+            (sums(&segments), unlabelled),
+        ] {
+            for (found, expected) in found.into_iter().zip(expected) {
+                assert!(
+                    (found - expected).abs() < 0.5,
+                    "step {step}: {found}, was {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn mixup_gives_each_utterance_a_share_of_another_in_values_and_targets() {
+    let (features, utterances) = three_corpora();
+    let indices = everyone(utterances.len());
+    let batch = |mixup| {
+        let options = SamplerOptions {
+            mixup,
+            ..options(8, 3, Augment::none())
+        };
+        Sampler::new(&features, &utterances, &indices, statistics(), options)
+            .unwrap()
+            .batch(1, 0, 0)
+    };
+    let (plain, mixed) = (batch(0.0), batch(0.4));
+    assert_eq!(plain.labels, mixed.labels);
+    assert_eq!(plain.lengths, mixed.lengths);
+    let each = plain.steps * SEGMENT_VALUES;
+    let mut shared = 0;
+    for number in 0..plain.len() {
+        let targets = &mixed.targets[number * 4..][..4];
+        let Some(class) = (0..4).find(|&c| c != plain.labels[number] && targets[c] > 0.0) else {
+            continue;
+        };
+        shared += 1;
+        let share = targets[class];
+        assert!((targets[plain.labels[number]] - (1.0 - share)).abs() < 1e-6);
+        // Somebody of that class explains every value: itself, starting over where it is shorter.
+        let explained = (0..plain.len())
+            .filter(|&p| plain.labels[p] == class)
+            .any(|partner| {
+                (0..plain.lengths[number]).all(|step| {
+                    let other = partner * each + step % plain.lengths[partner] * SEGMENT_VALUES;
+                    let own = number * each + step * SEGMENT_VALUES;
+                    (0..SEGMENT_VALUES).all(|k| {
+                        let (a, b) = (plain.segments[own + k], plain.segments[other + k]);
+                        (mixed.segments[own + k] - (a + (b - a) * share)).abs() < 1e-5
+                    })
+                })
+            });
+        assert!(explained, "utterance {number}");
+        let end = number * each + plain.lengths[number] * SEGMENT_VALUES;
+        assert!(
+            mixed.segments[end..(number + 1) * each]
+                .iter()
+                .all(|&v| v == 0.0)
+        );
+    }
+    assert!(
+        shared >= 3,
+        "only {shared} of 8 have a share of another class"
+    );
+}
+
+#[test]
+fn a_pasted_crop_holds_two_utterances_of_one_class_and_speaker_if_there_are_two() {
+    let members: Vec<_> = (0..12).map(|i| (Corpus::EmoDb, Some(i % 2), 100)).collect();
+    let (mut features, mut utterances) = corpus(&members);
+    // Each utterance is one value throughout; 0, 2 and 1, 3 are by one speaker.
+    for (number, frames) in features.frames.iter_mut().enumerate() {
+        frames.fill(-20.0 + number as f32);
+        utterances[number].speaker = if number < 4 {
+            "emodb/03".into()
+        } else {
+            format!("emodb/{number}")
+        };
+    }
+    let options = SamplerOptions {
+        copy_paste: 1.0,
+        ..options(12, 9, Augment::none())
+    };
+    let indices = everyone(12);
+    let sampler = Sampler::new(&features, &utterances, &indices, statistics(), options).unwrap();
+    let mut seams = 0;
+    for step in 0..10 {
+        let batch = sampler.batch(1, 0, step);
+        for (slot, &index) in batch.utterances.iter().enumerate() {
+            let values = &batch.segments[slot * batch.steps * SEGMENT_VALUES..]
+                [..batch.lengths[slot] * SEGMENT_VALUES];
+            // Back from −12 ± 3 · x to who it is.
+            let mut heard: Vec<usize> = values
+                .iter()
+                .map(|v| (v * 3.0 - 12.0 + 20.0).round() as usize)
+                .collect();
+            heard.sort_unstable();
+            heard.dedup();
+            assert!(heard.len() <= 2 && heard.iter().all(|other| other % 2 == index % 2));
+            if index < 4 {
+                assert!(
+                    heard.iter().all(|&other| other < 4),
+                    "another speaker in {heard:?}"
+                );
+            }
+            seams += usize::from(heard.len() == 2);
+        }
+    }
+    assert!(seams > 90, "{seams} of 120 crops hold a seam");
 }
 
 #[test]
@@ -299,7 +455,7 @@ proptest! {
     #[test]
     fn any_utterance_any_hop_any_augmentation_gives_finite_batches_of_the_shape_promised(
         lengths in prop::collection::vec(32..160usize, 1..6), hop in 1..=32usize,
-        max_steps in 1..8usize, seed: u64, step in 0..3u64,
+        max_steps in 1..8usize, seed: u64, step in 0..3u64, mixup in prop_oneof![Just(0.0), 0.1..2.0],
     ) {
         let members: Vec<_> = lengths.iter().enumerate().map(|(i, &n)| (Corpus::EmoDb, Some(i % 4), n)).collect();
         let (features, utterances) = corpus(&members);
@@ -307,6 +463,8 @@ proptest! {
             batch: 5,
             max_steps,
             hop,
+            mixup,
+            copy_paste: 0.5,
             balance: true,
             augment: Augment {
                 speed: 1.0, speed_range: 0.5, warp: 1.0, warp_range: 0.5, noise: 1.0, telephone: 0.5,
@@ -320,6 +478,9 @@ proptest! {
         prop_assert!(batch.lengths.iter().all(|&n| n >= 1 && n <= batch.steps));
         prop_assert_eq!(batch.segments.len(), 5 * batch.steps * SEGMENT_VALUES);
         prop_assert!(batch.segments.iter().all(|v| v.abs() <= 5.0));
+        for (targets, &label) in batch.targets.chunks_exact(4).zip(&batch.labels) {
+            prop_assert!((targets.iter().sum::<f32>() - 1.0).abs() < 1e-6 && targets[label] >= 0.5);
+        }
         let segments = sampler.segment_batch(seed, 0, step, 3);
         prop_assert_eq!(segments.len(), 3 * SEGMENT_VALUES);
         prop_assert!(segments.iter().all(|v| v.abs() <= 5.0));

@@ -1,7 +1,7 @@
 //! The whole network: segments and R_l to step evidence, and how evidence is pooled.
 
 use burn::module::Module;
-use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig};
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::rngs::StdRng;
@@ -10,7 +10,7 @@ use super::cnn::Cnn;
 use super::dropout::dropout;
 use super::sequence::{Sequence, SequenceModel};
 use super::vqvae::VqVae;
-use crate::preset::{Preset, Representation};
+use crate::preset::{Pooling, Preset, Representation};
 
 /// CNN, fusion, sequence model and heads. The frozen VQ-VAE stands beside it, not in it.
 #[derive(Module, Debug)]
@@ -26,8 +26,10 @@ pub struct Network {
     pub sequence: Sequence,
     /// y_t to K logits.
     pub logits: Linear,
-    /// y_t to one attention score.
+    /// y_t to one attention score; all zero where pooling is the mean.
     pub score: Linear,
+    #[module(skip)]
+    pooling: Pooling,
 }
 
 /// What each step says.
@@ -58,7 +60,8 @@ impl Network {
             fusion: LinearConfig::new(fused, width).init(device),
             sequence,
             logits: LinearConfig::new(heard, classes).init(device),
-            score: LinearConfig::new(heard, 1).init(device),
+            score: score(heard, preset.training.pooling, device),
+            pooling: preset.training.pooling,
         }
     }
 
@@ -92,9 +95,14 @@ impl Network {
         random: Option<&mut StdRng>,
     ) -> Evidence {
         let y = self.sequence.forward(x, lengths, random);
+        let scores = self.score.forward(y.clone()).squeeze_dim(2);
         Evidence {
-            logits: self.logits.forward(y.clone()),
-            scores: self.score.forward(y).squeeze_dim(2),
+            logits: self.logits.forward(y),
+            scores: match self.pooling {
+                Pooling::Attention => scores,
+                // Without a gradient the zeros stay zero, in the exported graphs too.
+                Pooling::Mean => scores.detach(),
+            },
         }
     }
 
@@ -111,6 +119,15 @@ impl Network {
         let width = x.dims()[1];
         let x = padded(x, lengths).reshape([lengths.len() as i64, -1, width as i64]);
         self.step_evidence(x, lengths, random)
+    }
+}
+
+/// The layer behind the scores: where pooling is the mean, one that says 0 to everything.
+fn score(width: usize, pooling: Pooling, device: &Device) -> Linear {
+    let config = LinearConfig::new(width, 1);
+    match pooling {
+        Pooling::Attention => config.init(device),
+        Pooling::Mean => config.with_initializer(Initializer::Zeros).init(device),
     }
 }
 

@@ -1,17 +1,19 @@
-//! The codebook: nearest codes (the paper's eq. 1), and the moving averages that it is.
+//! The codebook: nearest codes (the paper's eq. 1), and how they are learnt.
 //!
-//! Codes are not learnt by gradient: each is the mean of the vectors that chose it, as a moving
-//! average of their sum and count. The first batch starts them by k-means; one that nobody chooses
-//! any more is restarted, sum and count included, at a random vector of the batch.
+//! Either each code is the mean of the vectors that chose it, as a moving average of their sum and
+//! count, or a parameter that a gradient moves towards them. Both ways the first batch starts the
+//! codes by k-means, and one that nobody chooses any more is restarted, sum and count included, at a
+//! random vector of the batch.
 
-use burn::module::{Module, RunningState};
+use burn::module::{Module, Param, RunningState};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 use rand::rngs::StdRng;
 
 use super::convolution::{product, view};
 use super::values;
-use crate::preset;
+use crate::preset::{self, Learning};
 
 /// Lloyd's iterations of the k-means start.
 const KMEANS_ITERATIONS: usize = 10;
@@ -21,8 +23,10 @@ const BLOCK: usize = 256;
 /// K codes of width D and what their moving averages need.
 #[derive(Module, Debug)]
 pub struct Quantiser {
-    /// The codes [K, D].
-    pub codebook: RunningState<Tensor<2>>,
+    /// The codes [K, D] that are moving averages; all zero if a gradient moves them.
+    codebook: RunningState<Tensor<2>>,
+    /// The codes [K, D] that a gradient moves.
+    parameter: Option<Param<Tensor<2>>>,
     /// Moving sum of the vectors that chose each code [K, D].
     sums: RunningState<Tensor<2>>,
     /// Moving count of them [K]; all zero before the first batch.
@@ -43,9 +47,12 @@ struct Averaging {
 impl Quantiser {
     /// An empty codebook; the first [`Quantiser::learn`] fills it.
     pub fn new(preset: &preset::VqVae, device: &Device) -> Self {
-        let device = &device.clone().without_autodiff();
         let shape = [preset.codes, preset.dimension];
+        let parameter =
+            (preset.learning == Learning::Loss).then(|| Initializer::Zeros.init(shape, device));
+        let device = &device.clone().without_autodiff();
         Self {
+            parameter,
             codebook: RunningState::new(Tensor::zeros(shape, device)),
             sums: RunningState::new(Tensor::zeros(shape, device)),
             counts: RunningState::new(Tensor::zeros([preset.codes], device)),
@@ -59,41 +66,30 @@ impl Quantiser {
 
     /// The codes [K, D], outside any gradient.
     pub fn codes(&self) -> Tensor<2> {
-        self.codebook.value_sync().without_autodiff()
+        match &self.parameter {
+            Some(parameter) => parameter.val().without_autodiff(),
+            None => self.codebook.value_sync().without_autodiff(),
+        }
+    }
+
+    /// The mean squared distance of vectors [M, D] to their codes, whose gradient moves the codes;
+    /// none where they are moving averages.
+    pub fn loss(&self, vectors: Vec<f32>, codes: &[usize]) -> Option<Tensor<1>> {
+        let parameter = self.parameter.as_ref()?.val();
+        let (count, device) = (codes.len(), parameter.device());
+        let shape = [count, parameter.dims()[1]];
+        let indices = codes.iter().map(|&code| code as i64).collect();
+        let indices = Tensor::from_data(TensorData::new::<i64, _>(indices, [count]), &device);
+        let vectors = tensor(vectors, shape, &device);
+        Some((parameter.select(0, indices) - vectors).square().mean())
     }
 
     /// The nearest code of each vector [M, D], and how much nearer, in squared distance, it is than
     /// the next one: the least such margin of all.
     pub fn nearest(&self, vectors: &[f32]) -> (Vec<usize>, f32) {
         let codes = self.codes();
-        let [number, width] = codes.dims();
-        let codes = values(codes);
-        // |z − e|² without |z|², which is the same for every code.
-        let norms: Vec<f32> = codes
-            .chunks_exact(width)
-            .map(|code| code.iter().map(|value| value * value).sum())
-            .collect();
-        let twice: Vec<f32> = codes.iter().map(|value| -2.0 * value).collect();
-        let mut distances = vec![0.0; BLOCK * number];
-        let mut nearest = Vec::with_capacity(vectors.len() / width);
-        let mut margin = f32::INFINITY;
-        for block in vectors.chunks(BLOCK * width) {
-            let rows = block.len() / width;
-            let distances = &mut distances[..rows * number];
-            product(
-                &view(block, rows),
-                &view(&twice, number).t(),
-                distances,
-                number,
-                0.0,
-            );
-            for row in distances.chunks_exact(number) {
-                let (code, clearance) = lowest(row, &norms);
-                nearest.push(code);
-                margin = margin.min(clearance);
-            }
-        }
-        (nearest, margin)
+        let width = codes.dims()[1];
+        nearest_of(vectors, &values(codes), width)
     }
 
     /// The vectors [M, D] of codes.
@@ -108,8 +104,16 @@ impl Quantiser {
             .collect()
     }
 
-    /// Moves the codebook towards vectors [M, D]; the first call starts it by k-means on them.
-    pub fn learn(&self, points: &[f32], random: &mut StdRng) {
+    /// Moves the codebook towards vectors [M, D], or prepares it for the step along
+    /// [`Quantiser::loss`] that does; the first call starts it by k-means on them.
+    pub fn learn(&mut self, points: &[f32], random: &mut StdRng) {
+        match self.parameter.take() {
+            Some(parameter) => self.parameter = Some(self.tended(parameter, points, random)),
+            None => self.average(points, random),
+        }
+    }
+
+    fn average(&self, points: &[f32], random: &mut StdRng) {
         let device = self.codes().device();
         let [number, width] = self.codes().dims();
         let population = (points.len() / width) as f32 / number as f32;
@@ -160,6 +164,47 @@ impl Quantiser {
             &device,
         ));
     }
+
+    /// Codes that a gradient moves: started, counted, and the dead among them restarted.
+    fn tended(
+        &self,
+        parameter: Param<Tensor<2>>,
+        points: &[f32],
+        random: &mut StdRng,
+    ) -> Param<Tensor<2>> {
+        let [number, width] = parameter.dims();
+        let population = (points.len() / width) as f32 / number as f32;
+        let mut counts = values(self.counts.value_sync());
+        let mut codes = values(parameter.val());
+        let mut changed = false;
+        if counts.iter().all(|&count| count == 0.0) {
+            codes = kmeans(points, number, width, random);
+            counts.fill(population);
+            changed = true;
+        }
+        let averaging = &self.averaging;
+        counts
+            .iter_mut()
+            .for_each(|count| *count *= averaging.decay);
+        for code in nearest_of(points, &codes, width).0 {
+            counts[code] += 1.0 - averaging.decay;
+        }
+        for (count, code) in counts.iter_mut().zip(codes.chunks_exact_mut(width)) {
+            if *count < averaging.revive_below {
+                *count = population;
+                let chosen = random.random_range(0..points.len() / width);
+                code.copy_from_slice(&points[chosen * width..][..width]);
+                changed = true;
+            }
+        }
+        let counts = TensorData::new(counts, [number]);
+        let device = self.counts.value_sync().device();
+        self.counts.update(Tensor::from_data(counts, &device));
+        if !changed {
+            return parameter;
+        }
+        parameter.map(|old| tensor(codes, [number, width], &old.device()).require_grad())
+    }
 }
 
 /// How evenly codes are used: exp of the entropy of their counts, from 1 to K.
@@ -172,6 +217,37 @@ pub fn perplexity(counts: &[u64]) -> f64 {
         .map(|share| -share * share.ln())
         .sum();
     entropy.exp()
+}
+
+/// The nearest of codes [K, D] of each vector [M, D], and the least margin to the next.
+fn nearest_of(vectors: &[f32], codes: &[f32], width: usize) -> (Vec<usize>, f32) {
+    let number = codes.len() / width;
+    // |z − e|² without |z|², which is the same for every code.
+    let norms: Vec<f32> = codes
+        .chunks_exact(width)
+        .map(|code| code.iter().map(|value| value * value).sum())
+        .collect();
+    let twice: Vec<f32> = codes.iter().map(|value| -2.0 * value).collect();
+    let mut distances = vec![0.0; BLOCK * number];
+    let mut nearest = Vec::with_capacity(vectors.len() / width);
+    let mut margin = f32::INFINITY;
+    for block in vectors.chunks(BLOCK * width) {
+        let rows = block.len() / width;
+        let distances = &mut distances[..rows * number];
+        product(
+            &view(block, rows),
+            &view(&twice, number).t(),
+            distances,
+            number,
+            0.0,
+        );
+        for row in distances.chunks_exact(number) {
+            let (code, clearance) = lowest(row, &norms);
+            nearest.push(code);
+            margin = margin.min(clearance);
+        }
+    }
+    (nearest, margin)
 }
 
 /// Index of the lowest sum of a distance and a norm, and how far below the next it lies.
@@ -264,14 +340,18 @@ fn tensor(values: Vec<f32>, shape: [usize; 2], device: &Device) -> Tensor<2> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use burn::optim::GradientsParams;
     use rand::SeedableRng;
+
+    use super::*;
+    use crate::adadelta::Adadelta;
 
     fn preset() -> preset::VqVae {
         preset::VqVae {
             convolutions: Vec::new(),
             dimension: 2,
             codes: 4,
+            learning: Learning::Ema,
             decay: 0.5,
             smoothing: 1e-5,
             commitment: 0.25,
@@ -292,7 +372,7 @@ mod tests {
     #[test]
     fn codes_settle_on_the_clouds() {
         let mut random = StdRng::seed_from_u64(3);
-        let quantiser = Quantiser::new(&preset(), &Device::flex());
+        let mut quantiser = Quantiser::new(&preset(), &Device::flex());
         for _ in 0..200 {
             quantiser.learn(&clouds(&mut random), &mut random);
         }
@@ -306,7 +386,7 @@ mod tests {
     #[test]
     fn a_code_that_nobody_chooses_is_restarted() {
         let mut random = StdRng::seed_from_u64(3);
-        let quantiser = Quantiser::new(&preset(), &Device::flex());
+        let mut quantiser = Quantiser::new(&preset(), &Device::flex());
         quantiser.learn(&clouds(&mut random), &mut random);
         let mut codes = values(quantiser.codes());
         codes[..2].fill(1e6);
@@ -325,5 +405,90 @@ mod tests {
     fn perplexity_counts_the_codes_in_even_use() {
         assert!((perplexity(&[5, 5, 5, 5, 0]) - 4.0).abs() < 1e-9);
         assert!((perplexity(&[7, 0, 0]) - 1.0).abs() < 1e-9);
+    }
+
+    /// Learns clouds in either way; how far vectors lie from their codes, and the codes in even use.
+    fn learnt(learning: Learning, codes: usize, steps: usize) -> (f32, f64) {
+        let preset = preset::VqVae {
+            learning,
+            codes,
+            decay: 0.9,
+            ..preset()
+        };
+        let mut random = StdRng::seed_from_u64(3);
+        let device = Device::flex().autodiff();
+        let mut quantiser = Quantiser::new(&preset, &device);
+        let mut adadelta = Adadelta::default().module();
+        for _ in 0..steps {
+            let points = clouds(&mut random);
+            quantiser.learn(&points, &mut random);
+            let codes = quantiser.nearest(&points).0;
+            if let Some(loss) = quantiser.loss(points, &codes) {
+                let gradients = GradientsParams::from_grads(loss.backward(), &quantiser);
+                quantiser = adadelta.step(1.0, quantiser, gradients);
+            }
+        }
+        let vectors = clouds(&mut random);
+        let chosen = quantiser.nearest(&vectors).0;
+        let mut counts = vec![0; codes];
+        chosen.iter().for_each(|&code| counts[code] += 1);
+        let codes = quantiser.look_up(&chosen);
+        let furthest = vectors.iter().zip(codes).map(|(v, c)| (v - c).abs());
+        (furthest.fold(0.0, f32::max), perplexity(&counts))
+    }
+
+    #[test]
+    fn both_ways_of_learning_settle_on_the_clouds_and_use_their_codes() {
+        for learning in [Learning::Ema, Learning::Loss] {
+            for codes in [4, 16] {
+                let (furthest, used) = learnt(learning, codes, 60);
+                assert!(
+                    furthest < 0.3,
+                    "{learning:?}, {codes} codes: {furthest} away"
+                );
+                let share = used / codes as f64;
+                assert!(
+                    share > 0.25,
+                    "{learning:?}, {codes} codes: perplexity {used}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_learnt_code_follows_its_vectors_and_a_dead_one_is_restarted() {
+        let preset = preset::VqVae {
+            learning: Learning::Loss,
+            ..preset()
+        };
+        let mut random = StdRng::seed_from_u64(3);
+        let device = Device::flex().autodiff();
+        let mut quantiser = Quantiser::new(&preset, &device);
+        quantiser.learn(&clouds(&mut random), &mut random);
+        let moved: Vec<f32> = clouds(&mut random).iter().map(|v| v + 0.5).collect();
+        let distance = |quantiser: &Quantiser| -> f32 {
+            let codes = quantiser.nearest(&moved).0;
+            let loss = quantiser.loss(moved.clone(), &codes).unwrap();
+            loss.into_scalar()
+        };
+        let before = distance(&quantiser);
+        let mut adadelta = Adadelta::default().module();
+        for _ in 0..100 {
+            let codes = quantiser.nearest(&moved).0;
+            let loss = quantiser.loss(moved.clone(), &codes).unwrap();
+            let gradients = GradientsParams::from_grads(loss.backward(), &quantiser);
+            quantiser = adadelta.step(1.0, quantiser, gradients);
+        }
+        assert!(distance(&quantiser) < before / 2.0);
+
+        let mut codes = values(quantiser.codes());
+        codes[..2].fill(1e6);
+        quantiser.parameter = quantiser
+            .parameter
+            .map(|p| p.map(|_| tensor(codes, [4, 2], &device).require_grad()));
+        for _ in 0..20 {
+            quantiser.learn(&clouds(&mut random), &mut random);
+        }
+        assert!(values(quantiser.codes()).iter().all(|&value| value < 20.0));
     }
 }

@@ -93,8 +93,9 @@ impl VqVae {
     /// Encodes, quantises and rebuilds segments [N, 1, 32, 129].
     ///
     /// The decoder's gradient reaches the encoder past the codebook as if it were not there. With
-    /// `learn`, the codebook first moves towards the batch.
-    pub fn autoencode(&self, segments: Tensor<4>, learn: Option<&mut StdRng>) -> Autoencoded {
+    /// `learn`, the codebook first moves towards the batch, or is made ready for the gradient that
+    /// moves it.
+    pub fn autoencode(&mut self, segments: Tensor<4>, learn: Option<&mut StdRng>) -> Autoencoded {
         let encoded = self.encode(segments.clone());
         let [n, width, height, length] = encoded.dims();
         let places = encoded.clone().permute([0, 2, 3, 1]);
@@ -108,8 +109,12 @@ impl VqVae {
         let commitment = (encoded.clone() - map.clone()).square().mean();
         let passed = encoded.clone() + (map - encoded).detach();
         let reconstruction = (self.decode(passed) - segments).square().mean();
+        let loss = reconstruction.clone() + commitment * self.commitment;
         Autoencoded {
-            loss: reconstruction.clone() + commitment * self.commitment,
+            loss: match self.quantiser.loss(vectors, &codes) {
+                Some(codebook) => loss + codebook,
+                None => loss,
+            },
             reconstruction: reconstruction.into_scalar(),
             codes,
         }
@@ -208,7 +213,7 @@ mod tests {
     fn the_gradient_passes_the_codebook_straight_through() {
         let device = Device::flex().autodiff();
         let preset = Preset::load("default").unwrap().vqvae;
-        let model = VqVae::new(&preset, &device);
+        let mut model = VqVae::new(&preset, &device);
         let segments = Tensor::random([3, 1, 32, 129], Distribution::Normal(0.0, 1.0), &device);
         let mut random = StdRng::seed_from_u64(1);
         let rebuilt = model.autoencode(segments, Some(&mut random));
@@ -224,7 +229,7 @@ mod tests {
     fn the_latent_representation_is_what_the_decoder_sees() {
         let device = Device::flex();
         let preset = Preset::load("default").unwrap().vqvae;
-        let model = VqVae::new(&preset, &device);
+        let mut model = VqVae::new(&preset, &device);
         let segments = Tensor::random([3, 1, 32, 129], Distribution::Normal(0.0, 1.0), &device);
         let mut random = StdRng::seed_from_u64(1);
         model.autoencode(segments.clone(), Some(&mut random));
