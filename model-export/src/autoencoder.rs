@@ -125,3 +125,47 @@ impl Autoencoder {
         Ok(this)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::Rng;
+
+    use super::*;
+    use crate::preset::{Learning, Preset};
+
+    /// Segments with structure: three of eight spectra, one after the other, each as loud as it likes.
+    fn segments(random: &mut StdRng, count: usize) -> Vec<f32> {
+        let mut values = Vec::with_capacity(count * SEGMENT_VALUES);
+        for _ in 0..count {
+            let spectra =
+                [(); 3].map(|()| (random.random_range(1..=8), random.random_range(0.5..2.0)));
+            for frame in 0..SEGMENT_FRAMES {
+                let (peaks, gain): (usize, f32) = spectra[frame * 3 / SEGMENT_FRAMES];
+                values.extend((0..BINS).map(|bin| gain * ((bin * peaks) as f32 * 0.05).sin()));
+            }
+        }
+        values
+    }
+
+    #[test]
+    fn both_ways_of_learning_keep_a_quarter_of_the_codes_in_use() {
+        for learning in [Learning::Ema, Learning::Loss] {
+            let mut preset = Preset::load("default").unwrap().vqvae;
+            preset.learning = learning;
+            preset.codes = 32;
+            preset.decay = 0.9;
+            let mut random = StdRng::seed_from_u64(7);
+            let mut autoencoder = Autoencoder::new(&preset, 1, 1.0);
+            for step in 0..30 {
+                autoencoder.step(segments(&mut random, 8), [1, 0, step, 0]);
+            }
+            autoencoder.report();
+            for step in 30..40 {
+                autoencoder.step(segments(&mut random, 8), [1, 0, step, 0]);
+            }
+            let report = autoencoder.report();
+            assert!(report.perplexity >= 8.0, "{learning:?}: {report:?}");
+            println!("{learning:?}: {report:?}");
+        }
+    }
+}

@@ -9,6 +9,8 @@ pub mod convolution;
 pub mod dropout;
 pub mod network;
 pub mod normalisation;
+#[cfg(test)]
+mod properties;
 pub mod quantiser;
 pub mod recurrent;
 pub mod sequence;

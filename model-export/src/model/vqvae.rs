@@ -225,6 +225,41 @@ mod tests {
         }
     }
 
+    /// What the decoder would change in the codes reaches the encoder unchanged, for either way of
+    /// learning codes; the codes' own loss does not.
+    #[test]
+    fn the_encoder_gets_the_decoders_gradient_as_if_there_were_no_codebook() {
+        let device = Device::flex().autodiff();
+        for learning in [preset::Learning::Ema, preset::Learning::Loss] {
+            let mut preset = Preset::load("default").unwrap().vqvae;
+            preset.learning = learning;
+            preset.commitment = 0.0;
+            let mut model = VqVae::new(&preset, &device);
+            let segments = Tensor::random([3, 1, 32, 129], Distribution::Normal(0.0, 1.0), &device);
+            let mut random = StdRng::seed_from_u64(1);
+            let rebuilt = model.autoencode(segments.clone(), Some(&mut random));
+            let gradients = rebuilt.loss.backward();
+            let bias = model.to_codes.bias.as_ref().unwrap();
+            let found = values(bias.grad(&gradients).unwrap());
+
+            let chosen = model.quantiser.look_up(&rebuilt.codes);
+            let chosen = Tensor::<4>::from_data(TensorData::new(chosen, [3, 4, 9, 16]), &device);
+            let map = chosen.permute([0, 3, 1, 2]).require_grad();
+            let loss = (model.decode(map.clone()) - segments).square().mean();
+            let gradients = loss.backward();
+            // A bias moves its channel at every place.
+            let expected = map.grad(&gradients).unwrap().permute([0, 2, 3, 1]);
+            let expected = values(expected.reshape([108, 16]).sum_dim(0));
+            let size = expected.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
+            for (found, expected) in found.iter().zip(expected) {
+                assert!(
+                    (found - expected).abs() < 1e-3 * size,
+                    "{learning:?}: {found}, {expected}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn the_latent_representation_is_what_the_decoder_sees() {
         let device = Device::flex();

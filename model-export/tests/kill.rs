@@ -1,0 +1,234 @@
+//! Killed at any moment and given again, `pretrain` and `train` end in what an undisturbed run ends
+//! in, bit for bit: the real binary, real speech, SIGKILL.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use model_export::preset::{Block, Cnn, Convolution, Preset};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::Value;
+use undertone::audio::{Encoding, LaneChoice, Limits, decode};
+
+/// Speakers of EMO-DB, each with the four emotions.
+const SPEAKERS: [&str; 6] = ["03", "08", "09", "10", "11", "12"];
+
+/// All that is not dropped when a network is tiny: every switch of the training is on.
+fn preset() -> Preset {
+    let mut preset = Preset::load("default").unwrap();
+    preset.cnn = Cnn::Separable {
+        stem: Convolution {
+            channels: 2,
+            kernel: [5, 5],
+            stride: [4, 4],
+        },
+        blocks: vec![Block {
+            channels: 4,
+            stride: [2, 4],
+        }],
+        features: 6,
+    };
+    for layer in &mut preset.vqvae.convolutions {
+        layer.channels = 4;
+    }
+    preset.vqvae.dimension = 4;
+    preset.vqvae.codes = 16;
+    preset.tacn.width = 8;
+    preset.tacn.layers = 2;
+    preset.pretraining.batch_segments = 8;
+    preset.pretraining.epochs = 5;
+    preset.pretraining.steps_per_epoch = 4;
+    preset.pretraining.finetune_steps = 4;
+    preset.training.batch_utterances = 4;
+    preset.training.crop_steps = 3;
+    preset.training.epochs = 8;
+    preset.training.folds = 3;
+    preset.training.mixup = 0.2;
+    preset.training.copy_paste = 0.3;
+    preset.training.patience = 6;
+    preset.augment.companding = 0.5;
+    preset
+}
+
+/// A data folder: pieces of speech under the names that EMO-DB and LibriSpeech give theirs.
+fn data(folder: &Path) {
+    let audio = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/audio");
+    let hear = |name: &str| -> Vec<f32> {
+        let bytes = std::fs::read(audio.join(name)).unwrap();
+        let heard = decode(&bytes, Encoding::Auto, LaneChoice::Mix, &Limits::default());
+        heard.unwrap().lanes.swap_remove(0)
+    };
+    let write = |name: &Path, samples: &[f32]| {
+        std::fs::create_dir_all(name.parent().unwrap()).unwrap();
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 16_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut file = hound::WavWriter::create(name, spec).unwrap();
+        for sample in samples {
+            file.write_sample((sample * 32_767.0) as i16).unwrap();
+        }
+        file.finalize().unwrap();
+    };
+    let speech = [hear("book.flac"), hear("call.flac")].concat();
+    let pieces = speech.chunks_exact(speech.len() / (4 * SPEAKERS.len()));
+    for (number, piece) in pieces.take(4 * SPEAKERS.len()).enumerate() {
+        let (speaker, emotion) = (SPEAKERS[number / 4], ["N", "W", "T", "F"][number % 4]);
+        write(
+            &folder.join(format!("emodb/{speaker}a01{emotion}a.wav")),
+            piece,
+        );
+    }
+    for (number, piece) in hear("book.flac").chunks(32_000).enumerate() {
+        write(
+            &folder.join(format!("unlabelled/103-1240-{number:04}.wav")),
+            piece,
+        );
+    }
+}
+
+/// When a run is killed: after so many lines on standard error, and this share of an epoch later.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    lines: usize,
+    share: f64,
+}
+
+/// Runs the command until its end, or until the moment at which it is killed; whether it was.
+fn run(arguments: &[&str], moment: Option<(Moment, Duration)>) -> bool {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_model-export"))
+        .args(arguments)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut said = Vec::new();
+    if let Some((moment, epoch)) = moment {
+        said.extend(lines.by_ref().take(moment.lines).map(Result::unwrap));
+        std::thread::sleep(epoch.mul_f64(moment.share));
+        // On Unix this is SIGKILL: nothing is written, flushed or tidied up any more.
+        child.kill().unwrap();
+    }
+    said.extend(lines.map(Result::unwrap));
+    let status = child.wait().unwrap();
+    let killed = moment.is_some() && !status.success();
+    assert!(status.success() || killed, "{arguments:?}: {said:#?}");
+    killed
+}
+
+/// Every file below a run folder, by its place in it; the curves without their seconds, weights
+/// without the identities that each process draws for them, and no optimizer's state, which lies
+/// under those: what it says shows in the weights of the epochs after a resumption.
+fn content(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let (path, name) = (entry.path(), PathBuf::from(entry.file_name()));
+        if path.is_dir() {
+            let inner = content(&path).into_iter();
+            files.extend(inner.map(|(inner, bytes)| (name.join(inner), bytes)));
+        } else {
+            files.insert(name, std::fs::read(&path).unwrap());
+        }
+    }
+    if let Some(curves) = files.get_mut(Path::new("metrics.jsonl")) {
+        let text = String::from_utf8(std::mem::take(curves)).unwrap();
+        for line in text.lines() {
+            let mut line: Value = serde_json::from_str(line).unwrap();
+            line.as_object_mut().unwrap().remove("seconds");
+            curves.extend(line.to_string().bytes());
+        }
+    }
+    files.retain(|name, _| !name.ends_with("optimizer.bpk"));
+    let weights = files
+        .iter_mut()
+        .filter(|(name, _)| name.extension().is_some_and(|e| e == "bpk"));
+    weights.for_each(|(_, bytes)| forget_identities(bytes));
+    files
+}
+
+/// Zeroes the numbers, CBOR's eight bytes, behind `param_id` in a burnpack's header.
+fn forget_identities(bytes: &mut [u8]) {
+    const FIELD: &[u8] = b"param_id\x1b";
+    let places: Vec<usize> = (0..bytes.len().saturating_sub(FIELD.len() + 8))
+        .filter(|&place| bytes[place..].starts_with(FIELD))
+        .collect();
+    assert!(!places.is_empty(), "burnpack has changed");
+    for place in places {
+        bytes[place + FIELD.len()..][..8].fill(0);
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    data(root);
+    std::fs::write(
+        root.join("preset.toml"),
+        toml::to_string(&preset()).unwrap(),
+    )
+    .unwrap();
+    let path = |name: &str| root.join(name).to_string_lossy().into_owned();
+    let (preset, data, vq) = (path("preset.toml"), path(""), path("vq"));
+    let mut random = StdRng::seed_from_u64(20);
+    let (mut tried, mut hit) = (0, 0);
+    for (command, calm, disturbed, kills) in [
+        ("pretrain", "vq", "vq-killed", 2),
+        ("train", "fold", "fold-killed", 3),
+    ] {
+        let arguments = |out: &str| -> Vec<String> {
+            let mut all = vec![command, "--preset", &preset, "--data", &data, "--out", out];
+            if command == "train" {
+                all.extend(["--fold", "0/3", "--vq", &vq]);
+            }
+            all.into_iter().map(str::to_owned).collect()
+        };
+        let run = |out: &str, moment| {
+            let arguments = arguments(&path(out));
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            run(&arguments, moment)
+        };
+        let begun = Instant::now();
+        run(calm, None);
+        let epochs = if command == "train" { 8 } else { 5 };
+        let epoch = begun.elapsed() / epochs;
+        for _ in 0..kills {
+            let moment = Moment {
+                lines: random.random_range(0..=2),
+                share: random.random(),
+            };
+            let killed = run(disturbed, Some((moment, epoch)));
+            println!("{command}: {moment:?}, killed: {killed}");
+            tried += 1;
+            hit += usize::from(killed);
+        }
+        run(disturbed, None);
+        let (calm, disturbed) = (content(&root.join(calm)), content(&root.join(disturbed)));
+        assert!(
+            calm.keys().eq(disturbed.keys()),
+            "{:?}, {:?}",
+            calm.keys(),
+            disturbed.keys()
+        );
+        // An optimizer's state lies under names that each process draws anew; what it says shows in
+        // the weights of the epochs after a resumption.
+        let weighed = calm
+            .iter()
+            .filter(|(name, _)| !name.ends_with("optimizer.bpk"));
+        for (name, bytes) in weighed {
+            assert!(
+                bytes == &disturbed[name],
+                "{command}: {} differs",
+                name.display()
+            );
+        }
+    }
+    println!("{hit} of {tried} kills met a run");
+    assert!(hit > 0, "every run had ended before it was killed");
+}
