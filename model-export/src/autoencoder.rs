@@ -131,6 +131,7 @@ mod tests {
     use rand::Rng;
 
     use super::*;
+    use crate::model::values;
     use crate::preset::{Learning, Preset};
 
     /// Segments with structure: three of eight spectra, one after the other, each as loud as it likes.
@@ -165,7 +166,36 @@ mod tests {
             }
             let report = autoencoder.report();
             assert!(report.perplexity >= 8.0, "{learning:?}: {report:?}");
-            println!("{learning:?}: {report:?}");
+        }
+    }
+
+    #[test]
+    fn a_resumed_autoencoder_goes_on_as_the_first_would_have() {
+        for learning in [Learning::Ema, Learning::Loss] {
+            let mut preset = Preset::load("default").unwrap().vqvae;
+            preset.learning = learning;
+            preset.codes = 16;
+            preset.revive_below = 0.0;
+            let mut random = StdRng::seed_from_u64(9);
+            let batches = [(); 4].map(|()| segments(&mut random, 4));
+            let steps = |autoencoder: &mut Autoencoder, from: usize| {
+                for (step, batch) in (from..).zip(&batches[from..][..2]) {
+                    autoencoder.step(batch.clone(), [1, 0, step as u64, 0]);
+                }
+                values(autoencoder.model().quantiser.codes())
+            };
+            let (begun, halfway) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let mut whole = Autoencoder::new(&preset, 1, 1.0);
+            whole.save(begun.path()).unwrap();
+            let half = steps(&mut whole, 0);
+            let end = steps(&mut whole, 2);
+            assert_ne!(half, end, "{learning:?}: the codes stand still");
+
+            let mut first = Autoencoder::resume(&preset, begun.path(), 1.0).unwrap();
+            steps(&mut first, 0);
+            first.save(halfway.path()).unwrap();
+            let mut second = Autoencoder::resume(&preset, halfway.path(), 1.0).unwrap();
+            assert_eq!(steps(&mut second, 2), end, "{learning:?}");
         }
     }
 }

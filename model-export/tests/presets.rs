@@ -10,8 +10,8 @@ use model_export::preset::{Learning, Pooling, Preset, Representation};
 use model_export::trainer::Trainer;
 use undertone::frontend::BINS;
 
-#[test]
-fn every_kind_of_system_trains_a_step_and_gives_graphs() {
+/// One utterance of each class.
+fn data() -> (Features, Vec<Utterance>) {
     let features = Features {
         frames: (0..4_usize)
             .map(|u| {
@@ -31,6 +31,12 @@ fn every_kind_of_system_trains_a_step_and_gives_graphs() {
             label: Some(label),
         })
         .collect();
+    (features, utterances)
+}
+
+#[test]
+fn every_kind_of_system_trains_a_step_and_gives_graphs() {
+    let (features, utterances) = data();
     let indices = [0, 1, 2, 3];
     let options = SamplerOptions {
         batch: 4,
@@ -71,4 +77,36 @@ fn every_kind_of_system_trains_a_step_and_gives_graphs() {
         onnx::sequence(&sequence).unwrap();
         onnx::step(&sequence).unwrap();
     }
+}
+
+/// Cross-entropy is linear in its targets, so mixed ones must cost the mean of what they mix.
+#[test]
+fn mixed_targets_cost_what_their_classes_cost_by_their_shares() {
+    let (features, utterances) = data();
+    let indices = [0, 1, 2, 3];
+    let options = SamplerOptions {
+        batch: 4,
+        max_steps: 2,
+        ..SamplerOptions::default()
+    };
+    let statistics = Statistics::of(&features, &indices);
+    let sampler = Sampler::new(&features, &utterances, &indices, statistics, options).unwrap();
+    // Nothing random within a step, and the same weights for every one.
+    let mut preset = Preset::load("default").unwrap();
+    preset.representation = Representation::Deep;
+    preset.tacn.dropout = 0.0;
+    preset.training.feature_dropout = 0.0;
+    let folder = tempfile::tempdir().unwrap();
+    Trainer::new(&preset, None).save(folder.path()).unwrap();
+    let loss = |targets: [[f32; 4]; 4]| {
+        let mut batch = sampler.batch(1, 0, 0);
+        batch.targets = targets.concat();
+        let mut trainer = Trainer::resume(&preset, None, folder.path()).unwrap();
+        trainer.step(batch, [1, 0, 0], 0.0).loss
+    };
+    let first = loss([[1.0, 0.0, 0.0, 0.0]; 4]);
+    let second = loss([[0.0, 1.0, 0.0, 0.0]; 4]);
+    let mixed = loss([[0.7, 0.3, 0.0, 0.0]; 4]);
+    assert!((first - second).abs() > 1e-3);
+    assert!((mixed - (0.7 * first + 0.3 * second)).abs() < 1e-5);
 }
