@@ -12,10 +12,10 @@ use burn::store::ModuleRecord;
 use burn::tensor::Device;
 
 use crate::corpus::LABELS;
+use crate::fit::confusion;
 use crate::metrics::negative_log_likelihood;
 use crate::model::network::Network;
 use crate::preset::Preset;
-use crate::train::confusion;
 use crate::trainer::Prediction;
 
 /// Weights of the best epoch, in a checkpoint.

@@ -42,8 +42,8 @@ fn preset() -> Preset {
     }
     preset.vqvae.dimension = 4;
     preset.vqvae.codes = 16;
-    preset.tacn.width = 8;
-    preset.tacn.layers = 2;
+    preset.sequence.width = 8;
+    preset.sequence.layers = 2;
     preset.pretraining.batch_segments = 8;
     preset.pretraining.epochs = PRETRAINED;
     preset.pretraining.steps_per_epoch = 4;

@@ -1,4 +1,4 @@
-//! Every kind of system trains a step and gives graphs.
+//! Every system trains a step, judges, and gives graphs where it is causal.
 
 use model_export::autoencoder::Autoencoder;
 use model_export::batch::{Sampler, SamplerOptions};
@@ -6,7 +6,7 @@ use model_export::corpus::{Corpus, Utterance};
 use model_export::extract;
 use model_export::features::{Features, Statistics};
 use model_export::onnx;
-use model_export::preset::{Learning, Pooling, Preset, Representation};
+use model_export::preset::{Learning, Pooling, Preset, Representation, SequenceModel};
 use model_export::trainer::Trainer;
 use undertone::frontend::BINS;
 
@@ -15,7 +15,7 @@ fn data() -> (Features, Vec<Utterance>) {
     let features = Features {
         frames: (0..4_usize)
             .map(|u| {
-                (0..60 * BINS)
+                (0..(60 + 16 * u) * BINS)
                     .map(|k| -15.0 + (k * (u + 7) % 101) as f32 * 0.1)
                     .collect()
             })
@@ -35,12 +35,12 @@ fn data() -> (Features, Vec<Utterance>) {
 }
 
 #[test]
-fn every_kind_of_system_trains_a_step_and_gives_graphs() {
+fn every_system_trains_a_step_and_gives_graphs_if_it_is_causal() {
     let (features, utterances) = data();
     let indices = [0, 1, 2, 3];
     let options = SamplerOptions {
         batch: 4,
-        max_steps: 2,
+        max_steps: 4,
         mixup: 0.2,
         ..SamplerOptions::default()
     };
@@ -49,13 +49,20 @@ fn every_kind_of_system_trains_a_step_and_gives_graphs() {
 
     let paper = Preset::load("paper").unwrap();
     let default = Preset::load("default").unwrap();
-    let (mut deep, mut tcn) = (default.clone(), default.clone());
-    deep.representation = Representation::Deep;
-    tcn.tacn.attention = false;
     let (mut mean, mut learnt) = (default.clone(), default.clone());
     mean.training.pooling = Pooling::Mean;
     learnt.vqvae.learning = Learning::Loss;
-    for preset in [default, deep, tcn, mean, learnt, paper] {
+    let mut presets = vec![paper, mean, learnt];
+    for representation in Representation::ALL {
+        for model in SequenceModel::ALL {
+            let mut preset = default.clone();
+            preset.name = format!("{} {}", representation.name(), model.name());
+            preset.representation = representation;
+            preset.sequence.model = model;
+            presets.push(preset);
+        }
+    }
+    for preset in presets {
         let vqvae = (preset.representation == Representation::Fusion).then(|| {
             let mut autoencoder = Autoencoder::new(&preset.vqvae, 1, 1.0);
             autoencoder.step(sampler.segment_batch(1, 0, 0, 16), [1, 0, 0, 0]);
@@ -64,16 +71,20 @@ fn every_kind_of_system_trains_a_step_and_gives_graphs() {
         let mut trainer = Trainer::new(&preset, vqvae);
         let step = trainer.step(sampler.batch(1, 0, 0), [1, 0, 0], 0.0);
         assert!(step.loss.is_finite() && step.seen == 4, "{}", preset.name);
+        let said = trainer.predict(&sampler, &utterances, &indices);
+        assert_eq!(said.len(), 4, "{}", preset.name);
         let encoder = extract::encoder(trainer.averaged(), trainer.vqvae()).unwrap();
-        let sequence = extract::sequence(trainer.averaged(), preset.tacn.heads).unwrap();
-        let scored = sequence
-            .score
-            .weight
-            .data
-            .iter()
-            .any(|&weight| weight != 0.0);
-        assert_eq!(scored, preset.training.pooling == Pooling::Attention);
         onnx::encoder(&encoder).unwrap();
+        let sequence = extract::sequence(trainer.averaged(), preset.sequence.heads);
+        if !preset.sequence.model.is_causal() {
+            let reason = sequence.unwrap_err().to_string();
+            assert!(reason.contains("bidirectional"), "{reason}");
+            continue;
+        }
+        let sequence = sequence.unwrap();
+        let mut scores = sequence.score.weight.data.iter();
+        let scored = scores.any(|&weight| weight != 0.0);
+        assert_eq!(scored, preset.training.pooling == Pooling::Attention);
         onnx::sequence(&sequence).unwrap();
         onnx::step(&sequence).unwrap();
     }
@@ -94,7 +105,7 @@ fn mixed_targets_cost_what_their_classes_cost_by_their_shares() {
     // Nothing random within a step, and the same weights for every one.
     let mut preset = Preset::load("default").unwrap();
     preset.representation = Representation::Deep;
-    preset.tacn.dropout = 0.0;
+    preset.sequence.dropout = 0.0;
     preset.training.feature_dropout = 0.0;
     let folder = tempfile::tempdir().unwrap();
     Trainer::new(&preset, None).save(folder.path()).unwrap();

@@ -16,12 +16,12 @@ use super::convolution::Maps;
 use super::network::Network;
 use super::normalisation::Norm;
 use super::{convolution, values};
-use crate::preset::{self, Pooling, Preset, Representation};
+use crate::preset::{self, Pooling, Preset, Representation, SequenceModel};
 
 /// A sequence model under test.
 #[derive(Clone, Copy, Debug)]
 struct Shape {
-    attention: bool,
+    model: SequenceModel,
     layers: usize,
     heads: usize,
     per_head: usize,
@@ -36,26 +36,36 @@ impl Shape {
     fn network(self, device: &Device) -> Network {
         let mut preset = Preset::load("default").unwrap();
         preset.representation = Representation::Deep;
-        preset.tacn = preset::Tacn {
+        preset.sequence = preset::Sequence {
+            model: self.model,
             width: self.width(),
-            heads: self.heads,
             layers: self.layers,
+            recurrent_layers: self.layers.min(2),
+            heads: self.heads,
             dropout: 0.0,
-            attention: self.attention,
         };
         Network::new(&preset, 4, device)
+    }
+
+    /// How many steps before and after a step may hear it.
+    fn reach(self) -> [usize; 2] {
+        match self.model {
+            // Two taps of 1, 2, 4, … back.
+            SequenceModel::Tcn | SequenceModel::Tacn => [0, 2 * ((1 << self.layers) - 1)],
+            model if model.is_causal() => [0, usize::MAX],
+            _ => [usize::MAX; 2],
+        }
     }
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
-    (any::<bool>(), 1..=5usize, 1..=4usize, 1..=4usize).prop_map(
-        |(attention, layers, heads, per_head)| Shape {
-            attention,
-            layers,
-            heads,
-            per_head,
-        },
-    )
+    let model = prop::sample::select(SequenceModel::ALL.to_vec());
+    (model, 1..=5usize, 1..=4usize, 1..=4usize).prop_map(|(model, layers, heads, per_head)| Shape {
+        model,
+        layers,
+        heads,
+        per_head,
+    })
 }
 
 fn random(rng: &mut StdRng, count: usize) -> Vec<f32> {
@@ -155,17 +165,18 @@ proptest! {
         let changed = &mut other[(beside * length + at) * width..][..width];
         changed.copy_from_slice(&random(&mut rng, width));
         let say = |x| {
-            let evidence = network.sequence(tensor(x, [2, length, width], &device));
+            let evidence = network.step_evidence(tensor(x, [2, length, width], &device), &[length; 2], None);
             (values(evidence.logits), values(evidence.scores))
         };
         let (before, after) = (say(x), say(other));
-        // Two taps of 1, 2, 4, … back.
-        let reach = 2 * ((1 << shape.layers) - 1);
+        let [earlier, later] = shape.reach();
         for step in 0..2 * length {
             let same = before.0[step * 4..][..4] == after.0[step * 4..][..4]
                 && before.1[step] == after.1[step];
             let begin = beside * length + at;
-            let heard = step >= begin && step <= begin + reach && step < (beside + 1) * length;
+            let heard = step / length == beside
+                && step.saturating_add(earlier) >= begin
+                && step <= begin.saturating_add(later);
             prop_assert!(same || heard, "step {step} hears step {begin}");
             prop_assert!(!same || step != begin, "step {begin} does not hear itself");
         }
@@ -181,12 +192,12 @@ proptest! {
         let (width, batch) = (shape.width(), lengths.len());
         let steps = lengths.iter().max().unwrap() + more;
         let x = random(&mut rng, batch * steps * width);
-        let together = network.sequence(tensor(x.clone(), [batch, steps, width], &device));
+        let together = network.step_evidence(tensor(x.clone(), [batch, steps, width], &device), &lengths, None);
         let logits = values(together.logits.clone());
         let pooled = values(together.pooled(&lengths));
         for (number, &length) in lengths.iter().enumerate() {
             let own = x[number * steps * width..][..length * width].to_vec();
-            let alone = network.sequence(tensor(own, [1, length, width], &device));
+            let alone = network.step_evidence(tensor(own, [1, length, width], &device), &[length], None);
             let expected = values(alone.logits.clone());
             prop_assert!(difference(&logits[number * steps * 4..][..length * 4], &expected) < 1e-5);
             let expected = values(alone.pooled(&[length]));
@@ -234,10 +245,10 @@ fn gradients_of_sequence_models_are_slopes_of_the_loss() {
     const STEP: f32 = 2e-3;
     let device = Device::flex().autodiff();
     let mut rng = StdRng::seed_from_u64(11);
-    for attention in [true, false] {
+    for model in SequenceModel::ALL {
         for (layers, heads) in [(1, 2), (3, 4)] {
             let shape = Shape {
-                attention,
+                model,
                 layers,
                 heads,
                 per_head: 3,
@@ -248,7 +259,8 @@ fn gradients_of_sequence_models_are_slopes_of_the_loss() {
             let weights = random(&mut rng, 8);
             let loss = |network: &Network, device: &Device| {
                 let x = tensor(x.clone(), [2, 9, shape.width()], device);
-                network.sequence(x).pooled(&lengths) * tensor(weights.clone(), [2, 4], device)
+                let evidence = network.step_evidence(x, &lengths, None);
+                evidence.pooled(&lengths) * tensor(weights.clone(), [2, 4], device)
             };
             let gradients = loss(&network, &device).sum().backward();
             let gradients = GradientsParams::from_grads(gradients, &network);
@@ -257,8 +269,21 @@ fn gradients_of_sequence_models_are_slopes_of_the_loss() {
                 found: Vec::new(),
             };
             network.visit(&mut slopes);
-            let layer = if attention { 6 } else { 2 };
-            assert_eq!(slopes.found.len(), layers * layer + 4, "{shape:?}");
+            // Weights and biases; gates have one of each for the input and for the state.
+            let each = match model {
+                SequenceModel::Tcn => 2,
+                SequenceModel::Tacn => 6,
+                SequenceModel::SimpleRnn => 4,
+                SequenceModel::Gru => 12,
+                SequenceModel::Bgru => 24,
+                SequenceModel::Lstm => 16,
+                SequenceModel::Blstm => 32,
+            };
+            let layers = match model {
+                SequenceModel::Tcn | SequenceModel::Tacn => layers,
+                _ => layers.min(2),
+            };
+            assert_eq!(slopes.found.len(), layers * each + 4, "{shape:?}");
             let exact = |network: Network| -> f64 {
                 let terms = values(loss(&network, &Device::flex()));
                 terms.into_iter().map(f64::from).sum()
@@ -293,7 +318,7 @@ fn pooling_by_the_mean_is_the_mean_and_gives_scores_of_zero() {
     let mut rng = StdRng::seed_from_u64(2);
     let width = network.fusion.weight.dims()[1];
     let x = tensor(random(&mut rng, 2 * 7 * width), [2, 7, width], &device);
-    let evidence = network.sequence(x);
+    let evidence = network.step_evidence(x, &[7, 3], None);
     assert!(values(evidence.scores.clone()).iter().all(|&s| s == 0.0));
     let pooled = values(evidence.pooled(&[7, 3]));
     let logits = values(evidence.logits.clone());

@@ -18,10 +18,6 @@ pub trait SequenceModel {
 
 /// Any of the sequence models.
 #[derive(Module, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one a network; the weights are on the heap anyway"
-)]
 pub enum Sequence {
     /// TACN and TCN: three taps a layer.
     Taps(Tacn),
