@@ -423,7 +423,7 @@ fn cells(utterances: &[Utterance], indices: &[usize], balance: bool) -> Vec<Cell
     let mut groups = BTreeMap::new();
     let mut corpora = BTreeMap::new();
     for (index, label) in labelled {
-        let corpus = utterances[index].corpus;
+        let corpus = &utterances[index].corpus;
         groups
             .entry((label.min(LABELS.len()), corpus))
             .or_insert_with(Vec::new)
@@ -434,9 +434,7 @@ fn cells(utterances: &[Utterance], indices: &[usize], balance: bool) -> Vec<Cell
     let classes = |corpus| groups.keys().filter(|&&(_, other)| other == corpus).count();
     let shares: Vec<f64> = groups
         .keys()
-        .map(|&(_, corpus)| {
-            (corpora[&corpus] as f64).sqrt() / roots / classes(corpus).max(1) as f64
-        })
+        .map(|&(_, corpus)| (corpora[corpus] as f64).sqrt() / roots / classes(corpus).max(1) as f64)
         .collect();
     groups
         .into_values()

@@ -20,7 +20,7 @@ use crate::autoencoder::Autoencoder;
 use crate::batch::{Sampler, SamplerOptions};
 use crate::card::{self, Card};
 use crate::corpus::LABELS;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Source};
 use crate::extract;
 use crate::features::Statistics;
 use crate::fit::{OUTCOME, Outcome, STATISTICS};
@@ -46,9 +46,9 @@ const GOLDEN_SEGMENTS: usize = 24;
 pub struct Arguments {
     /// Run folder of a finished `train`.
     pub run: PathBuf,
-    /// Folder that holds `unlabelled/`: an utterance of it becomes the golden vectors.
-    #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
+    /// The corpora without labels: an utterance of theirs becomes the golden vectors.
+    #[command(flatten)]
+    pub source: Source,
     /// Folder that `evaluate --out` wrote, for the model card's figures.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
@@ -185,7 +185,7 @@ fn golden(
     trainer: &Trainer,
     statistics: &Statistics,
 ) -> Result<Golden> {
-    let data = Dataset::unlabelled(&arguments.data)?;
+    let data = Dataset::unlabelled(&arguments.source)?;
     let options = SamplerOptions {
         hop: preset.segment_hop,
         augment: Augment::none(),
@@ -219,7 +219,7 @@ fn golden(
     let (margin, index, segments) = clearest.with_context(|| {
         format!(
             "no utterance in {} has {GOLDEN_SEGMENTS} segments",
-            arguments.data.display()
+            arguments.source
         )
     })?;
     eprintln!(

@@ -7,17 +7,22 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 use undertone::audio::{Encoding, LaneChoice, Limits};
-use undertone::frontend::{Analyser, BINS, FRAME_HOP, SEGMENT_SAMPLES, SHORTEST_SAMPLES};
+use undertone::frontend::{
+    Analyser, BINS, FRAME_HOP, SAMPLE_RATE, SEGMENT_SAMPLES, SHORTEST_SAMPLES,
+};
 
-use crate::corpus::Utterance;
+use crate::corpus::{Span, Utterance};
 
 /// Deviations below this are raised to it: a dead bin must not divide by nothing.
 const SMALLEST_DEVIATION: f32 = 1e-3;
+/// A table's rounded end may lie so many samples (50 ms) behind the file's.
+const SPAN_TOLERANCE: usize = 800;
 /// Normalised values are clipped to ± this, as the front end's spec says.
 const CLIP: f32 = 5.0;
 
@@ -35,7 +40,7 @@ pub struct Features {
 impl Features {
     /// Decodes and analyses every utterance, on all cores, with a progress bar.
     ///
-    /// Files that are broken, not finite or shorter than 10 ms are reported on standard error,
+    /// What is broken, not finite or shorter than 10 ms is reported on standard error,
     /// counted and skipped. Those shorter than a segment (264 ms) are filled up with zeros, as
     /// serving does. The second value holds the indices of the utterances kept, in order:
     /// `frames[i]` belongs to `utterances[kept[i]]`.
@@ -48,16 +53,18 @@ impl Features {
                 .unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
         bar.set_message("decoding");
+        // Spans of one file lie side by side: it is decoded once for all of them.
+        let files: Vec<&[Utterance]> = utterances.chunk_by(|a, b| a.path == b.path).collect();
         let next = AtomicUsize::new(0);
         let work = || {
             let mut heard = Vec::new();
             loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(utterance) = utterances.get(index) else {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(file) = files.get(number) else {
                     return heard;
                 };
-                heard.push((index, hear(&utterance.path)));
-                bar.inc(1);
+                heard.push((number, hear(file)));
+                bar.inc(file.len() as u64);
             }
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -73,17 +80,17 @@ impl Features {
         })?;
         bar.finish_and_clear();
 
-        heard.sort_unstable_by_key(|&(index, _)| index);
+        heard.sort_unstable_by_key(|&(number, _)| number);
         let mut features = Self::default();
         let mut kept = Vec::with_capacity(utterances.len());
-        for (index, result) in heard {
+        for (index, result) in heard.into_iter().flat_map(|(_, file)| file).enumerate() {
             match result {
-                Ok((frames, hash)) => {
+                Ok(Heard { frames, hash }) => {
                     features.frames.push(frames);
                     features.hashes.push(hash);
                     kept.push(index);
                 }
-                Err(error) => features.skipped.push((index, format!("{error:#}"))),
+                Err(reason) => features.skipped.push((index, reason)),
             }
         }
         for (_, reason) in &features.skipped {
@@ -119,29 +126,68 @@ impl Features {
     }
 }
 
-/// Frames and content hash of one file.
-fn hear(path: &Path) -> Result<(Vec<f32>, [u8; 32])> {
-    let name = || path.display().to_string();
-    let bytes = std::fs::read(path).with_context(name)?;
+/// Frames and content hash of one utterance.
+struct Heard {
+    frames: Vec<f32>,
+    hash: [u8; 32],
+}
+
+/// All utterances of one file, each with its frames or the reason why it has none.
+fn hear(file: &[Utterance]) -> Vec<Result<Heard, String>> {
+    let Some(Utterance { path, .. }) = file.first() else {
+        return Vec::new();
+    };
+    match decode(path) {
+        Ok(samples) => file
+            .iter()
+            .map(|utterance| {
+                let piece = cut(&samples, utterance.span).and_then(analyse);
+                piece.map_err(|error| format!("{}: {error:#}", path.display()))
+            })
+            .collect(),
+        Err(error) => {
+            let reason = format!("{}: {error:#}", path.display());
+            file.iter().map(|_| Err(reason.clone())).collect()
+        }
+    }
+}
+
+fn decode(path: &Path) -> Result<Vec<f32>> {
+    let bytes = std::fs::read(path)?;
     ensure!(
         !bytes.starts_with(b"version https://git-lfs"),
-        "{} is a Git LFS pointer, not audio; run `git lfs pull` in its corpus",
-        path.display(),
+        "it is a Git LFS pointer, not audio; run `git lfs pull` in its corpus",
     );
     let recording =
-        undertone::audio::decode(&bytes, Encoding::Auto, LaneChoice::Mix, &Limits::default())
-            .with_context(name)?;
-    let mut samples = recording.lanes.into_iter().next().unwrap_or_default();
+        undertone::audio::decode(&bytes, Encoding::Auto, LaneChoice::Mix, &Limits::default())?;
+    Ok(recording.lanes.into_iter().next().unwrap_or_default())
+}
+
+/// The samples of a span; of all, if there is none.
+fn cut(samples: &[f32], span: Option<Span>) -> Result<&[f32]> {
+    let Some(Span { start, end }) = span else {
+        return Ok(samples);
+    };
+    let place = |time: Duration| (time.as_secs_f64() * f64::from(SAMPLE_RATE)).round() as usize;
+    let last = end.map_or(samples.len(), place);
+    let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
+    ensure!(
+        place(start) < samples.len() && last <= samples.len() + SPAN_TOLERANCE,
+        "its span from {start:?} to {} leaves the {seconds:.3} s that the file has",
+        end.map_or("its end".to_owned(), |end| format!("{end:?}")),
+    );
+    Ok(&samples[place(start)..last.min(samples.len())])
+}
+
+fn analyse(samples: &[f32]) -> Result<Heard> {
     ensure!(
         samples.len() >= SHORTEST_SAMPLES,
-        "{}: {} samples at 16 kHz are too short to analyse",
-        path.display(),
+        "{} samples at 16 kHz are too short to analyse",
         samples.len(),
     );
     ensure!(
         samples.iter().all(|sample| sample.is_finite()),
-        "{} holds samples that are not finite",
-        path.display(),
+        "it holds samples that are not finite",
     );
     let mut hasher = Sha256::new();
     for block in samples.chunks(1_024) {
@@ -151,12 +197,20 @@ fn hear(path: &Path) -> Result<(Vec<f32>, [u8; 32])> {
         }
         hasher.update(&bytes[..block.len() * 4]);
     }
-    if samples.len() < SEGMENT_SAMPLES {
-        samples.resize(SEGMENT_SAMPLES, 0.0);
-    }
+    let mut padded = Vec::new();
+    let samples = if samples.len() < SEGMENT_SAMPLES {
+        padded.extend_from_slice(samples);
+        padded.resize(SEGMENT_SAMPLES, 0.0);
+        &padded
+    } else {
+        samples
+    };
     let mut frames = Vec::with_capacity(samples.len() / FRAME_HOP * BINS);
-    Analyser::new().push(&samples, &mut frames);
-    Ok((frames, hasher.finalize().into()))
+    Analyser::new().push(samples, &mut frames);
+    Ok(Heard {
+        frames,
+        hash: hasher.finalize().into(),
+    })
 }
 
 /// Mean and deviation of each bin's ln power over a set of utterances.
@@ -257,12 +311,7 @@ mod tests {
             .map(|(name, bytes)| {
                 let path = dir.join(name);
                 std::fs::write(&path, bytes).unwrap();
-                Utterance {
-                    path,
-                    corpus: Corpus::EmoDb,
-                    speaker: "emodb/03".into(),
-                    label: Some(0),
-                }
+                Utterance::new(path, Corpus::EmoDb, "emodb/03", Some(0))
             })
             .collect()
     }
@@ -308,6 +357,46 @@ mod tests {
         let error = Features::compute(&utterances[..1]).unwrap_err().to_string();
         assert!(error.contains("pointer.wav"), "{error}");
         assert!(Features::compute(&[]).is_err());
+    }
+
+    #[test]
+    fn a_span_is_heard_as_a_file_of_its_own_would_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let samples: Vec<i16> = (0..32_000).map(|i| (i * 7_919 % 20_011) as i16).collect();
+        let files = [
+            ("whole.wav", wav(&samples)),
+            ("piece.wav", wav(&samples[8_000..24_000])),
+        ];
+        let [whole, piece] = <[_; 2]>::try_from(write(dir.path(), &files)).unwrap();
+        let span = |start: u64, end: Option<u64>| Utterance {
+            span: Some(Span {
+                start: Duration::from_millis(start),
+                end: end.map(Duration::from_millis),
+            }),
+            ..whole.clone()
+        };
+        let utterances = [
+            piece,
+            span(500, Some(1_500)),
+            span(1_000, None),
+            span(1_000, Some(2_030)),
+            span(1_000, Some(2_200)),
+            span(2_000, None),
+            span(1_995, None),
+        ];
+        let (features, kept) = Features::compute(&utterances).unwrap();
+        assert_eq!(kept, [0, 1, 2, 3]);
+        assert_eq!(features.hashes[0], features.hashes[1]);
+        assert_eq!(features.frames[0], features.frames[1]);
+        assert_eq!(features.hashes[2], features.hashes[3]);
+        let reasons: Vec<_> = features.skipped.iter().map(|(_, reason)| reason).collect();
+        for (reason, expected) in reasons.iter().zip([
+            "whole.wav: its span from 1s to 2.2s leaves the 2.000 s that the file has",
+            "whole.wav: its span from 2s to its end leaves the 2.000 s that the file has",
+            "whole.wav: 80 samples at 16 kHz are too short to analyse",
+        ]) {
+            assert!(reason.ends_with(expected), "{reason}");
+        }
     }
 
     #[test]

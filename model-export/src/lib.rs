@@ -1,9 +1,9 @@
 //! The trainer of undertone: corpora to models, models to bundles.
 //!
 //! The way of the data, once, forward:
-//! - [`corpus`]: a folder to utterances with speaker and label. [`split`]: utterances to folds by
-//!   speaker. [`features`]: utterances to frames, by the server's own front end. [`dataset`] is all
-//!   three for a data folder.
+//! - [`corpus`]: a folder to recordings with speaker and emotion. [`labels`]: emotions to classes.
+//!   [`split`]: utterances to folds. [`features`]: utterances to frames, by the server's own front
+//!   end. [`dataset`] is all of it for a command line.
 //! - [`batch`]: frames to segments: cropped, balanced, put through [`augment`]; a function of (seed,
 //!   epoch, step).
 //! - [`preset`]: every free choice of a run, as one TOML file.
@@ -32,6 +32,7 @@ pub mod export;
 pub mod extract;
 pub mod features;
 pub mod fit;
+pub mod labels;
 pub mod metrics;
 pub mod model;
 pub mod onnx;

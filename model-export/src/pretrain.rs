@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::autoencoder::Autoencoder;
 use crate::batch::{Sampler, SamplerOptions};
 use crate::checkpoint;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Source};
 use crate::features::Statistics;
 use crate::preset::Preset;
 use crate::progress::Progress;
@@ -27,9 +27,9 @@ pub struct Arguments {
     /// `default`, `paper`, or a preset file.
     #[arg(long, default_value = "default")]
     pub preset: String,
-    /// Folder that holds `unlabelled/`.
-    #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
+    /// The corpora without labels.
+    #[command(flatten)]
+    pub source: Source,
     /// Run folder: made if it is not there, resumed if it is.
     #[arg(long, value_name = "RUN")]
     pub out: PathBuf,
@@ -41,7 +41,7 @@ pub struct Arguments {
 /// If the corpus or the run folder cannot be used.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let preset = Preset::load(&arguments.preset)?;
-    let data = Dataset::unlabelled(&arguments.data)?;
+    let data = Dataset::unlabelled(&arguments.source)?;
     let record = json!({
         "command": "pretrain",
         "utterances": data.utterances.len(),

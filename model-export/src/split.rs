@@ -173,11 +173,11 @@ pub fn guard(utterances: &[Utterance], fold: &Fold, hashes: &[[u8; 32]]) -> Resu
 
 /// Each corpus' labelled speakers in an order that only `seed` and the corpus' name decide, so
 /// that adding a corpus leaves the folds of the others as they were.
-fn shuffled_speakers(utterances: &[Utterance], seed: u64) -> Result<BTreeMap<Corpus, Vec<&str>>> {
-    let mut corpora: BTreeMap<Corpus, Vec<&str>> = BTreeMap::new();
+fn shuffled_speakers(utterances: &[Utterance], seed: u64) -> Result<BTreeMap<&Corpus, Vec<&str>>> {
+    let mut corpora: BTreeMap<&Corpus, Vec<&str>> = BTreeMap::new();
     for utterance in utterances.iter().filter(|u| u.label.is_some()) {
         corpora
-            .entry(utterance.corpus)
+            .entry(&utterance.corpus)
             .or_default()
             .push(&utterance.speaker);
     }
@@ -222,14 +222,14 @@ mod tests {
 
     use super::*;
 
-    fn utterance(corpus: Corpus, speaker: usize, number: usize) -> Utterance {
-        let label = (corpus != Corpus::LibriSpeech).then_some(number % 4);
-        Utterance {
-            path: format!("{corpus}/{speaker}-{number}.wav").into(),
-            corpus,
-            speaker: format!("{corpus}/{speaker:02}"),
+    fn utterance(corpus: &Corpus, speaker: usize, number: usize) -> Utterance {
+        let label = (*corpus != Corpus::LibriSpeech).then_some(number % 4);
+        Utterance::new(
+            format!("{corpus}/{speaker}-{number}.wav"),
+            corpus.clone(),
+            format!("{corpus}/{speaker:02}"),
             label,
-        }
+        )
     }
 
     fn hashes(count: usize) -> Vec<[u8; 32]> {
@@ -241,11 +241,11 @@ mod tests {
     fn speakers<'a>(
         utterances: &'a [Utterance],
         part: &[usize],
-        corpus: Corpus,
+        corpus: &Corpus,
     ) -> BTreeSet<&'a str> {
         part.iter()
             .map(|&i| &utterances[i])
-            .filter(|u| u.corpus == corpus)
+            .filter(|u| u.corpus == *corpus)
             .map(|u| u.speaker.as_str())
             .collect()
     }
@@ -262,10 +262,10 @@ mod tests {
             let mut utterances = Vec::new();
             for (corpus, counts) in [(Corpus::Ravdess, ravdess), (Corpus::EmoDb, emodb)] {
                 for (speaker, count) in counts.into_iter().enumerate() {
-                    utterances.extend((0..count).map(|number| utterance(corpus, speaker, number)));
+                    utterances.extend((0..count).map(|number| utterance(&corpus, speaker, number)));
                 }
             }
-            utterances.extend((0..unlabelled).map(|s| utterance(Corpus::LibriSpeech, s, 0)));
+            utterances.extend((0..unlabelled).map(|s| utterance(&Corpus::LibriSpeech, s, 0)));
             (folds, utterances)
         }
     }
@@ -288,9 +288,9 @@ mod tests {
                 members.sort_unstable();
                 prop_assert_eq!(&members, &labelled);
                 for corpus in [Corpus::Ravdess, Corpus::EmoDb] {
-                    prop_assert_eq!(speakers(&utterances, &fold.validation, corpus).len(), 1);
-                    prop_assert!(!speakers(&utterances, &fold.train, corpus).is_empty());
-                    prop_assert!(!speakers(&utterances, &fold.test, corpus).is_empty());
+                    prop_assert_eq!(speakers(&utterances, &fold.validation, &corpus).len(), 1);
+                    prop_assert!(!speakers(&utterances, &fold.train, &corpus).is_empty());
+                    prop_assert!(!speakers(&utterances, &fold.test, &corpus).is_empty());
                 }
             }
         }
@@ -305,8 +305,8 @@ mod tests {
             let alone = by_speaker(&only, folds, seed).unwrap();
             for (a, b) in split.iter().zip(&alone) {
                 prop_assert_eq!(
-                    speakers(&utterances, &a.test, Corpus::Ravdess),
-                    speakers(&only, &b.test, Corpus::Ravdess)
+                    speakers(&utterances, &a.test, &Corpus::Ravdess),
+                    speakers(&only, &b.test, &Corpus::Ravdess)
                 );
             }
         }
@@ -319,7 +319,7 @@ mod tests {
             guard(&utterances, &fold, &hashes(utterances.len())).unwrap();
             prop_assert!(fold.test.is_empty());
             for corpus in [Corpus::Ravdess, Corpus::EmoDb] {
-                prop_assert_eq!(speakers(&utterances, &fold.validation, corpus).len(), 1);
+                prop_assert_eq!(speakers(&utterances, &fold.validation, &corpus).len(), 1);
             }
         }
 
@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn the_same_audio_in_two_parts_is_refused_with_both_files() {
-        let utterances: Vec<_> = (0..3).map(|s| utterance(Corpus::EmoDb, s, 0)).collect();
+        let utterances: Vec<_> = (0..3).map(|s| utterance(&Corpus::EmoDb, s, 0)).collect();
         let mut hashes = hashes(3);
         let fold = Fold {
             train: vec![0],
@@ -355,8 +355,8 @@ mod tests {
     #[test]
     fn a_speaker_in_two_parts_is_refused_by_name() {
         let utterances = vec![
-            utterance(Corpus::EmoDb, 3, 0),
-            utterance(Corpus::EmoDb, 3, 1),
+            utterance(&Corpus::EmoDb, 3, 0),
+            utterance(&Corpus::EmoDb, 3, 1),
         ];
         let fold = Fold {
             train: vec![0],
@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn impossible_splits_are_refused() {
-        let utterances: Vec<_> = (0..3).map(|s| utterance(Corpus::EmoDb, s, 0)).collect();
+        let utterances: Vec<_> = (0..3).map(|s| utterance(&Corpus::EmoDb, s, 0)).collect();
         for (utterances, folds) in [
             (&utterances[..], 4),
             (&utterances, 1),
@@ -398,7 +398,7 @@ mod tests {
             (Corpus::LibriSpeech, 100..=103),
         ] {
             for speaker in speakers {
-                utterances.extend((0..5).map(|number| utterance(corpus, speaker, number)));
+                utterances.extend((0..5).map(|number| utterance(&corpus, speaker, number)));
             }
         }
         utterances

@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Source};
 use crate::features::Statistics;
 use crate::fit::{self, Job};
 use crate::preset::{Preset, Representation};
@@ -29,9 +29,9 @@ pub struct Arguments {
     /// `default`, `paper`, or a preset file.
     #[arg(long, default_value = "default")]
     pub preset: String,
-    /// Folder that holds `ravdess/`, `banglaser/`, `emodb/`, or some of them.
-    #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
+    /// The labelled corpora.
+    #[command(flatten)]
+    pub source: Source,
     /// Run folder of a finished `pretrain`; not needed by presets without R_l.
     #[arg(long, value_name = "RUN")]
     pub vq: Option<PathBuf>,
@@ -82,7 +82,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(seed) = arguments.seed {
         preset.training.seed = seed;
     }
-    let data = Dataset::labelled(&arguments.data)?;
+    let data = Dataset::labelled(&arguments.source)?;
     let fold = choose(&preset, &data, arguments.fold)?;
     split::guard(&data.utterances, &fold, &data.features.hashes)?;
     let run = Run::begin(&arguments.out, &preset, &record(arguments, &data, &fold))?;

@@ -213,7 +213,7 @@ impl Trainer {
             for (index, logits) in chosen.into_iter().zip(rows(evidence.pooled(&lengths))) {
                 let utterance = &utterances[index];
                 predictions.push(Prediction {
-                    path: utterance.path.display().to_string(),
+                    path: utterance.name(),
                     corpus: utterance.corpus.to_string(),
                     speaker: utterance.speaker.clone(),
                     label: utterance.label.unwrap_or(usize::MAX),

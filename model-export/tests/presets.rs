@@ -24,11 +24,13 @@ fn data() -> (Features, Vec<Utterance>) {
         ..Features::default()
     };
     let utterances: Vec<Utterance> = (0..4)
-        .map(|label| Utterance {
-            path: format!("{label}.wav").into(),
-            corpus: Corpus::EmoDb,
-            speaker: "emodb/03".into(),
-            label: Some(label),
+        .map(|label| {
+            Utterance::new(
+                format!("{label}.wav"),
+                Corpus::EmoDb,
+                "emodb/03",
+                Some(label),
+            )
         })
         .collect();
     (features, utterances)

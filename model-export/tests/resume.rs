@@ -21,12 +21,12 @@ fn data() -> (Features, Vec<Utterance>) {
         let values = (0..frames * BINS).map(|_| random.random_range(-20.0..-5.0));
         features.frames.push(values.collect());
         features.hashes.push([index as u8; 32]);
-        utterances.push(Utterance {
-            path: format!("{index}.wav").into(),
-            corpus: Corpus::EmoDb,
-            speaker: format!("emodb/{}", index / 4),
-            label: Some(index % 4),
-        });
+        utterances.push(Utterance::new(
+            format!("{index}.wav"),
+            Corpus::EmoDb,
+            format!("emodb/{}", index / 4),
+            Some(index % 4),
+        ));
     }
     (features, utterances)
 }

@@ -17,18 +17,18 @@ use crate::preset::Preset;
 fn corpus(members: &[(Corpus, Option<usize>, usize)]) -> (Features, Vec<Utterance>) {
     let mut features = Features::default();
     let mut utterances = Vec::new();
-    for (number, &(corpus, label, frames)) in members.iter().enumerate() {
+    for (number, &(ref corpus, label, frames)) in members.iter().enumerate() {
         let frames = (0..frames * BINS).map(|i| {
             -20.0 + number as f32 * 1e-2 + (i / BINS) as f32 * 1e-3 + (i % BINS) as f32 * 0.1
         });
         features.frames.push(frames.collect());
         features.hashes.push([number as u8; 32]);
-        utterances.push(Utterance {
-            path: format!("{number}.wav").into(),
-            corpus,
-            speaker: format!("{corpus}/{number}"),
+        utterances.push(Utterance::new(
+            format!("{number}.wav"),
+            corpus.clone(),
+            format!("{corpus}/{number}"),
             label,
-        });
+        ));
     }
     (features, utterances)
 }
@@ -62,9 +62,13 @@ fn three_corpora() -> (Features, Vec<Utterance>) {
         (Corpus::EmoDb, 10),
     ] {
         // Classes unlike in size too.
-        members.extend(
-            (0..size).map(|i| (corpus, Some([0, 1, 1, 2, 2, 2, 3, 3, 3, 3][i % 10]), 40 + i)),
-        );
+        members.extend((0..size).map(|i| {
+            (
+                corpus.clone(),
+                Some([0, 1, 1, 2, 2, 2, 3, 3, 3, 3][i % 10]),
+                40 + i,
+            )
+        }));
     }
     corpus(&members)
 }
@@ -321,7 +325,7 @@ fn balanced_batches_hold_every_class_alike_and_corpora_by_the_root_of_their_size
             assert!((7..=9).contains(&count), "{count} of class {class}");
         }
         for &index in &batch.utterances {
-            *corpora.entry(utterances[index].corpus).or_default() += 1.0;
+            *corpora.entry(utterances[index].corpus.clone()).or_default() += 1.0;
             if utterances[index].corpus == Corpus::Ravdess && utterances[index].label == Some(0) {
                 *rarest.entry(index).or_insert(0) += 1;
             }

@@ -1,0 +1,73 @@
+//! Audio files below a folder.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use indicatif::ProgressBar;
+
+/// A pointer is some 130 bytes; no recording of a corpus is this small.
+const LARGEST_POINTER: u64 = 1_024;
+
+/// Every audio file below `dir` at any depth, hidden ones excepted, sorted by path.
+///
+/// A spinner turns meanwhile: on a network disk a big corpus takes minutes.
+pub(super) fn audio_files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let spinner = ProgressBar::new_spinner();
+    spinner.enable_steady_tick(Duration::from_millis(200));
+    let mut files = Vec::new();
+    walk(dir, &spinner, &mut files)?;
+    spinner.finish_and_clear();
+    files.sort();
+    Ok(files)
+}
+
+fn walk(dir: &Path, spinner: &ProgressBar, files: &mut Vec<PathBuf>) -> Result<()> {
+    let entries = std::fs::read_dir(dir).with_context(|| format!("folder {}", dir.display()))?;
+    for entry in entries {
+        let entry = entry.with_context(|| format!("folder {}", dir.display()))?;
+        let path = entry.path();
+        // Archives made on a Mac leave `._name.wav` beside each `name.wav`.
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        if path.is_dir() {
+            walk(&path, spinner, files)?;
+        } else if is_audio(&path) {
+            files.push(path);
+        }
+    }
+    spinner.set_message(format!("{} files, in {}", files.len(), dir.display()));
+    Ok(())
+}
+
+/// Whether a file is named like audio that corpora come in.
+fn is_audio(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("wav") || e.eq_ignore_ascii_case("flac"))
+}
+
+/// Whether a Git LFS pointer lies there in place of audio: a clone without `git lfs`.
+pub(super) fn is_pointer(path: &Path) -> bool {
+    if !std::fs::metadata(path).is_ok_and(|data| data.len() <= LARGEST_POINTER) {
+        return false;
+    }
+    let mut head = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(64).read_to_end(&mut head));
+    read.is_ok() && head.starts_with(b"version https://git-lfs")
+}
+
+/// A file's name without its extension; empty if it is no text.
+pub(super) fn stem(path: &Path) -> &str {
+    path.file_stem()
+        .and_then(|stem| stem.to_str())
+        .unwrap_or("")
+}
+
+/// Names of the folders that a file lies in, the nearest first.
+pub(super) fn folders(path: &Path) -> impl Iterator<Item = &str> {
+    path.ancestors()
+        .skip(1)
+        .filter_map(|folder| folder.file_name()?.to_str())
+}
