@@ -75,7 +75,7 @@ impl Source {
         let mut places: Vec<(Corpus, PathBuf)> = self
             .corpus
             .iter()
-            .map(|named| (Corpus::from(named.name.as_str()), named.path.clone()))
+            .map(|named| (corpus_of(&named.name), named.path.clone()))
             .collect();
         if let Some(data) = &self.data {
             places.extend(found(data)?);
@@ -112,7 +112,7 @@ fn found(data: &Path) -> Result<Vec<(Corpus, PathBuf)>> {
     Ok(places)
 }
 
-/// The corpus that a folder's name means: CREMA-D and crema_d are cremad.
+/// The corpus that a name means: CREMA-D and crema_d are cremad.
 fn corpus_of(name: &str) -> Corpus {
     let plain: String = name
         .chars()

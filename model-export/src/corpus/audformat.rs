@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use indicatif::ProgressIterator;
 
 use super::manifest::because;
 use super::table::{Row, Table};
@@ -44,7 +45,8 @@ pub(super) fn load(corpus: Corpus, dir: &Path) -> Result<Collection> {
             columns.join("; "),
         );
     }
-    for (key, emotion) in &database.emotions {
+    let bar = walk::bar(database.emotions.len());
+    for (key, emotion) in database.emotions.iter().progress_with(bar) {
         let path = dir.join(&key.0);
         let Some(speaker) = find(&database.speakers, key) else {
             collection.skip(Reason::NoSpeaker, path);

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use indicatif::ProgressIterator;
 
 use super::table::{Row, Table};
 use super::{Collection, Corpus, Reason, Span, Utterance, walk};
@@ -23,7 +24,7 @@ pub(super) fn load(corpus: Corpus, path: &Path) -> Result<Collection> {
     };
     let root = path.parent().unwrap_or(Path::new("."));
     let mut collection = Collection::new(corpus);
-    for row in table.rows() {
+    for row in table.rows().progress_with(walk::bar(table.len())) {
         let utterance = columns.utterance(&row, root, &collection.corpus)?;
         if row.get(Some(columns.speaker)).is_empty() {
             collection.skip(Reason::NoSpeaker, utterance.path);

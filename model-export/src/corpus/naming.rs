@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use indicatif::ProgressIterator;
 
 use super::{Collection, Corpus, Reason, Utterance, walk};
 
@@ -43,20 +44,18 @@ pub(super) fn load(
         .with_context(|| format!("cannot read {corpus} from {}", dir.display()))?;
     let mut collection = Collection::new(corpus);
     let mut seen = HashSet::new();
-    for path in &files {
+    for path in files.iter().progress_with(walk::bar(files.len())) {
         let fault = match read(path) {
             Err(reason) => reason,
             Ok(_) if walk::is_pointer(path) => Reason::Pointer,
             Ok(Name { key, .. }) if seen.contains(&key) => Reason::Duplicate,
             Ok(name) => {
-                collection.utterances.push(Utterance {
-                    path: path.clone(),
-                    corpus: collection.corpus.clone(),
-                    speaker: format!("{}/{}", collection.corpus, name.speaker),
-                    session: None,
-                    span: None,
-                    label: name.emotion.map(str::to_owned),
-                });
+                collection.utterances.push(Utterance::new(
+                    path,
+                    collection.corpus.clone(),
+                    format!("{}/{}", collection.corpus, name.speaker),
+                    name.emotion.map(str::to_owned),
+                ));
                 seen.insert(name.key);
                 continue;
             }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressFinish};
 
 /// A pointer is some 130 bytes; no recording of a corpus is this small.
 const LARGEST_POINTER: u64 = 1_024;
@@ -14,11 +14,11 @@ const LARGEST_POINTER: u64 = 1_024;
 ///
 /// A spinner turns meanwhile: on a network disk a big corpus takes minutes.
 pub(super) fn audio_files(dir: &Path) -> Result<Vec<PathBuf>> {
-    let spinner = ProgressBar::new_spinner();
+    let spinner = ProgressBar::new_spinner().with_finish(ProgressFinish::AndClear);
     spinner.enable_steady_tick(Duration::from_millis(200));
     let mut files = Vec::new();
     walk(dir, &spinner, &mut files)?;
-    spinner.finish_and_clear();
+    drop(spinner);
     files.sort();
     Ok(files)
 }
@@ -40,6 +40,13 @@ fn walk(dir: &Path, spinner: &ProgressBar, files: &mut Vec<PathBuf>) -> Result<(
     }
     spinner.set_message(format!("{} files, in {}", files.len(), dir.display()));
     Ok(())
+}
+
+/// A bar for looking at so many files, which each cost a round trip on a network disk.
+pub(super) fn bar(files: usize) -> ProgressBar {
+    ProgressBar::new(files as u64)
+        .with_message("looking at files")
+        .with_finish(ProgressFinish::AndClear)
 }
 
 /// Whether a file is named like audio that corpora come in.

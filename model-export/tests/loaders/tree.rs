@@ -1,0 +1,160 @@
+//! A folder of a corpus to be, and what was read of it in a form to compare.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use model_export::corpus::{Collection, Corpus, Reason, load};
+use tempfile::TempDir;
+use undertone::audio::{Encoding, LaneChoice, Limits, decode};
+
+/// What a Git clone without LFS has in place of audio.
+pub(crate) const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\n\
+    oid sha256:0d6c4f2a1b6e5d5f7f1d3c2b1a0908070605040302010000ffeeddccbbaa9988\nsize 73058\n";
+
+/// A real clip: its FLAC file, and its samples at 16 kHz.
+struct Clip {
+    file: Vec<u8>,
+    samples: Vec<f32>,
+}
+
+fn clip() -> &'static Clip {
+    static CLIP: OnceLock<Clip> = OnceLock::new();
+    CLIP.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let shared = root.join("../../shared/data/emodb/03a01Fa.flac");
+        let path = if shared.is_file() {
+            shared
+        } else {
+            eprintln!(
+                "NOTE: {} is not there; the repository's own clip is used",
+                shared.display()
+            );
+            root.join("../tests/audio/book.flac")
+        };
+        let file = std::fs::read(path).unwrap();
+        let recording = decode(&file, Encoding::Auto, LaneChoice::Mix, &Limits::default()).unwrap();
+        let samples = recording.lanes.into_iter().next().unwrap();
+        Clip { file, samples }
+    })
+}
+
+/// The first `length` samples of the clip as a 16-bit WAV file.
+pub(crate) fn wav(length: usize, rate: u32) -> Vec<u8> {
+    let samples = &clip().samples[..length];
+    let data: Vec<u8> = samples
+        .iter()
+        .flat_map(|s| ((s * 32_767.0) as i16).to_le_bytes())
+        .collect();
+    let mut file = Vec::new();
+    file.extend(b"RIFF");
+    file.extend((36 + data.len() as u32).to_le_bytes());
+    file.extend(b"WAVEfmt ");
+    file.extend(16u32.to_le_bytes());
+    file.extend([1, 0, 1, 0]);
+    file.extend(rate.to_le_bytes());
+    file.extend((rate * 2).to_le_bytes());
+    file.extend([2, 0, 16, 0]);
+    file.extend(b"data");
+    file.extend((data.len() as u32).to_le_bytes());
+    file.extend(data);
+    file
+}
+
+/// A folder that is removed again.
+pub(crate) struct Tree {
+    dir: TempDir,
+}
+
+impl Tree {
+    /// A tree with real audio in every file named.
+    pub(crate) fn of(files: &[&str]) -> Self {
+        let tree = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        for file in files {
+            tree.audio(file);
+        }
+        tree
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    /// Real audio of the kind that the name says.
+    pub(crate) fn audio(&self, name: &str) {
+        if name.to_lowercase().ends_with(".flac") {
+            self.write(name, &clip().file);
+        } else {
+            self.write(name, wav(16_000, 16_000));
+        }
+    }
+
+    /// The same audio in many files without writing it so often.
+    pub(crate) fn links(&self, names: impl Iterator<Item = String>) {
+        self.audio("one.wav");
+        for name in names {
+            let path = self.path(&name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::hard_link(self.path("one.wav"), path).unwrap();
+        }
+    }
+
+    /// Reads it as a corpus.
+    pub(crate) fn load(&self, corpus: Corpus) -> Collection {
+        load(corpus, self.root()).unwrap()
+    }
+
+    /// Reads a file or folder of it, which fails; the tree's own path is written as `DIR`.
+    pub(crate) fn refused(&self, corpus: Corpus, name: &str) -> String {
+        let error = load(corpus, &self.path(name)).unwrap_err();
+        self.plain(&format!("{error:#}"))
+    }
+
+    /// A text with `DIR` for the tree's path.
+    pub(crate) fn plain(&self, text: &str) -> String {
+        text.replace(&self.root().display().to_string(), "DIR")
+    }
+
+    /// Asserts what was read: path, speaker, emotion of each, sorted by path.
+    #[track_caller]
+    pub(crate) fn expect(&self, collection: &Collection, expected: &[(&str, &str, &str)]) {
+        let found: Vec<(String, &str, &str)> = collection
+            .utterances
+            .iter()
+            .map(|u| {
+                let path = u.path.strip_prefix(self.root()).unwrap_or(&u.path);
+                let label = u.label.as_deref().unwrap_or("-");
+                (path.display().to_string(), u.speaker.as_str(), label)
+            })
+            .collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|(path, s, l)| (path.as_str(), *s, *l))
+            .collect();
+        assert_eq!(found, expected);
+    }
+}
+
+/// Asserts how many were passed over, and for which reasons.
+#[track_caller]
+pub(crate) fn expect_skipped(collection: &Collection, expected: &[(Reason, usize)]) {
+    let found: Vec<(Reason, usize)> = collection
+        .skipped
+        .iter()
+        .map(|(&reason, paths)| (reason, paths.len()))
+        .collect();
+    let mut expected = expected.to_vec();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+}
