@@ -88,11 +88,16 @@ pub fn licence(corpora: &[String]) -> &'static str {
 
 /// The report's first line of figures, in words.
 pub fn summary(metrics: &str) -> String {
+    let split = if metrics.starts_with("Speaker-DEPENDENT") {
+        "speaker-dependent"
+    } else {
+        "speaker-independent"
+    };
     let row = metrics.lines().find(|line| line.starts_with("| all |"));
     let cells: Vec<&str> = row.map_or(Vec::new(), |row| row.split('|').map(str::trim).collect());
     match cells.as_slice() {
         [_, _, speakers, utterances, ua, wa, f1, ..] => format!(
-            "speaker-independent over {speakers} speakers, {utterances} utterances: \
+            "{split} over {speakers} speakers, {utterances} utterances: \
              UA {ua}, WA {wa}, F1 {f1}"
         ),
         _ => "not measured".to_owned(),

@@ -1,34 +1,29 @@
-//! `model-export evaluate`: the test folds of several runs, together.
+//! `model-export evaluate`: the tests of several runs, together.
+//!
+//! Runs may be the folds of one protocol, each with one seed or several.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::checkpoint;
-use crate::corpus::LABELS;
-use crate::fit::{OUTCOME, Outcome, TESTED, confusion};
-use crate::metrics::{
-    Confusion, Interval, argmax, bootstrap, by_group, calibration_error, softmax,
-};
-use crate::run::Run;
-use crate::trainer::Prediction;
+use crate::figures::{Figure, Figures, Spreads, by_corpus, by_speaker, counts};
+use crate::metrics::{Confusion, Spread};
+use crate::tested::{Tested, Verdict};
 
-/// Seed of the resampling of speakers.
-const SEED: u64 = 1;
-
-/// Reports what the test speakers of one or more finished runs were heard as.
+/// Reports what the test utterances of one or more finished runs were heard as.
 ///
-/// Every figure is speaker-independent: no test speaker was trained or calibrated on. Intervals are
-/// 95 %, from resampling speakers.
+/// The report says whether test speakers were trained on, which the protocol of the runs decides.
+/// Intervals are 95 %, from resampling speakers.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Example:\n  model-export evaluate runs/fold0 runs/fold1 runs/fold2 runs/fold3 runs/fold4 --out runs/report"
 )]
 pub struct Arguments {
-    /// Run folders of finished folds.
+    /// Run folders of finished folds; a fold may come again with another seed.
     #[arg(required = true, value_name = "RUN")]
     pub runs: Vec<PathBuf>,
     /// Folder for `report.json` and `report.md`; without it the report is only printed.
@@ -39,49 +34,42 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// If a run has not finished, tested nothing, or tested what another one did.
+/// If a run has not finished, tested nothing, or tested what another one with its seed did.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let mut predictions: Vec<Prediction> = Vec::new();
-    let mut probabilities = Vec::new();
-    let mut folds = Vec::new();
-    let mut seen = HashSet::new();
-    for folder in &arguments.runs {
-        let run = Run::open(folder)?;
-        let tested: Vec<Prediction> = run.read(TESTED)?;
-        let outcome: Outcome = run.read(OUTCOME)?;
-        ensure!(
-            !tested.is_empty(),
-            "{} tested nothing: it was trained with --all",
-            folder.display()
-        );
-        for prediction in &tested {
-            ensure!(
-                seen.insert(prediction.path.clone()),
-                "{} tests {}, as another run does",
-                folder.display(),
-                prediction.path
-            );
-            probabilities.push(softmax(&prediction.logits, outcome.temperature));
-        }
-        folds.push(json!({
-            "run": folder, "preset": run.preset()?.name, "temperature": outcome.temperature,
-            "ua": confusion(&tested).unweighted_accuracy(),
-        }));
-        predictions.extend(tested);
-    }
-    let labels: Vec<usize> = predictions.iter().map(|p| p.label).collect();
-    let calibration = calibration_error(&probabilities, &labels);
-    let groups = groups(&predictions);
-    let markdown = markdown(&groups, calibration)?;
+    let runs: Vec<Tested> = arguments
+        .runs
+        .iter()
+        .map(|folder| Tested::read(folder))
+        .collect::<Result<_>>()?;
+    check(&runs, &arguments.runs)?;
+    let first = runs.first().context("no run is named")?;
+    let groups = groups(&runs)?;
+    let markdown = markdown(&runs, first, &groups);
     println!("{markdown}");
     if let Some(folder) = &arguments.out {
         std::fs::create_dir_all(folder)?;
-        let mut report = BTreeMap::new();
-        for (name, members) in &groups {
-            report.insert(name.clone(), figures(members)?);
-        }
+        let folds: Vec<_> = runs
+            .iter()
+            .zip(&arguments.runs)
+            .map(|(run, folder)| {
+                json!({
+                    "run": folder, "preset": run.preset, "fold": run.fold, "seed": run.seed,
+                    "temperature": run.temperature, "ua": counts(run).unweighted_accuracy(),
+                })
+            })
+            .collect();
+        let figures: BTreeMap<&str, &Figures> = groups
+            .iter()
+            .map(|(name, figures)| (name.as_str(), figures))
+            .collect();
         let report = json!({
-            "labels": LABELS, "folds": folds, "calibration_error": calibration, "groups": report,
+            "labels": first.labels,
+            "protocol": first.protocol.name(),
+            "speaker_independent": first.protocol.is_speaker_independent(),
+            "folds": folds,
+            "over_folds": Spreads::over_folds(&runs),
+            "over_seeds": Spreads::over_seeds(&runs),
+            "groups": figures,
         });
         checkpoint::replace(
             &folder.join("report.json"),
@@ -92,84 +80,228 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// All predictions, then those of each corpus.
-fn groups(predictions: &[Prediction]) -> Vec<(String, Vec<&Prediction>)> {
-    let mut corpora: BTreeMap<&str, Vec<&Prediction>> = BTreeMap::new();
-    for prediction in predictions {
-        corpora
-            .entry(&prediction.corpus)
-            .or_default()
-            .push(prediction);
-    }
-    let mut groups = vec![("all".to_owned(), predictions.iter().collect())];
-    if corpora.len() > 1 {
-        groups.extend(
-            corpora
-                .into_iter()
-                .map(|(name, members)| (name.to_owned(), members)),
+/// Refuses runs that cannot stand in one table.
+fn check(runs: &[Tested], folders: &[PathBuf]) -> Result<()> {
+    let mut seen = HashSet::new();
+    for (run, folder) in runs.iter().zip(folders) {
+        let folder = folder.display();
+        ensure!(
+            run.protocol == runs[0].protocol && run.labels == runs[0].labels,
+            "{folder} was split or labelled in another way than {}",
+            folders[0].display()
         );
-    }
-    groups
-}
-
-/// Counts, and those of each speaker.
-fn counted(members: &[&Prediction]) -> (Confusion, Vec<Confusion>) {
-    let judged = |p: &&Prediction| (p.speaker.clone(), p.label, argmax(&p.logits));
-    let speakers: Vec<Confusion> = by_group(members.iter().map(judged)).into_values().collect();
-    (speakers.iter().sum(), speakers)
-}
-
-/// A figure's name, and how it comes from counts.
-type Figure = (&'static str, fn(&Confusion) -> f64);
-
-const FIGURES: [Figure; 3] = [
-    ("UA", Confusion::unweighted_accuracy),
-    ("WA", Confusion::weighted_accuracy),
-    ("F1", Confusion::macro_f1),
-];
-
-fn figures(members: &[&Prediction]) -> Result<Value> {
-    let (confusion, speakers) = counted(members);
-    let mut figures = json!({
-        "utterances": members.len(), "speakers": speakers.len(), "confusion": confusion.counts,
-        "recalls": confusion.recalls(), "chance_ua": confusion.chance_unweighted(),
-        "chance_wa": confusion.chance_weighted(),
-    });
-    for (name, figure) in FIGURES {
-        let Interval { low, high } = bootstrap(&speakers, figure, SEED)?;
-        figures[name] = json!({ "value": figure(&confusion), "low": low, "high": high });
-    }
-    Ok(figures)
-}
-
-fn markdown(groups: &[(String, Vec<&Prediction>)], calibration: f64) -> Result<String> {
-    let mut text = String::from(
-        "Speaker-independent, in per cent; in brackets the 95 % interval over speakers.\n\n\
-         | corpus | speakers | utterances | UA | WA | F1 | chance UA / WA |\n|---|--:|--:|--:|--:|--:|--:|\n",
-    );
-    for (name, members) in groups {
-        let (confusion, speakers) = counted(members);
-        let mut cells = Vec::new();
-        for (_, figure) in FIGURES {
-            let Interval { low, high } = bootstrap(&speakers, figure, SEED)?;
-            let [value, low, high] = [figure(&confusion), low, high].map(|share| 100.0 * share);
-            cells.push(format!("{value:.1} ({low:.1}–{high:.1})"));
+        for verdict in &run.verdicts {
+            ensure!(
+                seen.insert((run.seed, &verdict.path)),
+                "{folder} tests {}, as another run with seed {} does",
+                verdict.path,
+                run.seed
+            );
         }
+    }
+    Ok(())
+}
+
+/// All verdicts, then those of each corpus.
+fn groups(runs: &[Tested]) -> Result<Vec<(String, Figures)>> {
+    let verdicts: Vec<&Verdict> = runs.iter().flat_map(|run| &run.verdicts).collect();
+    let classes = runs.first().map_or(0, Tested::classes);
+    let corpora = by_corpus(&verdicts);
+    let mut groups = vec![("all".to_owned(), Figures::of(classes, &verdicts)?)];
+    if corpora.len() > 1 {
+        for (name, members) in corpora {
+            groups.push((name.to_owned(), Figures::of(classes, &members)?));
+        }
+    }
+    Ok(groups)
+}
+
+fn markdown(runs: &[Tested], first: &Tested, groups: &[(String, Figures)]) -> String {
+    let mut text = format!(
+        "{}, in per cent; in brackets the 95 % interval over speakers.\n\n\
+         | corpus | speakers | utterances | UA | WA | F1 | chance UA / WA |\n|---|--:|--:|--:|--:|--:|--:|\n",
+        first.protocol.describe()
+    );
+    for (name, figures) in groups {
+        let cells = [figures.ua, figures.wa, figures.f1].map(interval);
         text += &format!(
             "| {name} | {} | {} | {} | {:.1} / {:.1} |\n",
-            speakers.len(),
-            members.len(),
+            figures.speakers,
+            figures.utterances,
             cells.join(" | "),
-            100.0 * confusion.chance_unweighted(),
-            100.0 * confusion.chance_weighted(),
+            100.0 * figures.chance_ua,
+            100.0 * figures.chance_wa,
         );
     }
-    text += &format!(
-        "\nCalibration error after temperature: {:.1} %.\n",
-        100.0 * calibration
-    );
-    for (name, members) in groups {
-        text += &format!("\n### {name}\n\n{}", counted(members).0.markdown());
+    text += &format!("\n{}", variation(runs));
+    text += &confidence(groups);
+    for (name, figures) in groups {
+        let table = figures.confusion.markdown(&first.labels);
+        text += &format!("\n### {name}\n\n{table}");
     }
-    Ok(text)
+    text + &speakers(runs, first)
+}
+
+fn interval(figure: Figure) -> String {
+    let [value, low, high] =
+        [figure.value, figure.interval.low, figure.interval.high].map(|share| 100.0 * share);
+    format!("{value:.1} ({low:.1}–{high:.1})")
+}
+
+/// Mean and deviation over folds, and over seeds if there are several.
+fn variation(runs: &[Tested]) -> String {
+    let line = |name: &str, spreads: Spreads| {
+        let Spreads { ua, wa, f1 } = spreads;
+        let [ua, wa, f1] = [ua, wa, f1].map(|spread: Spread| {
+            let deviation = spread.deviation.map_or_else(String::new, |deviation| {
+                format!(" ± {:.1}", 100.0 * deviation)
+            });
+            format!("{:.1}{deviation}", 100.0 * spread.mean)
+        });
+        format!(
+            "Mean ± standard deviation over {} {name}: UA {ua}, WA {wa}, F1 {f1}.\n",
+            spreads.ua.count
+        )
+    };
+    let mut text = line("folds", Spreads::over_folds(runs));
+    let seeds = Spreads::over_seeds(runs);
+    if seeds.ua.count > 1 {
+        text += &line(
+            "seeds, each with the utterances of all its folds together",
+            seeds,
+        );
+        text += "Counts below are sums over the seeds.\n";
+    }
+    text
+}
+
+fn confidence(groups: &[(String, Figures)]) -> String {
+    let mut text = String::from(
+        "\nConfidence after temperature: expected calibration error (ECE), Brier score (0 to 2), and area \
+         under the risk–coverage curve (AURC); lower is better.\n\n\
+         | corpus | ECE | Brier | AURC |\n|---|--:|--:|--:|\n",
+    );
+    for (name, figures) in groups {
+        text += &format!(
+            "| {name} | {:.1} | {:.3} | {:.3} |\n",
+            100.0 * figures.calibration_error,
+            figures.brier,
+            figures.aurc
+        );
+    }
+    text
+}
+
+/// A row a speaker, the worst recognised first.
+fn speakers(runs: &[Tested], first: &Tested) -> String {
+    let verdicts: Vec<&Verdict> = runs.iter().flat_map(|run| &run.verdicts).collect();
+    let mut speakers: Vec<(&str, Confusion)> =
+        by_speaker(first.classes(), &verdicts).into_iter().collect();
+    let ua = Confusion::unweighted_accuracy;
+    speakers.sort_by(|a, b| ua(&a.1).total_cmp(&ua(&b.1)));
+    let mut text = format!(
+        "\n### speakers ({})\n\n| speaker | judgements | UA | WA | {} |\n|---|--:|--:|--:|{}\n",
+        first.protocol.label(),
+        first.labels.join(" | "),
+        "--:|".repeat(first.classes())
+    );
+    for (name, confusion) in &speakers {
+        let recalls: Vec<String> = confusion
+            .recalls()
+            .into_iter()
+            .map(|recall| recall.map_or_else(|| "–".into(), |r| format!("{:.1}", 100.0 * r)))
+            .collect();
+        text += &format!(
+            "| {name} | {} | {:.1} | {:.1} | {} |\n",
+            confusion.total(),
+            100.0 * ua(confusion),
+            100.0 * confusion.weighted_accuracy(),
+            recalls.join(" | ")
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tested::Protocol;
+
+    /// Ten utterances of two speakers; the run is wrong on the first `wrong` of them.
+    fn tested(seed: u64, fold: &str, protocol: &str, wrong: usize) -> Tested {
+        let verdict = |index: usize| {
+            let said = if index < wrong {
+                1 - index % 2
+            } else {
+                index % 2
+            };
+            Verdict {
+                path: format!("{fold}/{index}.wav"),
+                corpus: "emodb".into(),
+                speaker: format!("emodb/{fold}-{}", index / 5),
+                label: index % 2,
+                probabilities: if said == 0 {
+                    vec![0.8, 0.2]
+                } else {
+                    vec![0.2, 0.8]
+                },
+            }
+        };
+        Tested {
+            preset: "default".into(),
+            seed,
+            fold: fold.into(),
+            protocol: Protocol::of(&json!({ "protocol": protocol })).unwrap(),
+            labels: vec!["a".into(), "b".into()],
+            temperature: 1.0,
+            verdicts: (0..10).map(verdict).collect(),
+        }
+    }
+
+    fn report(runs: &[Tested]) -> String {
+        markdown(runs, &runs[0], &groups(runs).unwrap())
+    }
+
+    #[test]
+    fn a_random_split_is_called_speaker_dependent() {
+        let independent = report(&[tested(1, "0", "speakers-5-fold", 2)]);
+        assert!(
+            independent.starts_with("Speaker-independent ("),
+            "{independent}"
+        );
+        let leaky = report(&[tested(1, "0", "random", 2)]);
+        assert!(leaky.starts_with("Speaker-DEPENDENT ("), "{leaky}");
+        assert!(leaky.contains("### speakers (Speaker-DEPENDENT)"));
+    }
+
+    #[test]
+    fn folds_and_seeds_are_averaged_apart() {
+        let runs = [
+            tested(1, "0", "sessions", 0),
+            tested(2, "0", "sessions", 2),
+            tested(1, "1", "sessions", 4),
+            tested(2, "1", "sessions", 4),
+        ];
+        // Folds: 0.9 and 0.6. Seeds: 16/20 and 14/20.
+        let folds = Spreads::over_folds(&runs).wa;
+        assert!((folds.mean - 0.75).abs() < 1e-12 && folds.count == 2);
+        assert!((folds.deviation.unwrap() - 0.045f64.sqrt()).abs() < 1e-9);
+        let seeds = Spreads::over_seeds(&runs).wa;
+        assert!((seeds.deviation.unwrap() - 0.005f64.sqrt()).abs() < 1e-9);
+        let text = report(&runs);
+        assert!(text.contains("over 2 folds: UA 75.0 ± 21.2"), "{text}");
+        assert!(text.contains("over 2 seeds"), "{text}");
+        assert!(text.contains("| all | 4 | 20 | 75.0 ("), "{text}");
+    }
+
+    #[test]
+    fn runs_that_do_not_belong_together_are_refused() {
+        let folders = [PathBuf::from("a"), PathBuf::from("b")];
+        let first = || tested(1, "0", "sessions", 0);
+        let refused = |other| check(&[first(), other], &folders).is_err();
+        assert!(refused(first()));
+        assert!(refused(tested(1, "1", "random", 0)));
+        assert!(!refused(tested(2, "0", "sessions", 0)));
+        assert!(!refused(tested(1, "1", "sessions", 0)));
+    }
 }

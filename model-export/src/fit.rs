@@ -238,7 +238,7 @@ impl Job<'_> {
     fn conclude(&self, trainer: &Trainer, epoch: Option<usize>) -> Result<Outcome> {
         let Self { fold, run, .. } = self;
         let validated = self.predictions(trainer, &fold.validation);
-        let logits: Vec<_> = validated.iter().map(|p| p.logits).collect();
+        let logits: Vec<_> = validated.iter().map(|p| p.logits.clone()).collect();
         let labels: Vec<_> = validated.iter().map(|p| p.label).collect();
         let tested = self.predictions(trainer, &fold.test);
         let mut corpora: Vec<String> = fold
@@ -269,7 +269,11 @@ impl Job<'_> {
 
 /// Counts of what was said.
 pub fn confusion(predictions: &[Prediction]) -> Confusion {
-    Confusion::of(predictions.iter().map(|p| (p.label, argmax(&p.logits))))
+    let classes = predictions.first().map_or(0, |p| p.logits.len());
+    Confusion::of(
+        classes,
+        predictions.iter().map(|p| (p.label, argmax(&p.logits))),
+    )
 }
 
 fn ua(predictions: &[Prediction]) -> f64 {

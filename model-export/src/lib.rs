@@ -10,7 +10,8 @@
 //! - [`model`]: the networks. [`autoencoder`] fits the VQ-VAE, [`trainer`] the rest, with
 //!   [`adadelta`] and the [`average`] of the weights; [`stopping`] may end it early.
 //! - [`run`] and [`checkpoint`]: what a run leaves on disk, and how it goes on after a crash.
-//! - [`metrics`]: judgements to figures with their uncertainty.
+//! - [`tested`]: what finished runs said of their test speakers. [`metrics`] and [`figures`]: judgements
+//!   to figures with their uncertainty.
 //! - [`weights`]: a trained model without its framework, which [`extract`] takes out and [`onnx`]
 //!   writes graphs from. [`card`] is what a person reads of it.
 //! - [`pretrain`], [`train`], [`evaluate`], [`export`]: the commands, in the order of work.
@@ -31,6 +32,7 @@ pub mod evaluate;
 pub mod export;
 pub mod extract;
 pub mod features;
+pub mod figures;
 pub mod fit;
 pub mod labels;
 pub mod metrics;
@@ -42,6 +44,7 @@ pub mod progress;
 pub mod run;
 pub mod split;
 pub mod stopping;
+pub mod tested;
 pub mod train;
 pub mod trainer;
 pub mod weights;

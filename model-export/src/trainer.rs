@@ -71,7 +71,7 @@ pub struct Prediction {
     /// The truth, an index in the labels.
     pub label: usize,
     /// Pooled logits, before any temperature.
-    pub logits: [f32; LABELS.len()],
+    pub logits: Vec<f32>,
 }
 
 impl Trainer {
@@ -368,11 +368,12 @@ pub(crate) fn unpadded(batch: Batch) -> Vec<f32> {
         .collect()
 }
 
-/// Rows [B, K] as arrays.
-fn rows(logits: Tensor<2>) -> Vec<[f32; LABELS.len()]> {
+/// Rows [B, K].
+fn rows(logits: Tensor<2>) -> Vec<Vec<f32>> {
+    let [_, classes] = logits.dims();
     crate::model::values(logits)
-        .chunks_exact(LABELS.len())
-        .map(|row| std::array::from_fn(|class| row[class]))
+        .chunks_exact(classes)
+        .map(<[f32]>::to_vec)
         .collect()
 }
 

@@ -1,0 +1,153 @@
+//! Uncertainty: intervals from resampling *speakers*, since utterances of one speaker are not
+//! independent, and the spread over folds and seeds.
+
+use anyhow::{Result, ensure};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde::Serialize;
+
+use super::{Confusion, mean};
+
+/// Draws of [`bootstrap`] and [`paired_bootstrap`].
+pub const BOOTSTRAP_DRAWS: usize = 2_000;
+
+/// A 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Interval {
+    /// The 2.5 % quantile.
+    pub low: f64,
+    /// The 97.5 % quantile.
+    pub high: f64,
+}
+
+/// The 95 % percentile interval of a statistic over [`BOOTSTRAP_DRAWS`] sets of as many
+/// speakers, drawn with replacement; one confusion a speaker. The seed decides the draws.
+///
+/// # Errors
+/// If there is no speaker.
+pub fn bootstrap(
+    speakers: &[Confusion],
+    statistic: impl Fn(&Confusion) -> f64,
+    seed: u64,
+) -> Result<Interval> {
+    resample(speakers.len(), seed, |drawn| {
+        statistic(&drawn.iter().map(|&speaker| &speakers[speaker]).sum())
+    })
+}
+
+/// The 95 % percentile interval of how much higher a statistic is for the first system than for the
+/// second; one pair of confusions a speaker, and each draw hears both systems on the same speakers.
+///
+/// # Errors
+/// If there is no speaker.
+pub fn paired_bootstrap(
+    speakers: &[(Confusion, Confusion)],
+    statistic: impl Fn(&Confusion) -> f64,
+    seed: u64,
+) -> Result<Interval> {
+    resample(speakers.len(), seed, |drawn| {
+        let first: Confusion = drawn.iter().map(|&speaker| &speakers[speaker].0).sum();
+        let second: Confusion = drawn.iter().map(|&speaker| &speakers[speaker].1).sum();
+        statistic(&first) - statistic(&second)
+    })
+}
+
+fn resample(count: usize, seed: u64, value: impl Fn(&[usize]) -> f64) -> Result<Interval> {
+    ensure!(count > 0, "no speakers to draw from");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut drawn = vec![0; count];
+    let mut values: Vec<f64> = (0..BOOTSTRAP_DRAWS)
+        .map(|_| {
+            drawn.fill_with(|| rng.random_range(0..count));
+            value(&drawn)
+        })
+        .collect();
+    values.sort_by(f64::total_cmp);
+    let quantile = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
+    Ok(Interval {
+        low: quantile(0.025),
+        high: quantile(0.975),
+    })
+}
+
+/// Mean and standard deviation of a figure over folds, or over seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    /// The mean; 0 if there is nothing.
+    pub mean: f64,
+    /// The standard deviation of the sample (n − 1); `None` below two values.
+    pub deviation: Option<f64>,
+    /// How many values.
+    pub count: usize,
+}
+
+impl Spread {
+    /// The spread of some values.
+    #[must_use]
+    pub fn of(values: &[f64]) -> Self {
+        let mean = mean(values.iter().copied());
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let free = values.len().saturating_sub(1);
+        Self {
+            mean,
+            deviation: (free > 0).then(|| (squares / free as f64).sqrt()),
+            count: values.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::confusion::tests::{confusion, example};
+    use super::*;
+
+    #[test]
+    fn the_interval_holds_the_figure_and_widens_with_unlike_speakers() {
+        let alike = vec![example(); 20];
+        let same = bootstrap(&alike, Confusion::unweighted_accuracy, 1).unwrap();
+        assert!((same.high - same.low).abs() < 1e-12);
+        let mut unlike = alike;
+        for speaker in unlike.iter_mut().step_by(2) {
+            *speaker = confusion([[10, 0, 0, 0], [0, 20, 0, 0], [0, 0, 10, 0], [0, 0, 0, 10]]);
+        }
+        let interval = bootstrap(&unlike, Confusion::unweighted_accuracy, 1).unwrap();
+        let whole: Confusion = unlike.iter().sum();
+        assert!(interval.low < whole.unweighted_accuracy());
+        assert!(interval.high > whole.unweighted_accuracy());
+        assert!(interval.high - interval.low > 0.05);
+        assert_eq!(
+            interval,
+            bootstrap(&unlike, Confusion::unweighted_accuracy, 1).unwrap()
+        );
+        assert!(bootstrap(&[], Confusion::unweighted_accuracy, 1).is_err());
+    }
+
+    #[test]
+    fn pairing_cancels_what_a_speaker_does_to_both_systems() {
+        // Speakers differ widely in how well they are recognised, by one judgement in ten the
+        // second system is always worse.
+        let speakers: Vec<_> = (1..=10)
+            .map(|right| {
+                let (wrong, worse) = (10 - right, right - 1);
+                (
+                    confusion([[right, wrong], [wrong, right]]),
+                    confusion([[worse, wrong + 1], [wrong + 1, worse]]),
+                )
+            })
+            .collect();
+        let paired = paired_bootstrap(&speakers, Confusion::unweighted_accuracy, 1).unwrap();
+        assert!((paired.low - 0.1).abs() < 1e-9, "{paired:?}");
+        assert!((paired.high - 0.1).abs() < 1e-9, "{paired:?}");
+        let alone: Vec<_> = speakers.into_iter().map(|(first, _)| first).collect();
+        let alone = bootstrap(&alone, Confusion::unweighted_accuracy, 1).unwrap();
+        assert!(alone.high - alone.low > 0.2);
+    }
+
+    #[test]
+    fn the_spread_is_that_of_a_sample() {
+        let spread = Spread::of(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]);
+        assert_eq!((spread.mean, spread.count), (5.0, 8));
+        assert!((spread.deviation.unwrap() - (32.0f64 / 7.0).sqrt()).abs() < 1e-12);
+        assert_eq!(Spread::of(&[3.0]).deviation, None);
+    }
+}
