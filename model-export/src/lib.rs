@@ -12,6 +12,7 @@
 //! - [`run`] and [`checkpoint`]: what a run leaves on disk, and how it goes on after a crash.
 //! - [`tested`]: what finished runs said of their test speakers. [`metrics`] and [`figures`]: judgements
 //!   to figures with their uncertainty.
+//! - [`report`]: an ablation's runs to one page.
 //! - [`weights`]: a trained model without its framework, which [`extract`] takes out and [`onnx`]
 //!   writes graphs from. [`card`] is what a person reads of it.
 //! - [`pretrain`], [`train`], [`evaluate`], [`export`]: the commands, in the order of work.
@@ -41,6 +42,7 @@ pub mod onnx;
 pub mod preset;
 pub mod pretrain;
 pub mod progress;
+pub mod report;
 pub mod run;
 pub mod split;
 pub mod stopping;

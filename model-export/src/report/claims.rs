@@ -1,0 +1,249 @@
+//! What the paper claims, asked of our numbers: which of two systems is ahead, and by how much.
+//!
+//! The paired interval over speakers decides; McNemar's p, corrected for the number of questions,
+//! stands beside it.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::ablation::{Ablation, Cell};
+use super::paper;
+use super::systems::{Sequence, System};
+use crate::figures::{Figure, SEED};
+use crate::metrics::{Confusion, McNemar, argmax, holm, mcnemar, paired_bootstrap};
+use crate::preset::Representation;
+use crate::tested::Verdict;
+
+/// What our numbers say to a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Finding {
+    /// The first system is ahead, and the interval excludes 0.
+    Agrees,
+    /// The second is.
+    Disagrees,
+    /// The interval includes 0.
+    Undecided,
+}
+
+/// One claim, that the first system is ahead of the second, and the answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Claim {
+    /// The claim as a question.
+    pub question: String,
+    /// Slug of the system that the paper has ahead.
+    pub first: String,
+    /// Slug of the other.
+    pub second: String,
+    /// By how much the first is ahead in UA.
+    #[serde(rename = "UA")]
+    pub ua: Figure,
+    /// By how much in WA.
+    #[serde(rename = "WA")]
+    pub wa: Figure,
+    /// By how much in the paper's Table 1, in points of WA.
+    pub paper: f64,
+    /// Utterances that both judged.
+    pub utterances: usize,
+    /// The test on them.
+    pub mcnemar: McNemar,
+    /// Its p, corrected for all claims.
+    pub corrected_p: f64,
+    /// The answer.
+    pub finding: Finding,
+    /// The answer in a sentence.
+    pub sentence: String,
+}
+
+/// Asks every claim that the finished cells can answer.
+///
+/// # Errors
+/// If two systems have no speaker in common.
+pub fn ask(ablation: &Ablation) -> Result<Vec<Claim>> {
+    let mut claims = Vec::new();
+    for (question, first, second) in questions(ablation) {
+        let pair = ablation.cell(first).zip(ablation.cell(second));
+        if let Some((ours, other)) = pair {
+            claims.extend(compare(ablation, question, ours, other)?);
+        }
+    }
+    let values: Vec<f64> = claims.iter().map(|claim| claim.mcnemar.p).collect();
+    for (claim, corrected) in claims.iter_mut().zip(holm(&values)) {
+        claim.corrected_p = corrected;
+        claim.sentence = sentence(claim);
+    }
+    Ok(claims)
+}
+
+fn questions(ablation: &Ablation) -> Vec<(String, System, System)> {
+    let mut questions = Vec::new();
+    let both = [Representation::Deep, Representation::Fusion];
+    let system = |representation, sequence| System {
+        representation,
+        sequence,
+    };
+    let mut ask = |first: System, second: System, note: &str| {
+        let question = format!("Does {first} beat {second}{note}?");
+        questions.push((question, first, second));
+    };
+    for representation in both {
+        let tacn = system(representation, Sequence::Tacn);
+        ask(tacn, system(representation, Sequence::Tcn), "");
+    }
+    for representation in both {
+        if let Some(best) = best_recurrent(ablation, representation) {
+            let tacn = system(representation, Sequence::Tacn);
+            ask(tacn, best, ", the best recurrent one here");
+        }
+    }
+    for sequence in Sequence::ALL {
+        let [deep, fusion] = both.map(|representation| system(representation, sequence));
+        ask(fusion, deep, "");
+    }
+    questions
+}
+
+/// The recurrent system with the highest UA; the first of equals.
+fn best_recurrent(ablation: &Ablation, representation: Representation) -> Option<System> {
+    let ua = |cell: &Cell| {
+        let counts: Vec<Confusion> = cell.runs.iter().map(crate::figures::counts).collect();
+        counts.iter().sum::<Confusion>().unweighted_accuracy()
+    };
+    ablation
+        .cells
+        .iter()
+        .filter(|cell| cell.system.representation == representation)
+        .filter(|cell| cell.system.sequence.is_recurrent())
+        .rev()
+        .max_by(|a, b| ua(a).total_cmp(&ua(b)))
+        .map(|cell| cell.system)
+}
+
+/// Both systems on the utterances and seeds that both have; `None` if there are none.
+fn compare(
+    ablation: &Ablation,
+    question: String,
+    first: &Cell,
+    second: &Cell,
+) -> Result<Option<Claim>> {
+    let classes = ablation.labels.len();
+    let others: BTreeMap<(u64, &str), &Verdict> = verdicts(second).collect();
+    let mut speakers: BTreeMap<&str, (Confusion, Confusion)> = BTreeMap::new();
+    let mut utterances: BTreeMap<&str, (usize, Means, Means)> = BTreeMap::new();
+    for (key, verdict) in verdicts(first) {
+        let Some(other) = others.get(&key) else {
+            continue;
+        };
+        let (ours, theirs) = speakers
+            .entry(&verdict.speaker)
+            .or_insert_with(|| (Confusion::new(classes), Confusion::new(classes)));
+        ours.add(verdict.label, verdict.said());
+        theirs.add(other.label, other.said());
+        let (label, ours, theirs) = utterances.entry(&verdict.path).or_default();
+        *label = verdict.label;
+        ours.add(&verdict.probabilities);
+        theirs.add(&other.probabilities);
+    }
+    if speakers.is_empty() {
+        return Ok(None);
+    }
+    let speakers: Vec<(Confusion, Confusion)> = speakers.into_values().collect();
+    let difference = |statistic: fn(&Confusion) -> f64| -> Result<Figure> {
+        let ours: Confusion = speakers.iter().map(|(ours, _)| ours).sum();
+        let theirs: Confusion = speakers.iter().map(|(_, theirs)| theirs).sum();
+        Ok(Figure {
+            value: statistic(&ours) - statistic(&theirs),
+            interval: paired_bootstrap(&speakers, statistic, SEED)?,
+        })
+    };
+    let ua = difference(Confusion::unweighted_accuracy)?;
+    let finding = match ua.interval {
+        interval if interval.low > 0.0 => Finding::Agrees,
+        interval if interval.high < 0.0 => Finding::Disagrees,
+        _ => Finding::Undecided,
+    };
+    let right = |(label, ours, theirs): &(usize, Means, Means)| {
+        (ours.said() == *label, theirs.said() == *label)
+    };
+    Ok(Some(Claim {
+        question,
+        first: first.system.slug(),
+        second: second.system.slug(),
+        ua,
+        wa: difference(Confusion::weighted_accuracy)?,
+        paper: paper::table_1(first.system) - paper::table_1(second.system),
+        utterances: utterances.len(),
+        mcnemar: mcnemar(utterances.values().map(right)),
+        corrected_p: 1.0,
+        finding,
+        sentence: String::new(),
+    }))
+}
+
+fn verdicts(cell: &Cell) -> impl Iterator<Item = ((u64, &str), &Verdict)> {
+    cell.runs.iter().flat_map(|run| {
+        let verdicts = run.verdicts.iter();
+        verdicts.map(|verdict| ((run.seed, verdict.path.as_str()), verdict))
+    })
+}
+
+/// Probabilities summed over seeds: McNemar's test wants one verdict an utterance, since several of
+/// one utterance are anything but independent.
+#[derive(Default)]
+struct Means(Vec<f32>);
+
+impl Means {
+    fn add(&mut self, probabilities: &[f32]) {
+        self.0.resize(probabilities.len(), 0.0);
+        for (sum, value) in self.0.iter_mut().zip(probabilities) {
+            *sum += value;
+        }
+    }
+
+    fn said(&self) -> usize {
+        argmax(&self.0)
+    }
+}
+
+fn sentence(claim: &Claim) -> String {
+    let Claim {
+        ua, wa, mcnemar, ..
+    } = claim;
+    let [difference, low, high] = [ua.value, ua.interval.low, ua.interval.high].map(points);
+    let answer = match claim.finding {
+        Finding::Agrees => "agrees with the paper".to_owned(),
+        Finding::Disagrees => {
+            format!(
+                "does not agree: it is {:.1} points worse",
+                -100.0 * ua.value
+            )
+        }
+        Finding::Undecided => "undecided: the interval includes 0".to_owned(),
+    };
+    format!(
+        "UA {difference} points (95 % {low} to {high}), WA {}; McNemar p {} ({} : {} utterances, \
+         Holm-corrected {}); paper {:+.1} → {answer}.",
+        points(wa.value),
+        probability(mcnemar.p),
+        mcnemar.first_only,
+        mcnemar.second_only,
+        probability(claim.corrected_p),
+        claim.paper,
+    )
+}
+
+/// A difference of shares in points, with its sign.
+fn points(share: f64) -> String {
+    format!("{:+.1}", 100.0 * share).replace('-', "−")
+}
+
+/// A p value as one reads it.
+fn probability(p: f64) -> String {
+    if p < 0.001 {
+        "< 0.001".to_owned()
+    } else {
+        format!("{p:.3}")
+    }
+}

@@ -1,0 +1,225 @@
+//! The page: what was measured, what the paper says, and whether the two agree. One file, no scripts,
+//! well-formed as XML too. Tables are made in [`super::tables`].
+
+use super::ablation::Ablation;
+use super::claims::Finding;
+use super::figures::Picture;
+use super::summary::Summary;
+use super::svg::escape;
+use super::tables;
+use super::{paper, systems::System};
+
+/// The whole page.
+#[must_use]
+pub fn write(ablation: &Ablation, summary: &Summary, pictures: &[Picture]) -> String {
+    let sections = [
+        header(ablation, summary),
+        missing(summary),
+        section(
+            "Table 1: seven sequence models",
+            &(tables::table_1(ablation, summary) + &note(paper::DEEP_TCN)),
+        ),
+        section(
+            "Table 2: the four convolutional systems",
+            &(tables::table_2(ablation, summary) + &tables::corpora(ablation, summary)),
+        ),
+        section(
+            "Does the paper's order hold here?",
+            &claims(ablation, summary),
+        ),
+        section(
+            "What is taken for what",
+            &(figure(pictures, "confusion") + &tables::classes(ablation, summary)),
+        ),
+        representations(ablation, summary, pictures),
+        section(
+            "Can the confidence be believed?",
+            &(tables::confidence(ablation, summary)
+                + &figure(pictures, "reliability")
+                + &figure(pictures, "risk-coverage")),
+        ),
+        section(
+            "Training",
+            &(figure(pictures, "learning") + &tables::training(ablation, summary)),
+        ),
+        codebook(summary, pictures),
+        section(
+            "Speakers",
+            &details("Each speaker", &tables::speakers(ablation)),
+        ),
+        section(
+            "Configuration",
+            &details(
+                "The preset",
+                &format!("<pre>{}</pre>\n", escape(&ablation.preset)),
+            ),
+        ),
+    ];
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <title>Ablation</title>\n<style>\n{}</style>\n</head>\n<body>\n{}</body>\n</html>\n",
+        include_str!("page.css"),
+        sections.concat(),
+    )
+}
+
+fn header(ablation: &Ablation, summary: &Summary) -> String {
+    let seeds: Vec<String> = summary.seeds.iter().map(u64::to_string).collect();
+    let best = System::all()
+        .find(|system| system.slug() == summary.best)
+        .map_or_else(String::new, |system| system.to_string());
+    let ua = summary
+        .cells
+        .iter()
+        .find(|cell| cell.system == summary.best)
+        .map_or_else(String::new, |cell| tables::interval(cell.figures.ua));
+    let mut text = format!(
+        "<h1>Ablation: sequence models on deep and fusion representations</h1>\n\
+         <p>{protocol}; {folds} folds, seeds {seeds}. Data: {corpora}; {utterances} test utterances of \
+         {speakers} speakers, {classes} classes ({labels}). Not listening scores UA {chance_ua:.1} and, \
+         always saying the most frequent class, WA {chance_wa:.1}.</p>\n\
+         <p><strong>Highest UA: {best}, {ua}.</strong> All figures are in per cent; in brackets the 95 % \
+         interval from resampling speakers.</p>\n{paper}",
+        protocol = escape(&ablation.protocol.describe()),
+        folds = summary.folds,
+        seeds = seeds.join(", "),
+        corpora = escape(&summary.corpora.join(", ")),
+        utterances = summary.utterances,
+        speakers = summary.speakers,
+        classes = summary.labels.len(),
+        labels = escape(&summary.labels.join(", ")),
+        chance_ua = 100.0 * summary.chance_ua,
+        chance_wa = 100.0 * summary.chance_wa,
+        paper = note(&format!(
+            "{} Compare orders and differences, not levels.",
+            paper::PROTOCOL
+        )),
+    );
+    if !summary.speaker_independent {
+        text += "<p class=\"warning\">Speaker-DEPENDENT: the test speakers were trained on. These figures say \
+                 nothing of voices that the system has not heard.</p>\n";
+    }
+    text
+}
+
+fn missing(summary: &Summary) -> String {
+    if summary.missing.is_empty() {
+        return String::new();
+    }
+    let items: String = summary
+        .missing
+        .iter()
+        .map(|item| format!("<li>{}</li>\n", escape(item)))
+        .collect();
+    format!(
+        "<div class=\"warning\"><p>Not finished; a system without all of its runs was tested on fewer \
+         utterances than the others:</p>\n{}</div>\n",
+        details(
+            &format!("{} missing", summary.missing.len()),
+            &format!("<ul>\n{items}</ul>\n")
+        )
+    )
+}
+
+fn claims(ablation: &Ablation, summary: &Summary) -> String {
+    if summary.claims.is_empty() {
+        return note("No two systems that the paper compares have been tested yet.");
+    }
+    let count = |finding| {
+        let claims = summary.claims.iter();
+        claims.filter(|claim| claim.finding == finding).count()
+    };
+    let data = format!(
+        "On {}, {}:",
+        escape(&summary.corpora.join(", ")),
+        if summary.speaker_independent {
+            "speaker-independent"
+        } else {
+            "speaker-DEPENDENT"
+        }
+    );
+    format!(
+        "<p>{data} of {} orders, {} agree with the paper, {} do not, {} are undecided.</p>\n{}{}",
+        summary.claims.len(),
+        count(Finding::Agrees),
+        count(Finding::Disagrees),
+        count(Finding::Undecided),
+        tables::claims(ablation, summary),
+        note(
+            "Differences on the utterances and seeds that both systems were tested on. The interval over \
+             speakers decides (paired: each draw hears both systems on the same speakers). McNemar's test takes \
+             each utterance once, by the mean probability over seeds, and takes utterances for independent, so \
+             its p is too small where speakers differ; Holm's correction is for all rows. The best recurrent \
+             system was chosen by the same figures, which flatters it a little."
+        ),
+    )
+}
+
+fn representations(ablation: &Ablation, summary: &Summary, pictures: &[Picture]) -> String {
+    let Some(found) = &summary.representations else {
+        return section(
+            "Representations",
+            &note("Not computed: the ablation has no embeddings.json."),
+        );
+    };
+    let picture = figure(pictures, "representations");
+    let better = found.fusion.emotion.purity > found.deep.emotion.purity;
+    let verdict = format!(
+        "<p>Fusion keeps emotions {} apart than Deep here: of a point's ten nearest, {:.1} against {:.1} per \
+         cent share its emotion (at random {:.1}); {:.1} against {:.1} per cent share its speaker.</p>\n",
+        if better { "further" } else { "no further" },
+        100.0 * found.fusion.emotion.purity,
+        100.0 * found.deep.emotion.purity,
+        100.0 * found.deep.emotion.chance_purity,
+        100.0 * found.fusion.speaker.purity,
+        100.0 * found.deep.speaker.purity,
+    );
+    section(
+        "Deep and fusion representation",
+        &(picture + &verdict + &tables::representations(ablation, found)),
+    )
+}
+
+fn codebook(summary: &Summary, pictures: &[Picture]) -> String {
+    summary.codebook.as_ref().map_or_else(String::new, |usage| {
+        let text = format!(
+            "<p>{} of {} codes are in use, with a perplexity of {:.1} ({:.0} % of the codes).</p>\n",
+            usage.used,
+            usage.codes,
+            usage.perplexity,
+            100.0 * usage.perplexity / usage.codes.max(1) as f64,
+        );
+        section("Codebook", &(text + &figure(pictures, "codebook")))
+    })
+}
+
+fn section(title: &str, content: &str) -> String {
+    format!(
+        "<section>\n<h2>{}</h2>\n{content}</section>\n",
+        escape(title)
+    )
+}
+
+fn details(title: &str, content: &str) -> String {
+    format!(
+        "<details>\n<summary>{}</summary>\n{content}</details>\n",
+        escape(title)
+    )
+}
+
+fn note(text: &str) -> String {
+    format!("<p class=\"note\">{}</p>\n", escape(text))
+}
+
+/// A picture by its name; nothing if there was no data for it.
+fn figure(pictures: &[Picture], name: &str) -> String {
+    let found = pictures.iter().find(|picture| picture.name == name);
+    found.map_or_else(String::new, |picture| {
+        format!(
+            "<figure>\n{}<figcaption>{}</figcaption>\n</figure>\n",
+            picture.svg,
+            escape(&picture.caption)
+        )
+    })
+}

@@ -1,0 +1,297 @@
+//! The numbers of a report, as they stand in `ablation.json`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::ablation::{Ablation, Cell};
+use super::claims::{self, Claim};
+use super::embedding::Separation;
+use super::paper;
+use super::systems::System;
+use crate::figures::{Figure, Figures, Spreads, by_corpus, counts};
+use crate::metrics::Confusion;
+use crate::tested::Verdict;
+
+/// Runs are listed one by one up to so many: a fold a speaker would make the file unreadable.
+const LISTED_RUNS: usize = 500;
+/// Decimals kept: more would be noise.
+const DECIMALS: f64 = 1e5;
+
+/// Everything that the report says in numbers.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// Name of the protocol.
+    pub protocol: String,
+    /// Whether no test speaker was trained on.
+    pub speaker_independent: bool,
+    /// Names of the classes.
+    pub labels: Vec<String>,
+    /// Corpora that were tested.
+    pub corpora: Vec<String>,
+    /// Test speakers.
+    pub speakers: usize,
+    /// Test utterances.
+    pub utterances: usize,
+    /// UA of not listening.
+    pub chance_ua: f64,
+    /// WA of always saying the most frequent class.
+    pub chance_wa: f64,
+    /// Seeds.
+    pub seeds: BTreeSet<u64>,
+    /// Folds.
+    pub folds: usize,
+    /// Runs that have not finished.
+    pub missing: Vec<String>,
+    /// Slug of the system with the highest UA.
+    pub best: String,
+    /// The systems with a finished run.
+    pub cells: Vec<CellSummary>,
+    /// The paper's claims and our answers.
+    pub claims: Vec<Claim>,
+    /// How far R_d and R_f keep emotions and speakers apart.
+    pub representations: Option<Representations>,
+    /// How the codebook is used.
+    pub codebook: Option<Usage>,
+}
+
+/// One system's numbers.
+#[derive(Debug, Serialize)]
+pub struct CellSummary {
+    /// Its slug.
+    pub system: String,
+    /// Finished runs.
+    pub runs: usize,
+    /// Figures over all test utterances of all runs.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// Their spread over folds.
+    pub over_folds: Spreads,
+    /// Their spread over seeds.
+    pub over_seeds: Spreads,
+    /// Each corpus apart.
+    pub by_corpus: BTreeMap<String, Accuracies>,
+    /// Accuracy of the paper's Table 1, in per cent.
+    pub paper_table_1: f64,
+    /// F1, WA and UA of its Table 2, in per cent.
+    pub paper_table_2: Option<[f64; 3]>,
+    /// Seconds of training over all runs.
+    pub seconds: f64,
+    /// The runs one by one, unless there are very many.
+    pub each: Vec<RunSummary>,
+}
+
+/// Accuracies on one corpus.
+#[derive(Debug, Serialize)]
+pub struct Accuracies {
+    /// Its speakers.
+    pub speakers: usize,
+    /// Its utterances.
+    pub utterances: usize,
+    /// UA.
+    #[serde(rename = "UA")]
+    pub ua: Figure,
+    /// WA.
+    #[serde(rename = "WA")]
+    pub wa: Figure,
+    /// Macro F1.
+    #[serde(rename = "F1")]
+    pub f1: Figure,
+}
+
+/// One run's numbers.
+#[derive(Debug, Serialize)]
+pub struct RunSummary {
+    /// Its seed.
+    pub seed: u64,
+    /// Its fold.
+    pub fold: String,
+    /// UA.
+    #[serde(rename = "UA")]
+    pub ua: f64,
+    /// WA.
+    #[serde(rename = "WA")]
+    pub wa: f64,
+    /// Macro F1.
+    #[serde(rename = "F1")]
+    pub f1: f64,
+    /// Temperature.
+    pub temperature: f32,
+}
+
+/// Both representations of the same utterances.
+#[derive(Debug, Serialize)]
+pub struct Representations {
+    /// Utterances.
+    pub utterances: usize,
+    /// Of R_d.
+    pub deep: Separation,
+    /// Of R_f.
+    pub fusion: Separation,
+}
+
+/// How a codebook is used.
+#[derive(Debug, Serialize)]
+pub struct Usage {
+    /// Codes there are.
+    pub codes: usize,
+    /// Codes that were the nearest at least once.
+    pub used: usize,
+    /// Perplexity.
+    pub perplexity: f64,
+}
+
+impl Summary {
+    /// The numbers of an ablation.
+    ///
+    /// # Errors
+    /// If a cell has no verdicts.
+    pub fn of(ablation: &Ablation) -> Result<Self> {
+        let listed = ablation
+            .cells
+            .iter()
+            .map(|cell| cell.runs.len())
+            .sum::<usize>()
+            <= LISTED_RUNS;
+        let cells: Vec<CellSummary> = ablation
+            .cells
+            .iter()
+            .map(|cell| CellSummary::of(ablation, cell, listed))
+            .collect::<Result<_>>()?;
+        let best = cells
+            .iter()
+            .rev()
+            .max_by(|a, b| a.figures.ua.value.total_cmp(&b.figures.ua.value))
+            .context("no run is done")?;
+        // The most complete cell stands for the data.
+        let data = cells
+            .iter()
+            .rev()
+            .max_by_key(|cell| cell.figures.utterances)
+            .unwrap_or(best);
+        Ok(Self {
+            protocol: ablation.protocol.name().to_owned(),
+            speaker_independent: ablation.protocol.is_speaker_independent(),
+            labels: ablation.labels.clone(),
+            corpora: data.by_corpus.keys().cloned().collect(),
+            speakers: data.figures.speakers,
+            utterances: data.figures.utterances,
+            chance_ua: data.figures.chance_ua,
+            chance_wa: data.figures.chance_wa,
+            seeds: ablation.seeds.clone(),
+            folds: ablation.folds.len(),
+            missing: ablation.missing.clone(),
+            best: best.system.clone(),
+            claims: claims::ask(ablation)?,
+            representations: representations(ablation),
+            codebook: ablation.codebook.as_ref().map(|codebook| Usage {
+                codes: codebook.counts.len(),
+                used: codebook.counts.iter().filter(|count| **count > 0).count(),
+                perplexity: codebook.perplexity,
+            }),
+            cells,
+        })
+    }
+
+    /// One system's numbers, if it has a finished run.
+    #[must_use]
+    pub fn cell(&self, system: System) -> Option<&CellSummary> {
+        let slug = system.slug();
+        self.cells.iter().find(|cell| cell.system == slug)
+    }
+
+    /// The text of `ablation.json`.
+    ///
+    /// # Errors
+    /// Never: it is made of numbers and strings.
+    pub fn json(&self) -> Result<Vec<u8>> {
+        let mut value = serde_json::to_value(self)?;
+        round(&mut value);
+        let mut text = serde_json::to_vec(&value)?;
+        text.push(b'\n');
+        Ok(text)
+    }
+}
+
+impl CellSummary {
+    fn of(ablation: &Ablation, cell: &Cell, listed: bool) -> Result<Self> {
+        let classes = ablation.labels.len();
+        let verdicts = verdicts(cell);
+        let mut corpora = BTreeMap::new();
+        for (corpus, members) in by_corpus(&verdicts) {
+            let figures = Figures::of(classes, &members)?;
+            let accuracies = Accuracies {
+                speakers: figures.speakers,
+                utterances: figures.utterances,
+                ua: figures.ua,
+                wa: figures.wa,
+                f1: figures.f1,
+            };
+            corpora.insert(corpus.to_owned(), accuracies);
+        }
+        let each = cell.runs.iter().filter(|_| listed).map(|run| {
+            let counts = counts(run);
+            RunSummary {
+                seed: run.seed,
+                fold: run.fold.clone(),
+                ua: counts.unweighted_accuracy(),
+                wa: counts.weighted_accuracy(),
+                f1: counts.macro_f1(),
+                temperature: run.temperature,
+            }
+        });
+        Ok(Self {
+            system: cell.system.slug(),
+            runs: cell.runs.len(),
+            figures: Figures::of(classes, &verdicts)?,
+            over_folds: Spreads::over_folds(&cell.runs),
+            over_seeds: Spreads::over_seeds(&cell.runs),
+            by_corpus: corpora,
+            paper_table_1: paper::table_1(cell.system),
+            paper_table_2: paper::table_2(cell.system),
+            seconds: cell.seconds(),
+            each: each.collect(),
+        })
+    }
+
+    /// Counts over all runs.
+    #[must_use]
+    pub fn confusion(&self) -> &Confusion {
+        &self.figures.confusion
+    }
+}
+
+/// All verdicts of a cell.
+#[must_use]
+pub fn verdicts(cell: &Cell) -> Vec<&Verdict> {
+    cell.runs.iter().flat_map(|run| &run.verdicts).collect()
+}
+
+fn representations(ablation: &Ablation) -> Option<Representations> {
+    let points = &ablation.embeddings.as_ref()?.points;
+    let labels: Vec<usize> = points.iter().map(|point| point.label).collect();
+    let speakers = super::embedding::numbered(points.iter().map(|point| point.speaker.as_str()));
+    let deep: Vec<&[f32]> = points.iter().map(|point| point.deep.as_slice()).collect();
+    let fusion: Vec<&[f32]> = points.iter().map(|point| point.fusion.as_slice()).collect();
+    Some(Representations {
+        utterances: points.len(),
+        deep: Separation::of(&deep, &labels, &speakers),
+        fusion: Separation::of(&fusion, &labels, &speakers),
+    })
+}
+
+fn round(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let rounded = number
+                .as_f64()
+                .map(|float| (float * DECIMALS).round() / DECIMALS);
+            *value = rounded.into();
+        }
+        Value::Array(values) => values.iter_mut().for_each(round),
+        Value::Object(values) => values.values_mut().for_each(round),
+        _ => {}
+    }
+}
