@@ -18,7 +18,7 @@ use rand::{Rng, SeedableRng};
 use undertone::frontend::{BINS, LEFTOVER_FRAMES, SEGMENT_FRAMES, SEGMENT_VALUES};
 
 use crate::augment::{Augment, Noise, heard_frames, resample};
-use crate::corpus::{LABELS, Utterance};
+use crate::corpus::Utterance;
 use crate::features::{Features, Statistics, normalise};
 
 /// Label of an utterance of a corpus without labels; no class has this index.
@@ -33,7 +33,7 @@ pub struct Batch {
     pub steps: usize,
     /// `[B]` real steps, 1 ≤ … ≤ T; the padding is at the end.
     pub lengths: Vec<usize>,
-    /// `[B]` indices in [`LABELS`], or [`UNLABELLED`].
+    /// `[B]` class indices, or [`UNLABELLED`].
     pub labels: Vec<usize>,
     /// `[B, K]` shares of the classes, before any smoothing: 1 for the label, unless
     /// [`SamplerOptions::mixup`] mixed another in; all 0 if there is no label.
@@ -73,6 +73,8 @@ pub struct SamplerOptions {
     pub mixup: f64,
     /// Probability that a training crop is pasted together from two utterances; 0 is off.
     pub copy_paste: f32,
+    /// Number of classes K that targets are over.
+    pub classes: usize,
 }
 
 impl Default for SamplerOptions {
@@ -85,6 +87,7 @@ impl Default for SamplerOptions {
             balance: true,
             mixup: 0.0,
             copy_paste: 0.0,
+            classes: 4,
         }
     }
 }
@@ -394,7 +397,8 @@ impl<'a> Sampler<'a> {
             .iter()
             .map(|&index| self.utterances[index].label.unwrap_or(UNLABELLED))
             .collect();
-        let share = |label| (0..LABELS.len()).map(move |class| f32::from(u8::from(class == label)));
+        let classes = self.options.classes;
+        let share = |label| (0..classes).map(move |class| f32::from(u8::from(class == label)));
         Batch {
             segments,
             steps,
@@ -425,7 +429,7 @@ fn cells(utterances: &[Utterance], indices: &[usize], balance: bool) -> Vec<Cell
     for (index, label) in labelled {
         let corpus = &utterances[index].corpus;
         groups
-            .entry((label.min(LABELS.len()), corpus))
+            .entry((label, corpus))
             .or_insert_with(Vec::new)
             .push(index);
         *corpora.entry(corpus).or_insert(0usize) += 1;

@@ -1,6 +1,5 @@
 //! The model card: what a model is for, what it heard, how good it is, what the law says.
 
-use crate::corpus::LABELS;
 use crate::fit::Outcome;
 use crate::preset::{Preset, Representation};
 
@@ -11,6 +10,8 @@ pub struct Card<'a> {
     pub name: &'a str,
     /// Its version.
     pub version: &'a str,
+    /// What it tells apart, in the order of its logits.
+    pub labels: &'a [String],
     /// How it was made.
     pub preset: &'a Preset,
     /// What its training found.
@@ -24,6 +25,7 @@ pub fn write(card: &Card<'_>) -> String {
     let Card {
         name,
         version,
+        labels,
         preset,
         outcome,
         metrics,
@@ -35,10 +37,14 @@ pub fn write(card: &Card<'_>) -> String {
              pre-trained on unlabelled speech (LibriSpeech)"
         }
     };
+    let depth = match preset.sequence.model.is_recurrent() {
+        true => preset.sequence.recurrent_layers,
+        false => preset.sequence.layers,
+    };
     format!(
         "# {name} {version}\n\n\
          Hears {labels} in how a person speaks, in steps of {hop} ms. Preset `{preset}`: {representation}; \
-         temporal attention network of {layers} layers and {width} channels.\n\n\
+         {model} of {layers} layers and {width} channels.\n\n\
          ## For and not for\n\n\
          For research and for showing how undertone works. It was trained on acted speech of few people in \
          three languages; real calls sound otherwise. Do not let it decide anything about a person.\n\n\
@@ -62,12 +68,13 @@ pub fn write(card: &Card<'_>) -> String {
          In the European Union, inferring emotions of people at work or in education is prohibited except for \
          medical or safety reasons (AI Act, Art. 5(1)(f)); elsewhere such systems are high-risk, and the people \
          heard must be told (Annex III, Art. 50(3)). Voices are personal data. This is no legal advice.\n",
-        labels = LABELS.join(", "),
+        labels = labels.join(", "),
         hop = preset.segment_hop * 8,
         preset = preset.name,
         folds = preset.training.folds,
         last = preset.training.folds.saturating_sub(1),
-        layers = preset.sequence.layers,
+        model = preset.sequence.model.title(),
+        layers = depth,
         width = preset.sequence.width,
         utterances = outcome.utterances,
         corpora = outcome.corpora.join(", "),

@@ -64,7 +64,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             .collect();
         let report = json!({
             "labels": first.labels,
-            "protocol": first.protocol.name(),
+            "protocol": first.protocol.to_string(),
             "speaker_independent": first.protocol.is_speaker_independent(),
             "folds": folds,
             "over_folds": Spreads::over_folds(&runs),
@@ -225,7 +225,6 @@ fn speakers(runs: &[Tested], first: &Tested) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tested::Protocol;
 
     /// Ten utterances of two speakers; the run is wrong on the first `wrong` of them.
     fn tested(seed: u64, fold: &str, protocol: &str, wrong: usize) -> Tested {
@@ -251,7 +250,7 @@ mod tests {
             preset: "default".into(),
             seed,
             fold: fold.into(),
-            protocol: Protocol::of(&json!({ "protocol": protocol })).unwrap(),
+            protocol: protocol.parse().unwrap(),
             labels: vec!["a".into(), "b".into()],
             temperature: 1.0,
             verdicts: (0..10).map(verdict).collect(),
@@ -264,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_random_split_is_called_speaker_dependent() {
-        let independent = report(&[tested(1, "0", "speakers-5-fold", 2)]);
+        let independent = report(&[tested(1, "0", "speakers/5", 2)]);
         assert!(
             independent.starts_with("Speaker-independent ("),
             "{independent}"

@@ -19,7 +19,6 @@ use crate::augment::Augment;
 use crate::autoencoder::Autoencoder;
 use crate::batch::{Sampler, SamplerOptions};
 use crate::card::{self, Card};
-use crate::corpus::LABELS;
 use crate::dataset::{Dataset, Source};
 use crate::extract;
 use crate::features::Statistics;
@@ -84,7 +83,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             Some(Autoencoder::load(&preset.vqvae, &run.path(WEIGHTS), 0.0)?.model())
         }
     };
-    let trainer = Trainer::resume(&preset, vqvae, run.folder())?;
+    let labels = run.labels()?;
+    let trainer = Trainer::resume(&preset, labels.len(), vqvae, run.folder())?;
     let golden = golden(arguments, &preset, &trainer, &statistics)?;
     let sequence = extract::sequence(trainer.averaged(), preset.sequence.heads)?;
     let metrics = match &arguments.report {
@@ -97,20 +97,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let card = Card {
         name: &arguments.name,
         version: &arguments.version,
+        labels: &labels,
         preset: &preset,
         outcome: &outcome,
         metrics: &metrics,
     };
     let bundle = assemble(Parts {
-        manifest: manifest(
-            arguments,
-            &preset,
-            &outcome,
-            &golden,
-            form(&sequence),
-            statistics,
-            &metrics,
-        )?,
+        manifest: manifest(arguments, &card, &golden, form(&sequence), statistics)?,
         encoder: onnx::encoder(&extract::encoder(trainer.averaged(), trainer.vqvae())?)?,
         sequence: onnx::sequence(&sequence)?,
         step: onnx::step(&sequence)?,
@@ -125,18 +118,23 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 fn manifest(
     arguments: &Arguments,
-    preset: &Preset,
-    outcome: &Outcome,
+    card: &Card<'_>,
     golden: &Golden,
     sequence: bundle::Sequence,
     statistics: Statistics,
-    metrics: &str,
 ) -> Result<Manifest> {
+    let Card {
+        labels,
+        preset,
+        outcome,
+        metrics,
+        ..
+    } = card;
     Ok(Manifest {
         format: FORMAT,
         name: arguments.name.clone(),
         version: arguments.version.clone(),
-        labels: LABELS.map(str::to_owned).to_vec(),
+        labels: labels.to_vec(),
         context: bundle::Context::Turn,
         encoder: bundle::Encoder {
             features: preset.sequence.width,

@@ -92,6 +92,7 @@ pub fn sampler<'a>(
         balance: preset.training.balance,
         mixup: preset.training.mixup,
         copy_paste: preset.training.copy_paste,
+        classes: data.classes.len(),
     };
     Sampler::new(
         &data.features,
@@ -162,16 +163,17 @@ impl Job<'_> {
     fn fit(&self) -> Result<(Trainer, Stopping)> {
         let Self { preset, run, .. } = self;
         let settings = &preset.training;
+        let classes = self.data.classes.len();
         let (first, trainer, mut stopping) = match checkpoint::latest(run.folder())? {
             Some((epochs, folder)) => {
                 if self.bar.is_none() {
                     eprintln!("resuming after epoch {epochs}");
                 }
-                let trainer = Trainer::resume(preset, self.vqvae.clone(), &folder)?;
-                (epochs, trainer, Stopping::resume(preset, &folder)?)
+                let trainer = Trainer::resume(preset, classes, self.vqvae.clone(), &folder)?;
+                (epochs, trainer, Stopping::resume(preset, classes, &folder)?)
             }
             None => {
-                let trainer = Trainer::new(preset, self.vqvae.clone());
+                let trainer = Trainer::new(preset, classes, self.vqvae.clone());
                 (0, trainer, Stopping::new(settings.patience))
             }
         };

@@ -46,6 +46,7 @@ pub mod report;
 pub mod run;
 pub mod split;
 pub mod stopping;
+pub mod systems;
 pub mod tested;
 pub mod train;
 pub mod trainer;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use model_export::{ablate, evaluate, export, pretrain, train};
+use model_export::{ablate, evaluate, export, pretrain, report, train};
 
 /// Trains undertone's models and writes them as bundles.
 ///
@@ -25,6 +25,7 @@ enum Command {
     Evaluate(evaluate::Arguments),
     Export(export::Arguments),
     Ablate(ablate::Arguments),
+    Report(report::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Ablate(arguments) => ablate::run(arguments),
+        Command::Report(arguments) => report::run(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

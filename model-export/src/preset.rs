@@ -206,6 +206,26 @@ impl SequenceModel {
         }
     }
 
+    /// The name that the paper uses.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::SimpleRnn => "SimpRNN",
+            Self::Gru => "GRU",
+            Self::Bgru => "BGRU",
+            Self::Lstm => "LSTM",
+            Self::Blstm => "BLSTM",
+            Self::Tcn => "TCN",
+            Self::Tacn => "TACN",
+        }
+    }
+
+    /// Whether it is one of the paper's "RNN-based" models.
+    #[must_use]
+    pub const fn is_recurrent(self) -> bool {
+        !matches!(self, Self::Tcn | Self::Tacn)
+    }
+
     /// Whether y_t depends on x_0 … x_t alone.
     #[must_use]
     pub const fn is_causal(self) -> bool {

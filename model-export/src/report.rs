@@ -15,19 +15,40 @@ pub mod paper;
 pub mod raster;
 pub mod summary;
 pub mod svg;
-pub mod systems;
 mod tables;
 #[cfg(test)]
 mod tests;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use clap::Args;
 
 use crate::checkpoint;
 use ablation::Ablation;
 use summary::Summary;
+
+/// Writes the report of an ablation, finished or not, into a folder of its own.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  model-export report runs/ablation --out docs/results")]
+pub struct Arguments {
+    /// Folder of an `ablate`.
+    pub folder: PathBuf,
+    /// Folder for `ablation.html`, `ablation.json` and `figures/`.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// As [`write`].
+pub fn run(arguments: &Arguments) -> Result<()> {
+    write(&arguments.folder, &arguments.out)?;
+    eprintln!("done: {}", arguments.out.join("ablation.html").display());
+    Ok(())
+}
 
 /// Reads the ablation in `folder` and writes `ablation.html`, `ablation.json` and `figures/` (each
 /// picture as SVG and as PNG) into `destination`. Runs that have not finished are named as missing.

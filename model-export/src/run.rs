@@ -11,13 +11,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checkpoint;
+use crate::corpus::LABELS;
 use crate::features::Statistics;
 use crate::preset::Preset;
+use crate::split::Protocol;
 
 /// A folder that belongs to one run.
 #[derive(Clone, Debug)]
@@ -72,6 +74,29 @@ impl Run {
     /// If it cannot be read.
     pub fn preset(&self) -> Result<Preset> {
         Ok(Preset::load(&self.path("preset.toml").to_string_lossy())?)
+    }
+
+    /// Names of the classes, in the order of logits; runs that name none have the four.
+    ///
+    /// # Errors
+    /// If the record cannot be read.
+    pub fn labels(&self) -> Result<Vec<String>> {
+        Ok(self
+            .read::<Recorded>("record.json")?
+            .labels
+            .unwrap_or_else(|| LABELS.map(str::to_owned).to_vec()))
+    }
+
+    /// How its test utterances were chosen; by five folds of speakers where the record does not say.
+    ///
+    /// # Errors
+    /// If the record names no protocol that there is.
+    pub fn protocol(&self) -> Result<Protocol> {
+        let name = self.read::<Recorded>("record.json")?.protocol;
+        name.as_deref()
+            .unwrap_or("speakers/5")
+            .parse()
+            .with_context(|| self.path("record.json").display().to_string())
     }
 
     /// Writes a value as JSON.
@@ -134,6 +159,13 @@ impl Run {
         }
         checkpoint::replace(&path, content.as_bytes())
     }
+}
+
+/// The part of a record that reports need.
+#[derive(Deserialize)]
+struct Recorded {
+    labels: Option<Vec<String>>,
+    protocol: Option<String>,
 }
 
 /// [`Statistics`] as a run keeps them.

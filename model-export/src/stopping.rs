@@ -9,9 +9,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::store::ModuleRecord;
-use burn::tensor::Device;
 
-use crate::corpus::LABELS;
+use crate::backend;
 use crate::fit::confusion;
 use crate::metrics::negative_log_likelihood;
 use crate::model::network::Network;
@@ -44,7 +43,7 @@ pub struct Stopping {
 impl Score {
     /// The score of validation speakers after an epoch.
     pub fn of(epoch: usize, predictions: &[Prediction]) -> Self {
-        let logits: Vec<_> = predictions.iter().map(|p| p.logits).collect();
+        let logits: Vec<_> = predictions.iter().map(|p| p.logits.clone()).collect();
         let labels: Vec<_> = predictions.iter().map(|p| p.label).collect();
         Self {
             epoch,
@@ -71,7 +70,7 @@ impl Stopping {
     ///
     /// # Errors
     /// If they cannot be read or belong to another preset.
-    pub fn resume(preset: &Preset, folder: &Path) -> Result<Self> {
+    pub fn resume(preset: &Preset, classes: usize, folder: &Path) -> Result<Self> {
         let patience = preset.training.patience;
         let path = folder.join(SCORE);
         if patience == 0 || !path.exists() {
@@ -79,7 +78,7 @@ impl Stopping {
         }
         let text = std::fs::read_to_string(&path)?;
         let score = parse(&text).with_context(|| format!("{} is no score", path.display()))?;
-        let weights = Network::new(preset, LABELS.len(), &Device::flex())
+        let weights = Network::new(preset, classes, &backend::device())
             .try_load_record(ModuleRecord::load(folder.join(WEIGHTS))?)?;
         Ok(Self {
             patience,
@@ -135,6 +134,8 @@ fn parse(text: &str) -> Option<Score> {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+
     use super::*;
 
     fn score(epoch: usize, ua: f64, loss: f64) -> Score {
@@ -145,7 +146,7 @@ mod tests {
     fn the_best_epoch_counts_and_its_weights_survive_a_checkpoint() {
         let mut preset = Preset::load("default").unwrap();
         preset.training.patience = 3;
-        let network = || Network::new(&preset, LABELS.len(), &Device::flex());
+        let network = || Network::new(&preset, 4, &Device::flex());
         let bias = |network: &Network| crate::model::values(network.fusion.weight.val());
         let networks = [network(), network(), network(), network()];
         let mut stopping = Stopping::new(3);
@@ -156,7 +157,7 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         stopping.save(folder.path()).unwrap();
-        let mut resumed = Stopping::resume(&preset, folder.path()).unwrap();
+        let mut resumed = Stopping::resume(&preset, 4, folder.path()).unwrap();
         resumed.watch(score(4, 0.5, 0.1 + 0.2), &networks[3]);
         assert!(!resumed.enough(4) && resumed.enough(5));
         let (best, weights) = resumed.best().unwrap();
@@ -169,7 +170,7 @@ mod tests {
     fn without_patience_nothing_is_kept() {
         let preset = Preset::load("default").unwrap();
         let mut stopping = Stopping::new(0);
-        let network = Network::new(&preset, LABELS.len(), &Device::flex());
+        let network = Network::new(&preset, 4, &Device::flex());
         stopping.watch(score(1, 0.5, 1.0), &network);
         assert!(!stopping.enough(1_000));
         assert!(stopping.best().is_none());

@@ -12,7 +12,7 @@ use crate::features::Statistics;
 use crate::fit::{self, Job};
 use crate::preset::{Preset, Representation};
 use crate::run::Run;
-use crate::split::{self, Fold};
+use crate::split::{self, Fold, Protocol};
 use crate::trainer::Prediction;
 
 /// Trains the network on the labelled corpora.
@@ -35,7 +35,12 @@ pub struct Arguments {
     /// Run folder of a finished `pretrain`; not needed by presets without R_l.
     #[arg(long, value_name = "RUN")]
     pub vq: Option<PathBuf>,
-    /// Which fold by speaker to leave out for testing, such as `0/5`.
+    /// How test utterances are chosen: `speakers/K`, `leave-one-speaker-out`, `sessions` (of a single
+    /// corpus), or `random`, the paper's, which trains on test speakers. The preset's folds by
+    /// speaker if not given.
+    #[arg(long)]
+    pub protocol: Option<Protocol>,
+    /// Which fold to leave out for testing, such as `0/5`.
     #[arg(
         long,
         value_name = "I/N",
@@ -83,9 +88,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         preset.training.seed = seed;
     }
     let data = Dataset::labelled(&arguments.source)?;
-    let fold = choose(&preset, &data, arguments.fold)?;
-    split::guard(&data.utterances, &fold, &data.features.hashes)?;
-    let run = Run::begin(&arguments.out, &preset, &record(arguments, &data, &fold))?;
+    let protocol = arguments
+        .protocol
+        .unwrap_or(Protocol::Speakers(preset.training.folds));
+    let fold = choose(protocol, &preset, &data, arguments.fold)?;
+    protocol.guard(&data.utterances, &fold, &data.features.hashes)?;
+    let record = record(arguments, protocol, &data, &fold);
+    let run = Run::begin(&arguments.out, &preset, &record)?;
     let statistics = Statistics::of(&data.features, &fold.train);
     let sampler = fit::sampler(&preset, &data, &fold, statistics)?;
     let vqvae = match (preset.representation, &arguments.vq) {
@@ -111,29 +120,42 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let outcome = job.finish()?;
     if let Some(ua) = outcome.test_ua {
         let tested: Vec<Prediction> = run.read(fit::TESTED)?;
-        eprintln!("test UA {:.1}\n{}", 100.0 * ua, fit::confusion(&tested));
+        let counts = fit::confusion(&tested);
+        eprintln!(
+            "test UA {:.1}\n{}",
+            100.0 * ua,
+            counts.display(&data.classes)
+        );
+        for sentence in protocol.disclosures(&data.utterances) {
+            eprintln!("{sentence}");
+        }
     }
     eprintln!("done: {}", run.folder().display());
     Ok(())
 }
 
-fn choose(preset: &Preset, data: &Dataset, number: Option<FoldNumber>) -> Result<Fold> {
+fn choose(
+    protocol: Protocol,
+    preset: &Preset,
+    data: &Dataset,
+    number: Option<FoldNumber>,
+) -> Result<Fold> {
     let seed = preset.training.fold_seed;
     let Some(FoldNumber { index, of }) = number else {
         return split::all(&data.utterances, seed);
     };
+    let mut folds = protocol.folds(&data.utterances, &data.features.hashes, seed)?;
     ensure!(
-        of == preset.training.folds,
-        "preset `{}` cuts {} folds, not {of}",
-        preset.name,
-        preset.training.folds
+        of == folds.len(),
+        "`{protocol}` cuts {} folds, not {of}",
+        folds.len()
     );
-    Ok(split::by_speaker(&data.utterances, of, seed)?.swap_remove(index))
+    Ok(folds.swap_remove(index))
 }
 
-fn record(arguments: &Arguments, data: &Dataset, fold: &Fold) -> Value {
+fn record(arguments: &Arguments, protocol: Protocol, data: &Dataset, fold: &Fold) -> Value {
     json!({
-        "command": "train",
+        "command": "train", "protocol": protocol.to_string(), "labels": data.classes,
         "fold": arguments.fold.map(|fold| format!("{}/{}", fold.index, fold.of)),
         "split": fold.digest(),
         "parts": { "train": fold.train.len(), "validation": fold.validation.len(), "test": fold.test.len() },

@@ -22,7 +22,7 @@ use crate::average::follow;
 use crate::backend;
 use crate::batch::{Batch, Sampler};
 use crate::codes::Codes;
-use crate::corpus::{LABELS, Utterance};
+use crate::corpus::Utterance;
 use crate::metrics::argmax;
 use crate::model::cnn::Tape;
 use crate::model::network::{Evidence, Network, real};
@@ -75,13 +75,13 @@ pub struct Prediction {
 }
 
 impl Trainer {
-    /// A fresh network beside a frozen VQ-VAE.
-    pub fn new(preset: &Preset, vqvae: Option<VqVae>) -> Self {
+    /// A fresh network for so many classes, beside a frozen VQ-VAE.
+    pub fn new(preset: &Preset, classes: usize, vqvae: Option<VqVae>) -> Self {
         let device = backend::device().autodiff();
         // Poisoned or not, nothing is behind the lock but the order of draws.
         let drawing = FIRST_WEIGHTS.lock().unwrap_or_else(PoisonError::into_inner);
         device.seed(preset.training.seed);
-        let network = Network::new(preset, LABELS.len(), &device);
+        let network = Network::new(preset, classes, &device);
         let average = network.valid();
         drop(drawing);
         let optimizer = Adadelta {
@@ -315,8 +315,13 @@ impl Trainer {
     ///
     /// # Errors
     /// If they cannot be read or belong to another preset.
-    pub fn resume(preset: &Preset, vqvae: Option<VqVae>, folder: &Path) -> Result<Self> {
-        let mut this = Self::new(preset, vqvae);
+    pub fn resume(
+        preset: &Preset,
+        classes: usize,
+        vqvae: Option<VqVae>,
+        folder: &Path,
+    ) -> Result<Self> {
+        let mut this = Self::new(preset, classes, vqvae);
         let load = |name: &str| ModuleRecord::load(folder.join(name));
         this.network = this.network.try_load_record(load("network.bpk")?)?;
         this.average = this.average.try_load_record(load("average.bpk")?)?;

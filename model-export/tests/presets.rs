@@ -70,7 +70,7 @@ fn every_system_trains_a_step_and_gives_graphs_if_it_is_causal() {
             autoencoder.step(sampler.segment_batch(1, 0, 0, 16), [1, 0, 0, 0]);
             autoencoder.model()
         });
-        let mut trainer = Trainer::new(&preset, vqvae);
+        let mut trainer = Trainer::new(&preset, 4, vqvae);
         let step = trainer.step(sampler.batch(1, 0, 0), [1, 0, 0], 0.0);
         assert!(step.loss.is_finite() && step.seen == 4, "{}", preset.name);
         let said = trainer.predict(&sampler, &utterances, &indices);
@@ -110,11 +110,11 @@ fn mixed_targets_cost_what_their_classes_cost_by_their_shares() {
     preset.sequence.dropout = 0.0;
     preset.training.feature_dropout = 0.0;
     let folder = tempfile::tempdir().unwrap();
-    Trainer::new(&preset, None).save(folder.path()).unwrap();
+    Trainer::new(&preset, 4, None).save(folder.path()).unwrap();
     let loss = |targets: [[f32; 4]; 4]| {
         let mut batch = sampler.batch(1, 0, 0);
         batch.targets = targets.concat();
-        let mut trainer = Trainer::resume(&preset, None, folder.path()).unwrap();
+        let mut trainer = Trainer::resume(&preset, 4, None, folder.path()).unwrap();
         trainer.step(batch, [1, 0, 0], 0.0).loss
     };
     let first = loss([[1.0, 0.0, 0.0, 0.0]; 4]);

@@ -56,15 +56,15 @@ fn a_resumed_run_ends_in_the_same_weights() {
     let said =
         |trainer: &Trainer| -> Vec<Prediction> { trainer.predict(&sampler, &utterances, &indices) };
 
-    let mut whole = Trainer::new(&preset, vqvae());
+    let mut whole = Trainer::new(&preset, 4, vqvae());
     steps(&mut whole, 0..6);
 
     let folder = tempfile::tempdir().unwrap();
-    let mut first = Trainer::new(&preset, vqvae());
+    let mut first = Trainer::new(&preset, 4, vqvae());
     steps(&mut first, 0..3);
     first.save(folder.path()).unwrap();
     drop(first);
-    let mut second = Trainer::resume(&preset, vqvae(), folder.path()).unwrap();
+    let mut second = Trainer::resume(&preset, 4, vqvae(), folder.path()).unwrap();
     steps(&mut second, 3..6);
 
     assert_eq!(said(&whole), said(&second));

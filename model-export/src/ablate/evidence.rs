@@ -7,14 +7,14 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Ablation, System, Task, folder};
+use super::{Ablation, Task, folder};
 use crate::checkpoint;
 use crate::codes::Codes;
-use crate::corpus::LABELS;
 use crate::model::quantiser::perplexity;
 use crate::model::values;
 use crate::preset::{Representation, SequenceModel};
 use crate::run::Run;
+use crate::systems::System;
 use crate::trainer::Trainer;
 
 /// The paper's own system, on the first fold: what Figure 4 shows.
@@ -71,7 +71,8 @@ impl Ablation<'_> {
         let preset = run.preset()?;
         let vqvae = self.vqvae(SHOWN.fold)?;
         let sampler = &self.shared[SHOWN.fold].sampler;
-        let trainer = Trainer::resume(&preset, Some(vqvae.clone()), run.folder())?;
+        let labels = self.data.classes.clone();
+        let trainer = Trainer::resume(&preset, labels.len(), Some(vqvae.clone()), run.folder())?;
         let deep = trainer.averaged().cnn.linear.weight.dims()[1];
         let points = self.folds[SHOWN.fold]
             .test
@@ -90,10 +91,7 @@ impl Ablation<'_> {
             })
             .collect::<Option<_>>()
             .context("a test utterance has no label")?;
-        let embeddings = Embeddings {
-            labels: LABELS.map(str::to_owned).to_vec(),
-            points,
-        };
+        let embeddings = Embeddings { labels, points };
         write(&out.join("embeddings.json"), &embeddings)?;
 
         let plan = [preset.training.seed, 1];

@@ -7,6 +7,7 @@
 
 mod evidence;
 
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,13 +19,15 @@ use serde_json::json;
 
 use crate::batch::Sampler;
 use crate::codes::Codes;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Source};
 use crate::features::Statistics;
 use crate::fit::{self, Job, OUTCOME, Outcome};
 use crate::model::vqvae::VqVae;
-use crate::preset::{Preset, Representation, SequenceModel};
+use crate::preset::{Preset, Representation};
+use crate::report;
 use crate::run::Run;
-use crate::split::{self, Fold};
+use crate::split::{Fold, Protocol};
+use crate::systems::System;
 
 /// Trains and compares every system of the paper: 7 sequence models × Deep and Fusion.
 ///
@@ -38,12 +41,17 @@ pub struct Arguments {
     /// `default`, `paper`, or a preset file; its representation and sequence model are replaced.
     #[arg(long, default_value = "default")]
     pub preset: String,
-    /// Folder that holds `ravdess/`, `banglaser/`, `emodb/`, or some of them.
-    #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
+    /// The labelled corpora.
+    #[command(flatten)]
+    pub source: Source,
     /// Run folder of a finished `pretrain`.
     #[arg(long, value_name = "RUN")]
     pub vq: PathBuf,
+    /// How test utterances are chosen: `speakers/K`, `leave-one-speaker-out`, `sessions` (of a single
+    /// corpus), or `random`, the paper's, which trains on test speakers. The preset's folds by
+    /// speaker if not given.
+    #[arg(long)]
+    pub protocol: Option<Protocol>,
     /// Another number of epochs than the preset's.
     #[arg(long)]
     pub epochs: Option<usize>,
@@ -59,38 +67,6 @@ pub struct Arguments {
     /// Folder of the whole comparison: made if it is not there, resumed if it is.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-}
-
-/// One cell of Table 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct System {
-    /// What the sequence model hears.
-    pub representation: Representation,
-    /// The sequence model.
-    pub sequence: SequenceModel,
-}
-
-impl System {
-    /// All 14, those that share much and differ little side by side.
-    pub fn all() -> Vec<Self> {
-        let each = |sequence| {
-            Representation::ALL.map(|representation| Self {
-                representation,
-                sequence,
-            })
-        };
-        SequenceModel::ALL
-            .into_iter()
-            .rev()
-            .flat_map(each)
-            .collect()
-    }
-
-    /// The name of its folder, such as `fusion-tacn`.
-    #[must_use]
-    pub fn name(self) -> String {
-        format!("{}-{}", self.representation.name(), self.sequence.name())
-    }
 }
 
 /// One system on one fold with one seed.
@@ -112,6 +88,7 @@ struct Shared<'a> {
 struct Ablation<'a> {
     arguments: &'a Arguments,
     preset: Preset,
+    protocol: Protocol,
     data: &'a Dataset,
     folds: Vec<Fold>,
     shared: Vec<Shared<'a>>,
@@ -129,17 +106,17 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         preset.training.epochs = epochs;
     }
     let systems = chosen(&arguments.systems)?;
-    let data = Dataset::labelled(&arguments.data)?;
-    let folds = split::by_speaker(
-        &data.utterances,
-        preset.training.folds,
-        preset.training.fold_seed,
-    )?;
+    let data = Dataset::labelled(&arguments.source)?;
+    let protocol = arguments
+        .protocol
+        .unwrap_or(Protocol::Speakers(preset.training.folds));
+    let hashes = &data.features.hashes;
+    let folds = protocol.folds(&data.utterances, hashes, preset.training.fold_seed)?;
     for fold in &folds {
-        split::guard(&data.utterances, fold, &data.features.hashes)?;
+        protocol.guard(&data.utterances, fold, hashes)?;
     }
     let record = json!({
-        "command": "ablate", "audio": data.features.digest(), "vq": arguments.vq,
+        "command": "ablate", "protocol": protocol.to_string(), "labels": data.classes, "audio": data.features.digest(), "vq": arguments.vq,
         "utterances": data.utterances.len(),
         "splits": folds.iter().map(Fold::digest).collect::<Vec<_>>(),
     });
@@ -164,6 +141,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let ablation = Ablation {
         arguments,
+        protocol,
         bar: bar(tasks.len() * preset.training.epochs),
         preset,
         data: &data,
@@ -171,19 +149,25 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         shared,
     };
     ablation.work(&tasks)?;
-    ablation.evidence(&systems)
+    ablation.evidence(&systems)?;
+    let destination = arguments.out.join("report");
+    report::write(&arguments.out, &destination)?;
+    eprintln!("done: {}", destination.join("ablation.html").display());
+    Ok(())
 }
 
 fn chosen(names: &[String]) -> Result<Vec<System>> {
-    let all = System::all();
+    // Those that share much and differ little side by side.
+    let mut all: Vec<System> = System::all().collect();
+    all.sort_by_key(|system| Reverse(system.sequence));
     for name in names {
         ensure!(
-            all.iter().any(|system| system.name() == *name),
+            all.iter().any(|system| system.slug() == *name),
             "no system is called `{name}`; there are {}",
-            all.iter().map(|s| s.name()).collect::<Vec<_>>().join(", ")
+            all.iter().map(|s| s.slug()).collect::<Vec<_>>().join(", ")
         );
     }
-    let wanted = |system: &System| names.is_empty() || names.contains(&system.name());
+    let wanted = |system: &System| names.is_empty() || names.contains(&system.slug());
     Ok(all.into_iter().filter(wanted).collect())
 }
 
@@ -209,7 +193,7 @@ impl Ablation<'_> {
                     failed.store(true, Ordering::Relaxed);
                     return Err(error.context(format!(
                         "{} on fold {}",
-                        task.system.name(),
+                        task.system.slug(),
                         task.fold
                     )));
                 }
@@ -239,7 +223,8 @@ impl Ablation<'_> {
         preset.training.seed += seed;
         let folder = folder(&self.arguments.out, task);
         let record = json!({
-            "command": "ablate", "system": system.name(), "fold": format!("{fold}/{}", self.folds.len()),
+            "command": "ablate", "protocol": self.protocol.to_string(), "labels": self.data.classes,
+            "system": system.slug(), "fold": format!("{fold}/{}", self.folds.len()),
             "split": self.folds[fold].digest(), "audio": self.data.features.digest(),
             "vq": self.arguments.vq,
         });
@@ -270,7 +255,7 @@ impl Ablation<'_> {
         let ua = test_ua.context("a fold without test speakers")?;
         self.say(&format!(
             "{} fold {fold} seed {seed}: test UA {:.1}",
-            system.name(),
+            system.slug(),
             100.0 * ua
         ));
         Ok(())
@@ -319,7 +304,7 @@ impl Ablation<'_> {
 /// Where a system's run on a fold lies.
 fn folder(out: &Path, task: &Task) -> PathBuf {
     out.join("cells")
-        .join(task.system.name())
+        .join(task.system.slug())
         .join(format!("seed{}", task.seed))
         .join(format!("fold{}", task.fold))
 }
@@ -330,11 +315,13 @@ mod tests {
 
     #[test]
     fn there_are_fourteen_systems_of_which_some_can_be_chosen() {
-        let all = System::all();
+        // Those that share much and differ little side by side.
+        let mut all: Vec<System> = System::all().collect();
+        all.sort_by_key(|system| Reverse(system.sequence));
         assert_eq!(all.len(), 14);
         let names = ["deep-blstm", "fusion-tacn"].map(str::to_owned);
         assert_eq!(chosen(&names).unwrap().len(), 2);
         let error = chosen(&["deep-tacnn".to_owned()]).unwrap_err().to_string();
-        assert!(error.contains("deep-tacn,"), "{error}");
+        assert!(error.contains("fusion-tacn,"), "{error}");
     }
 }

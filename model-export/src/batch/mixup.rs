@@ -10,7 +10,6 @@ use rand::seq::SliceRandom;
 use undertone::frontend::SEGMENT_VALUES;
 
 use super::Batch;
-use crate::corpus::LABELS;
 
 /// Mixes every utterance with that at its place in a shuffled batch; shares are of Beta(α, α).
 pub(super) fn mix(batch: &mut Batch, alpha: f64, rng: &mut StdRng) {
@@ -18,6 +17,7 @@ pub(super) fn mix(batch: &mut Batch, alpha: f64, rng: &mut StdRng) {
     let mut partners: Vec<usize> = (0..plain.len()).collect();
     partners.shuffle(rng);
     let each = plain.steps * SEGMENT_VALUES;
+    let classes = plain.targets.len() / plain.len().max(1);
     for (number, partner) in partners.into_iter().enumerate() {
         let share = beta(alpha, rng);
         let other = share.min(1.0 - share) as f32;
@@ -26,8 +26,8 @@ pub(super) fn mix(batch: &mut Batch, alpha: f64, rng: &mut StdRng) {
             let place = partner * each + step % plain.lengths[partner] * SEGMENT_VALUES;
             blend(values, &plain.segments[place..], other);
         }
-        let targets = &mut batch.targets[number * LABELS.len()..][..LABELS.len()];
-        blend(targets, &plain.targets[partner * LABELS.len()..], other);
+        let targets = &mut batch.targets[number * classes..][..classes];
+        blend(targets, &plain.targets[partner * classes..], other);
     }
 }
 

@@ -469,6 +469,7 @@ proptest! {
             hop,
             mixup,
             copy_paste: 0.5,
+            classes: 4,
             balance: true,
             augment: Augment {
                 speed: 1.0, speed_range: 0.5, warp: 1.0, warp_range: 0.5, noise: 1.0, telephone: 0.5,

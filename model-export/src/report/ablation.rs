@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! preset.toml, record.json
-//! cells/SYSTEM/seedS/foldI/    run folders, SYSTEM as systems::System::slug
+//! cells/SYSTEM/seedS/foldI/    run folders, SYSTEM as System::slug
 //! embeddings.json, codebook.json    if they have been computed
 //! ```
 
@@ -15,9 +15,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::systems::System;
-use crate::tested::{Protocol, Tested};
-use crate::train::TESTED;
+use crate::fit::TESTED;
+use crate::split::Protocol;
+use crate::systems::System;
+use crate::tested::Tested;
 
 /// What an ablation's folder holds.
 #[derive(Debug)]
@@ -121,8 +122,6 @@ impl Ablation {
         let path = folder.join("preset.toml");
         let preset = fs::read_to_string(&path)
             .with_context(|| format!("{}: is this an ablation?", path.display()))?;
-        let settings: toml::Table =
-            toml::from_str(&preset).with_context(|| path.display().to_string())?;
         let record: Value = json(&folder.join("record.json"))?.unwrap_or_default();
         let mut places = Vec::new();
         let mut cells = Vec::new();
@@ -134,7 +133,7 @@ impl Ablation {
         }
         let first = cells.iter().flat_map(|cell| &cell.runs).next();
         let first = first.with_context(|| format!("no run in {} is done", folder.display()))?;
-        let (protocol, labels) = (first.protocol.clone(), first.labels.clone());
+        let (protocol, labels) = (first.protocol, first.labels.clone());
         for (cell, run) in cells
             .iter()
             .flat_map(|c| c.runs.iter().map(move |r| (c, r)))
@@ -155,10 +154,8 @@ impl Ablation {
                 .filter_map(Value::as_u64),
         );
         let mut folds: BTreeSet<usize> = begun.map(|(_, fold)| *fold).collect();
-        if protocol.name().starts_with("speakers-") {
-            let training = settings.get("training").and_then(|t| t.get("folds"));
-            let count = training.and_then(toml::Value::as_integer).unwrap_or(0);
-            folds.extend(0..usize::try_from(count).unwrap_or(0));
+        if let Protocol::Speakers(count) = protocol {
+            folds.extend(0..count);
         }
         Ok(Self {
             missing: missing(&cells, &seeds, &folds),
@@ -198,7 +195,7 @@ impl Cell {
                 .join(format!("seed{seed}"))
                 .join(format!("fold{fold}"));
             // The test is the last thing but one that a run writes, its outcome the last.
-            if !run.join(TESTED).is_file() || !run.join(crate::train::OUTCOME).is_file() {
+            if !run.join(TESTED).is_file() || !run.join(crate::fit::OUTCOME).is_file() {
                 continue;
             }
             let tested = Tested::read(&run)?;

@@ -10,10 +10,11 @@ use serde::Serialize;
 
 use super::ablation::{Ablation, Cell};
 use super::paper;
-use super::systems::{Sequence, System};
 use crate::figures::{Figure, SEED};
 use crate::metrics::{Confusion, McNemar, argmax, holm, mcnemar, paired_bootstrap};
 use crate::preset::Representation;
+use crate::preset::SequenceModel;
+use crate::systems::System;
 use crate::tested::Verdict;
 
 /// What our numbers say to a claim.
@@ -89,16 +90,16 @@ fn questions(ablation: &Ablation) -> Vec<(String, System, System)> {
         questions.push((question, first, second));
     };
     for representation in both {
-        let tacn = system(representation, Sequence::Tacn);
-        ask(tacn, system(representation, Sequence::Tcn), "");
+        let tacn = system(representation, SequenceModel::Tacn);
+        ask(tacn, system(representation, SequenceModel::Tcn), "");
     }
     for representation in both {
         if let Some(best) = best_recurrent(ablation, representation) {
-            let tacn = system(representation, Sequence::Tacn);
+            let tacn = system(representation, SequenceModel::Tacn);
             ask(tacn, best, ", the best recurrent one here");
         }
     }
-    for sequence in Sequence::ALL {
+    for sequence in SequenceModel::ALL {
         let [deep, fusion] = both.map(|representation| system(representation, sequence));
         ask(fusion, deep, "");
     }

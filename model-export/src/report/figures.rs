@@ -8,10 +8,11 @@ use super::ablation::{Ablation, Cell, Epoch};
 use super::charts::{Panel, Series, Style, confusions, panels};
 use super::drawing::{Drawing, Ink};
 use super::summary::{Summary, verdicts};
-use super::systems::{Sequence, System};
 use super::{embedding, svg};
 use crate::metrics::{Confusion, reliability, risk_coverage};
 use crate::preset::Representation;
+use crate::preset::SequenceModel;
+use crate::systems::System;
 
 /// Points of a line at most: more are not seen.
 const LINE_POINTS: usize = 100;
@@ -207,11 +208,11 @@ fn mean_curve(cell: &Cell, value: fn(&Epoch) -> Option<f64>) -> Series {
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         [epoch as f64, mean]
     });
-    let place = Sequence::ALL
+    let place = SequenceModel::ALL
         .iter()
         .position(|s| *s == cell.system.sequence);
     Series {
-        name: cell.system.sequence.name().to_owned(),
+        name: cell.system.sequence.title().to_owned(),
         ink: Ink::Colour(place.unwrap_or(0)),
         style: Style::Line,
         points: thinned(means.collect()),

@@ -4,10 +4,11 @@
 use super::ablation::Ablation;
 use super::claims::Finding;
 use super::figures::Picture;
+use super::paper;
 use super::summary::Summary;
 use super::svg::escape;
 use super::tables;
-use super::{paper, systems::System};
+use crate::systems::System;
 
 /// The whole page.
 #[must_use]

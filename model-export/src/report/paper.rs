@@ -1,7 +1,8 @@
 //! What the paper reports: IEMOCAP, four classes, a random split of utterances, in per cent.
 
-use super::systems::{Sequence, System};
 use crate::preset::Representation;
+use crate::preset::SequenceModel;
+use crate::systems::System;
 
 /// Why the paper's figures and ours are not one measurement.
 pub const PROTOCOL: &str = "The paper splits IEMOCAP's 5,531 utterances at random into 80 % for training \
@@ -15,13 +16,13 @@ pub const DEEP_TCN: &str = "The paper's Deep TCN has WA 64.38 in its Table 1 and
 #[must_use]
 pub fn table_1(system: System) -> f64 {
     let [deep, fusion] = match system.sequence {
-        Sequence::SimpleRnn => [57.41, 59.76],
-        Sequence::Gru => [59.58, 61.21],
-        Sequence::Bgru => [62.12, 64.20],
-        Sequence::Lstm => [59.13, 61.57],
-        Sequence::Blstm => [61.75, 64.56],
-        Sequence::Tcn => [64.38, 66.73],
-        Sequence::Tacn => [66.46, 69.44],
+        SequenceModel::SimpleRnn => [57.41, 59.76],
+        SequenceModel::Gru => [59.58, 61.21],
+        SequenceModel::Bgru => [62.12, 64.20],
+        SequenceModel::Lstm => [59.13, 61.57],
+        SequenceModel::Blstm => [61.75, 64.56],
+        SequenceModel::Tcn => [64.38, 66.73],
+        SequenceModel::Tacn => [66.46, 69.44],
     };
     match system.representation {
         Representation::Deep => deep,
@@ -33,10 +34,10 @@ pub fn table_1(system: System) -> f64 {
 #[must_use]
 pub fn table_2(system: System) -> Option<[f64; 3]> {
     match (system.representation, system.sequence) {
-        (Representation::Deep, Sequence::Tcn) => Some([64.68, 66.38, 63.80]),
-        (Representation::Fusion, Sequence::Tcn) => Some([67.00, 66.73, 67.48]),
-        (Representation::Deep, Sequence::Tacn) => Some([66.98, 66.46, 67.18]),
-        (Representation::Fusion, Sequence::Tacn) => Some([69.75, 69.44, 70.16]),
+        (Representation::Deep, SequenceModel::Tcn) => Some([64.68, 66.38, 63.80]),
+        (Representation::Fusion, SequenceModel::Tcn) => Some([67.00, 66.73, 67.48]),
+        (Representation::Deep, SequenceModel::Tacn) => Some([66.98, 66.46, 67.18]),
+        (Representation::Fusion, SequenceModel::Tacn) => Some([69.75, 69.44, 70.16]),
         _ => None,
     }
 }

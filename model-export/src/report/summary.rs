@@ -10,9 +10,9 @@ use super::ablation::{Ablation, Cell};
 use super::claims::{self, Claim};
 use super::embedding::Separation;
 use super::paper;
-use super::systems::System;
 use crate::figures::{Figure, Figures, Spreads, by_corpus, counts};
 use crate::metrics::Confusion;
+use crate::systems::System;
 use crate::tested::Verdict;
 
 /// Runs are listed one by one up to so many: a fold a speaker would make the file unreadable.
@@ -172,7 +172,7 @@ impl Summary {
             .max_by_key(|cell| cell.figures.utterances)
             .unwrap_or(best);
         Ok(Self {
-            protocol: ablation.protocol.name().to_owned(),
+            protocol: ablation.protocol.to_string(),
             speaker_independent: ablation.protocol.is_speaker_independent(),
             labels: ablation.labels.clone(),
             corpora: data.by_corpus.keys().cloned().collect(),

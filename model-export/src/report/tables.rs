@@ -8,9 +8,9 @@ use super::embedding::Grouping;
 use super::paper;
 use super::summary::{CellSummary, Representations, Summary, verdicts};
 use super::svg::escape;
-use super::systems::System;
 use crate::figures::{Figure, by_speaker};
 use crate::metrics::{Confusion, Spread};
+use crate::systems::System;
 
 /// What stands where a system has no finished run.
 const MISSING: &str = "missing";

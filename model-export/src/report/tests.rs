@@ -99,7 +99,7 @@ fn written(folder: &Path, name: &str) -> String {
 
 #[test]
 fn the_report_names_the_winner_and_what_is_missing() {
-    let folder = ablation("speakers-2-fold");
+    let folder = ablation("speakers/2");
     let out = tempfile::tempdir().unwrap();
     write(folder.path(), out.path()).unwrap();
     let page = written(out.path(), "ablation.html");
@@ -120,7 +120,7 @@ fn the_report_names_the_winner_and_what_is_missing() {
 
 #[test]
 fn the_numbers_have_intervals_and_none_is_lost() {
-    let folder = ablation("speakers-2-fold");
+    let folder = ablation("speakers/2");
     let out = tempfile::tempdir().unwrap();
     write(folder.path(), out.path()).unwrap();
     let text = written(out.path(), "ablation.json");
@@ -154,7 +154,7 @@ fn the_numbers_have_intervals_and_none_is_lost() {
 
 #[test]
 fn the_same_folder_gives_the_same_bytes() {
-    let folder = ablation("speakers-2-fold");
+    let folder = ablation("speakers/2");
     let outs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     for out in &outs {
         write(folder.path(), out.path()).unwrap();

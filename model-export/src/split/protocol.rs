@@ -47,6 +47,30 @@ impl Protocol {
         !matches!(self, Self::Random)
     }
 
+    /// What every table of it must be labelled.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        if self.is_speaker_independent() {
+            "Speaker-independent"
+        } else {
+            "Speaker-DEPENDENT"
+        }
+    }
+
+    /// Label and reason, as the beginning of a sentence.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let how = match self {
+            Self::Speakers(_) => "folds by speaker",
+            Self::LeaveOneSpeakerOut => "each speaker tested by a model that never heard them",
+            Self::Sessions => "each session's speakers tested by a model that never heard them",
+            Self::Random => {
+                "random split of utterances: test speakers were trained on, which flatters every figure"
+            }
+        };
+        format!("{} ({how})", self.label())
+    }
+
     /// Refuses a leak: the same audio in two parts of a fold, and a speaker, unless the protocol
     /// says of itself that it shares them.
     ///
