@@ -54,8 +54,10 @@ pub struct Claim {
     pub corrected_p: f64,
     /// The answer.
     pub finding: Finding,
-    /// The answer in a sentence.
-    pub sentence: String,
+    /// The answer in words.
+    pub answer: String,
+    /// The numbers behind it in a sentence.
+    pub evidence: String,
 }
 
 /// Asks every claim that the finished cells can answer.
@@ -73,7 +75,8 @@ pub fn ask(ablation: &Ablation) -> Result<Vec<Claim>> {
     let values: Vec<f64> = claims.iter().map(|claim| claim.mcnemar.p).collect();
     for (claim, corrected) in claims.iter_mut().zip(holm(&values)) {
         claim.corrected_p = corrected;
-        claim.sentence = sentence(claim);
+        claim.answer = answer(claim);
+        claim.evidence = evidence(claim);
     }
     Ok(claims)
 }
@@ -179,7 +182,8 @@ fn compare(
         mcnemar: mcnemar(utterances.values().map(right)),
         corrected_p: 1.0,
         finding,
-        sentence: String::new(),
+        answer: String::new(),
+        evidence: String::new(),
     }))
 }
 
@@ -208,30 +212,33 @@ impl Means {
     }
 }
 
-fn sentence(claim: &Claim) -> String {
-    let Claim {
-        ua, wa, mcnemar, ..
-    } = claim;
-    let [difference, low, high] = [ua.value, ua.interval.low, ua.interval.high].map(points);
-    let answer = match claim.finding {
+fn answer(claim: &Claim) -> String {
+    match claim.finding {
         Finding::Agrees => "agrees with the paper".to_owned(),
         Finding::Disagrees => {
             format!(
                 "does not agree: it is {:.1} points worse",
-                -100.0 * ua.value
+                -100.0 * claim.ua.value
             )
         }
         Finding::Undecided => "undecided: the interval includes 0".to_owned(),
-    };
+    }
+}
+
+fn evidence(claim: &Claim) -> String {
+    let Claim {
+        ua, wa, mcnemar, ..
+    } = claim;
+    let [difference, low, high] = [ua.value, ua.interval.low, ua.interval.high].map(points);
     format!(
-        "UA {difference} points (95 % {low} to {high}), WA {}; McNemar p {} ({} : {} utterances, \
-         Holm-corrected {}); paper {:+.1} → {answer}.",
+        "UA {difference} points (95 % {low} to {high}), WA {}, paper {:+.1}; McNemar p {} ({} : {} \
+         utterances; Holm-corrected {}).",
         points(wa.value),
+        claim.paper,
         probability(mcnemar.p),
         mcnemar.first_only,
         mcnemar.second_only,
         probability(claim.corrected_p),
-        claim.paper,
     )
 }
 

@@ -59,7 +59,7 @@ pub fn draw(ablation: &Ablation, summary: &Summary) -> Result<Vec<Picture>> {
     add(
         "representations",
         "t-SNE of one mean representation an utterance, as the paper's Figure 4, by emotion and by speaker: \
-         test speakers of fold 0. Distances between clusters mean nothing; the table's numbers are taken in \
+         Fusion TACN on the test utterances of fold 0. Distances between clusters mean nothing; the table's numbers are taken in \
          the original space.",
         representations(ablation)?,
     );
@@ -89,11 +89,16 @@ pub fn draw(ablation: &Ablation, summary: &Summary) -> Result<Vec<Picture>> {
 }
 
 fn matrices(ablation: &Ablation, summary: &Summary) -> Option<Drawing> {
+    // The picture may be seen without its page: a split that flatters is named on it.
+    let note = match ablation.protocol.is_speaker_independent() {
+        true => "",
+        false => ", speaker-DEPENDENT",
+    };
     let found: Vec<(String, &Confusion)> = System::of_table_2()
         .into_iter()
         .filter_map(|system| {
             let cell = summary.cell(system)?;
-            Some((system.to_string(), cell.confusion()))
+            Some((format!("{system}{note}"), cell.confusion()))
         })
         .collect();
     let title = format!("Confusion matrices, {}", ablation.protocol.label());

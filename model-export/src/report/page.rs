@@ -80,8 +80,13 @@ fn header(ablation: &Ablation, summary: &Summary) -> String {
          <p>{protocol}; {folds} folds, seeds {seeds}. Data: {corpora}; {utterances} test utterances of \
          {speakers} speakers, {classes} classes ({labels}). Not listening scores UA {chance_ua:.1} and, \
          always saying the most frequent class, WA {chance_wa:.1}.</p>\n\
-         <p><strong>Highest UA: {best}, {ua}.</strong> All figures are in per cent; in brackets the 95 % \
+         <p><strong>Highest UA{so_far}: {best}, {ua}.</strong> All figures are in per cent; in brackets the 95 % \
          interval from resampling speakers.</p>\n{paper}",
+        so_far = if summary.missing.is_empty() {
+            ""
+        } else {
+            " so far"
+        },
         protocol = escape(&ablation.protocol.describe()),
         folds = summary.folds,
         seeds = seeds.join(", "),

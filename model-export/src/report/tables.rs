@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::ablation::Ablation;
-use super::claims::Finding;
 use super::embedding::Grouping;
 use super::paper;
 use super::summary::{CellSummary, Representations, Summary, verdicts};
@@ -67,11 +66,10 @@ pub(super) fn interval(figure: Figure) -> String {
 }
 
 fn spread(spread: Spread) -> String {
-    let deviation = spread.deviation.map_or_else(
-        || "–".to_owned(),
-        |deviation| format!("{:.1}", 100.0 * deviation),
-    );
-    format!("{:.1} ± {deviation}", 100.0 * spread.mean)
+    let deviation = spread.deviation.map_or_else(String::new, |deviation| {
+        format!(" ± {:.1}", 100.0 * deviation)
+    });
+    format!("{:.1}{deviation}", 100.0 * spread.mean)
 }
 
 fn percent(share: Option<f64>) -> String {
@@ -184,14 +182,10 @@ pub(super) fn claims(ablation: &Ablation, summary: &Summary) -> String {
         &["Question", "Answer", ""],
     );
     for claim in &summary.claims {
-        let finding = match claim.finding {
-            Finding::Agrees => "agrees",
-            Finding::Disagrees => "does not agree",
-            Finding::Undecided => "undecided",
-        };
-        let answer = format!("<strong>{finding}</strong>");
-        let sentence = format!("<span class=\"wide\">{}</span>", escape(&claim.sentence));
-        table.row(&claim.question, [answer, sentence]);
+        let answer = escape(&claim.answer);
+        let evidence = format!("<span class=\"wide\">{}</span>", escape(&claim.evidence));
+        let wide = format!("<span class=\"wide\"><strong>{answer}</strong></span>");
+        table.row(&claim.question, [wide, evidence]);
     }
     table.html()
 }

@@ -103,7 +103,10 @@ fn the_report_names_the_winner_and_what_is_missing() {
     let out = tempfile::tempdir().unwrap();
     write(folder.path(), out.path()).unwrap();
     let page = written(out.path(), "ablation.html");
-    assert!(page.contains("Highest UA: Fusion TACN, 91.7 ("), "winner");
+    assert!(
+        page.contains("Highest UA so far: Fusion TACN, 91.7 ("),
+        "winner"
+    );
     assert!(page.contains("Fusion TCN: seed 1, folds 1"), "missing run");
     assert!(page.contains("Deep BGRU: all runs"), "missing cell");
     assert!(page.contains("Does Fusion TACN beat Fusion TCN?"));
