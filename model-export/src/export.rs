@@ -85,8 +85,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     let labels = run.labels()?;
     let trainer = Trainer::resume(&preset, labels.len(), vqvae, run.folder())?;
-    let golden = golden(arguments, &preset, &trainer, &statistics)?;
     let sequence = extract::sequence(trainer.averaged(), preset.sequence.heads)?;
+    let golden = golden(arguments, &preset, &trainer, &statistics)?;
     let metrics = match &arguments.report {
         Some(folder) => {
             let path = folder.join("report.md");

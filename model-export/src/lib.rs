@@ -7,15 +7,18 @@
 //! - [`batch`]: frames to segments: cropped, balanced, put through [`augment`]; a function of (seed,
 //!   epoch, step).
 //! - [`preset`]: every free choice of a run, as one TOML file.
-//! - [`model`]: the networks. [`autoencoder`] fits the VQ-VAE, [`trainer`] the rest, with
-//!   [`adadelta`] and the [`average`] of the weights; [`stopping`] may end it early.
+//! - [`model`]: the networks, on the device that [`backend`] names. [`autoencoder`] fits the VQ-VAE,
+//!   [`trainer`] takes the steps of the rest, with [`adadelta`] and the [`average`] of the weights;
+//!   [`fit`] is a whole run of it, which [`stopping`] may end early. [`codes`]: what a frozen VQ-VAE
+//!   says of a run's batches, computed once.
 //! - [`run`] and [`checkpoint`]: what a run leaves on disk, and how it goes on after a crash.
 //! - [`tested`]: what finished runs said of their test speakers. [`metrics`] and [`figures`]: judgements
 //!   to figures with their uncertainty.
-//! - [`report`]: an ablation's runs to one page.
+//! - [`systems`]: the fourteen that the paper compares. [`report`]: their runs to one page.
 //! - [`weights`]: a trained model without its framework, which [`extract`] takes out and [`onnx`]
 //!   writes graphs from. [`card`] is what a person reads of it.
-//! - [`pretrain`], [`train`], [`evaluate`], [`export`]: the commands, in the order of work.
+//! - [`pretrain`], [`train`], [`evaluate`], [`export`]: the commands, in the order of work; [`ablate`]
+//!   trains and compares all systems.
 
 pub mod ablate;
 pub mod adadelta;

@@ -18,12 +18,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::batch::Sampler;
+use crate::checkpoint;
 use crate::codes::Codes;
 use crate::dataset::{Dataset, Source};
 use crate::features::Statistics;
 use crate::fit::{self, Job, OUTCOME, Outcome};
 use crate::model::vqvae::VqVae;
 use crate::preset::{Preset, Representation};
+use crate::pretrain::WEIGHTS;
 use crate::report;
 use crate::run::Run;
 use crate::split::{Fold, Protocol};
@@ -237,6 +239,12 @@ impl Ablation<'_> {
             Representation::Deep => (None, None),
             Representation::Fusion => {
                 let vqvae = self.vqvae(fold)?;
+                let own = run.path(WEIGHTS);
+                if !own.exists() {
+                    // `export` wants a run folder to be whole.
+                    let weights = std::fs::read(self.latent_folder(fold).join(WEIGHTS))?;
+                    checkpoint::replace(&own, &weights)?;
+                }
                 let codes = self.codes(&vqvae, task, &preset)?;
                 (Some(vqvae), Some(codes))
             }
@@ -268,12 +276,16 @@ impl Ablation<'_> {
         if let Some(vqvae) = &*place {
             return Ok(vqvae.clone());
         }
-        let folder = self.arguments.out.join("folds").join(fold.to_string());
+        let folder = self.latent_folder(fold);
         let record = json!({ "command": "fine-tune", "split": self.folds[fold].digest(), "vq": self.arguments.vq });
         let run = Run::begin(&folder, &self.preset, &record)?;
         let vqvae = fit::finetuned(&self.preset, &self.arguments.vq, &shared.sampler, &run)?;
         *place = Some(vqvae.clone());
         Ok(vqvae)
+    }
+
+    fn latent_folder(&self, fold: usize) -> PathBuf {
+        self.arguments.out.join("folds").join(fold.to_string())
     }
 
     /// The codes of all that a fold's systems hear with one seed, by the first that asks for them.

@@ -170,6 +170,14 @@ impl Ablation {
         })
     }
 
+    /// Most epochs that a run took.
+    #[must_use]
+    pub fn epochs(&self) -> usize {
+        let curves = self.cells.iter().flat_map(|cell| &cell.curves);
+        let last = curves.filter_map(|curve| curve.last());
+        last.map(|epoch| epoch.epoch).max().unwrap_or(0)
+    }
+
     /// A system's runs, if any has finished.
     #[must_use]
     pub fn cell(&self, system: System) -> Option<&Cell> {

@@ -77,7 +77,7 @@ fn header(ablation: &Ablation, summary: &Summary) -> String {
         .map_or_else(String::new, |cell| tables::interval(cell.figures.ua));
     let mut text = format!(
         "<h1>Ablation: sequence models on deep and fusion representations</h1>\n\
-         <p>{protocol}; {folds} folds, seeds {seeds}. Data: {corpora}; {utterances} test utterances of \
+         <p>{protocol}; {folds} folds, seeds {seeds}, {epochs} epochs. Data: {corpora}; {utterances} test utterances of \
          {speakers} speakers, {classes} classes ({labels}). Not listening scores UA {chance_ua:.1} and, \
          always saying the most frequent class, WA {chance_wa:.1}.</p>\n\
          <p><strong>Highest UA{so_far}: {best}, {ua}.</strong> All figures are in per cent; in brackets the 95 % \
@@ -89,6 +89,7 @@ fn header(ablation: &Ablation, summary: &Summary) -> String {
         },
         protocol = escape(&ablation.protocol.describe()),
         folds = summary.folds,
+        epochs = summary.epochs,
         seeds = seeds.join(", "),
         corpora = escape(&summary.corpora.join(", ")),
         utterances = summary.utterances,

@@ -43,6 +43,10 @@ pub struct Summary {
     pub seeds: BTreeSet<u64>,
     /// Folds.
     pub folds: usize,
+    /// Most epochs that a run took.
+    pub epochs: usize,
+    /// The preset of all runs, but for representation, sequence model and seed.
+    pub configuration: Value,
     /// Runs that have not finished.
     pub missing: Vec<String>,
     /// Slug of the system with the highest UA.
@@ -182,6 +186,8 @@ impl Summary {
             chance_wa: data.figures.chance_wa,
             seeds: ablation.seeds.clone(),
             folds: ablation.folds.len(),
+            epochs: ablation.epochs(),
+            configuration: toml::from_str(&ablation.preset)?,
             missing: ablation.missing.clone(),
             best: best.system.clone(),
             claims: claims::ask(ablation)?,
@@ -209,7 +215,7 @@ impl Summary {
     pub fn json(&self) -> Result<Vec<u8>> {
         let mut value = serde_json::to_value(self)?;
         round(&mut value);
-        let mut text = serde_json::to_vec(&value)?;
+        let mut text = serde_json::to_vec_pretty(&value)?;
         text.push(b'\n');
         Ok(text)
     }

@@ -1,101 +1,33 @@
 //! Killed at any moment and given again, `pretrain` and `train` end in what an undisturbed run ends
 //! in, bit for bit: the real binary, real speech, SIGKILL.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
-
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use model_export::preset::{Block, Cnn, Convolution, Preset};
+use model_export::preset::Preset;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
-use undertone::audio::{Encoding, LaneChoice, Limits, decode};
 
-/// Speakers of EMO-DB, each with the four emotions.
-const SPEAKERS: [&str; 6] = ["03", "08", "09", "10", "11", "12"];
+use crate::small;
 
 /// Epochs of each command.
 const PRETRAINED: usize = 5;
 const TRAINED: usize = 8;
 
-/// A tiny network, trained with every switch on that draws numbers or keeps state.
+/// Every switch on that draws numbers or keeps state.
 fn preset() -> Preset {
-    let mut preset = Preset::load("default").unwrap();
-    preset.cnn = Cnn::Separable {
-        stem: Convolution {
-            channels: 2,
-            kernel: [5, 5],
-            stride: [4, 4],
-        },
-        blocks: vec![Block {
-            channels: 4,
-            stride: [2, 4],
-        }],
-        features: 6,
-    };
-    for layer in &mut preset.vqvae.convolutions {
-        layer.channels = 4;
-    }
-    preset.vqvae.dimension = 4;
-    preset.vqvae.codes = 16;
-    preset.sequence.width = 8;
-    preset.sequence.layers = 2;
-    preset.pretraining.batch_segments = 8;
+    let mut preset = small::preset();
     preset.pretraining.epochs = PRETRAINED;
-    preset.pretraining.steps_per_epoch = 4;
-    preset.pretraining.finetune_steps = 4;
-    preset.training.batch_utterances = 4;
-    preset.training.crop_steps = 3;
     preset.training.epochs = TRAINED;
-    preset.training.folds = 3;
     preset.training.mixup = 0.2;
     preset.training.copy_paste = 0.3;
     preset.training.patience = 6;
     preset.augment.companding = 0.5;
     preset
-}
-
-/// A data folder: pieces of speech under the names that EMO-DB and LibriSpeech give theirs.
-fn data(folder: &Path) {
-    let audio = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/audio");
-    let hear = |name: &str| -> Vec<f32> {
-        let bytes = std::fs::read(audio.join(name)).unwrap();
-        let heard = decode(&bytes, Encoding::Auto, LaneChoice::Mix, &Limits::default());
-        heard.unwrap().lanes.swap_remove(0)
-    };
-    let write = |name: &Path, samples: &[f32]| {
-        std::fs::create_dir_all(name.parent().unwrap()).unwrap();
-        let spec = hound::WavSpec {
-            channels: 1,
-            sample_rate: 16_000,
-            bits_per_sample: 16,
-            sample_format: hound::SampleFormat::Int,
-        };
-        let mut file = hound::WavWriter::create(name, spec).unwrap();
-        for sample in samples {
-            file.write_sample((sample * 32_767.0) as i16).unwrap();
-        }
-        file.finalize().unwrap();
-    };
-    let speech = [hear("book.flac"), hear("call.flac")].concat();
-    let pieces = speech.chunks_exact(speech.len() / (4 * SPEAKERS.len()));
-    for (number, piece) in pieces.take(4 * SPEAKERS.len()).enumerate() {
-        let (speaker, emotion) = (SPEAKERS[number / 4], ["N", "W", "T", "F"][number % 4]);
-        write(
-            &folder.join(format!("emodb/{speaker}a01{emotion}a.wav")),
-            piece,
-        );
-    }
-    for (number, piece) in hear("book.flac").chunks(32_000).enumerate() {
-        write(
-            &folder.join(format!("unlabelled/103-1240-{number:04}.wav")),
-            piece,
-        );
-    }
 }
 
 /// When a run is killed: after so many lines on standard error, and this share of an epoch later.
@@ -174,7 +106,7 @@ fn forget_identities(bytes: &mut [u8]) {
 fn a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
-    data(root);
+    small::data(root);
     std::fs::write(
         root.join("preset.toml"),
         toml::to_string(&preset()).unwrap(),

@@ -1,0 +1,79 @@
+//! `ablate` trains all fourteen systems; each that is causal exports to a bundle that ONNX Runtime
+//! computes as burn does, and the rest are refused with the reason.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use model_export::preset::SequenceModel;
+use serde_json::Value;
+
+use crate::small;
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_model-export"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn done(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {said}");
+    said
+}
+
+#[test]
+fn all_systems_are_compared_and_the_causal_ones_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    small::data(root);
+    let preset = toml::to_string(&small::preset()).unwrap();
+    std::fs::write(root.join("preset.toml"), preset).unwrap();
+    let path = |name: &str| root.join(name).to_string_lossy().into_owned();
+    let (preset, data, vq, out) = (path("preset.toml"), path(""), path("vq"), path("ablation"));
+    done(&[
+        "pretrain", "--preset", &preset, "--data", &data, "--out", &vq,
+    ]);
+    let ablate = [
+        "ablate", "--preset", &preset, "--data", &data, "--vq", &vq, "--out", &out,
+    ];
+    let said = done(&ablate);
+    assert_eq!(said.matches("test UA").count(), 14 * 3, "{said}");
+
+    let report = std::fs::read(root.join("ablation/report/ablation.json")).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report["cells"].as_array().unwrap().len(), 14);
+    let again = done(&ablate);
+    assert!(!again.contains("test UA"), "trained again: {again}");
+
+    for representation in ["deep", "fusion"] {
+        for model in SequenceModel::ALL {
+            let cell = format!("{representation}-{}", model.name());
+            let run_folder = path(&format!("ablation/cells/{cell}/seed0/fold0"));
+            let bundle = path(&format!("bundle-{cell}"));
+            let export = [
+                "export",
+                &run_folder,
+                "--data",
+                &data,
+                "--name",
+                &cell,
+                "--out",
+                &bundle,
+            ];
+            if model.is_causal() {
+                // The command holds ONNX Runtime to 1e-4 on every path and says how far they are apart.
+                let said = done(&export);
+                let apart = said.split("differ by ").nth(1).unwrap();
+                println!("{cell}: {}", apart.lines().next().unwrap());
+                undertone::bundle::Bundle::open(Path::new(&bundle)).unwrap();
+            } else {
+                let output = run(&export);
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert_eq!(output.status.code(), Some(1), "{said}");
+                assert!(said.contains("bidirectional"), "{said}");
+            }
+        }
+    }
+}
