@@ -43,7 +43,7 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn run(arguments: &Arguments) -> Result<()> {
     write(&arguments.folder, &arguments.out)?;
     eprintln!("done: {}", arguments.out.join("ablation.html").display());

@@ -1,5 +1,5 @@
 //! The page: what was measured, what the paper says, and whether the two agree. One file, no scripts,
-//! well-formed as XML too. Tables are made in [`super::tables`].
+//! well-formed as XML too. Tables are made in `tables`.
 
 use super::ablation::Ablation;
 use super::claims::Finding;
