@@ -213,15 +213,15 @@ impl Job<'_> {
                 stopping.watch(score, trainer.averaged());
                 score.ua
             });
-            checkpoint::save(run.folder(), epoch + 1, |folder| {
-                trainer.save(folder)?;
-                stopping.save(folder)
-            })?;
             let accuracy = right as f64 / seen.max(1) as f64;
             run.note(&json!({
                 "epoch": epoch + 1, "loss": loss, "training_accuracy": accuracy,
                 "validation_ua": watched, "seconds": progress.seconds(),
             }))?;
+            checkpoint::save(run.folder(), epoch + 1, |folder| {
+                trainer.save(folder)?;
+                stopping.save(folder)
+            })?;
             let watched = watched.map_or(String::new(), |ua| {
                 format!(", validation UA {:.1}", 100.0 * ua)
             });

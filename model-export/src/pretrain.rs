@@ -90,8 +90,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             progress.step("");
         }
         let report = autoencoder.report();
-        checkpoint::save(run.folder(), epoch + 1, |folder| autoencoder.save(folder))?;
         run.note(&json!({ "epoch": epoch + 1, "seconds": progress.seconds(), "report": report }))?;
+        checkpoint::save(run.folder(), epoch + 1, |folder| autoencoder.save(folder))?;
         progress.finish(&format!(
             "rebuilt to {:.4}, perplexity {:.1} of {}",
             report.reconstruction, report.perplexity, preset.vqvae.codes

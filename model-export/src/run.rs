@@ -133,7 +133,7 @@ impl Run {
         checkpoint::replace(&path, kept.as_bytes())
     }
 
-    /// Adds an epoch's line to the curves.
+    /// Adds an epoch's line to the curves; before its checkpoint, behind which [`Run::rewind`] drops it.
     ///
     /// # Errors
     /// If the disk fails.
@@ -142,7 +142,8 @@ impl Run {
             .append(true)
             .create(true)
             .open(self.path("metrics.jsonl"))?;
-        writeln!(file, "{line}")?;
+        // In one write: a kill must not leave half a line.
+        file.write_all(format!("{line}\n").as_bytes())?;
         Ok(())
     }
 
