@@ -58,21 +58,22 @@ impl Recurrent {
         batch: SequenceBatch<'_>,
     ) -> Result<StepEvidence, RuntimeError> {
         let (n, t) = (batch.real.len(), batch.steps);
-        if batch.real.iter().all(|&real| real == t) {
-            return run(
-                &mut self.session,
-                self.sizes,
-                (n, t),
-                batch.features,
-                batch.history,
-            );
-        }
         let Sizes {
             features: c,
             labels: k,
             ..
         } = self.sizes;
         let s = self.sizes.history_values();
+        // Full chunks, and behind them rows that only fill the shape, are run where they lie.
+        let full = batch.real.iter().take_while(|&&real| real == t).count();
+        if full > 0 && batch.real[full..].iter().all(|&real| real == 0) {
+            let (features, state) = (&batch.features[..full * t * c], &batch.history[..full * s]);
+            let mut all = run(&mut self.session, self.sizes, (full, t), features, state)?;
+            all.logits.resize(n * t * k, 0.0);
+            all.scores.resize(n * t, 0.0);
+            all.carried.resize(n * s, 0.0);
+            return Ok(all);
+        }
         let mut all = StepEvidence {
             logits: vec![0.0; n * t * k],
             scores: vec![0.0; n * t],

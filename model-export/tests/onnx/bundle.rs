@@ -134,12 +134,14 @@ fn a_graph_of_another_form_or_state_is_refused_by_name() {
 
 #[test]
 fn chunks_of_different_length_answer_in_one_batch_as_alone() {
-    for cell in CELLS {
+    let mixed = [[8, 8], [5, 3], [1, 8], [5, 7], [8, 2]];
+    // All full, which takes another path.
+    let full = [[8, 8]; 5];
+    for (cell, lengths) in CELLS.map(|cell| [(cell, mixed), (cell, full)]).concat() {
         let (parts, sequence) = parts(cell);
         let bundle = assemble(parts).unwrap();
         let (mut instance, sizes) = (instance(&bundle), Sizes::of(&bundle.manifest));
         let mut random = Random::new(3);
-        let lengths = [[8, 8], [5, 3], [1, 8], [5, 7], [8, 2]];
         let streams =
             lengths.map(|chunks| random.values(chunks.iter().sum::<usize>() * WIDTH, 2.0));
         let mut histories = lengths.map(|_| History::new(sizes));

@@ -1,5 +1,6 @@
 //! The closed set of batch shapes: what is run is padded to one of these, so that a runtime sees
-//! no shape that was not there at warm-up.
+//! no shape that was not there at warm-up. (One that may not run padding, as that of a recurrent bundle,
+//! takes such a batch apart by itself.)
 
 use super::{Graph, Member};
 
