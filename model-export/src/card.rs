@@ -31,37 +31,40 @@ pub fn write(card: &Card<'_>) -> String {
         metrics,
     } = card;
     let representation = match preset.representation {
-        Representation::Deep => "deep representation of a small CNN",
+        Representation::Deep => "deep representation of a CNN",
         Representation::Fusion => {
-            "deep representation of a small CNN, fused with the codes of a VQ-VAE that was \
-             pre-trained on unlabelled speech (LibriSpeech)"
+            "deep representation of a CNN, fused with the codes of a VQ-VAE that was pre-trained on \
+             speech without labels"
         }
     };
     let depth = match preset.sequence.model.is_recurrent() {
         true => preset.sequence.recurrent_layers,
         false => preset.sequence.layers,
     };
+    let heard = if outcome.test_ua.is_some() {
+        "These weights are one of the models that the figures are of: they were trained on a part of the \
+         utterances, others calibrated the confidence"
+    } else {
+        "The figures are of models that were trained in the same way on parts of the speakers. These weights \
+         heard all speakers but one a corpus, who calibrated the confidence, so they have no test speakers of \
+         their own"
+    };
+    let epochs = match outcome.epoch {
+        Some(epoch) => format!("Validation speakers chose epoch {epoch}."),
+        None => "The number of epochs was fixed beforehand.".to_owned(),
+    };
     format!(
         "# {name} {version}\n\n\
          Hears {labels} in how a person speaks, in steps of {hop} ms. Preset `{preset}`: {representation}; \
          {model} of {layers} layers and {width} channels.\n\n\
          ## For and not for\n\n\
-         For research and for showing how undertone works. It was trained on acted speech of few people in \
-         three languages; real calls sound otherwise. Do not let it decide anything about a person.\n\n\
+         For research and for showing how undertone works. Real calls sound otherwise than most corpora, which \
+         are acted. Do not let it decide anything about a person.\n\n\
          ## What it heard\n\n\
          {utterances} utterances of: {corpora}. No sex, age or language is balanced beyond what the corpora \
-         have; EMO-DB keeps only takes that listeners recognised.\n\n\
+         have.\n\n\
          ## How good it is\n\n\
-         Speaker-independent: {folds} folds by speaker, each tested by a model that was trained in the same way \
-         on the others; the number of epochs was fixed beforehand. How strongly to augment was chosen between \
-         two strengths after folds 0 and 1 had been tested with both, so their figures are a little \
-         flattered; the other folds took no part in it. The shipped weights heard all speakers but \
-         one a corpus, who calibrated the confidence (temperature {temperature:.2}), so they have no test \
-         speakers of their own.\n\n\
-         ```sh\nmodel-export pretrain --data DATA --out runs/vq\n\
-         for i in $(seq 0 {last}); do\n  \
-         model-export train --data DATA --vq runs/vq --fold $i/{folds} --out runs/fold$i\ndone\n\
-         model-export evaluate runs/fold* --out runs/report\n```\n\n\
+         {heard} (temperature {temperature:.2}). {epochs}\n\n\
          {metrics}\n\
          ## Licence\n\n{licence}\n\n\
          ## Law\n\n\
@@ -71,8 +74,6 @@ pub fn write(card: &Card<'_>) -> String {
         labels = labels.join(", "),
         hop = preset.segment_hop * 8,
         preset = preset.name,
-        folds = preset.training.folds,
-        last = preset.training.folds.saturating_sub(1),
         model = preset.sequence.model.title(),
         layers = depth,
         width = preset.sequence.width,
@@ -83,14 +84,20 @@ pub fn write(card: &Card<'_>) -> String {
     )
 }
 
-/// The licence of weights that heard these corpora.
-pub fn licence(corpora: &[String]) -> &'static str {
-    if corpora.iter().any(|corpus| corpus == "ravdess") {
-        "CC BY-NC-SA 4.0: RAVDESS is for non-commercial use, and its weights inherit that. \
-         BanglaSER, EMO-DB 2.0 and LibriSpeech are CC BY 4.0."
-    } else {
-        "CC BY 4.0, as the corpora; name them."
+/// What the licences of these corpora mean for weights that heard them.
+pub fn licence(corpora: &[String]) -> String {
+    let mut text = String::from("The strictest of the corpora's licences holds for the weights.");
+    for corpus in corpora {
+        let known = match corpus.as_str() {
+            "ravdess" => "CC BY-NC-SA 4.0: non-commercial, and its weights inherit that",
+            "tess" => "CC BY-NC-ND 4.0: non-commercial, nothing derived",
+            "banglaser" | "librispeech" => "CC BY 4.0",
+            "emodb" => "CC BY 4.0 (its edition 2.0)",
+            _ => "not known here; ask its owners before you share these weights",
+        };
+        text += &format!(" {corpus}: {known}.");
     }
+    text
 }
 
 /// The report's first line of figures, in words.
@@ -114,6 +121,13 @@ pub fn summary(metrics: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_licence_is_guessed() {
+        let licence = licence(&["banglaser".to_owned(), "iemocap".to_owned()]);
+        assert!(licence.contains("iemocap: not known here"), "{licence}");
+        assert!(licence.contains("banglaser: CC BY 4.0."), "{licence}");
+    }
 
     #[test]
     fn the_summary_reads_the_report() {

@@ -5,10 +5,6 @@
 //! much as the rest of a step.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use anyhow::{Result, anyhow};
-use indicatif::ProgressBar;
 
 use crate::batch::{Batch, Sampler};
 use crate::model::vqvae::VqVae;
@@ -25,56 +21,25 @@ pub struct Codes {
 }
 
 impl Codes {
-    /// Computes them with so many threads; the bar moves on by one a training batch.
-    ///
-    /// # Errors
-    /// If a thread panicked.
+    /// Computes those of all training batches of so many epochs, and of the `evaluated` utterances.
     pub fn compute(
         vqvae: &VqVae,
         sampler: &Sampler<'_>,
         [seed, epochs]: [u64; 2],
         evaluated: &[usize],
-        threads: usize,
-        bar: &ProgressBar,
-    ) -> Result<Self> {
+    ) -> Self {
         let steps = sampler.steps_per_epoch();
-        let count = epochs as usize * steps;
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut done = Vec::new();
-            loop {
-                let place = next.fetch_add(1, Ordering::Relaxed);
-                if place >= count {
-                    return done;
-                }
-                let (epoch, step) = (place / steps, place % steps);
-                let batch = sampler.batch(seed, epoch as u64, step as u64);
-                done.push((place, codes(vqvae, batch)));
-                bar.inc(1);
-            }
-        };
-        let mut batches = vec![Vec::new(); count];
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-            for worker in workers {
-                let done = worker
-                    .join()
-                    .map_err(|_| anyhow!("a thread that computes codes panicked; see above"))?;
-                for (place, codes) in done {
-                    batches[place] = codes;
-                }
-            }
-            anyhow::Ok(())
-        })?;
-        let utterances = evaluated
-            .iter()
-            .map(|&index| (index, codes(vqvae, sampler.whole(index))))
-            .collect();
-        Ok(Self {
+        let places = (0..epochs).flat_map(|epoch| (0..steps as u64).map(move |step| (epoch, step)));
+        Self {
             steps,
-            batches,
-            utterances,
-        })
+            batches: places
+                .map(|(epoch, step)| codes(vqvae, sampler.batch(seed, epoch, step)))
+                .collect(),
+            utterances: evaluated
+                .iter()
+                .map(|&index| (index, codes(vqvae, sampler.whole(index))))
+                .collect(),
+        }
     }
 
     /// Of a training batch's real segments, one after the other.

@@ -3,15 +3,17 @@
 //! Knows where corpora lie and which of them have labels to use; reading one is
 //! [`crate::corpus`]'s, classes are [`crate::labels`]'.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use sha2::{Digest, Sha256};
 
 use crate::corpus::{self, Collection, Corpus, Utterance};
-use crate::features::Features;
+use crate::features::{Features, hexadecimal};
 use crate::labels::Labels;
 
 /// Which corpora to read, and what their emotions are called.
@@ -89,6 +91,13 @@ impl Source {
                 first.display(),
                 second.display()
             );
+        }
+        // However a path is spelled, it names the same utterances: reports find them by it. One that
+        // is not there is refused by whoever reads it.
+        for (_, path) in &mut places {
+            if let Ok(canonical) = path.canonicalize() {
+                *path = canonical;
+            }
         }
         Ok(places)
     }
@@ -194,6 +203,29 @@ impl Dataset {
              CSV manifest without labels, or --corpus librispeech=PATH"
         );
         Self::compute(Vec::new(), &utterances)
+    }
+
+    /// The corpora that its utterances are of.
+    #[must_use]
+    pub fn corpora(&self) -> BTreeSet<Corpus> {
+        self.utterances.iter().map(|u| u.corpus.clone()).collect()
+    }
+
+    /// SHA-256 over the audio, corpus, speaker and class of every utterance in order, in
+    /// hexadecimal, for the record of a run.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut hasher = Sha256::new();
+        for (utterance, hash) in self.utterances.iter().zip(&self.features.hashes) {
+            hasher.update(hash);
+            for name in [utterance.corpus.name(), &utterance.speaker] {
+                hasher.update((name.len() as u64).to_le_bytes());
+                hasher.update(name);
+            }
+            let label = utterance.label.map_or(u64::MAX, |label| label as u64);
+            hasher.update(label.to_le_bytes());
+        }
+        hexadecimal(&hasher.finalize())
     }
 
     fn compute(classes: Vec<String>, all: &[Utterance]) -> Result<Self> {

@@ -69,6 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "folds": folds,
             "over_folds": Spreads::over_folds(&runs),
             "over_seeds": Spreads::over_seeds(&runs),
+            "disclosures": Tested::disclosures(runs.iter()),
             "groups": figures,
         });
         checkpoint::replace(
@@ -88,6 +89,11 @@ fn check(runs: &[Tested], folders: &[PathBuf]) -> Result<()> {
         ensure!(
             run.protocol == runs[0].protocol && run.labels == runs[0].labels,
             "{folder} was split or labelled in another way than {}",
+            folders[0].display()
+        );
+        ensure!(
+            run.recipe == runs[0].recipe,
+            "{folder} has another preset than {}; evaluate one system at a time, or compare them with `ablate`",
             folders[0].display()
         );
         for verdict in &run.verdicts {
@@ -134,6 +140,9 @@ fn markdown(runs: &[Tested], first: &Tested, groups: &[(String, Figures)]) -> St
         );
     }
     text += &format!("\n{}", variation(runs));
+    for sentence in Tested::disclosures(runs.iter()) {
+        text += &format!("\n{sentence}\n");
+    }
     text += &confidence(groups);
     for (name, figures) in groups {
         let table = figures.confusion.markdown(&first.labels);
@@ -247,6 +256,7 @@ mod tests {
             }
         };
         Tested {
+            recipe: String::new(),
             preset: "default".into(),
             seed,
             fold: fold.into(),

@@ -155,7 +155,7 @@ fn manifest(
         },
         training: bundle::Training {
             corpora: outcome.corpora.clone(),
-            licence: card::licence(&outcome.corpora).to_owned(),
+            licence: card::licence(&outcome.corpora),
             metrics: card::summary(metrics),
         },
         frontend: Spec::new(preset.segment_hop, statistics.mean, statistics.deviation)?,

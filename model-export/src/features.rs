@@ -109,16 +109,6 @@ impl Features {
         Ok((features, kept))
     }
 
-    /// SHA-256 over all content hashes in order, in hexadecimal, for the record of a run.
-    #[must_use]
-    pub fn digest(&self) -> String {
-        let mut hasher = Sha256::new();
-        for hash in &self.hashes {
-            hasher.update(hash);
-        }
-        hexadecimal(&hasher.finalize())
-    }
-
     /// Frames of all utterances together; 125 are one second.
     #[must_use]
     pub fn total_frames(&self) -> usize {

@@ -3,23 +3,26 @@
 //! `train` does one, `ablate` many. Validation speakers are watched, stop the training if the preset
 //! says so, and calibrate the temperature; test speakers are heard once, after the last epoch.
 
+use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::autoencoder::Autoencoder;
 use crate::batch::{Sampler, SamplerOptions};
 use crate::checkpoint;
 use crate::codes::Codes;
 use crate::dataset::Dataset;
-use crate::features::Statistics;
+use crate::features::{Statistics, hexadecimal};
 use crate::metrics::{Confusion, argmax, fit_temperature};
 use crate::model::vqvae::VqVae;
 use crate::preset::Preset;
-use crate::pretrain::WEIGHTS;
+use crate::pretrain::{HEARD, WEIGHTS};
 use crate::progress::Progress;
 use crate::run::{Run, SavedStatistics};
 use crate::split::Fold;
@@ -103,13 +106,41 @@ pub fn sampler<'a>(
     )
 }
 
+/// What a record says of a pre-trained VQ-VAE: its run folder, and the SHA-256 of its weights.
+///
+/// # Errors
+/// If it has not finished.
+pub fn pretrained(folder: &Path) -> Result<Value> {
+    let path = folder.join(WEIGHTS);
+    let weights = std::fs::read(&path)
+        .with_context(|| format!("{}: has `pretrain` finished?", path.display()))?;
+    Ok(json!({ "run": folder, "sha256": hexadecimal(&Sha256::digest(weights)) }))
+}
+
+/// Refuses a VQ-VAE that was pre-trained on a recording that the fold validates or tests.
+///
+/// # Errors
+/// Names the recording; or the run folder does not tell what it heard.
+pub fn guard_pretraining(folder: &Path, data: &Dataset, fold: &Fold) -> Result<()> {
+    let heard: HashSet<String> = Run::open(folder)?.read(HEARD)?;
+    for &index in fold.validation.iter().chain(&fold.test) {
+        ensure!(
+            !heard.contains(&hexadecimal(&data.features.hashes[index])),
+            "{} is tested or validated, and {} was pre-trained on it; pre-train on other speech",
+            data.utterances[index].name(),
+            folder.display()
+        );
+    }
+    Ok(())
+}
+
 /// The VQ-VAE `pretrained` wrote, after fine-tuning on the training speakers; the run keeps it.
 ///
 /// # Errors
 /// If it cannot be read, belongs to another preset, or the disk fails.
 pub fn finetuned(
     preset: &Preset,
-    pretrained: &std::path::Path,
+    pretrained: &Path,
     sampler: &Sampler<'_>,
     run: &Run,
 ) -> Result<VqVae> {

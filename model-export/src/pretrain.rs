@@ -10,13 +10,16 @@ use crate::autoencoder::Autoencoder;
 use crate::batch::{Sampler, SamplerOptions};
 use crate::checkpoint;
 use crate::dataset::{Dataset, Source};
-use crate::features::Statistics;
+use crate::features::{Statistics, hexadecimal};
 use crate::preset::Preset;
 use crate::progress::Progress;
 use crate::run::Run;
 
 /// Weights of a finished pre-training, in its run folder.
 pub const WEIGHTS: &str = "vqvae.bpk";
+
+/// The content hashes of what the VQ-VAE heard, in hexadecimal.
+pub const HEARD: &str = "heard.json";
 
 /// Learns the VQ-VAE's codes from the unlabelled corpus.
 ///
@@ -45,9 +48,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let record = json!({
         "command": "pretrain",
         "utterances": data.utterances.len(),
-        "audio": data.features.digest(),
+        "data": data.digest(),
     });
     let run = Run::begin(&arguments.out, &preset, &record)?;
+    let heard = data.features.hashes.iter().map(|hash| hexadecimal(hash));
+    run.write(HEARD, &heard.collect::<Vec<_>>())?;
     let indices: Vec<usize> = (0..data.utterances.len()).collect();
     let statistics = Statistics::of(&data.features, &indices);
     let options = SamplerOptions {

@@ -28,7 +28,8 @@ pub use speakers::{all, by_speaker};
 pub struct Fold {
     /// What the weights are fitted to.
     pub train: Vec<usize>,
-    /// What is watched while training and calibrated on: one speaker a corpus.
+    /// What is watched while training and calibrated on: speakers of neither of the others, but for
+    /// [`Protocol::Random`].
     pub validation: Vec<usize>,
     /// What is reported.
     pub test: Vec<usize>,

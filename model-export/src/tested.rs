@@ -3,6 +3,7 @@
 //! Reads run folders that [`crate::train`] left and nothing else of the run, so that reports can be
 //! written of runs that another version of the presets began.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -10,8 +11,10 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::corpus::Corpus;
 use crate::fit::{OUTCOME, TESTED};
 use crate::metrics::{argmax, softmax};
+use crate::preset::disclosure;
 use crate::run::Run;
 use crate::split::Protocol;
 
@@ -57,6 +60,8 @@ impl Verdict {
 pub struct Tested {
     /// The preset's name.
     pub preset: String,
+    /// The whole preset but that seed, as JSON: runs that differ in it are of different systems.
+    pub recipe: String,
     /// Seed of weights and batches.
     pub seed: u64,
     /// Which fold, as the run's record names it.
@@ -106,10 +111,12 @@ impl Tested {
             folder.display(),
             labels.len()
         );
-        let preset = preset(&run)?;
+        let mut preset = preset(&run)?;
+        let seed = preset["training"]["seed"].take().as_u64().unwrap_or(0);
         Ok(Self {
             preset: preset["name"].as_str().unwrap_or_default().to_owned(),
-            seed: preset["training"]["seed"].as_u64().unwrap_or(0),
+            recipe: preset.to_string(),
+            seed,
             fold: record["fold"].as_str().unwrap_or_default().to_owned(),
             protocol: run.protocol()?,
             labels,
@@ -125,6 +132,20 @@ impl Tested {
                 })
                 .collect(),
         })
+    }
+
+    /// What must be said beside the figures of these runs, a sentence each.
+    #[must_use]
+    pub fn disclosures<'a>(runs: impl Iterator<Item = &'a Self> + Clone) -> Vec<String> {
+        let verdicts = runs.clone().flat_map(|run| &run.verdicts);
+        let corpora = verdicts.map(|verdict| Corpus::from(verdict.corpus.as_str()));
+        let corpora: BTreeSet<Corpus> = corpora.collect();
+        let protocol = runs.clone().map(|run| run.protocol).next();
+        let mut sentences = protocol.map_or_else(Vec::new, |p| p.disclosures(&corpora));
+        let presets: BTreeSet<&str> = runs.map(|run| run.preset.as_str()).collect();
+        let of_presets = presets.into_iter().filter_map(disclosure);
+        sentences.extend(of_presets.map(str::to_owned));
+        sentences
     }
 
     /// Number of classes K.

@@ -17,10 +17,10 @@ use crate::trainer::Prediction;
 
 /// Trains the network on the labelled corpora.
 ///
-/// First fine-tunes the VQ-VAE on the training speakers and freezes it. The number of epochs is
-/// fixed by the preset: validation speakers are only watched, and calibrate the temperature at the
-/// end, unless the preset has patience: then they choose the epoch. Test speakers are heard once, after the last epoch. A run that was interrupted goes on from
-/// its last epoch when the same command is given again.
+/// Fusion presets first fine-tune the VQ-VAE on the training speakers and freeze it. The preset fixes
+/// the number of epochs, or has validation speakers choose one (`patience`); they calibrate the
+/// temperature at the end. Test speakers are heard once, after the last epoch. A run that was
+/// interrupted goes on from its last epoch when the same command is given again.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     model-export train --data data --vq runs/vq --fold 0/5 --out runs/fold0\n  \
@@ -49,7 +49,7 @@ pub struct Arguments {
     )]
     pub fold: Option<FoldNumber>,
     /// Train on every speaker but one a corpus, which calibrates; nothing is tested.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "protocol")]
     pub all: bool,
     /// Another seed than the preset's for weights and batches.
     #[arg(long)]
@@ -93,13 +93,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         .unwrap_or(Protocol::Speakers(preset.training.folds));
     let fold = choose(protocol, &preset, &data, arguments.fold)?;
     protocol.guard(&data.utterances, &fold, &data.features.hashes)?;
-    let record = record(arguments, protocol, &data, &fold);
+    let record = record(arguments, protocol, &data, &fold)?;
     let run = Run::begin(&arguments.out, &preset, &record)?;
     let statistics = Statistics::of(&data.features, &fold.train);
     let sampler = fit::sampler(&preset, &data, &fold, statistics)?;
     let vqvae = match (preset.representation, &arguments.vq) {
         (Representation::Deep, _) => None,
         (Representation::Fusion, Some(pretrained)) => {
+            fit::guard_pretraining(pretrained, &data, &fold)?;
             Some(fit::finetuned(&preset, pretrained, &sampler, &run)?)
         }
         (Representation::Fusion, None) => bail!(
@@ -126,7 +127,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             100.0 * ua,
             counts.display(&data.classes)
         );
-        for sentence in protocol.disclosures(&data.utterances) {
+        for sentence in protocol.disclosures(&data.corpora()) {
             eprintln!("{sentence}");
         }
     }
@@ -153,13 +154,14 @@ fn choose(
     Ok(folds.swap_remove(index))
 }
 
-fn record(arguments: &Arguments, protocol: Protocol, data: &Dataset, fold: &Fold) -> Value {
-    json!({
+fn record(arguments: &Arguments, protocol: Protocol, data: &Dataset, fold: &Fold) -> Result<Value> {
+    let vq = arguments.vq.as_deref().map(fit::pretrained).transpose()?;
+    Ok(json!({
         "command": "train", "protocol": protocol.to_string(), "labels": data.classes,
         "fold": arguments.fold.map(|fold| format!("{}/{}", fold.index, fold.of)),
         "split": fold.digest(),
         "parts": { "train": fold.train.len(), "validation": fold.validation.len(), "test": fold.test.len() },
-        "audio": data.features.digest(),
-        "vq": arguments.vq,
-    })
+        "data": data.digest(),
+        "vq": vq,
+    }))
 }

@@ -29,7 +29,7 @@ use crate::model::network::{Evidence, Network, real};
 use crate::model::vqvae::VqVae;
 use crate::preset::{Preset, Training};
 
-/// Segments that evaluation runs at once.
+/// Utterances that evaluation runs at once.
 const EVALUATION_UTTERANCES: usize = 8;
 /// burn draws first weights from one generator a process.
 static FIRST_WEIGHTS: Mutex<()> = Mutex::new(());

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Ablation, Task, folder};
 use crate::checkpoint;
 use crate::codes::Codes;
+use crate::fit::OUTCOME;
 use crate::model::quantiser::perplexity;
 use crate::model::values;
 use crate::preset::{Representation, SequenceModel};
@@ -61,10 +61,13 @@ struct CurvePoint {
 
 impl Ablation<'_> {
     /// Writes `embeddings.json` and `codebook.json` beside the cells; nothing if the paper's own
-    /// system is not among those that were trained.
-    pub(super) fn evidence(&self, systems: &[System]) -> Result<()> {
+    /// system has not been trained.
+    pub(super) fn evidence(&self) -> Result<()> {
         let out = &self.arguments.out;
-        if !systems.contains(&SHOWN.system) || out.join("codebook.json").exists() {
+        let Some(pretrained) = &self.arguments.vq else {
+            return Ok(());
+        };
+        if !folder(out, &SHOWN).join(OUTCOME).exists() || out.join("codebook.json").exists() {
             return Ok(());
         }
         let run = Run::open(&folder(out, &SHOWN))?;
@@ -95,12 +98,12 @@ impl Ablation<'_> {
         write(&out.join("embeddings.json"), &embeddings)?;
 
         let plan = [preset.training.seed, 1];
-        let codes = Codes::compute(&vqvae, sampler, plan, &[], 1, &ProgressBar::hidden())?;
+        let codes = Codes::compute(&vqvae, sampler, plan, &[]);
         let counts = codes.used(preset.vqvae.codes);
         let codebook = Codebook {
             perplexity: perplexity(&counts),
             counts,
-            curve: curve(&self.arguments.vq)?,
+            curve: curve(pretrained)?,
         };
         write(&out.join("codebook.json"), &codebook)
     }
@@ -109,7 +112,8 @@ impl Ablation<'_> {
 /// How reconstruction and perplexity went while the VQ-VAE was pre-trained.
 fn curve(pretrained: &Path) -> Result<Vec<CurvePoint>> {
     let path = pretrained.join("metrics.jsonl");
-    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    // Weights may have been copied without their curves.
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
     text.lines()
         .map(|line| {
             let line: Value = serde_json::from_str(line)?;

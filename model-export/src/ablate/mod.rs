@@ -9,13 +9,13 @@ mod evidence;
 
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::batch::Sampler;
 use crate::checkpoint;
@@ -31,10 +31,14 @@ use crate::run::Run;
 use crate::split::{Fold, Protocol};
 use crate::systems::System;
 
+/// The seeds that were asked for last, in the ablation's folder.
+pub const PLAN: &str = "plan.json";
+
 /// Trains and compares every system of the paper: 7 sequence models × Deep and Fusion.
 ///
-/// Each is trained and tested on folds by speaker. The command can be stopped at any moment and
-/// given again: what is finished is not repeated.
+/// Each is trained and tested on every fold of the protocol. The command can be stopped at any moment
+/// and given again: what is finished is not repeated. A run that fails is named and left out of the
+/// report; the others go on.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     model-export ablate --data data --vq runs/vq --out runs/ablation\n  \
@@ -46,9 +50,9 @@ pub struct Arguments {
     /// The labelled corpora.
     #[command(flatten)]
     pub source: Source,
-    /// Run folder of a finished `pretrain`.
+    /// Run folder of a finished `pretrain`; not needed by Deep systems.
     #[arg(long, value_name = "RUN")]
-    pub vq: PathBuf,
+    pub vq: Option<PathBuf>,
     /// How test utterances are chosen: `speakers/K`, `leave-one-speaker-out`, `sessions` (of a single
     /// corpus), or `random`, the paper's, which trains on test speakers. The preset's folds by
     /// speaker if not given.
@@ -83,7 +87,13 @@ struct Shared<'a> {
     sampler: Sampler<'a>,
     /// Made by the first that needs it: the VQ-VAE, and its codes for each seed.
     latent: Mutex<Option<VqVae>>,
-    codes: Vec<Mutex<Option<Arc<Codes>>>>,
+    codes: Vec<Mutex<Slot>>,
+}
+
+/// Codes of a fold and a seed, for as long as a run still wants them.
+struct Slot {
+    codes: Option<Arc<Codes>>,
+    wanted: usize,
 }
 
 /// Everything that the threads see.
@@ -95,12 +105,14 @@ struct Ablation<'a> {
     folds: Vec<Fold>,
     shared: Vec<Shared<'a>>,
     bar: ProgressBar,
+    /// What records say of the pre-trained VQ-VAE.
+    vq: Value,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// If the corpora, the VQ-VAE or the folder cannot be used.
+/// If the corpora, the VQ-VAE or the folder cannot be used, or a run failed.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let mut preset = Preset::load(&arguments.preset)?;
     if let Some(epochs) = arguments.epochs {
@@ -114,15 +126,34 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         .unwrap_or(Protocol::Speakers(preset.training.folds));
     let hashes = &data.features.hashes;
     let folds = protocol.folds(&data.utterances, hashes, preset.training.fold_seed)?;
+    let fuses = |system: &System| system.representation == Representation::Fusion;
+    let fusions = systems.iter().filter(|system| fuses(system)).count();
+    ensure!(
+        fusions == 0 || arguments.vq.is_some(),
+        "Fusion systems need R_l: name a pre-trained run with --vq, or choose Deep systems with --systems"
+    );
     for fold in &folds {
         protocol.guard(&data.utterances, fold, hashes)?;
+        if let Some(pretrained) = &arguments.vq {
+            fit::guard_pretraining(pretrained, &data, fold)?;
+        }
     }
+    let vq = match &arguments.vq {
+        Some(folder) => fit::pretrained(folder)?,
+        None => Value::Null,
+    };
     let record = json!({
-        "command": "ablate", "protocol": protocol.to_string(), "labels": data.classes, "audio": data.features.digest(), "vq": arguments.vq,
+        "command": "ablate", "protocol": protocol.to_string(), "labels": data.classes,
+        "data": data.digest(), "vq": vq,
         "utterances": data.utterances.len(),
         "splits": folds.iter().map(Fold::digest).collect::<Vec<_>>(),
     });
-    Run::begin(&arguments.out, &preset, &record)?;
+    let run = Run::begin(&arguments.out, &preset, &record)?;
+    // Beside the record, since more seeds may be asked for later.
+    run.write(
+        PLAN,
+        &json!({ "seeds": (0..arguments.seeds).collect::<Vec<_>>() }),
+    )?;
     let shared = folds
         .iter()
         .map(|fold| {
@@ -130,7 +161,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             Ok(Shared {
                 sampler: fit::sampler(&preset, &data, fold, statistics)?,
                 latent: Mutex::new(None),
-                codes: (0..arguments.seeds).map(|_| Mutex::new(None)).collect(),
+                codes: (0..arguments.seeds)
+                    .map(|_| {
+                        Mutex::new(Slot {
+                            codes: None,
+                            wanted: fusions,
+                        })
+                    })
+                    .collect(),
             })
         })
         .collect::<Result<Vec<_>>>()?;
@@ -149,13 +187,21 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         data: &data,
         folds,
         shared,
+        vq,
     };
-    ablation.work(&tasks)?;
-    ablation.evidence(&systems)?;
+    let mut failures = ablation.work(&tasks)?;
+    ablation.evidence()?;
     let destination = arguments.out.join("report");
     report::write(&arguments.out, &destination)?;
-    eprintln!("done: {}", destination.join("ablation.html").display());
-    Ok(())
+    eprintln!("report: {}", destination.join("ablation.html").display());
+    let failed = failures.len();
+    match failures.pop() {
+        Some(last) => Err(last.context(format!(
+            "{failed} of {} runs failed, each named above; the last",
+            tasks.len()
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn chosen(names: &[String]) -> Result<Vec<System>> {
@@ -180,44 +226,56 @@ fn bar(epochs: usize) -> ProgressBar {
 }
 
 impl Ablation<'_> {
-    /// Does all tasks, several at a time; the first error stops what has not begun.
-    fn work(&self, tasks: &[Task]) -> Result<()> {
+    /// Does all tasks, several at a time, and gives the errors of those that failed.
+    fn work(&self, tasks: &[Task]) -> Result<Vec<anyhow::Error>> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = self.arguments.jobs.unwrap_or(cores).clamp(1, tasks.len());
-        let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let work = || -> Result<()> {
-            while !failed.load(Ordering::Relaxed) {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                let Some(task) = tasks.get(number) else {
-                    break;
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut failures = Vec::new();
+            while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let Err(error) = self.task(task) else {
+                    continue;
                 };
-                if let Err(error) = self.task(task) {
-                    failed.store(true, Ordering::Relaxed);
-                    return Err(error.context(format!(
-                        "{} on fold {}",
-                        task.system.slug(),
-                        task.fold
-                    )));
-                }
+                let error = error.context(format!(
+                    "{} on fold {} with seed {}",
+                    task.system.slug(),
+                    task.fold,
+                    task.seed
+                ));
+                self.say(&format!("failed: {error:#}"));
+                failures.push(error);
             }
-            Ok(())
+            failures
         };
-        let result = std::thread::scope(|scope| {
+        let failures = std::thread::scope(|scope| {
             let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            let mut result = Ok(());
+            let mut failures = Vec::new();
             for worker in workers {
-                let done = worker
-                    .join()
-                    .unwrap_or_else(|_| Err(anyhow!("a training thread panicked; see above")));
-                result = result.and(done);
+                let done = worker.join();
+                failures
+                    .extend(done.map_err(|_| anyhow!("a training thread panicked; see above"))?);
             }
-            result
+            Ok(failures)
         });
         self.bar.finish_and_clear();
-        result
+        failures
     }
 
     fn task(&self, task: &Task) -> Result<()> {
+        let done = self.train(task);
+        if task.system.representation == Representation::Fusion {
+            let slot = &self.shared[task.fold].codes[task.seed as usize];
+            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            slot.wanted -= 1;
+            if slot.wanted == 0 {
+                slot.codes = None;
+            }
+        }
+        done
+    }
+
+    fn train(&self, task: &Task) -> Result<()> {
         let Task { system, seed, fold } = *task;
         let mut preset = self.preset.clone();
         preset.representation = system.representation;
@@ -227,8 +285,7 @@ impl Ablation<'_> {
         let record = json!({
             "command": "ablate", "protocol": self.protocol.to_string(), "labels": self.data.classes,
             "system": system.slug(), "fold": format!("{fold}/{}", self.folds.len()),
-            "split": self.folds[fold].digest(), "audio": self.data.features.digest(),
-            "vq": self.arguments.vq,
+            "split": self.folds[fold].digest(), "data": self.data.digest(), "vq": self.vq,
         });
         let run = Run::begin(&folder, &preset, &record)?;
         if run.path(OUTCOME).exists() {
@@ -276,10 +333,13 @@ impl Ablation<'_> {
         if let Some(vqvae) = &*place {
             return Ok(vqvae.clone());
         }
+        let pretrained = self.arguments.vq.as_deref();
+        let pretrained = pretrained.context("a Fusion system without a pre-trained VQ-VAE")?;
         let folder = self.latent_folder(fold);
-        let record = json!({ "command": "fine-tune", "split": self.folds[fold].digest(), "vq": self.arguments.vq });
+        let record =
+            json!({ "command": "fine-tune", "split": self.folds[fold].digest(), "vq": self.vq });
         let run = Run::begin(&folder, &self.preset, &record)?;
-        let vqvae = fit::finetuned(&self.preset, &self.arguments.vq, &shared.sampler, &run)?;
+        let vqvae = fit::finetuned(&self.preset, pretrained, &shared.sampler, &run)?;
         *place = Some(vqvae.clone());
         Ok(vqvae)
     }
@@ -291,20 +351,17 @@ impl Ablation<'_> {
     /// The codes of all that a fold's systems hear with one seed, by the first that asks for them.
     fn codes(&self, vqvae: &VqVae, task: &Task, preset: &Preset) -> Result<Arc<Codes>> {
         let Shared { sampler, codes, .. } = &self.shared[task.fold];
-        let mut place = codes[task.seed as usize]
+        let mut slot = codes[task.seed as usize]
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(codes) = &*place {
+        if let Some(codes) = &slot.codes {
             return Ok(Arc::clone(codes));
         }
         let fold = &self.folds[task.fold];
         let evaluated = [fold.validation.as_slice(), &fold.test].concat();
         let plan = [preset.training.seed, preset.training.epochs as u64];
-        let hidden = ProgressBar::hidden();
-        let computed = Arc::new(Codes::compute(
-            vqvae, sampler, plan, &evaluated, 1, &hidden,
-        )?);
-        *place = Some(Arc::clone(&computed));
+        let computed = Arc::new(Codes::compute(vqvae, sampler, plan, &evaluated));
+        slot.codes = Some(Arc::clone(&computed));
         Ok(computed)
     }
 
@@ -327,10 +384,7 @@ mod tests {
 
     #[test]
     fn there_are_fourteen_systems_of_which_some_can_be_chosen() {
-        // Those that share much and differ little side by side.
-        let mut all: Vec<System> = System::all().collect();
-        all.sort_by_key(|system| Reverse(system.sequence));
-        assert_eq!(all.len(), 14);
+        assert_eq!(chosen(&[]).unwrap().len(), 14);
         let names = ["deep-blstm", "fusion-tacn"].map(str::to_owned);
         assert_eq!(chosen(&names).unwrap().len(), 2);
         let error = chosen(&["deep-tacnn".to_owned()]).unwrap_err().to_string();

@@ -1,7 +1,7 @@
 //! An ablation's folder: which runs it has, what they said, and which are missing.
 //!
 //! ```text
-//! preset.toml, record.json
+//! preset.toml, record.json, plan.json
 //! cells/SYSTEM/seedS/foldI/    run folders, SYSTEM as System::slug
 //! embeddings.json, codebook.json    if they have been computed
 //! ```
@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::ablate::PLAN;
 use crate::fit::TESTED;
 use crate::split::Protocol;
 use crate::systems::System;
@@ -123,6 +124,7 @@ impl Ablation {
         let preset = fs::read_to_string(&path)
             .with_context(|| format!("{}: is this an ablation?", path.display()))?;
         let record: Value = json(&folder.join("record.json"))?.unwrap_or_default();
+        let plan: Value = json(&folder.join(PLAN))?.unwrap_or_default();
         let mut places = Vec::new();
         let mut cells = Vec::new();
         for system in System::all() {
@@ -147,16 +149,14 @@ impl Ablation {
         let begun = places.iter().flatten();
         let mut seeds: BTreeSet<u64> = begun.clone().map(|(seed, _)| *seed).collect();
         seeds.extend(
-            record["seeds"]
+            plan["seeds"]
                 .as_array()
                 .into_iter()
                 .flatten()
                 .filter_map(Value::as_u64),
         );
         let mut folds: BTreeSet<usize> = begun.map(|(_, fold)| *fold).collect();
-        if let Protocol::Speakers(count) = protocol {
-            folds.extend(0..count);
-        }
+        folds.extend(0..record["splits"].as_array().map_or(0, Vec::len));
         Ok(Self {
             missing: missing(&cells, &seeds, &folds),
             cells: cells.into_iter().filter(|c| !c.runs.is_empty()).collect(),

@@ -103,6 +103,7 @@ fn header(ablation: &Ablation, summary: &Summary) -> String {
             paper::PROTOCOL
         )),
     );
+    text.extend(summary.disclosures.iter().map(|sentence| note(sentence)));
     if !summary.speaker_independent {
         text += "<p class=\"warning\">Speaker-DEPENDENT: the test speakers were trained on. These figures say \
                  nothing of voices that the system has not heard.</p>\n";

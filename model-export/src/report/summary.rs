@@ -13,7 +13,7 @@ use super::paper;
 use crate::figures::{Figure, Figures, Spreads, by_corpus, counts};
 use crate::metrics::Confusion;
 use crate::systems::System;
-use crate::tested::Verdict;
+use crate::tested::{Tested, Verdict};
 
 /// Runs are listed one by one up to so many: a fold a speaker would make the file unreadable.
 const LISTED_RUNS: usize = 500;
@@ -45,6 +45,8 @@ pub struct Summary {
     pub folds: usize,
     /// Most epochs that a run took.
     pub epochs: usize,
+    /// What must be said beside the figures, a sentence each.
+    pub disclosures: Vec<String>,
     /// The preset of all runs, but for representation, sequence model and seed.
     pub configuration: Value,
     /// Runs that have not finished.
@@ -187,6 +189,7 @@ impl Summary {
             seeds: ablation.seeds.clone(),
             folds: ablation.folds.len(),
             epochs: ablation.epochs(),
+            disclosures: Tested::disclosures(ablation.cells.iter().flat_map(|cell| &cell.runs)),
             configuration: toml::from_str(&ablation.preset)?,
             missing: ablation.missing.clone(),
             best: best.system.clone(),

@@ -63,11 +63,13 @@ fn ablation(protocol: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     fs::write(root.join("preset.toml"), PRESET).unwrap();
-    fs::write(
-        root.join("record.json"),
-        json!({ "seeds": [1] }).to_string(),
-    )
-    .unwrap();
+    let files = [
+        ("record.json", json!({ "splits": ["one", "two"] })),
+        ("plan.json", json!({ "seeds": [1] })),
+    ];
+    for (name, content) in files {
+        fs::write(root.join(name), content.to_string()).unwrap();
+    }
     let cell = |name: &str| root.join("cells").join(name);
     run(&cell("fusion-tacn"), 0, 12, protocol);
     run(&cell("fusion-tacn"), 1, 12, protocol);

@@ -84,9 +84,9 @@ impl Protocol {
         }
     }
 
-    /// What must be said beside figures of this protocol on these utterances, a sentence each.
+    /// What must be said beside figures of this protocol on these corpora, a sentence each.
     #[must_use]
-    pub fn disclosures(&self, utterances: &[Utterance]) -> Vec<String> {
+    pub fn disclosures(&self, corpora: &BTreeSet<Corpus>) -> Vec<String> {
         let mut sentences = Vec::new();
         if !self.is_speaker_independent() {
             sentences.push(
@@ -94,13 +94,11 @@ impl Protocol {
                     .to_owned(),
             );
         }
-        let labelled = utterances.iter().filter(|u| u.label.is_some());
-        let corpora: BTreeSet<&Corpus> = labelled.map(|u| &u.corpus).collect();
         let those = |parallel: Option<bool>| {
             let names = corpora
                 .iter()
                 .filter(|corpus| corpus.has_parallel_text() == parallel)
-                .map(|corpus| corpus.name());
+                .map(Corpus::name);
             names.collect::<Vec<_>>().join(", ")
         };
         let (parallel, unknown) = (those(Some(true)), those(None));

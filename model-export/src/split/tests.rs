@@ -398,11 +398,8 @@ fn what_flatters_is_disclosed() {
         ),
         (Protocol::Sessions, vec![&Corpus::LibriSpeech], &[]),
     ] {
-        let utterances: Vec<_> = corpora
-            .iter()
-            .map(|corpus| utterance(corpus, 1, 0))
-            .collect();
-        let said = protocol.disclosures(&utterances);
+        let corpora = corpora.into_iter().cloned().collect();
+        let said = protocol.disclosures(&corpora);
         assert_eq!(said.len(), expected.len(), "{said:?}");
         for (sentence, beginning) in said.iter().zip(expected) {
             assert!(sentence.starts_with(beginning), "{sentence}");

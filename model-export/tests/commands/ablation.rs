@@ -77,3 +77,28 @@ fn all_systems_are_compared_and_the_causal_ones_exported() {
         }
     }
 }
+
+#[test]
+fn a_vqvae_that_heard_a_tested_recording_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    small::data(root);
+    let preset = toml::to_string(&small::preset()).unwrap();
+    std::fs::write(root.join("preset.toml"), preset).unwrap();
+    std::fs::copy(
+        root.join("emodb/03a01Na.wav"),
+        root.join("unlabelled/104-1-0000.wav"),
+    )
+    .unwrap();
+    let path = |name: &str| root.join(name).to_string_lossy().into_owned();
+    let (preset, data, vq, out) = (path("preset.toml"), path(""), path("vq"), path("ablation"));
+    done(&[
+        "pretrain", "--preset", &preset, "--data", &data, "--out", &vq,
+    ]);
+    let output = run(&[
+        "ablate", "--preset", &preset, "--data", &data, "--vq", &vq, "--out", &out,
+    ]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("03a01Na.wav is tested"), "{said}");
+}
