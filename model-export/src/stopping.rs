@@ -93,7 +93,8 @@ impl Stopping {
             None => true,
         };
         if self.patience > 0 && better {
-            self.best = Some((score, weights.clone()));
+            // A clone would share the normalisations' running statistics, which training moves on.
+            self.best = Some((score, weights.valid()));
         }
     }
 
@@ -164,6 +165,22 @@ mod tests {
         assert_eq!(best, score(2, 0.5, 0.1 + 0.2));
         assert_eq!(bias(&weights), bias(&networks[1]));
         assert_ne!(bias(&weights), bias(&networks[3]));
+    }
+
+    #[test]
+    fn the_best_weights_keep_their_own_running_statistics() {
+        let preset = Preset::load("default").unwrap();
+        let network = Network::new(&preset, 4, &Device::flex());
+        let variance =
+            |network: &Network| crate::model::values(network.norm.running_var.value_sync());
+        let before = variance(&network);
+        let mut stopping = Stopping::new(3);
+        stopping.watch(score(1, 0.5, 1.0), &network);
+        let later = network.norm.running_var.value() * 2.0;
+        network.norm.running_var.update(later);
+        assert_ne!(variance(&network), before);
+        let (_, best) = stopping.best().unwrap();
+        assert_eq!(variance(&best), before);
     }
 
     #[test]
