@@ -3,6 +3,7 @@
 //! A key `metrics_listen` is `metrics_listen = "…"` in the file, `UNDERTONE_METRICS_LISTEN` in the
 //! environment and `--metrics-listen` on the command line.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,13 +21,21 @@ pub const ENVIRONMENT: &str = "UNDERTONE_";
 
 /// The keys. Other variables of that prefix are none of ours: Kubernetes sets
 /// `UNDERTONE_SERVICE_HOST` and more for a service of that name.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 21] = [
     "listen",
     "metrics_listen",
     "bundle",
     "onnxruntime",
     "workers",
+    "threads",
     "max_requests",
+    "max_queue_bytes",
+    "max_interactive_seconds",
+    "max_bulk_seconds",
+    "max_batch_ms",
+    "max_queue_delay_ms",
+    "bulk_share",
+    "tenant_weights",
     "max_audio_bytes",
     "max_audio_seconds",
     "max_channels",
@@ -48,10 +57,28 @@ pub struct Config {
     pub bundle: Option<PathBuf>,
     /// ONNX Runtime's shared library; searched for if left out.
     pub onnxruntime: Option<PathBuf>,
-    /// Sets of sessions, each on its own thread; one a core if left out.
+    /// Sets of sessions, each on its own thread; measured at start if left out.
     pub workers: Option<usize>,
+    /// Threads inside each session; measured at start if left out.
+    pub threads: Option<usize>,
     /// Requests answered at a time; more are refused with a time to come back.
     pub max_requests: usize,
+    /// Bytes of tensors that requests may hold together.
+    pub max_queue_bytes: usize,
+    /// Seconds of device time that interactive requests may hold together, as predicted.
+    pub max_interactive_seconds: f64,
+    /// Seconds of device time that bulk requests may hold together, as predicted.
+    pub max_bulk_seconds: f64,
+    /// Milliseconds that no batch exceeds, as predicted: how long interactive work may wait
+    /// behind a batch.
+    pub max_batch_ms: f64,
+    /// Milliseconds that work may wait for companions on a free device, where larger batches are
+    /// cheaper; 0 never waits.
+    pub max_queue_delay_ms: f64,
+    /// Share of device time that bulk work is sure of while it waits, from 0 to 0.9.
+    pub bulk_share: f64,
+    /// Shares of tenants beside each other, by name; 1 for those that are not named.
+    pub tenant_weights: BTreeMap<String, u32>,
     /// Bytes of one recording.
     pub max_audio_bytes: usize,
     /// Seconds of one recording.
@@ -71,7 +98,10 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         let engine::Options {
-            requests, limits, ..
+            requests,
+            limits,
+            schedule,
+            ..
         } = engine::Options::default();
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 50_051)),
@@ -79,7 +109,15 @@ impl Default for Config {
             bundle: None,
             onnxruntime: None,
             workers: None,
+            threads: None,
             max_requests: requests,
+            max_queue_bytes: schedule.bytes,
+            max_interactive_seconds: schedule.interactive_backlog.as_secs_f64(),
+            max_bulk_seconds: schedule.bulk_backlog.as_secs_f64(),
+            max_batch_ms: schedule.max_batch_time.as_secs_f64() * 1e3,
+            max_queue_delay_ms: schedule.max_queue_delay.as_secs_f64() * 1e3,
+            bulk_share: schedule.bulk_share,
+            tenant_weights: schedule.weights,
             max_audio_bytes: limits.bytes,
             max_audio_seconds: limits.seconds,
             max_channels: limits.channels,
@@ -141,7 +179,17 @@ impl Config {
             bundle: self.bundle.clone(),
             onnxruntime: self.onnxruntime.clone(),
             workers: self.workers,
+            threads: self.threads,
             requests: self.max_requests,
+            schedule: engine::Schedule {
+                bytes: self.max_queue_bytes,
+                interactive_backlog: Duration::from_secs_f64(self.max_interactive_seconds),
+                bulk_backlog: Duration::from_secs_f64(self.max_bulk_seconds),
+                max_batch_time: Duration::from_secs_f64(self.max_batch_ms / 1e3),
+                max_queue_delay: Duration::from_secs_f64(self.max_queue_delay_ms / 1e3),
+                bulk_share: self.bulk_share,
+                weights: self.tenant_weights.clone(),
+            },
             limits: Limits {
                 bytes: self.max_audio_bytes,
                 seconds: self.max_audio_seconds,
@@ -162,7 +210,9 @@ impl Config {
         // Far beyond every use, and small enough that no sum of them overflows.
         let bounded = [
             ("workers", self.workers.unwrap_or(1), 1 << 10),
+            ("threads", self.threads.unwrap_or(1), 1 << 10),
             ("max_requests", self.max_requests, 1 << 16),
+            ("max_queue_bytes", self.max_queue_bytes, 1 << 40),
             ("max_audio_bytes", self.max_audio_bytes, 1 << 30),
             ("max_channels", usize::from(self.max_channels), 1 << 10),
         ];
@@ -178,14 +228,27 @@ impl Config {
             ("max_audio_seconds", self.max_audio_seconds, 0.01),
             ("max_decode_seconds", self.max_decode_seconds, 0.01),
             ("grace_seconds", self.grace_seconds, 0.0),
+            (
+                "max_interactive_seconds",
+                self.max_interactive_seconds,
+                0.01,
+            ),
+            ("max_bulk_seconds", self.max_bulk_seconds, 0.01),
+            ("max_batch_ms", self.max_batch_ms, 0.01),
+            ("max_queue_delay_ms", self.max_queue_delay_ms, 0.0),
         ] {
             if !(least..=day).contains(&value) {
-                let (value, rule) = (
-                    value.to_string(),
-                    "seconds up to a day are possible".to_owned(),
-                );
+                let (value, rule) = (value.to_string(), format!("{least} to {day} are possible"));
                 return Err(ConfigError::Value { key, value, rule });
             }
+        }
+        if !(0.0..=0.9).contains(&self.bulk_share) {
+            let (value, rule) = (self.bulk_share.to_string(), "0 to 0.9 are possible".into());
+            return Err(ConfigError::Value {
+                key: "bulk_share",
+                value,
+                rule,
+            });
         }
         Ok(())
     }

@@ -4,27 +4,31 @@
 //! step evidence (`scheduler`, sequence) → judgements (`decision`). The first two are work for a
 //! processor and run on a bounded number of blocking threads; the rest is waiting.
 
+mod decoders;
 mod lane;
 mod open;
+mod pushback;
+mod warm_up;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
-use tokio::task::JoinHandle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::audio::{self, AudioError, Encoding, LaneChoice};
 use crate::bundle::Manifest;
 use crate::decision::{self, Abstention, Evidence, Rule, Span, StepTimes};
-use crate::frontend::{FrontendError, Spec};
+use crate::frontend::{FrontendError, SAMPLE_RATE, SEGMENT_VALUES, Spec};
 use crate::runtime::{History, Sizes};
-use crate::scheduler::core::{CallerId, Refusal};
-use crate::scheduler::{self, Chunk, Failure, Scheduler, Spent, Waiter};
-use crate::telemetry::requests;
-pub use open::{OpenError, Options};
+pub use crate::scheduler::core::{Class, TenantId};
+use crate::scheduler::core::{End, Refusal, Work};
+use crate::scheduler::{self, Chunk, Failure, Scheduler, Spent, Terms, Ticket, Waiter};
+use crate::telemetry::{batches, requests};
+use decoders::{Decoders, NoResult};
+pub use open::{OpenError, Options, Schedule};
 
 /// Pieces that segmenting may be ahead of the encoder.
 const PIECES_AHEAD: usize = 1;
@@ -33,8 +37,10 @@ const PIECES_UNDER_WAY: usize = 2;
 /// What may be held decoded, in units of 64 KiB: 1 GiB, some four hours of one lane.
 const HELD_UNIT: usize = 64 << 10;
 const HELD_UNITS: usize = 16 << 10;
-/// What a refused caller is told to wait: a few of the longest batches.
-const RETRY_AFTER: Duration = Duration::from_millis(100);
+/// What a recording in a container is taken to be until it is decoded: 16-bit samples at 16 kHz.
+const BYTES_A_SECOND: u32 = 2 * SAMPLE_RATE;
+/// When a bulk request that was evicted should come back.
+const AFTER_EVICTION: Duration = Duration::from_secs(1);
 
 /// One recording to judge.
 #[derive(Clone, Debug)]
@@ -47,6 +53,19 @@ pub struct Request {
     pub lanes: LaneChoice,
     /// Window of the timeline, if one is wanted.
     pub window: Option<Duration>,
+    /// Who asks.
+    pub caller: Caller,
+}
+
+/// Who asks for a recording to be judged, and how urgently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Whose share of the device the work is charged to.
+    pub tenant: TenantId,
+    /// Whether somebody waits for the answer.
+    pub class: Class,
+    /// When it must be there, if ever.
+    pub deadline: Option<Instant>,
 }
 
 /// The judgement of a recording.
@@ -104,6 +123,12 @@ pub enum EngineError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The answer could not be there by the caller's deadline.
+    #[error("the answer could not be there by the deadline")]
+    Late,
+    /// The recording is more than requests of its class may hold.
+    #[error("{0}")]
+    TooMuch(String),
     /// The server is shutting down.
     #[error("the server is shutting down; try again elsewhere")]
     Draining,
@@ -115,26 +140,51 @@ pub enum EngineError {
     Internal(String),
 }
 
-fn panicked(error: &tokio::task::JoinError) -> EngineError {
-    EngineError::Internal(format!("a request's work panicked: {error}"))
+impl From<NoResult> for EngineError {
+    fn from(error: NoResult) -> Self {
+        Self::Internal(error.to_string())
+    }
 }
 
 impl From<Refusal> for EngineError {
     fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Draining => Self::Draining,
-            Refusal::Entries(_) | Refusal::Bytes(_) => Self::Busy {
-                reason: refusal.to_string(),
-                retry_after: RETRY_AFTER,
+        let reason = refusal.to_string();
+        match (refusal.drain(), &refusal) {
+            (Some(drain), _) => Self::Busy {
+                reason,
+                retry_after: pushback::spread(drain),
             },
-            Refusal::Empty | Refusal::TooLong { .. } => Self::Internal(refusal.to_string()),
+            (None, Refusal::Draining) => Self::Draining,
+            (None, Refusal::Late) => Self::Late,
+            (None, Refusal::Ended(Some(end))) => Self::from(*end),
+            (None, Refusal::TooMuch { .. }) => Self::TooMuch(reason),
+            (None, _) => Self::Internal(reason),
+        }
+    }
+}
+
+impl From<End> for EngineError {
+    fn from(end: End) -> Self {
+        match end {
+            End::Expired => Self::Late,
+            End::Evicted => Self::Busy {
+                reason: Failure::Evicted.to_string(),
+                retry_after: pushback::spread(AFTER_EVICTION),
+            },
+            End::Answered | End::Failed => Self::Internal("a request ended unasked".into()),
         }
     }
 }
 
 impl From<Failure> for EngineError {
     fn from(failure: Failure) -> Self {
-        Self::Internal(failure.to_string())
+        match failure {
+            Failure::Expired => End::Expired.into(),
+            Failure::Evicted => End::Evicted.into(),
+            Failure::Failed(_) | Failure::NotFinite | Failure::Lost => {
+                Self::Internal(failure.to_string())
+            }
+        }
     }
 }
 
@@ -157,14 +207,12 @@ pub struct Engine {
     spec: Arc<Spec>,
     limits: audio::Limits,
     scheduler: Scheduler,
-    /// Recordings decoded at a time.
-    decoders: Arc<Semaphore>,
+    weights: BTreeMap<String, u32>,
+    decoders: Decoders,
+    /// Recordings of each class decoded at a time.
+    decoding: [Arc<Semaphore>; 2],
     /// Room for decoded samples, in units of [`HELD_UNIT`].
     held: Arc<Semaphore>,
-    /// Requests answered at a time. Whoever has a place is served to the end: what the scheduler
-    /// may hold is bounded by this, not by refusing half-done work.
-    requests: Semaphore,
-    most_requests: usize,
 }
 
 impl Engine {
@@ -194,7 +242,7 @@ impl Engine {
 
     /// Takes no new request; those under way still end.
     pub fn drain(&self) {
-        self.requests.close();
+        self.scheduler.drain();
     }
 
     /// Judges one recording. Dropping the future cancels what waits of it.
@@ -202,17 +250,22 @@ impl Engine {
     /// # Errors
     /// [`EngineError`]; the engine serves the next request whatever happened to this one.
     pub async fn classify(&self, request: Request) -> Result<Answer, EngineError> {
-        let _place = self
-            .requests
-            .try_acquire()
-            .map_err(|error| self.refused(&error))?;
-        let caller = self.scheduler.caller();
+        let class = request.caller.class;
+        let mut ticket = self.join(&request)?;
         let (choice, window) = (request.lanes, request.window);
-        let decoded = self.decode(request).await?;
+        let decoded = tokio::select! {
+            decoded = self.decode(request) => decoded?,
+            end = ticket.ended() => return Err(end.into()),
+        };
+        let (work, bytes) = self.needs(&decoded.lanes.0);
+        ticket
+            .measured(work, bytes)
+            .inspect_err(|refusal| refused(refusal, class))?;
         let (pieces, arriving) = mpsc::channel(PIECES_AHEAD);
-        let preparing = self.prepare(decoded.lanes, choice, pieces);
-        let (features, mut spent) = self.encode(caller, arriving).await?;
-        let prepared = preparing.await.map_err(|error| panicked(&error))??;
+        let preparing = self.prepare(decoded.lanes, (choice, class), pieces);
+        let (features, mut spent) = self.encode(&ticket, arriving).await?;
+        let prepared = preparing.await??;
+        let ticket = &ticket;
         let lanes = prepared
             .lanes
             .iter()
@@ -220,8 +273,8 @@ impl Engine {
             .map(async |(lane, heard)| {
                 // A lane without a piece had nothing to say; that cannot be, for a lane has a segment.
                 let features = features.get(lane).map_or(&[][..], Vec::as_slice);
-                let (evidence, spent) = self.sequence(caller, features).await?;
-                Ok::<_, EngineError>((self.decide(heard, &evidence, window)?, spent))
+                let (evidence, spent) = self.sequence(ticket, lane, features).await?;
+                Ok::<_, EngineError>((self.decide(heard, &evidence, window, class)?, spent))
             });
         let mut judged = Vec::new();
         for (lane, lane_spent) in try_join_all(lanes).await? {
@@ -239,21 +292,63 @@ impl Engine {
         })
     }
 
-    fn refused(&self, error: &TryAcquireError) -> EngineError {
-        match error {
-            TryAcquireError::Closed => {
-                requests::refused("draining");
-                EngineError::Draining
+    /// A place for a request, by what it seems to be before it is decoded.
+    fn join(&self, request: &Request) -> Result<Ticket, EngineError> {
+        let Caller {
+            tenant,
+            class,
+            deadline,
+        } = request.caller.clone();
+        let bytes_a_second = match request.encoding {
+            Encoding::Auto => BYTES_A_SECOND,
+            Encoding::Raw {
+                format,
+                sample_rate,
+                ..
+            } => {
+                let width = match format {
+                    audio::RawFormat::PcmF32Le => 4,
+                    audio::RawFormat::PcmS16Le => 2,
+                    audio::RawFormat::Mulaw | audio::RawFormat::Alaw => 1,
+                };
+                sample_rate.saturating_mul(width)
             }
-            TryAcquireError::NoPermits => {
-                requests::refused("requests");
-                let most = self.most_requests;
-                EngineError::Busy {
-                    reason: format!("{most} requests are being answered, the bound"),
-                    retry_after: RETRY_AFTER,
-                }
-            }
-        }
+        };
+        let seconds = request.audio.len() as f64 / f64::from(bytes_a_second.max(1));
+        let samples = seconds.min(self.limits.seconds) * f64::from(SAMPLE_RATE);
+        let segments = self.spec.segments(samples as usize);
+        let (work, bytes) = self.needs_of(segments, 1);
+        let weight = self.weights.get(&*tenant.0).copied().unwrap_or(1);
+        let terms = Terms {
+            tenant,
+            weight,
+            class,
+            deadline,
+            work,
+            bytes,
+        };
+        let joined = self.scheduler.join(terms);
+        Ok(joined.inspect_err(|refusal| refused(refusal, class))?)
+    }
+
+    /// What lanes will ask of the scheduler.
+    fn needs(&self, lanes: &[Vec<f32>]) -> (Work, usize) {
+        let segments = lanes.iter().map(|lane| self.spec.segments(lane.len()));
+        self.needs_of(segments.sum(), lanes.len())
+    }
+
+    /// The work of so many segments, and the memory that it holds at a time: pieces under way, or
+    /// a chunk a lane.
+    fn needs_of(&self, segments: usize, lanes: usize) -> (Work, usize) {
+        let sizes = Sizes::of(&self.manifest);
+        let work = Work {
+            segments,
+            steps: segments,
+        };
+        let pieces = segments.min(PIECES_UNDER_WAY * lane::most_segments(&self.spec));
+        let chunk = sizes.history_values() + self.scheduler.most_steps() * sizes.features;
+        let values = (pieces * SEGMENT_VALUES).max(lanes * chunk);
+        (work, values * size_of::<f32>())
     }
 
     /// Decodes on a blocking thread, once one of its places is free. The place is kept until the
@@ -261,12 +356,18 @@ impl Engine {
     /// recording a place is ever held.
     async fn decode(&self, request: Request) -> Result<Decoded, EngineError> {
         let draining = |_| EngineError::Draining;
-        let place = Arc::clone(&self.decoders)
+        let place = Arc::clone(&self.decoding[request.caller.class as usize])
             .acquire_owned()
             .await
             .map_err(draining)?;
-        let limits = self.limits;
-        let decoding = tokio::task::spawn_blocking(move || {
+        let mut limits = self.limits;
+        if let Some(deadline) = request.caller.deadline {
+            // After that nobody wants it.
+            let left = deadline.saturating_duration_since(Instant::now());
+            limits.time = limits.time.min(left);
+        }
+        let late = limits.time < self.limits.time;
+        let decoding = self.decoders.run(request.caller.class, move || {
             let begun = Instant::now();
             let recording =
                 audio::decode(&request.audio, request.encoding, request.lanes, &limits)?;
@@ -274,7 +375,11 @@ impl Engine {
             requests::decoded(&recording.source.codec, time);
             Ok::<_, EngineError>((recording, time, place))
         });
-        let (recording, time, place) = decoding.await.map_err(|error| panicked(&error))??;
+        let decoded = decoding.await?;
+        let (recording, time, place) = decoded.map_err(|error| match error {
+            EngineError::Audio(AudioError::Timeout { .. }) if late => EngineError::Late,
+            error => error,
+        })?;
         let samples = recording.lanes.first().map_or(0, Vec::len);
         let bytes = samples * recording.lanes.len() * size_of::<f32>();
         let share = bytes.div_ceil(HELD_UNIT).min(HELD_UNITS);
@@ -296,14 +401,14 @@ impl Engine {
     fn prepare(
         &self,
         (lanes, held): (Vec<Vec<f32>>, OwnedSemaphorePermit),
-        choice: LaneChoice,
+        (choice, class): (LaneChoice, Class),
         pieces: mpsc::Sender<lane::Piece>,
-    ) -> JoinHandle<Result<lane::Prepared, EngineError>> {
+    ) -> impl Future<Output = Result<Result<lane::Prepared, EngineError>, NoResult>> + use<> {
         let spec = Arc::clone(&self.spec);
         let gate = decision::Gate {
             level_dbfs: self.manifest.speech_gate.level_dbfs,
         };
-        tokio::task::spawn_blocking(move || {
+        self.decoders.run(class, move || {
             let _held = held;
             lane::prepare(lanes, choice, &spec, gate, &pieces)
         })
@@ -312,7 +417,7 @@ impl Engine {
     /// Runs the pieces through the encoder as they come, in order: features `[T, C]` a lane.
     async fn encode(
         &self,
-        caller: CallerId,
+        ticket: &Ticket,
         mut arriving: mpsc::Receiver<lane::Piece>,
     ) -> Result<(Vec<Vec<f32>>, Spent), EngineError> {
         let mut lanes: Vec<Vec<f32>> = Vec::new();
@@ -324,7 +429,7 @@ impl Engine {
                 _ => arriving.recv().await,
             };
             if let Some(piece) = piece {
-                let waiter = self.scheduler.encode(caller, piece.segments)?;
+                let waiter = ticket.encode(piece.segments)?;
                 under_way.push_back((piece.lane, waiter));
                 continue;
             }
@@ -342,7 +447,8 @@ impl Engine {
     /// Runs a lane's features `[T, C]` through the sequence, chunk after chunk.
     async fn sequence(
         &self,
-        caller: CallerId,
+        ticket: &Ticket,
+        lane: usize,
         features: &[f32],
     ) -> Result<(Evidence, Spent), EngineError> {
         let width = self.manifest.encoder.features;
@@ -350,12 +456,13 @@ impl Engine {
         let mut history = History::new(Sizes::of(&self.manifest));
         let mut spent = Spent::default();
         // The longest chunk there is: one row of a batch, without much padding.
-        for features in features.chunks(self.scheduler.most_steps() * width) {
+        let steps = self.scheduler.most_steps();
+        for (number, features) in features.chunks(steps * width).enumerate() {
             let chunk = Chunk {
                 features: features.to_vec(),
                 history,
             };
-            let said = self.scheduler.sequence(caller, chunk)?.await?;
+            let said = ticket.advance(lane, number * steps, chunk)?.await?;
             evidence.extend(&said.logits, &said.scores);
             history = said.history;
             spent += said.spent;
@@ -368,6 +475,7 @@ impl Engine {
         heard: &lane::Heard,
         evidence: &Evidence,
         window: Option<Duration>,
+        class: Class,
     ) -> Result<Lane, EngineError> {
         let temperature = self.manifest.decision.temperature;
         let rule = Rule {
@@ -383,6 +491,7 @@ impl Engine {
         let label = &self.manifest.labels[turn.judgement.label];
         requests::judged(
             times.end,
+            class.name(),
             label,
             turn.judgement.abstention.map(Abstention::name),
         );
@@ -391,5 +500,12 @@ impl Engine {
             turn,
             timeline,
         })
+    }
+}
+
+fn refused(refusal: &Refusal, class: Class) {
+    requests::refused(refusal.name(), class.name());
+    if matches!(refusal, Refusal::Deadline { .. } | Refusal::Late) {
+        batches::expired("admission");
     }
 }

@@ -33,7 +33,7 @@ Exit codes: 0 done, 1 something failed, 2 the command line is not understood.";
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve gRPC; the default.
-    Serve(serve::Flags),
+    Serve(Box<serve::Flags>),
     /// Judge audio files, here or by a server.
     Classify(classify::Flags),
     /// Say what a bundle is and how good it is.

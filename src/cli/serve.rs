@@ -40,14 +40,42 @@ pub(super) struct Flags {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     onnxruntime: Option<PathBuf>,
-    /// Sets of sessions, each on its own thread [default: one a core]
+    /// Sets of sessions, each on its own thread [default: measured at start]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     workers: Option<usize>,
+    /// Threads inside each session [default: measured at start]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threads: Option<usize>,
     /// Requests answered at a time; more are refused with a time to come back [default: 256]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_requests: Option<usize>,
+    /// Bytes of tensors that requests may hold together [default: 536870912]
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_queue_bytes: Option<usize>,
+    /// Seconds of device time that interactive requests may hold together [default: 10]
+    #[arg(long, value_name = "SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_interactive_seconds: Option<f64>,
+    /// Seconds of device time that bulk requests may hold together [default: 120]
+    #[arg(long, value_name = "SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_bulk_seconds: Option<f64>,
+    /// Milliseconds that no batch exceeds, as predicted [default: 10]
+    #[arg(long, value_name = "MS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_batch_ms: Option<f64>,
+    /// Milliseconds to wait for companions on a free device, where they pay [default: 0]
+    #[arg(long, value_name = "MS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_queue_delay_ms: Option<f64>,
+    /// Share of device time that waiting bulk work is sure of, 0 to 0.9 [default: 0.1]
+    #[arg(long, value_name = "SHARE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bulk_share: Option<f64>,
     /// Bytes of one recording [default: 33554432]
     #[arg(long, value_name = "BYTES")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -8,10 +8,10 @@ use tokio::sync::mpsc;
 use super::EngineError;
 use crate::audio::LaneChoice;
 use crate::decision::{Gate, Step, StepTimes};
-use crate::frontend::{SAMPLE_RATE, SEGMENT_SAMPLES, Segmenter, Segments, Spec};
+use crate::frontend::{FRAME_HOP, SAMPLE_RATE, SEGMENT_SAMPLES, Segmenter, Segments, Spec};
 
 /// Samples segmented at a time: a piece of 64 segments at the default hop, two full batches.
-pub(super) const PIECE_SAMPLES: usize = 131_072;
+const PIECE_SAMPLES: usize = 131_072;
 
 /// A run of one lane's segments.
 #[derive(Debug)]
@@ -65,6 +65,7 @@ pub(super) fn prepare(
         };
         let begun = Instant::now();
         let short = segment(&samples, spec, &mut sender)?;
+        prepared.time += begun.elapsed().saturating_sub(sender.waited);
         let steps = (0..sender.segments)
             .map(|step| {
                 let start = spec.segment_start(step, samples.len());
@@ -85,7 +86,6 @@ pub(super) fn prepare(
             times,
             short,
         });
-        prepared.time += begun.elapsed().saturating_sub(sender.waited);
     }
     Ok(prepared)
 }
@@ -128,15 +128,20 @@ fn segment(
     let lane = sender.index;
     let failed = |source| EngineError::Frontend { lane, source };
     let mut segmenter = Segmenter::new(Arc::clone(spec));
+    let mut segments = Segments::default();
     for block in samples.chunks(PIECE_SAMPLES) {
-        let mut segments = Segments::default();
+        // The last block's go with what the end adds, not as an entry of one segment beside it.
+        sender.send(std::mem::take(&mut segments))?;
         segmenter.push(block, &mut segments).map_err(failed)?;
-        sender.send(segments)?;
     }
-    let mut last = Segments::default();
-    let ending = segmenter.finish(&mut last).map_err(failed)?;
-    sender.send(last)?;
+    let ending = segmenter.finish(&mut segments).map_err(failed)?;
+    sender.send(segments)?;
     Ok(ending.short)
+}
+
+/// Segments of the largest piece: a hop may fall into it late, and the end adds one.
+pub(super) fn most_segments(spec: &Spec) -> usize {
+    PIECE_SAMPLES / (spec.segment_hop * FRAME_HOP) + 2
 }
 
 /// Samples at 16 kHz as time; exact, for a sample is 62.5 µs.

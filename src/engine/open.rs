@@ -1,18 +1,20 @@
 //! Opening an engine: library, bundle, sessions, golden check, workers.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::lane::PIECE_SAMPLES;
-use super::{Engine, HELD_UNITS, PIECES_UNDER_WAY};
+use super::decoders::Decoders;
+use super::warm_up::{self, Layout};
+use super::{Engine, HELD_UNITS};
 use crate::audio::Limits;
 use crate::bundle::{Bundle, BundleError, embedded};
-use crate::frontend::{FRAME_HOP, SEGMENT_VALUES, Spec};
-use crate::runtime::{Device as _, Instance, Library, RuntimeError, SequenceBatch, Sizes, golden};
-use crate::scheduler::Scheduler;
-use crate::scheduler::core::{Bounds, Graph, Shapes};
+use crate::runtime::{Library, RuntimeError, Sizes};
+use crate::scheduler::core::{Bounds, Policy};
+use crate::scheduler::{Clock, Scheduler};
 
 /// What an engine is opened with.
 #[derive(Clone, Debug)]
@@ -21,11 +23,14 @@ pub struct Options {
     pub bundle: Option<PathBuf>,
     /// ONNX Runtime's shared library; searched for if there is none.
     pub onnxruntime: Option<PathBuf>,
-    /// Single-threaded sets of sessions; one a core if there is none. More threads inside a
-    /// session make small graphs slower (docs/design.md).
+    /// Sets of sessions, each on its own thread; measured at warm-up if there is none.
     pub workers: Option<usize>,
+    /// Threads inside each session; measured at warm-up if there is none.
+    pub threads: Option<usize>,
     /// Requests answered at a time.
     pub requests: usize,
+    /// What the scheduler keeps to, beside that.
+    pub schedule: Schedule,
     /// Bounds of one recording.
     pub limits: Limits,
 }
@@ -36,8 +41,43 @@ impl Default for Options {
             bundle: None,
             onnxruntime: None,
             workers: None,
+            threads: None,
             requests: 256,
+            schedule: Schedule::default(),
             limits: Limits::default(),
+        }
+    }
+}
+
+/// What the scheduler keeps to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    /// Bytes of tensors held for requests.
+    pub bytes: usize,
+    /// Device time of interactive requests that may be held, all devices together.
+    pub interactive_backlog: Duration,
+    /// The same of bulk requests.
+    pub bulk_backlog: Duration,
+    /// Time that no batch exceeds.
+    pub max_batch_time: Duration,
+    /// How long work may wait for companions on a free device, where the table says that they pay.
+    pub max_queue_delay: Duration,
+    /// Bulk's share of device time while it waits.
+    pub bulk_share: f64,
+    /// Weights of tenants by name; 1 for all others.
+    pub weights: BTreeMap<String, u32>,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self {
+            bytes: 512 << 20,
+            interactive_backlog: Duration::from_secs(10),
+            bulk_backlog: Duration::from_secs(120),
+            max_batch_time: Duration::from_millis(10),
+            max_queue_delay: Duration::ZERO,
+            bulk_share: 0.1,
+            weights: BTreeMap::new(),
         }
     }
 }
@@ -57,8 +97,8 @@ pub enum OpenError {
 }
 
 impl Engine {
-    /// Opens a bundle, proves on every set of sessions that it computes the golden vectors, and runs
-    /// every batch shape once. Takes a tenth of a second a worker; call it from a thread that may
+    /// Opens a bundle, proves on every set of sessions that it computes the golden vectors, and
+    /// measures what each batch shape costs. Takes about a second; call it from a thread that may
     /// block.
     ///
     /// # Errors
@@ -70,60 +110,49 @@ impl Engine {
             None => Bundle::from_files(embedded::files())?,
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let (sizes, shapes) = (Sizes::of(&bundle.manifest), Shapes::default());
-        let mut instances = Vec::new();
-        for _ in 0..options.workers.unwrap_or(cores).max(1) {
-            let mut instance = Instance::open(&library, &bundle)?;
-            golden::verify(&mut instance, &bundle, golden::TOLERANCE)?;
-            warm_up(&mut instance, sizes, &shapes)?;
-            instances.push(instance);
-        }
-        let bounds = bounds(options, sizes, &bundle.manifest.frontend);
+        let sizes = Sizes::of(&bundle.manifest);
+        let wanted = Layout::candidates(cores, options.workers, options.threads);
+        let warm = warm_up::measure(&library, &bundle, &wanted)?;
+        let policy = policy(options, warm.instances.len());
+        warm_up::report(&warm);
         Ok(Self {
-            scheduler: Scheduler::start(instances, sizes, bounds, shapes)?,
+            scheduler: Scheduler::start(
+                warm.instances,
+                sizes,
+                policy,
+                warm.costs,
+                Clock::system(),
+            )?,
             spec: Arc::new(bundle.manifest.frontend.clone()),
             card: bundle.card(),
             runtime: format!("{} ({})", library.path.display(), library.info()),
             manifest: bundle.manifest,
             limits: options.limits,
-            decoders: Arc::new(Semaphore::new(cores)),
+            weights: options.schedule.weights.clone(),
+            // A bulk recording needs a thread twice: to be decoded, and to be cut into segments.
+            decoders: Decoders::start(cores, 2 * options.requests)?,
+            // Interactive recordings do not queue behind long bulk ones for a decoder.
+            decoding: [cores, bulk_decoders(cores)].map(|places| Arc::new(Semaphore::new(places))),
             held: Arc::new(Semaphore::new(HELD_UNITS)),
-            requests: Semaphore::new(options.requests),
-            most_requests: options.requests,
         })
     }
 }
 
-/// What the requests that have a place can hold at most: pieces under way, or a chunk a lane. So
-/// nobody who has a place is refused halfway.
-fn bounds(options: &Options, sizes: Sizes, spec: &Spec) -> Bounds {
-    // The first piece of a lane may end one hop later than the others.
-    let segments = PIECE_SAMPLES / (spec.segment_hop * FRAME_HOP) + 1;
-    let piece = segments * SEGMENT_VALUES * size_of::<f32>();
-    let lanes = usize::from(options.limits.channels);
-    let steps = Shapes::default().most_steps();
-    let chunk = (sizes.history_values() + steps * sizes.features) * size_of::<f32>();
-    let entries = PIECES_UNDER_WAY.max(lanes);
-    let bytes = (PIECES_UNDER_WAY * piece).max(lanes * chunk);
-    Bounds {
-        entries: options.requests.saturating_mul(entries),
-        bytes: options.requests.saturating_mul(bytes),
-    }
+fn bulk_decoders(cores: usize) -> usize {
+    cores.div_ceil(2)
 }
 
-/// Runs every shape once, so that no caller pays for a first time.
-fn warm_up(instance: &mut Instance, sizes: Sizes, shapes: &Shapes) -> Result<(), RuntimeError> {
-    for shape in shapes.all(Graph::Encoder) {
-        instance.encode(&vec![0.0; shape.rows * SEGMENT_VALUES])?;
+fn policy(options: &Options, instances: usize) -> Policy {
+    let schedule = &options.schedule;
+    Policy {
+        instances,
+        bounds: Bounds {
+            jobs: options.requests,
+            bytes: schedule.bytes,
+            backlog: [schedule.interactive_backlog, schedule.bulk_backlog],
+        },
+        max_batch_time: schedule.max_batch_time,
+        max_queue_delay: schedule.max_queue_delay,
+        bulk_share: schedule.bulk_share,
     }
-    for shape in shapes.all(Graph::Sequence) {
-        instance.sequence(SequenceBatch {
-            steps: shape.steps,
-            real: &vec![shape.steps; shape.rows],
-            features: &vec![0.0; shape.rows * shape.steps * sizes.features],
-            history: &vec![0.0; shape.rows * sizes.history_values()],
-            valid: &vec![0; shape.rows],
-        })?;
-    }
-    Ok(())
 }

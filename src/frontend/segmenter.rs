@@ -235,6 +235,7 @@ mod tests {
             let spec = spec(hop);
             let (segments, ending) = segments_of(&spec, &samples, chunk);
             prop_assert!(!ending.short);
+            prop_assert_eq!(segments.len(), spec.segments(length));
             prop_assert!(segments.values() == reference(&spec, &samples));
         }
     }
@@ -257,6 +258,7 @@ mod tests {
         let samples = sound(SHORTEST_SAMPLES);
         let (segments, ending) = segments_of(&spec(16), &samples, 7);
         assert!(ending.short);
+        assert_eq!(segments.len(), spec(16).segments(SHORTEST_SAMPLES));
         let mut filled = samples;
         filled.resize(SEGMENT_SAMPLES, 0.0);
         assert_eq!(segments, segments_of(&spec(16), &filled, 7).0);

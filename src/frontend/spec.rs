@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BINS, FRAME_HOP, FRAME_LENGTH, POWER_FLOOR, SAMPLE_RATE, SEGMENT_FRAMES};
+use super::{
+    BINS, FRAME_HOP, FRAME_LENGTH, LEFTOVER_FRAMES, POWER_FLOOR, SAMPLE_RATE, SEGMENT_FRAMES,
+};
 
 /// The analysis window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +157,17 @@ impl Spec {
     pub fn segment_start(&self, index: usize, samples: usize) -> usize {
         let frames = samples.saturating_sub(FRAME_LENGTH) / FRAME_HOP + 1;
         (index * self.segment_hop).min(frames.saturating_sub(SEGMENT_FRAMES)) * FRAME_HOP
+    }
+
+    /// How many segments a lane of `samples` samples has.
+    #[must_use]
+    pub fn segments(&self, samples: usize) -> usize {
+        let frames = samples.saturating_sub(FRAME_LENGTH) / FRAME_HOP + 1;
+        let Some(after_first) = frames.checked_sub(SEGMENT_FRAMES) else {
+            return 1;
+        };
+        let left = after_first % self.segment_hop;
+        1 + after_first / self.segment_hop + usize::from(left >= LEFTOVER_FRAMES)
     }
 
     /// Normalises one raw frame `[129]` in place: mean, deviation, clip.

@@ -64,14 +64,14 @@ impl Expected {
 
 /// The session of a bundle's graph, if it is the contract's.
 pub(super) fn open(
-    library: &Library,
-    bundle: &Bundle,
+    (library, bundle): (&Library, &Bundle),
+    threads: usize,
     file: &'static str,
     inputs: &[Expected],
     outputs: &[Expected],
 ) -> Result<Session, RuntimeError> {
     let session = library
-        .session(bundle.file(file)?)
+        .session(bundle.file(file)?, threads)
         .map_err(|source| RuntimeError::Session { file, source })?;
     check(&session, inputs, outputs).map_err(|source| RuntimeError::Graph { file, source })?;
     Ok(session)

@@ -1,8 +1,10 @@
-//! One set of sessions, single-threaded: runs one batch at a time through each graph.
+//! One set of sessions: runs one batch at a time through each graph.
 //!
 //! Tensors go in without a copy, but for recurrent chunks of unequal length.
 
-use ort::session::{Session, SessionOutputs};
+use std::sync::Arc;
+
+use ort::session::{RunOptions, Session, SessionOutputs};
 use ort::value::TensorRef;
 
 use super::graph::{self, Expected};
@@ -62,8 +64,21 @@ pub struct StepEvidence {
     pub carried: Vec<f32>,
 }
 
+/// Stops a device's run from another thread.
+pub trait Stop: std::fmt::Debug + Send + Sync {
+    /// Ends the run under way, once the operator under way has ended; it fails then. Runs to come
+    /// fail too, until [`Stop::clear`].
+    fn stop(&self);
+
+    /// Lets runs to come run.
+    fn clear(&self);
+}
+
 /// What runs batches. The scheduler's shell knows the runtime through this alone.
 pub trait Device: Send {
+    /// What stops this device's runs.
+    fn stopper(&self) -> Arc<dyn Stop>;
+
     /// Runs N segments, `[N, 1, 32, 129]`.
     ///
     /// # Errors
@@ -84,6 +99,27 @@ pub struct Instance {
     encoder: Session,
     sequence: Sequencer,
     sizes: Sizes,
+    options: Arc<Options>,
+}
+
+/// What every run of an instance is run with.
+pub(super) struct Options(pub(super) RunOptions);
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Options").finish_non_exhaustive()
+    }
+}
+
+impl Stop for Options {
+    fn stop(&self) {
+        // A run that cannot be stopped runs out, and nobody asks for its result.
+        let _ = self.0.terminate();
+    }
+
+    fn clear(&self) {
+        let _ = self.0.unterminate();
+    }
 }
 
 #[derive(Debug)]
@@ -93,11 +129,24 @@ enum Sequencer {
 }
 
 impl Instance {
-    /// Opens a bundle's graphs and holds their inputs and outputs against the contract.
+    /// Opens a bundle's graphs, with one thread in each session, and holds their inputs and outputs
+    /// against the contract.
     ///
     /// # Errors
     /// A graph that ONNX Runtime refuses, or that is not the contract's.
     pub fn open(library: &Library, bundle: &Bundle) -> Result<Self, RuntimeError> {
+        Self::with_threads(library, bundle, 1)
+    }
+
+    /// As [`Instance::open`], with so many threads in each session.
+    ///
+    /// # Errors
+    /// As [`Instance::open`].
+    pub fn with_threads(
+        library: &Library,
+        bundle: &Bundle,
+        threads: usize,
+    ) -> Result<Self, RuntimeError> {
         let sizes = Sizes::of(&bundle.manifest);
         let (frames, bins) = (SEGMENT_FRAMES as i64, BINS as i64);
         let mut outputs = vec![Expected::f32("features", &[-1, sizes.features as i64])];
@@ -105,21 +154,35 @@ impl Instance {
             outputs.push(Expected::i64("codes", &[-1, codes as i64]));
             outputs.push(Expected::f32("distance", &[-1]));
         }
+        let options = RunOptions::new().map_err(|source| RuntimeError::Run {
+            graph: names::ENCODER,
+            source,
+        })?;
+        let options = Arc::new(Options(options));
         Ok(Self {
+            options: Arc::clone(&options),
             encoder: graph::open(
-                library,
-                bundle,
+                (library, bundle),
+                threads,
                 names::ENCODER,
                 &[Expected::f32("segments", &[-1, 1, frames, bins])],
                 &outputs,
             )?,
             sequence: match sizes.sequence {
-                Sequence::Taps { layers, history } => {
-                    Sequencer::Taps(Taps::open(library, bundle, sizes, layers, history)?)
-                }
-                Sequence::Recurrent { state, .. } => {
-                    Sequencer::Recurrent(Recurrent::open(library, bundle, sizes, state)?)
-                }
+                Sequence::Taps { layers, history } => Sequencer::Taps(Taps::open(
+                    (library, bundle),
+                    threads,
+                    sizes,
+                    (layers, history),
+                    options,
+                )?),
+                Sequence::Recurrent { state, .. } => Sequencer::Recurrent(Recurrent::open(
+                    (library, bundle),
+                    threads,
+                    sizes,
+                    state,
+                    options,
+                )?),
             },
             sizes,
         })
@@ -138,14 +201,19 @@ impl Instance {
 }
 
 impl Device for Instance {
+    fn stopper(&self) -> Arc<dyn Stop> {
+        Arc::clone(&self.options) as Arc<dyn Stop>
+    }
+
     fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError> {
         let (sizes, graph) = (self.sizes, names::ENCODER);
         let n = segments.len() / SEGMENT_VALUES;
         let mut run = || -> ort::Result<Encoded> {
             let shape = [n, 1, SEGMENT_FRAMES, BINS];
-            let outputs = self.encoder.run(ort::inputs![
+            let inputs = ort::inputs![
                 "segments" => TensorRef::from_array_view((shape, segments))?,
-            ])?;
+            ];
+            let outputs = self.encoder.run_with_options(inputs, &self.options.0)?;
             let features = outputs["features"].try_extract_tensor::<f32>()?.1.to_vec();
             let (codes, distance) = match sizes.codes {
                 None => (Vec::new(), Vec::new()),

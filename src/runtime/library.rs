@@ -75,15 +75,15 @@ impl Library {
         Ok(library)
     }
 
-    /// A session of a graph as undertone runs it: one thread, which is the caller's; arena and
+    /// A session of a graph as undertone runs it: so many threads, the caller among them; arena and
     /// memory pattern off, for they keep the largest batch's memory and gain nothing on a CPU.
     ///
     /// # Errors
     /// What ONNX Runtime says of the graph.
-    pub fn session(&self, graph: &[u8]) -> ort::Result<Session> {
+    pub fn session(&self, graph: &[u8], threads: usize) -> ort::Result<Session> {
         Session::builder(&self.environment)?
             .with_optimization_level(GraphOptimizationLevel::All)?
-            .with_intra_threads(1)?
+            .with_intra_threads(threads)?
             .with_inter_threads(1)?
             .with_memory_pattern(false)?
             .with_config_entry("session.intra_op.allow_spinning", "0")?

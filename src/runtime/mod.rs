@@ -16,7 +16,7 @@ mod taps;
 
 pub use graph::GraphError;
 pub use history::History;
-pub use instance::{Device, Encoded, Instance, SequenceBatch, StepBatch, StepEvidence};
+pub use instance::{Device, Encoded, Instance, SequenceBatch, StepBatch, StepEvidence, Stop};
 pub use library::Library;
 pub use sizes::Sizes;
 

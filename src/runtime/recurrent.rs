@@ -3,20 +3,29 @@
 //! A state after padding would be another than the stream's. So the chunks of a batch are grouped by
 //! their real length, and each group runs at that length; a batch of one length runs as it is.
 
+use std::sync::Arc;
+
 use ort::session::Session;
 use ort::value::TensorRef;
 
 use super::graph::{self, Expected};
+use super::instance::Options;
 use super::{Library, RuntimeError, SequenceBatch, Sizes, StepBatch, StepEvidence};
 use crate::bundle::{Bundle, names};
 
 /// What the graph gives streams to carry on.
 const CARRIED: &str = "state_out";
 
+#[derive(Debug)]
+struct Graph {
+    session: Session,
+    options: Arc<Options>,
+}
+
 /// The graph's session, and buffers that are used again.
 #[derive(Debug)]
 pub(super) struct Recurrent {
-    session: Session,
+    graph: Graph,
     sizes: Sizes,
     features: Vec<f32>,
     state: Vec<f32>,
@@ -24,15 +33,16 @@ pub(super) struct Recurrent {
 
 impl Recurrent {
     pub(super) fn open(
-        library: &Library,
-        bundle: &Bundle,
+        (library, bundle): (&Library, &Bundle),
+        threads: usize,
         sizes: Sizes,
         state: usize,
+        options: Arc<Options>,
     ) -> Result<Self, RuntimeError> {
         let [c, s, k] = [sizes.features, state, sizes.labels].map(|size| size as i64);
         let session = graph::open(
-            library,
-            bundle,
+            (library, bundle),
+            threads,
             names::SEQUENCE,
             &[
                 Expected::f32("features", &[-1, -1, c]),
@@ -45,7 +55,7 @@ impl Recurrent {
             ],
         )?;
         Ok(Self {
-            session,
+            graph: Graph { session, options },
             sizes,
             features: Vec::new(),
             state: Vec::new(),
@@ -68,7 +78,7 @@ impl Recurrent {
         let full = batch.real.iter().take_while(|&&real| real == t).count();
         if full > 0 && batch.real[full..].iter().all(|&real| real == 0) {
             let (features, state) = (&batch.features[..full * t * c], &batch.history[..full * s]);
-            let mut all = run(&mut self.session, self.sizes, (full, t), features, state)?;
+            let mut all = run(&mut self.graph, self.sizes, (full, t), features, state)?;
             all.logits.resize(n * t * k, 0.0);
             all.scores.resize(n * t, 0.0);
             all.carried.resize(n * s, 0.0);
@@ -93,7 +103,7 @@ impl Recurrent {
             }
             let shape = (rows.len(), real);
             let group = run(
-                &mut self.session,
+                &mut self.graph,
                 self.sizes,
                 shape,
                 &self.features,
@@ -113,7 +123,7 @@ impl Recurrent {
     pub(super) fn step(&mut self, batch: StepBatch<'_>) -> Result<StepEvidence, RuntimeError> {
         let shape = (batch.valid.len(), 1);
         run(
-            &mut self.session,
+            &mut self.graph,
             self.sizes,
             shape,
             batch.features,
@@ -124,7 +134,7 @@ impl Recurrent {
 
 /// Runs N chunks of T steps, none of them padding: `features` `[N, T, C]`, `state` `[N, S]`.
 fn run(
-    session: &mut Session,
+    Graph { session, options }: &mut Graph,
     sizes: Sizes,
     (n, t): (usize, usize),
     features: &[f32],
@@ -132,10 +142,11 @@ fn run(
 ) -> Result<StepEvidence, RuntimeError> {
     let (graph, c, s) = (names::SEQUENCE, sizes.features, sizes.history_values());
     let mut run = || {
-        let outputs = session.run(ort::inputs![
+        let inputs = ort::inputs![
             "features" => TensorRef::from_array_view(([n, t, c], features))?,
             "state" => TensorRef::from_array_view(([n, s], state))?,
-        ])?;
+        ];
+        let outputs = session.run_with_options(inputs, &options.0)?;
         StepEvidence::of(&outputs, CARRIED)
     };
     let found = run().map_err(|source| RuntimeError::Run { graph, source })?;

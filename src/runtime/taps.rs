@@ -3,10 +3,13 @@
 //! It is causal, so padding at the end of a chunk changes nothing before it, and chunks of different
 //! length share a run.
 
+use std::sync::Arc;
+
 use ort::session::Session;
 use ort::value::TensorRef;
 
 use super::graph::{self, Expected};
+use super::instance::Options;
 use super::{Library, RuntimeError, SequenceBatch, Sizes, StepBatch, StepEvidence};
 use crate::bundle::{Bundle, names};
 
@@ -23,21 +26,22 @@ pub(super) struct Taps {
     layers: usize,
     /// H.
     history: usize,
+    options: Arc<Options>,
 }
 
 impl Taps {
     pub(super) fn open(
-        library: &Library,
-        bundle: &Bundle,
+        (library, bundle): (&Library, &Bundle),
+        threads: usize,
         sizes: Sizes,
-        layers: usize,
-        history: usize,
+        (layers, history): (usize, usize),
+        options: Arc<Options>,
     ) -> Result<Self, RuntimeError> {
         let [c, l, h, k] = [sizes.features, layers, history, sizes.labels].map(|size| size as i64);
         Ok(Self {
             chunks: graph::open(
-                library,
-                bundle,
+                (library, bundle),
+                threads,
                 names::SEQUENCE,
                 &[
                     Expected::f32("features", &[-1, -1, c]),
@@ -51,8 +55,8 @@ impl Taps {
                 ],
             )?,
             step: graph::open(
-                library,
-                bundle,
+                (library, bundle),
+                threads,
                 names::STEP,
                 &[
                     Expected::f32("features", &[-1, c]),
@@ -68,6 +72,7 @@ impl Taps {
             sizes,
             layers,
             history,
+            options,
         })
     }
 
@@ -78,11 +83,12 @@ impl Taps {
         let (graph, c, h) = (names::SEQUENCE, self.sizes.features, self.history);
         let (n, t) = (batch.valid.len(), batch.steps);
         let mut run = || {
-            let outputs = self.chunks.run(ort::inputs![
+            let inputs = ort::inputs![
                 "features" => TensorRef::from_array_view(([n, t, c], batch.features))?,
                 "history" => TensorRef::from_array_view(([n, h, c], batch.history))?,
                 "valid" => TensorRef::from_array_view(([n], batch.valid))?,
-            ])?;
+            ];
+            let outputs = self.chunks.run_with_options(inputs, &self.options.0)?;
             StepEvidence::of(&outputs, CARRIED)
         };
         let found = run().map_err(|source| RuntimeError::Run { graph, source })?;
@@ -93,11 +99,12 @@ impl Taps {
         let (graph, c, l) = (names::STEP, self.sizes.features, self.layers);
         let n = batch.valid.len();
         let mut run = || {
-            let outputs = self.step.run(ort::inputs![
+            let inputs = ort::inputs![
                 "features" => TensorRef::from_array_view(([n, c], batch.features))?,
                 "taps" => TensorRef::from_array_view(([n, l, 2, c], batch.history))?,
                 "valid" => TensorRef::from_array_view(([n], batch.valid))?,
-            ])?;
+            ];
+            let outputs = self.step.run_with_options(inputs, &self.options.0)?;
             StepEvidence::of(&outputs, CARRIED)
         };
         let found = run().map_err(|source| RuntimeError::Run { graph, source })?;

@@ -10,6 +10,21 @@ use super::waiter::Chunk;
 use crate::frontend::SEGMENT_VALUES;
 use crate::runtime::{SequenceBatch, Sizes};
 
+/// A part of one caller's run of segments.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// `[N, 32, 129]`.
+    pub(super) segments: Arc<[f32]>,
+    pub(super) first: usize,
+    pub(super) count: usize,
+}
+
+impl Part {
+    fn values(&self) -> &[f32] {
+        &self.segments[self.first * SEGMENT_VALUES..][..self.count * SEGMENT_VALUES]
+    }
+}
+
 /// Tensors of the batch under way.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
@@ -20,16 +35,17 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    /// `[rows, 32, 129]` out of parts of callers' runs: (segments, first, how many).
-    pub(super) fn segments(
-        &mut self,
-        shape: Shape,
-        parts: &[(Arc<[f32]>, usize, usize)],
-    ) -> &[f32] {
+    /// `[rows, 32, 129]` out of parts of callers' runs. One part that fills the shape goes as it
+    /// lies.
+    pub(super) fn segments<'a>(&'a mut self, shape: Shape, parts: &'a [Part]) -> &'a [f32] {
+        if let [part] = parts
+            && part.count == shape.rows
+        {
+            return part.values();
+        }
         self.features.clear();
-        for (segments, first, count) in parts {
-            let part = &segments[first * SEGMENT_VALUES..][..count * SEGMENT_VALUES];
-            self.features.extend_from_slice(part);
+        for part in parts {
+            self.features.extend_from_slice(part.values());
         }
         self.features.resize(shape.rows * SEGMENT_VALUES, 0.0);
         &self.features
@@ -39,7 +55,7 @@ impl Buffers {
     pub(super) fn chunks<'a>(
         &'a mut self,
         shape: Shape,
-        chunks: impl Iterator<Item = &'a Chunk>,
+        chunks: &[Chunk],
         sizes: Sizes,
     ) -> SequenceBatch<'a> {
         let row = shape.steps * sizes.features;

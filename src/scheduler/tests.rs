@@ -1,14 +1,20 @@
-//! The shell with a device that adds up: a stream's state is the sum of what it has heard.
+//! The shell with devices that do as they are told, on a clock that the tests drive.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::core::{Bounds, Shapes};
-use super::{Chunk, Evidence, Scheduler, Waiter};
+use super::core::{Bounds, Class, CostTable, End, Policy, Refusal, Shapes, Work};
+use super::{Chunk, Clock, Evidence, Failure, Scheduler, Terms, Ticket, Waiter};
 use crate::bundle::Sequence;
 use crate::frontend::SEGMENT_VALUES;
-use crate::runtime::{Device, Encoded, History, RuntimeError, SequenceBatch, Sizes, StepEvidence};
+use crate::runtime::{
+    Device, Encoded, History, RuntimeError, SequenceBatch, Sizes, StepEvidence, Stop,
+};
 
 const SIZES: Sizes = Sizes {
     features: 1,
@@ -20,6 +26,7 @@ const SIZES: Sizes = Sizes {
     codes: None,
 };
 
+/// Adds up: a stream's state is the sum of what it has heard.
 struct Adder {
     /// An encoder batch ends when it is told to, so a test can fill the queue meanwhile.
     encoded: mpsc::Receiver<()>,
@@ -27,7 +34,19 @@ struct Adder {
     batches: Arc<Mutex<Vec<Vec<usize>>>>,
 }
 
+#[derive(Debug)]
+struct Unstoppable;
+
+impl Stop for Unstoppable {
+    fn stop(&self) {}
+    fn clear(&self) {}
+}
+
 impl Device for Adder {
+    fn stopper(&self) -> Arc<dyn Stop> {
+        Arc::new(Unstoppable)
+    }
+
     fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError> {
         self.encoded.recv().unwrap();
         Ok(Encoded {
@@ -57,6 +76,199 @@ impl Device for Adder {
     }
 }
 
+fn policy(instances: usize) -> Policy {
+    Policy {
+        instances,
+        bounds: Bounds {
+            jobs: 100,
+            bytes: 1 << 30,
+            backlog: [Duration::from_secs(60); 2],
+        },
+        max_batch_time: Duration::from_secs(1),
+        max_queue_delay: Duration::ZERO,
+        bulk_share: 0.1,
+    }
+}
+
+/// A run takes 10 ms, whatever its size: batches of any size pay.
+fn start<D: Device + 'static>(devices: Vec<D>, policy: Policy, clock: &Clock) -> Scheduler {
+    let costs = CostTable::new(Shapes::default(), |_, _| Duration::from_millis(10));
+    Scheduler::start(devices, SIZES, policy, costs, clock.clone()).unwrap()
+}
+
+fn terms() -> Terms {
+    Terms {
+        tenant: "somebody".into(),
+        weight: 1,
+        class: Class::Interactive,
+        deadline: None,
+        work: Work {
+            segments: 100,
+            steps: 100,
+        },
+        bytes: 100 * SEGMENT_VALUES * size_of::<f32>(),
+    }
+}
+
+fn join(scheduler: &Scheduler) -> Ticket {
+    scheduler.join(terms()).unwrap()
+}
+
+fn segments(count: usize) -> Arc<[f32]> {
+    vec![0.0; count * SEGMENT_VALUES].into()
+}
+
+/// A device whose every encoder run is reported, and then waits to be told how it ends: well, or
+/// not.
+struct Told {
+    begun: mpsc::Sender<usize>,
+    ends: mpsc::Receiver<bool>,
+    stops: Arc<Stops>,
+}
+
+#[derive(Debug, Default)]
+struct Stops(AtomicUsize);
+
+impl Stop for Stops {
+    fn stop(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn clear(&self) {}
+}
+
+impl Device for Told {
+    fn stopper(&self) -> Arc<dyn Stop> {
+        Arc::clone(&self.stops) as Arc<dyn Stop>
+    }
+
+    fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError> {
+        let rows = segments.len() / SEGMENT_VALUES;
+        self.begun.send(rows).unwrap();
+        match self.ends.recv() {
+            Ok(true) => Ok(Encoded {
+                features: vec![rows as f32; rows],
+                codes: Vec::new(),
+                distance: Vec::new(),
+            }),
+            Ok(false) | Err(_) => Err(RuntimeError::Panicked),
+        }
+    }
+
+    fn sequence(&mut self, _: SequenceBatch<'_>) -> Result<StepEvidence, RuntimeError> {
+        Err(RuntimeError::Panicked)
+    }
+}
+
+/// A scheduler with one such device, and the test's ends of it.
+struct Bench {
+    scheduler: Scheduler,
+    clock: Clock,
+    begun: mpsc::Receiver<usize>,
+    ends: mpsc::Sender<bool>,
+    stops: Arc<Stops>,
+}
+
+impl Bench {
+    fn new(policy: Policy) -> Self {
+        let (begun, runs) = mpsc::channel();
+        let (ends, told) = mpsc::channel();
+        let (clock, stops) = (Clock::driven(), Arc::<Stops>::default());
+        let device = Told {
+            begun,
+            ends: told,
+            stops: Arc::clone(&stops),
+        };
+        Self {
+            scheduler: start(vec![device], policy, &clock),
+            clock,
+            begun: runs,
+            ends,
+            stops,
+        }
+    }
+
+    fn advance(&self, millis: u64) {
+        self.clock.advance(Duration::from_millis(millis));
+        self.scheduler.tick();
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_in_time_any_more_ends_before_its_deadline() {
+    let bench = Bench::new(policy(1));
+    let first = join(&bench.scheduler);
+    let running = first.encode(segments(1)).unwrap();
+    assert_eq!(bench.begun.recv().unwrap(), 1);
+    let deadline = bench.clock.instant(Duration::from_millis(5_000));
+    let urgent = Terms {
+        deadline: Some(deadline),
+        ..terms()
+    };
+    let mut urgent = bench.scheduler.join(urgent).unwrap();
+    let late = urgent.encode(segments(1)).unwrap();
+    // Ten milliseconds are left, and both graphs take as long.
+    bench.advance(4_990);
+    bench.ends.send(true).unwrap();
+    assert!(running.await.is_ok());
+    assert_eq!(late.await, Err(Failure::Expired));
+    assert_eq!(urgent.ended().await, End::Expired);
+    let refused = urgent.encode(segments(1)).unwrap_err();
+    assert_eq!(refused, Refusal::Ended(Some(End::Expired)));
+}
+
+#[tokio::test]
+async fn a_free_device_waits_for_companions_as_long_as_it_was_told() {
+    let bench = Bench::new(Policy {
+        max_queue_delay: Duration::from_millis(7),
+        ..policy(1)
+    });
+    let ticket = join(&bench.scheduler);
+    let one = ticket.encode(segments(1)).unwrap();
+    bench.advance(6);
+    let two = ticket.encode(segments(2)).unwrap();
+    assert!(bench.begun.try_recv().is_err(), "it did not wait");
+    bench.advance(1);
+    assert_eq!(bench.begun.recv().unwrap(), 4, "three segments, padded");
+    bench.ends.send(true).unwrap();
+    assert!(one.await.is_ok() && two.await.is_ok());
+}
+
+#[tokio::test]
+async fn a_batch_that_nobody_waits_for_is_stopped() {
+    let bench = Bench::new(policy(1));
+    let ticket = join(&bench.scheduler);
+    let waiter = ticket.encode(segments(1)).unwrap();
+    bench.begun.recv().unwrap();
+    assert_eq!(bench.stops.0.load(Ordering::SeqCst), 0);
+    drop(waiter);
+    assert_eq!(bench.stops.0.load(Ordering::SeqCst), 1);
+    bench.ends.send(false).unwrap();
+    let next = ticket.encode(segments(1)).unwrap();
+    bench.begun.recv().unwrap();
+    bench.ends.send(true).unwrap();
+    assert!(next.await.is_ok());
+}
+
+#[tokio::test]
+async fn a_failed_batch_is_run_again_item_by_item() {
+    let bench = Bench::new(policy(1));
+    let ticket = join(&bench.scheduler);
+    let first = ticket.encode(segments(1)).unwrap();
+    assert_eq!(bench.begun.recv().unwrap(), 1);
+    let [two, three] = [2, 3].map(|count| ticket.encode(segments(count)).unwrap());
+    bench.ends.send(true).unwrap();
+    assert!(first.await.is_ok());
+    assert_eq!(bench.begun.recv().unwrap(), 8, "both, padded");
+    bench.ends.send(false).unwrap();
+    assert_eq!(bench.begun.recv().unwrap(), 2, "the one alone");
+    bench.ends.send(false).unwrap();
+    assert_eq!(bench.begun.recv().unwrap(), 4, "the other alone");
+    bench.ends.send(true).unwrap();
+    assert!(matches!(two.await, Err(Failure::Failed(_))));
+    assert_eq!(three.await.unwrap().features.len(), 3);
+}
+
 #[tokio::test]
 async fn a_stream_carries_its_own_state_through_batches_of_unequal_chunks() {
     let (end_encoding, encoded) = mpsc::channel();
@@ -65,17 +277,15 @@ async fn a_stream_carries_its_own_state_through_batches_of_unequal_chunks() {
         encoded,
         batches: Arc::clone(&batches),
     };
-    let bounds = Bounds {
-        entries: 100,
-        bytes: 1 << 20,
-    };
-    let scheduler = Scheduler::start(vec![device], SIZES, bounds, Shapes::default()).unwrap();
+    let scheduler = start(vec![device], policy(1), &Clock::driven());
     let lengths = [[3, 8], [7, 1], [5, 5]];
     let mut histories = lengths.map(|_| History::new(SIZES));
     let mut heard = [0.0; 3];
+    let encoder = join(&scheduler);
+    let tickets = lengths.map(|_| join(&scheduler));
     for round in 0..2 {
         let segment: Arc<[f32]> = vec![0.0; SEGMENT_VALUES].into();
-        let encoding = scheduler.encode(scheduler.caller(), segment).unwrap();
+        let encoding = encoder.encode(segment).unwrap();
         let waiters: Vec<Waiter<Evidence>> = lengths
             .iter()
             .zip(&histories)
@@ -85,7 +295,8 @@ async fn a_stream_carries_its_own_state_through_batches_of_unequal_chunks() {
                     features: vec![stream as f32 + 1.0; steps[round]],
                     history: history.clone(),
                 };
-                scheduler.sequence(scheduler.caller(), chunk).unwrap()
+                let from = if round == 0 { 0 } else { lengths[stream][0] };
+                tickets[stream].advance(0, from, chunk).unwrap()
             })
             .collect();
         end_encoding.send(()).unwrap();

@@ -11,7 +11,7 @@ use super::shell::{Failure, Shared, Spent};
 use crate::runtime::History;
 
 /// Features of a run of segments.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Encoding {
     /// `[N, C]`, in the order of the segments.
     pub features: Vec<f32>,
@@ -43,8 +43,8 @@ pub struct Evidence {
     pub spent: Spent,
 }
 
-/// A result to come. Dropping it cancels the work: what waits is dropped at once, what runs is let
-/// run out and its result thrown away.
+/// A result to come. Dropping it cancels the work: what waits is dropped at once, what runs is
+/// stopped if nobody waits for its companions either, and else let run out.
 #[derive(Debug)]
 pub struct Waiter<T> {
     pub(super) reply: oneshot::Receiver<Result<T, Failure>>,
@@ -67,7 +67,10 @@ impl<T> Future for Waiter<T> {
 impl<T> Drop for Waiter<T> {
     fn drop(&mut self) {
         if !self.ended {
-            self.shared.cancel(self.id);
+            self.shared.change(|state, _| {
+                state.work.remove(&self.id);
+                state.core.handle_cancel(self.id);
+            });
         }
     }
 }

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
+use super::batch::{self, Answers};
 use super::pb::emotion_service_server::EmotionService;
-use super::pb::{ClassifyRequest, ClassifyResponse, GetModelRequest, GetModelResponse};
-use super::{messages, status};
-use crate::engine::Engine;
+use super::pb::{
+    BatchClassifyRequest, ClassifyRequest, ClassifyResponse, GetModelRequest, GetModelResponse,
+};
+use super::{deadline, messages, status, tenant};
+use crate::engine::{Caller, Class, Engine};
 use crate::telemetry::requests::InFlight;
 
 /// `EmotionService` over an engine.
@@ -23,12 +26,11 @@ impl Emotion {
         Self { engine }
     }
 
-    async fn judge(&self, request: ClassifyRequest) -> Result<ClassifyResponse, Status> {
-        let wants_timing = request
-            .options
-            .as_ref()
-            .is_some_and(|options| options.timing);
-        let request = messages::request(request, self.engine.manifest())?;
+    async fn judge(&self, request: Request<ClassifyRequest>) -> Result<ClassifyResponse, Status> {
+        let caller = caller(&request, Class::Interactive)?;
+        let request = request.into_inner();
+        let wants_timing = messages::wants_timing(&request);
+        let request = messages::request(request, self.engine.manifest(), caller)?;
         let answer = self.engine.classify(request).await.map_err(status::of)?;
         Ok(messages::response(
             &answer,
@@ -38,6 +40,15 @@ impl Emotion {
     }
 }
 
+/// Who calls; `class` is for requests that name no priority.
+fn caller<T>(request: &Request<T>, class: Class) -> Result<Caller, Status> {
+    Ok(Caller {
+        tenant: tenant::of(request)?,
+        class,
+        deadline: deadline::of(request),
+    })
+}
+
 #[tonic::async_trait]
 impl EmotionService for Emotion {
     async fn classify(
@@ -45,9 +56,29 @@ impl EmotionService for Emotion {
         request: Request<ClassifyRequest>,
     ) -> Result<Response<ClassifyResponse>, Status> {
         let in_flight = InFlight::new("Classify");
-        let answer = self.judge(request.into_inner()).await;
+        let answer = self.judge(request).await;
         in_flight.answered(status::code_name(&answer));
         answer.map(Response::new)
+    }
+
+    type BatchClassifyStream = Answers;
+
+    async fn batch_classify(
+        &self,
+        request: Request<Streaming<BatchClassifyRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        let in_flight = InFlight::new("BatchClassify");
+        match caller(&request, Class::Bulk) {
+            Ok(caller) => {
+                let engine = Arc::clone(&self.engine);
+                let answers = batch::answers(engine, caller, request.into_inner(), in_flight);
+                Ok(Response::new(answers))
+            }
+            Err(status) => {
+                in_flight.answered(status::name(status.code()));
+                Err(status)
+            }
+        }
     }
 
     async fn get_model(

@@ -9,7 +9,7 @@ use super::status::invalid;
 use crate::audio::{Encoding, LaneChoice, RawFormat};
 use crate::bundle::Manifest;
 use crate::decision::{Abstention, Judgement, SHORTEST_WINDOW, Span};
-use crate::engine::{Answer, Engine, Lane, Request, Timing};
+use crate::engine::{Answer, Caller, Class, Engine, Lane, Request, Timing};
 use crate::frontend::{SAMPLE_RATE, SEGMENT_SAMPLES};
 
 const DEFAULT_WINDOW: Duration = Duration::from_secs(1);
@@ -31,24 +31,43 @@ const FORMATS: [&str; 14] = [
     "ALAW",
 ];
 
-/// A request as the engine takes it.
+/// A request as the engine takes it. The caller's class is for one that names no priority.
 pub(super) fn request(
     request: pb::ClassifyRequest,
     manifest: &Manifest,
+    mut caller: Caller,
 ) -> Result<Request, Status> {
     let config = request.config.unwrap_or_default();
     let options = request.options.unwrap_or_default();
     known_model(&options.model, manifest)?;
-    if pb::Priority::try_from(options.priority).is_err() {
-        let message = format!("priority {} is not known to this server", options.priority);
-        return Err(invalid("options.priority", message));
+    if let Some(class) = class(options.priority)? {
+        caller.class = class;
     }
     Ok(Request {
         encoding: encoding(&config)?,
         lanes: lanes(config.lanes)?,
         window: window(&options)?,
         audio: request.audio,
+        caller,
     })
+}
+
+fn class(priority: i32) -> Result<Option<Class>, Status> {
+    match pb::Priority::try_from(priority) {
+        Ok(pb::Priority::Unspecified) => Ok(None),
+        Ok(pb::Priority::Interactive) => Ok(Some(Class::Interactive)),
+        Ok(pb::Priority::Bulk) => Ok(Some(Class::Bulk)),
+        Err(_) => {
+            let message = format!("priority {priority} is not known to this server");
+            Err(invalid("options.priority", message))
+        }
+    }
+}
+
+/// Whether the answer should say where the time went.
+pub(super) fn wants_timing(request: &pb::ClassifyRequest) -> bool {
+    let options = request.options.as_ref();
+    options.is_some_and(|options| options.timing)
 }
 
 /// Refuses a model that is not served.
@@ -225,7 +244,7 @@ fn model_ref(manifest: &Manifest) -> pb::ModelRef {
 }
 
 /// Exact: a day of audio is far inside the range of the protocol's durations.
-fn duration(duration: Duration) -> prost_types::Duration {
+pub(super) fn duration(duration: Duration) -> prost_types::Duration {
     prost_types::Duration {
         seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
         nanos: i32::try_from(duration.subsec_nanos()).unwrap_or(0),

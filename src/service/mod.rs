@@ -2,10 +2,13 @@
 //!
 //! Only translates. What a request means is decided in `engine` and behind it.
 
+mod batch;
+mod deadline;
 mod emotion;
 mod messages;
 pub mod server;
 mod status;
+mod tenant;
 
 /// The generated protocol, `undertone.v1`.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]

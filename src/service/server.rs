@@ -11,6 +11,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
 use super::Emotion;
+use super::deadline::DeadlineLayer;
 use super::pb::{self, emotion_service_server::EmotionServiceServer};
 use crate::engine::Engine;
 
@@ -120,6 +121,8 @@ pub async fn run(
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
+        // Outermost, so that the deadline counts from the arrival of a call's head.
+        .layer(DeadlineLayer)
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)

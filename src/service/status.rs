@@ -1,9 +1,13 @@
 //! The one table from what went wrong to a gRPC status.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use super::{messages, pb};
 use crate::audio::AudioError;
 use crate::engine::EngineError;
 
@@ -15,7 +19,7 @@ pub(super) fn of(error: EngineError) -> Status {
     let message = error.to_string();
     match error {
         EngineError::Audio(error) if error.is_limit() => Status::out_of_range(message),
-        EngineError::Audio(AudioError::Resampler { .. }) => fault(message),
+        EngineError::Audio(AudioError::Resampler { .. }) => fault(&message),
         EngineError::Audio(AudioError::LaneOutOfRange { .. }) => {
             invalid("config.lanes.select", message)
         }
@@ -29,15 +33,29 @@ pub(super) fn of(error: EngineError) -> Status {
                 .insert(PUSHBACK, MetadataValue::from(pushback));
             status
         }
+        EngineError::Late => Status::deadline_exceeded(message),
+        EngineError::TooMuch(_) => Status::out_of_range(message),
         EngineError::Draining => Status::unavailable(message),
         EngineError::Cancelled => Status::cancelled(message),
-        EngineError::Internal(_) => fault(message),
+        EngineError::Internal(_) => fault(&message),
     }
 }
 
-fn fault(message: String) -> Status {
-    tracing::error!(error = message, "request failed by a fault of ours");
-    Status::internal(message)
+/// A fault of ours is logged under an id that the caller can quote.
+fn fault(message: &str) -> Status {
+    let id = fault_id();
+    tracing::error!(error = message, id, "request failed by a fault of ours");
+    Status::internal(format!("{message} (a fault of the server's; quote {id})"))
+}
+
+/// Unlike any other of this process, and most likely of any other.
+fn fault_id() -> String {
+    static FAULTS: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let number = FAULTS.fetch_add(1, Ordering::Relaxed);
+    format!("{:x}-{}-{number}", now.as_millis(), std::process::id())
 }
 
 /// INVALID_ARGUMENT that names the field by its path in the request.
@@ -47,9 +65,31 @@ pub(super) fn invalid(field: &str, message: impl Into<String>) -> Status {
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
-/// The code of an answer, as the gRPC specification spells it; a metric's label.
+/// A status as the error of one request among many.
+pub(super) fn item(status: &Status) -> pb::Error {
+    let field = status.get_details_bad_request().and_then(|details| {
+        let first = details.field_violations.into_iter().next();
+        first.map(|violation| violation.field)
+    });
+    let retry_delay = status
+        .get_details_retry_info()
+        .and_then(|info| info.retry_delay);
+    pb::Error {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+        field: field.unwrap_or_default(),
+        retry_delay: retry_delay.map(messages::duration),
+    }
+}
+
+/// The code of an answer; a metric's label.
 pub(super) fn code_name<T>(answer: &Result<T, Status>) -> &'static str {
-    match answer.as_ref().map_or_else(Status::code, |_| Code::Ok) {
+    name(answer.as_ref().map_or_else(Status::code, |_| Code::Ok))
+}
+
+/// A code as the gRPC specification spells it.
+pub(super) fn name(code: Code) -> &'static str {
+    match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",
         Code::Unknown => "UNKNOWN",
@@ -89,13 +129,16 @@ mod tests {
                 Code::OutOfRange,
             ),
             (busy, Code::ResourceExhausted),
+            (EngineError::Late, Code::DeadlineExceeded),
+            (EngineError::TooMuch("an hour".into()), Code::OutOfRange),
             (EngineError::Draining, Code::Unavailable),
             (EngineError::Cancelled, Code::Cancelled),
             (EngineError::Internal("broken".into()), Code::Internal),
         ] {
             let message = error.to_string();
             let status = of(error);
-            assert_eq!((status.code(), status.message()), (code, message.as_str()));
+            assert_eq!(status.code(), code);
+            assert!(status.message().starts_with(&message));
         }
     }
 
@@ -109,6 +152,19 @@ mod tests {
         assert_eq!(status.metadata().get(PUSHBACK).unwrap(), "70");
         let info = status.get_details_retry_info().unwrap();
         assert_eq!(info.retry_delay, Some(retry_after));
+    }
+
+    #[test]
+    fn the_error_of_one_among_many_keeps_what_the_status_says() {
+        let retry_after = Duration::from_millis(70);
+        let busy = of(EngineError::Busy {
+            reason: "full".into(),
+            retry_after,
+        });
+        let error = item(&busy);
+        assert_eq!((error.code, &*error.message), (8, busy.message()));
+        assert_eq!(error.retry_delay, Some(messages::duration(retry_after)));
+        assert_eq!(item(&invalid("audio", "empty")).field, "audio");
     }
 
     #[test]

@@ -33,7 +33,10 @@ pub async fn serve(
     loop {
         tokio::select! {
             () = &mut stop => return,
-            _ = upkeep.tick() => metrics.run_upkeep(),
+            _ = upkeep.tick() => {
+                super::batches::busy_since_last();
+                metrics.run_upkeep();
+            }
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => {
                 let Ok((stream, _)) = accepted else {

@@ -1,12 +1,14 @@
 //! What the scheduler's shell records.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use metrics::{counter, gauge, histogram};
+use metrics::{Gauge, counter, gauge, histogram};
 
 use super::metrics::{
-    BATCH_CALLERS, BATCH_DURATION, BATCH_PADDING, BATCH_SIZE, BATCHES, QUEUE_BYTES, QUEUE_DURATION,
-    QUEUE_ENTRIES,
+    BATCH_CALLERS, BATCH_COST_ERROR, BATCH_DURATION, BATCH_PADDING, BATCH_SIZE, BATCHES, CANCELLED,
+    COST, DEVICE_BUSY, EVICTED, EXPIRED, QUEUE_BYTES, QUEUE_DEVICE, QUEUE_DURATION, QUEUE_ENTRIES,
 };
 
 /// A batch that was run.
@@ -24,8 +26,10 @@ pub struct Ran<'a> {
     pub items: usize,
     /// Callers whose items are in it.
     pub callers: usize,
-    /// How long each entry had waited.
-    pub waited: &'a [Duration],
+    /// The class of each entry, and how long it had waited.
+    pub waited: &'a [(&'static str, Duration)],
+    /// Predicted time on the device.
+    pub predicted: Duration,
     /// Time on the device.
     pub duration: Duration,
     /// Whether it gave a result.
@@ -44,17 +48,132 @@ pub fn ran(batch: &Ran<'_>) {
     let shape = format!("{}x{}", batch.rows, batch.steps);
     histogram!(BATCH_DURATION, "graph" => graph, "shape" => shape)
         .record(batch.duration.as_secs_f64());
-    for waited in batch.waited {
-        histogram!(QUEUE_DURATION, "graph" => graph).record(waited.as_secs_f64());
+    if batch.succeeded {
+        let error = batch.duration.as_secs_f64() / batch.predicted.as_secs_f64().max(1e-9);
+        histogram!(BATCH_COST_ERROR, "graph" => graph).record(error);
+    }
+    for (class, waited) in batch.waited {
+        histogram!(QUEUE_DURATION, "graph" => graph, "class" => *class)
+            .record(waited.as_secs_f64());
     }
 }
 
-/// Says how many entries wait for a graph.
-pub fn waiting(graph: &'static str, entries: usize) {
-    gauge!(QUEUE_ENTRIES, "graph" => graph).set(entries as f64);
+/// A batch of this shape took so long at warm-up.
+pub fn cost(graph: &'static str, rows: usize, steps: usize, time: Duration) {
+    let shape = format!("{rows}x{steps}");
+    gauge!(COST, "graph" => graph, "shape" => shape).set(time.as_secs_f64());
 }
 
-/// Says how many bytes of tensors are held.
-pub fn held(bytes: usize) {
-    gauge!(QUEUE_BYTES).set(bytes as f64);
+/// The gauges of what the scheduler holds, looked up once: they are set at every event.
+#[derive(Debug)]
+pub struct Gauges {
+    /// By graph, then class.
+    waiting: [[Gauge; 2]; 2],
+    backlog: [Gauge; 2],
+    bytes: Gauge,
+}
+
+impl Gauges {
+    /// Gauges for these graphs and classes; what is set later names them by their place.
+    #[must_use]
+    pub fn new(graphs: [&'static str; 2], classes: [&'static str; 2]) -> Self {
+        Self {
+            waiting: graphs.map(|graph| {
+                classes.map(|class| gauge!(QUEUE_ENTRIES, "graph" => graph, "class" => class))
+            }),
+            backlog: classes.map(|class| gauge!(QUEUE_DEVICE, "class" => class)),
+            bytes: gauge!(QUEUE_BYTES),
+        }
+    }
+
+    /// Says how many entries of a class wait for a graph.
+    pub fn waiting(&self, graph: usize, class: usize, entries: usize) {
+        self.waiting[graph][class].set(entries as f64);
+    }
+
+    /// Says how much device time a class has still to get, as predicted.
+    pub fn backlog(&self, class: usize, time: Duration) {
+        self.backlog[class].set(time.as_secs_f64());
+    }
+
+    /// Says how many bytes of tensors are held.
+    pub fn held(&self, bytes: usize) {
+        self.bytes.set(bytes as f64);
+    }
+}
+
+/// Somebody went whose work was not done: so many entries waited, so many were begun.
+pub fn cancelled(waiting: usize, begun: usize) {
+    for (stage, entries) in [("queue", waiting), ("device", begun)] {
+        if entries > 0 {
+            counter!(CANCELLED, "stage" => stage).increment(entries as u64);
+        }
+    }
+}
+
+/// The scheduler ended a request: evicted, or expired in the queue.
+pub fn ended(evicted: bool) {
+    match evicted {
+        true => counter!(EVICTED).increment(1),
+        false => expired("queue"),
+    }
+}
+
+/// A request missed its deadline at a stage: `admission`, `queue` or `answer`.
+pub fn expired(stage: &'static str) {
+    counter!(EXPIRED, "stage" => stage).increment(1);
+}
+
+/// Time that an instance has spent on runs.
+#[derive(Debug)]
+pub struct Busy(Arc<Instance>);
+
+#[derive(Debug)]
+struct Instance {
+    number: usize,
+    nanos: AtomicU64,
+}
+
+/// Instances of this process, and when their gauges were last set.
+static INSTANCES: Mutex<Vec<Arc<Instance>>> = Mutex::new(Vec::new());
+static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+
+impl Busy {
+    /// An instance by its number; it is watched until this is dropped.
+    #[must_use]
+    pub fn new(number: usize) -> Self {
+        let nanos = AtomicU64::new(0);
+        let instance = Arc::new(Instance { number, nanos });
+        let mut instances = INSTANCES.lock().unwrap_or_else(PoisonError::into_inner);
+        instances.push(Arc::clone(&instance));
+        Self(instance)
+    }
+
+    /// A run took this long.
+    pub fn add(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.0.nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let mut instances = INSTANCES.lock().unwrap_or_else(PoisonError::into_inner);
+        instances.retain(|instance| !Arc::ptr_eq(instance, &self.0));
+    }
+}
+
+/// Sets each instance's busy share since this was last called.
+pub(super) fn busy_since_last() {
+    let now = Instant::now();
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let span = last.replace(now).map(|last| now - last);
+    let Some(span) = span.filter(|span| !span.is_zero()) else {
+        return;
+    };
+    for instance in &*INSTANCES.lock().unwrap_or_else(PoisonError::into_inner) {
+        let busy = Duration::from_nanos(instance.nanos.swap(0, Ordering::Relaxed));
+        let ratio = (busy.as_secs_f64() / span.as_secs_f64()).min(1.0);
+        gauge!(DEVICE_BUSY, "instance" => instance.number.to_string()).set(ratio);
+    }
 }

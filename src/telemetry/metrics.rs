@@ -22,6 +22,13 @@ pub(super) const BATCH_PADDING: &str = "undertone_batch_padding_ratio";
 pub(super) const BATCH_DURATION: &str = "undertone_batch_duration_seconds";
 pub(super) const MODEL_INFO: &str = "undertone_model_info";
 pub(super) const BUILD_INFO: &str = "undertone_build_info";
+pub(super) const QUEUE_DEVICE: &str = "undertone_queue_device_seconds";
+pub(super) const BATCH_COST_ERROR: &str = "undertone_batch_cost_error_ratio";
+pub(super) const DEVICE_BUSY: &str = "undertone_device_busy_ratio";
+pub(super) const EVICTED: &str = "undertone_evicted_total";
+pub(super) const EXPIRED: &str = "undertone_expired_total";
+pub(super) const CANCELLED: &str = "undertone_cancelled_total";
+pub(super) const COST: &str = "undertone_batch_cost_seconds";
 pub(super) const REFUSED: &str = "undertone_refused_total";
 
 /// From 50 µs, a small batch, to 30 s, an hour of audio.
@@ -31,6 +38,8 @@ const SECONDS: [f64; 18] = [
 ];
 /// A batch's rows and callers come in powers of two, up to the largest shape.
 const ROWS: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
+/// What a run took beside what was predicted: 1 is exact.
+const ERROR: [f64; 9] = [0.25, 0.5, 0.7, 0.9, 1.1, 1.5, 2.0, 4.0, 10.0];
 const RATIO: [f64; 6] = [0.0, 0.1, 0.2, 0.3, 0.5, 0.75];
 
 /// How often histograms are drained into their buckets when nobody scrapes.
@@ -50,6 +59,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         (BATCH_SIZE, &ROWS),
         (BATCH_CALLERS, &ROWS),
         (BATCH_PADDING, &RATIO),
+        (BATCH_COST_ERROR, &ERROR),
     ] {
         builder = builder.set_buckets_for_metric(Matcher::Full(name.into()), buckets)?;
     }
@@ -69,7 +79,7 @@ fn describe() {
     describe_counter!(
         AUDIO,
         Unit::Seconds,
-        "Audio that was judged, lanes added up."
+        "Audio that was judged, lanes added up, by class."
     );
     describe_histogram!(
         DECODE_DURATION,
@@ -81,15 +91,38 @@ fn describe() {
     describe_histogram!(
         QUEUE_DURATION,
         Unit::Seconds,
-        "From an entry's admission to each of its batches, by graph."
+        "From an entry's admission to each of its batches, by graph and class."
     );
-    describe_gauge!(QUEUE_ENTRIES, "Entries waiting for a batch, by graph.");
+    describe_gauge!(
+        QUEUE_ENTRIES,
+        "Entries waiting for a batch, by graph and class."
+    );
+    describe_gauge!(
+        QUEUE_DEVICE,
+        Unit::Seconds,
+        "Predicted device time of what requests have still to get, by class."
+    );
     describe_gauge!(
         QUEUE_BYTES,
         Unit::Bytes,
         "Tensors of entries waiting or under way."
     );
-    describe_counter!(REFUSED, "Requests that found no place, by reason.");
+    describe_counter!(
+        REFUSED,
+        "Requests that found no place, by reason and class."
+    );
+    describe_counter!(
+        EVICTED,
+        "Bulk requests that made room for interactive ones."
+    );
+    describe_counter!(
+        EXPIRED,
+        "Requests that missed their deadline, by stage: admission, queue or answer."
+    );
+    describe_counter!(
+        CANCELLED,
+        "Entries whose caller went away, by stage: queue or device."
+    );
     describe_counter!(BATCHES, "Batches run, by graph and outcome.");
     describe_histogram!(
         BATCH_SIZE,
@@ -104,6 +137,19 @@ fn describe() {
         BATCH_DURATION,
         Unit::Seconds,
         "One run on the device, by graph and shape."
+    );
+    describe_histogram!(
+        BATCH_COST_ERROR,
+        "Time of a run divided by its prediction, by graph."
+    );
+    describe_gauge!(
+        COST,
+        Unit::Seconds,
+        "Time of one run as measured at warm-up, by graph and shape."
+    );
+    describe_gauge!(
+        DEVICE_BUSY,
+        "Share of the time that an instance spent on runs, over some seconds."
     );
     describe_gauge!(MODEL_INFO, "The model that is served; always 1.");
     describe_gauge!(BUILD_INFO, "The version that runs; always 1.");

@@ -10,8 +10,8 @@ use super::metrics::{
     REQUESTS_IN_FLIGHT,
 };
 
-/// Audio judged so far, in milliseconds.
-static AUDIO_MILLIS: AtomicU64 = AtomicU64::new(0);
+/// Audio judged so far, in milliseconds: interactive, bulk.
+static AUDIO_MILLIS: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 
 /// A request being answered; counts as in flight until it is dropped.
 #[derive(Debug)]
@@ -54,18 +54,18 @@ pub fn decoded(codec: &str, time: Duration) {
 }
 
 /// A request found no place: as many as may be are answered, or the server is shutting down.
-pub fn refused(reason: &'static str) {
-    counter!(REFUSED, "reason" => reason).increment(1);
+pub fn refused(reason: &'static str, class: &'static str) {
+    counter!(REFUSED, "reason" => reason, "class" => class).increment(1);
 }
 
 /// A lane was judged. `label` and `reason` come from the model and the code, never from a caller.
-pub fn judged(audio: Duration, label: &str, reason: Option<&'static str>) {
+pub fn judged(audio: Duration, class: &'static str, label: &str, reason: Option<&'static str>) {
     // The counter is whole seconds; rounding the sum and not each lane lets utterances add up.
     let lane = u64::try_from(audio.as_millis()).unwrap_or(u64::MAX);
-    let sum = AUDIO_MILLIS
+    let sum = AUDIO_MILLIS[usize::from(class == "bulk")]
         .fetch_add(lane, Ordering::Relaxed)
         .saturating_add(lane);
-    counter!(AUDIO).absolute(sum / 1_000);
+    counter!(AUDIO, "class" => class).absolute(sum / 1_000);
     counter!(DECISIONS, "label" => label.to_owned()).increment(1);
     if let Some(reason) = reason {
         counter!(ABSTAINED, "reason" => reason).increment(1);

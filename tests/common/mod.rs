@@ -83,7 +83,13 @@ impl Server {
     }
 
     /// Sends SIGTERM and waits for the end.
-    pub fn terminate(mut self) -> std::process::ExitStatus {
+    pub fn terminate(self) -> std::process::ExitStatus {
+        self.signal();
+        self.ended()
+    }
+
+    /// Sends SIGTERM.
+    pub fn signal(&self) {
         let id = self.process.id().to_string();
         assert!(
             Command::new("kill")
@@ -92,6 +98,10 @@ impl Server {
                 .unwrap()
                 .success()
         );
+    }
+
+    /// Waits for the end.
+    pub fn ended(mut self) -> std::process::ExitStatus {
         self.process.wait().unwrap()
     }
 

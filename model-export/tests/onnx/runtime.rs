@@ -5,7 +5,7 @@ use ort::value::Tensor;
 use undertone::runtime::Library;
 
 pub(crate) fn session(model: &[u8]) -> Session {
-    Library::load(None).unwrap().session(model).unwrap()
+    Library::load(None).unwrap().session(model, 1).unwrap()
 }
 
 pub(crate) type Input = (&'static str, SessionInputValue<'static>);

@@ -1,20 +1,17 @@
-//! What is scheduled.
+//! What is scheduled: entries, each one piece of a job's work for one graph.
+
+use super::job::JobId;
 
 /// Names an entry; the shell gives each its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntryId(pub u64);
 
-/// Names whoever an entry is for: one request or stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CallerId(pub u64);
-
 /// The graph that runs an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Graph {
-    /// Segments to features. Items are segments; an entry may be split over batches.
+    /// Segments to features.
     Encoder,
-    /// Features to step evidence. Items are the steps of one chunk of a stream, which is one row
-    /// of a batch. A stream's next chunk is submitted once this one has ended.
+    /// Features to step evidence.
     Sequence,
 }
 
@@ -32,17 +29,55 @@ impl Graph {
     }
 }
 
-/// One caller's work for one graph.
+/// What an entry asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// A run of segments; it may be split over batches.
+    Encode {
+        /// How many.
+        segments: usize,
+    },
+    /// The next chunk of one of the job's streams, one row of a batch. A stream has one chunk in
+    /// hand at a time, for each begins with the state that the one before left.
+    Advance {
+        /// The stream, by its number within the job.
+        stream: usize,
+        /// Steps of the stream that came before.
+        from: usize,
+        /// Steps of this chunk.
+        steps: usize,
+    },
+}
+
+impl Task {
+    /// The graph that runs it.
+    #[must_use]
+    pub fn graph(self) -> Graph {
+        match self {
+            Self::Encode { .. } => Graph::Encoder,
+            Self::Advance { .. } => Graph::Sequence,
+        }
+    }
+
+    /// Segments or steps.
+    #[must_use]
+    pub fn items(self) -> usize {
+        match self {
+            Self::Encode { segments } => segments,
+            Self::Advance { steps, .. } => steps,
+        }
+    }
+}
+
+/// One piece of a job's work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Names the entry.
     pub id: EntryId,
-    /// Whom it is for.
-    pub caller: CallerId,
-    /// The graph that runs it.
-    pub graph: Graph,
-    /// Segments or steps; at least one.
-    pub items: usize,
+    /// The job that it belongs to.
+    pub job: JobId,
+    /// What it asks for.
+    pub task: Task,
     /// Memory that its tensors hold.
     pub bytes: usize,
 }

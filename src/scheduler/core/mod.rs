@@ -1,136 +1,236 @@
 //! The scheduler as a pure state machine: events with the time in them go in, batches come out.
 //!
-//! It holds no clock, thread, channel or tensor, so the same events always give the same batches.
-//! Its methods are of three kinds:
+//! It holds no clock, thread, channel or tensor, so the same events always give the same batches;
+//! server, property tests and simulator run the same machine. A [`Job`] is one request or stream: it
+//! is let in once, by the device time and memory that it will need, and whoever is in is served. Its
+//! work comes as entries ([`Entry`]), which batches take.
 //!
-//! - `handle_*` says what happened: an entry arrived or was cancelled, a batch ended, the server
-//!   drains. Time is what the caller's clock said then; it must not run backwards.
-//! - `poll_batch` asks for the next batch whenever an instance is free. Nothing is bound to a batch
-//!   earlier, so a batch is as full as the queue allows at that instant.
+//! The methods are of four kinds:
+//!
+//! - `handle_*` says what happened: a job or an entry arrived, nobody waits any more, a batch ended,
+//!   the server drains. Time is what the caller's clock said then; it must not run backwards.
+//! - [`Core::poll`] asks what a free instance should do; ask whenever one is free and something
+//!   happened. Nothing is bound to a batch earlier, so a batch is as full as the queue allows then.
+//! - [`Core::poll_ended`] and [`Core::poll_stop`] tell what came of an event; ask until they are
+//!   empty after each `handle_*` and each [`Core::poll`].
 //! - getters tell what is held, for gauges.
-//!
-//! Entries are taken first come, first served over both graphs: the oldest entry's graph is run,
-//! and filled up with what may share the batch, in order of arrival.
 
 mod admission;
+mod batch;
+mod costs;
+mod ending;
 mod entry;
-mod queue;
+mod fair_queue;
+mod forming;
+mod job;
+mod jobs;
+mod pace;
 mod shapes;
+mod share;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 pub use admission::{Bounds, Refusal};
-pub use entry::{CallerId, Entry, EntryId, Graph};
-use queue::Queue;
+pub use batch::{Batch, BatchId, End, Ended, Member, Next, Outcome};
+pub use costs::CostTable;
+pub use entry::{Entry, EntryId, Graph, Task};
+use fair_queue::{FairQueue, Place};
+use forming::Plan;
+pub use job::{Class, Job, JobId, TenantId, Work};
+use jobs::Jobs;
+use pace::Pace;
 pub use shapes::{Shape, Shapes};
+use share::Share;
 
 /// Time since the shell's clock started.
 pub type Time = Duration;
 
-/// Names a batch under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct BatchId(u64);
-
-/// One entry's part in a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Whose part it is.
-    pub entry: EntryId,
-    /// Whom the entry is for.
-    pub caller: CallerId,
-    /// The first of the entry's items that is in this batch.
-    pub first: usize,
-    /// How many of the entry's items are in this batch.
-    pub items: usize,
-    /// How long the entry had waited when the batch was formed.
-    pub waited: Duration,
+/// What a scheduler is told to keep to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Policy {
+    /// Instances that run batches side by side.
+    pub instances: usize,
+    /// What may be held.
+    pub bounds: Bounds,
+    /// Predicted time that no batch exceeds, unless it is one smallest item: nobody waits behind a
+    /// longer one.
+    pub max_batch_time: Duration,
+    /// How long an entry may wait for companions on a free instance, where the table says that
+    /// they pay. Zero never waits.
+    pub max_queue_delay: Duration,
+    /// Bulk's share of device time while it waits, from 0 to 0.9.
+    pub bulk_share: f64,
 }
 
-/// What a free instance runs next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Batch {
-    /// Names the batch in [`Core::handle_done`].
-    pub id: BatchId,
-    /// The graph to run.
-    pub graph: Graph,
-    /// The closed shape to pad to.
-    pub shape: Shape,
-    /// In the order of the batch's rows.
-    pub members: Vec<Member>,
+/// Entries that ended, by how; see [`Core::tally`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Let in.
+    pub admitted: u64,
+    /// All their items were run.
+    pub answered: u64,
+    /// They could not be run.
+    pub failed: u64,
+    /// Nobody waited any more.
+    pub cancelled: u64,
+    /// Their job could not be done in time.
+    pub expired: u64,
+    /// Their job made room.
+    pub evicted: u64,
 }
 
-/// How an entry ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// All its items were run.
-    Answered,
-    /// A batch that held some of its items failed.
-    Failed,
+/// What was left of a job when it went; see [`Core::handle_leave`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Entries of which nothing was run or under way.
+    pub waiting: usize,
+    /// Entries that were run in part, or under way.
+    pub begun: usize,
 }
 
 #[derive(Debug)]
 struct State {
     entry: Entry,
+    place: Place,
     arrived: Time,
     /// Items that a batch has taken.
     taken: usize,
     /// Items of ended batches.
     done: usize,
+    /// Batches under way, and members of failed ones that are to be run again.
+    under_way: Vec<BatchId>,
     /// Nobody waits for it any more; what is under way is let run out.
     abandoned: bool,
+}
+
+#[derive(Debug)]
+struct Running {
+    batch: Batch,
+    /// It is a failed batch's member, run by itself.
+    again: bool,
+    /// Members for whom somebody waits.
+    alive: usize,
+}
+
+/// A failed batch's member, to be run by itself.
+#[derive(Debug)]
+struct Again {
+    failed: BatchId,
+    graph: Graph,
+    member: Member,
 }
 
 /// The state machine; see the module.
 #[derive(Debug)]
 pub struct Core {
-    bounds: Bounds,
-    shapes: Shapes,
-    queue: Queue,
+    policy: Policy,
+    costs: CostTable,
+    jobs: Jobs,
     entries: HashMap<EntryId, State>,
-    running: HashMap<BatchId, Vec<Member>>,
+    /// In the order of [`Class::ALL`].
+    queues: [FairQueue; 2],
+    share: Share,
+    /// By class.
+    pace: [Pace; 2],
+    again: VecDeque<Again>,
+    running: BTreeMap<BatchId, Running>,
+    ended: VecDeque<Ended>,
+    stops: VecDeque<BatchId>,
     bytes: usize,
     next_batch: u64,
     draining: bool,
+    tally: Tally,
 }
 
 impl Core {
     /// An empty machine.
     #[must_use]
-    pub fn new(bounds: Bounds, shapes: Shapes) -> Self {
+    pub fn new(policy: Policy, costs: CostTable) -> Self {
         Self {
-            bounds,
-            shapes,
-            queue: Queue::default(),
+            share: Share::new(policy.bulk_share),
+            policy,
+            costs,
+            jobs: Jobs::default(),
             entries: HashMap::new(),
-            running: HashMap::new(),
+            queues: Default::default(),
+            pace: Default::default(),
+            again: VecDeque::new(),
+            running: BTreeMap::new(),
+            ended: VecDeque::new(),
+            stops: VecDeque::new(),
             bytes: 0,
             next_batch: 0,
             draining: false,
+            tally: Tally::default(),
         }
     }
 
-    /// An entry arrives.
+    /// A job arrives. Bulk jobs that have not begun may be evicted for an interactive one.
     ///
     /// # Errors
-    /// The bound that would be broken; nothing is kept of the entry then.
-    pub fn handle_arrival(&mut self, now: Time, entry: Entry) -> Result<(), Refusal> {
-        if self.draining {
-            return Err(Refusal::Draining);
+    /// Why it is not let in; nothing is kept of it then.
+    pub fn handle_job(&mut self, now: Time, job: Job) -> Result<(), Refusal> {
+        if self.jobs.get(&job.id).is_some() {
+            return Err(Refusal::Terms("its job is there already"));
         }
-        self.bounds.admit(self.entries.len(), self.bytes, &entry)?;
-        if entry.graph == Graph::Sequence && entry.items > self.shapes.most_steps() {
-            return Err(Refusal::TooLong {
-                steps: entry.items,
-                most: self.shapes.most_steps(),
-            });
+        let predicted = self.admit(now, &job)?;
+        self.jobs.insert(now, job, predicted);
+        Ok(())
+    }
+
+    /// More is known of what a job will ask for, beside what it has asked for already. Say it before
+    /// the entries that need it.
+    ///
+    /// # Errors
+    /// As [`Core::handle_job`]. The job stays as it was let in, and is best given up.
+    pub fn handle_measured(
+        &mut self,
+        now: Time,
+        id: JobId,
+        work: Work,
+        bytes: usize,
+    ) -> Result<(), Refusal> {
+        let state = self.jobs.living(id)?;
+        let bytes = bytes.max(state.bytes);
+        let job = Job {
+            work,
+            bytes,
+            ..state.job.clone()
+        };
+        self.admit(now, &job)?;
+        self.jobs.measured(id, work, bytes);
+        Ok(())
+    }
+
+    /// An entry of a job arrives.
+    ///
+    /// # Errors
+    /// The job has ended, or the entry is not what the job asked for.
+    pub fn handle_entry(&mut self, now: Time, entry: Entry) -> Result<(), Refusal> {
+        if entry.task.items() == 0 {
+            return Err(Refusal::Terms("nothing to run"));
         }
+        if let Task::Advance { steps, .. } = entry.task
+            && steps > self.costs.shapes().most_steps()
+        {
+            return Err(Refusal::Terms("a chunk longer than the largest shape"));
+        }
+        let job = self.jobs.submit(&entry)?;
+        let place = Place {
+            deadline: job.job.deadline.unwrap_or(Time::MAX),
+            job: job.number,
+            entry: entry.id,
+        };
         self.bytes += entry.bytes;
-        self.queue.push(&entry);
+        self.tally.admitted += 1;
+        self.queues[job.job.class as usize].push(&job.job.tenant, entry.task.graph(), place);
         let state = State {
+            place,
             arrived: now,
             taken: 0,
             done: 0,
+            under_way: Vec::new(),
             abandoned: false,
             entry,
         };
@@ -138,43 +238,55 @@ impl Core {
         Ok(())
     }
 
-    /// Nobody waits for an entry any more. What of it waits is dropped; what is under way runs out.
-    /// An entry that has ended is no concern.
+    /// Nobody waits for an entry any more. What of it waits is dropped; what is under way runs out,
+    /// unless nobody waits for any of its companions either. An entry that has ended is no concern.
     pub fn handle_cancel(&mut self, id: EntryId) {
-        let Some(state) = self.entries.get_mut(&id) else {
-            return;
-        };
-        if state.taken < state.entry.items {
-            self.queue.remove(&state.entry);
-        }
-        if state.taken == state.done {
-            self.end(id);
-        } else {
-            state.abandoned = true;
-            state.entry.items = state.taken;
+        if self.abandon(id) {
+            self.tally.cancelled += 1;
         }
     }
 
-    /// A batch has ended. Gives each entry that ended with it and for which somebody waits, in
-    /// the order of the batch's rows.
-    pub fn handle_done(&mut self, batch: BatchId, succeeded: bool) -> Vec<(EntryId, End)> {
-        let mut ended = Vec::new();
-        for member in self.running.remove(&batch).unwrap_or_default() {
-            let Some(state) = self.entries.get_mut(&member.entry) else {
-                continue;
-            };
-            state.done += member.items;
-            if !succeeded && !state.abandoned {
-                ended.push((member.entry, End::Failed));
-                self.handle_cancel(member.entry);
-            } else if state.done == state.entry.items {
-                if !state.abandoned {
-                    ended.push((member.entry, End::Answered));
+    /// A job is over for whoever submitted it: done, given up, or ended by [`Ended::Job`]. Its
+    /// entries are cancelled, and it holds nothing any more.
+    pub fn handle_leave(&mut self, now: Time, id: JobId) -> Left {
+        let mut left = Left::default();
+        if let Some((class, took, predicted)) = self.jobs.lived(now, id) {
+            self.pace[class as usize].observe(took, predicted);
+        }
+        for entry in self.jobs.entries(id) {
+            let begun = self
+                .entries
+                .get(&entry)
+                .is_some_and(|state| state.taken > 0);
+            match begun {
+                true => left.begun += 1,
+                false => left.waiting += 1,
+            }
+            self.handle_cancel(entry);
+        }
+        self.jobs.remove(id);
+        left
+    }
+
+    /// A batch has ended.
+    pub fn handle_done(&mut self, batch: BatchId, outcome: &Outcome) {
+        let Some(running) = self.running.remove(&batch) else {
+            return;
+        };
+        let (graph, shape) = (running.batch.graph, running.batch.shape);
+        if let Outcome::Ran { took, .. } = outcome {
+            self.costs.observe(graph, shape, *took);
+        }
+        for (place, member) in running.batch.members.into_iter().enumerate() {
+            match outcome {
+                Outcome::Ran { broken, .. } => {
+                    let fine = broken.binary_search(&place).is_err();
+                    self.part_done(batch, &member, fine);
                 }
-                self.end(member.entry);
+                Outcome::Failed if running.again => self.part_done(batch, &member, false),
+                Outcome::Failed => self.run_again(batch, graph, member),
             }
         }
-        ended
     }
 
     /// From now on nothing is admitted; what was admitted still ends.
@@ -182,54 +294,43 @@ impl Core {
         self.draining = true;
     }
 
-    /// What a free instance should run now, if anything.
-    pub fn poll_batch(&mut self, now: Time) -> Option<Batch> {
-        let graph = self.queue.oldest()?;
-        let mut members: Vec<Member> = Vec::new();
-        let mut room = self.shapes.most_rows(graph);
-        while room > 0 {
-            let Some(id) = self.queue.front(graph) else {
-                break;
-            };
-            let Some(state) = self.entries.get_mut(&id) else {
-                break;
-            };
-            let left = state.entry.items - state.taken;
-            // An encoder entry is a run of rows that may be split; a sequence entry is one row.
-            let (items, rows) = match graph {
-                Graph::Encoder => (left.min(room), left.min(room)),
-                Graph::Sequence => (left, 1),
-            };
-            let waited = now.saturating_sub(state.arrived);
-            members.push(Member {
-                entry: id,
-                caller: state.entry.caller,
-                first: state.taken,
-                items,
-                waited,
-            });
-            state.taken += items;
-            room -= rows;
-            if state.taken == state.entry.items {
-                self.queue.pop(graph);
-            }
+    /// What a free instance should do now. Jobs that can no longer be done in time end here.
+    pub fn poll(&mut self, now: Time) -> Next {
+        self.expire(now);
+        if let Some(again) = self.again.pop_front() {
+            return Next::Run(self.form_again(now, &again));
         }
-        let id = BatchId(self.next_batch);
-        self.next_batch += 1;
-        self.running.insert(id, members.clone());
-        let shape = self.shapes.fit(graph, &members);
-        Some(Batch {
-            id,
-            graph,
-            shape,
-            members,
-        })
+        let mut wake = None;
+        let plan = match self.ready(now, Class::Interactive, &mut wake) {
+            Some(plan) => Some(self.overdue_bulk(now, &plan).unwrap_or(plan)),
+            None => self.ready(now, Class::Bulk, &mut wake),
+        };
+        match plan {
+            Some(plan) => Next::Run(self.form(now, plan)),
+            None => wake.map_or(Next::Idle, Next::Wait),
+        }
     }
 
-    /// How many entries wait for a graph, in part or whole.
+    /// What ended since this was last asked.
+    pub fn poll_ended(&mut self) -> Option<Ended> {
+        self.ended.pop_front()
+    }
+
+    /// A batch under way for which nobody waits any more.
+    pub fn poll_stop(&mut self) -> Option<BatchId> {
+        self.stops.pop_front()
+    }
+
+    /// How many entries of a class wait for a graph, in part or whole.
     #[must_use]
-    pub fn waiting(&self, graph: Graph) -> usize {
-        self.queue.len(graph)
+    pub fn waiting(&self, graph: Graph, class: Class) -> usize {
+        self.queues[class as usize].len(graph)
+    }
+
+    /// Whether an instance that is free would find something, now or after a wait.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        !self.again.is_empty() || self.queues.iter().any(|queue| !queue.is_empty())
     }
 
     /// How many entries are held, waiting or under way.
@@ -238,16 +339,10 @@ impl Core {
         self.entries.len()
     }
 
-    /// Steps of the longest chunk that an entry may hold.
+    /// How many jobs are let in.
     #[must_use]
-    pub fn most_steps(&self) -> usize {
-        self.shapes.most_steps()
-    }
-
-    /// Whether an entry waits, in part or whole.
-    #[must_use]
-    pub fn has_waiting(&self) -> bool {
-        self.queue.oldest().is_some()
+    pub fn jobs(&self) -> usize {
+        self.jobs.len()
     }
 
     /// Bytes of the entries that are held.
@@ -256,17 +351,306 @@ impl Core {
         self.bytes
     }
 
+    /// Predicted device time of what a class has still to do, its jobs' entries to come included.
+    #[must_use]
+    pub fn backlog(&self, class: Class) -> Duration {
+        self.predict(self.jobs.work(class))
+    }
+
+    /// The predicted costs as they are now.
+    #[must_use]
+    pub fn costs(&self) -> &CostTable {
+        &self.costs
+    }
+
+    /// How many entries ended, and how.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
     /// Whether nothing is held at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.running.is_empty()
+        self.jobs.is_empty() && self.entries.is_empty() && self.running.is_empty()
     }
 
-    fn end(&mut self, id: EntryId) {
-        if let Some(state) = self.entries.remove(&id) {
-            self.bytes -= state.entry.bytes;
+    fn predict(&self, work: Work) -> Duration {
+        self.costs.predict(work, self.policy.max_batch_time)
+    }
+
+    /// A class' next batch, if it is not worth waiting; else `wake` is no later than the end of
+    /// the wait.
+    fn ready(&self, now: Time, class: Class, wake: &mut Option<Time>) -> Option<Plan> {
+        for graph in self.graphs(class) {
+            let Some(plan) = self.plan(now, class, graph, self.policy.max_batch_time) else {
+                continue;
+            };
+            let Some(until) = self.patience(now, &plan) else {
+                return Some(plan);
+            };
+            *wake = Some(wake.map_or(until, |wake| wake.min(until)));
+        }
+        None
+    }
+
+    /// Bulk's batch in place of an interactive one with which bulk would have less than its share.
+    /// It waits for no companions, and takes no longer than what bulk lacks: the rest of the time
+    /// is interactive work's.
+    fn overdue_bulk(&self, now: Time, instead_of: &Plan) -> Option<Plan> {
+        let graph = *self.graphs(Class::Bulk).first()?;
+        let bulk = self.bulk_part(instead_of);
+        let lack = self.share.lacks(instead_of.time, bulk)?;
+        self.plan(
+            now,
+            Class::Bulk,
+            graph,
+            lack.min(self.policy.max_batch_time),
+        )
+    }
+
+    /// Graphs with waiting entries of a class, the one whose turn it is first.
+    fn graphs(&self, class: Class) -> Vec<Graph> {
+        let queue = &self.queues[class as usize];
+        let Some((first, _)) = queue.head() else {
+            return Vec::new();
+        };
+        let second = Graph::ALL.into_iter().find(|graph| *graph != first);
+        std::iter::once(first)
+            .chain(second.filter(|graph| queue.len(*graph) > 0))
+            .collect()
+    }
+
+    /// Bulk's part of a plan's time.
+    fn bulk_part(&self, plan: &Plan) -> Duration {
+        let class = |id| {
+            let state = self.entries.get(id)?;
+            Some(self.jobs.get(&state.entry.job)?.job.class)
+        };
+        let bulk = plan
+            .members
+            .iter()
+            .filter(|(id, _)| class(id) == Some(Class::Bulk));
+        let rows: usize = bulk.map(|(_, items)| rows_of(plan.graph, *items)).sum();
+        part(plan.time, rows, plan.rows())
+    }
+
+    /// Takes a plan's items and charges for them.
+    fn form(&mut self, now: Time, plan: Plan) -> Batch {
+        self.count_share(plan.time, self.bulk_part(&plan));
+        let id = self.next_batch();
+        let rows = plan.rows();
+        let mut served = false;
+        let mut members = Vec::with_capacity(plan.members.len());
+        for (entry, items) in plan.members {
+            let Some(state) = self.entries.get_mut(&entry) else {
+                continue;
+            };
+            let Some(job) = self.jobs.take(state.entry.job, plan.graph, items) else {
+                continue;
+            };
+            let queue = &mut self.queues[job.class as usize];
+            if job.class == plan.class && !served {
+                queue.serve(&job.tenant);
+                served = true;
+            }
+            members.push(Member {
+                entry,
+                job: job.id,
+                class: job.class,
+                first: state.taken,
+                items,
+                waited: now.saturating_sub(state.arrived),
+            });
+            state.taken += items;
+            state.under_way.push(id);
+            // Before it is gone, or a tenant with one entry at a time would be forgotten uncharged.
+            let time = part(plan.time, rows_of(plan.graph, items), rows);
+            queue.charge(&job.tenant, job.weight, time);
+            if state.taken == state.entry.task.items() {
+                queue.remove(&job.tenant, plan.graph, state.place);
+            }
+        }
+        self.started(
+            Batch {
+                id,
+                graph: plan.graph,
+                shape: plan.shape,
+                time: plan.time,
+                members,
+            },
+            false,
+        )
+    }
+
+    /// A failed batch's member by itself.
+    fn form_again(&mut self, now: Time, again: &Again) -> Batch {
+        let id = self.next_batch();
+        let (shape, time) = self.alone(again);
+        let mut member = again.member;
+        let bulk = match member.class {
+            Class::Interactive => Duration::ZERO,
+            Class::Bulk => time,
+        };
+        self.count_share(time, bulk);
+        if let Some(state) = self.entries.get_mut(&member.entry) {
+            member.waited = now.saturating_sub(state.arrived);
+            state.under_way.retain(|batch| *batch != again.failed);
+            state.under_way.push(id);
+        }
+        if let Some(job) = self.jobs.get(&member.job) {
+            self.queues[member.class as usize].charge(&job.job.tenant, job.job.weight, time);
+        }
+        self.started(
+            Batch {
+                id,
+                graph: again.graph,
+                shape,
+                time,
+                members: vec![member],
+            },
+            true,
+        )
+    }
+
+    /// The shape in which a member runs by itself, and its time.
+    fn alone(&self, again: &Again) -> (Shape, Duration) {
+        let (rows, steps) = match again.graph {
+            Graph::Encoder => (again.member.items, 1),
+            Graph::Sequence => (1, again.member.items),
+        };
+        let shape = self.costs.shapes().fit(again.graph, rows, steps);
+        (shape, self.costs.of(again.graph, shape))
+    }
+
+    /// A batch is about to be formed, so much of it for bulk.
+    fn count_share(&mut self, time: Duration, bulk: Duration) {
+        if self.queues[Class::Bulk as usize].is_empty() {
+            self.share.nobody_waits();
+        } else {
+            self.share.formed(time, bulk);
         }
     }
+
+    fn next_batch(&mut self) -> BatchId {
+        self.next_batch += 1;
+        BatchId(self.next_batch)
+    }
+
+    fn started(&mut self, batch: Batch, again: bool) -> Batch {
+        let running = Running {
+            alive: batch.members.len(),
+            batch: batch.clone(),
+            again,
+        };
+        self.running.insert(batch.id, running);
+        batch
+    }
+
+    /// A member's part of a batch is over, for good or bad.
+    fn part_done(&mut self, batch: BatchId, member: &Member, fine: bool) {
+        let Some(state) = self.entries.get_mut(&member.entry) else {
+            return;
+        };
+        state.done += member.items;
+        state.under_way.retain(|other| *other != batch);
+        let complete = state.done == state.entry.task.items();
+        let (abandoned, last) = (state.abandoned, state.under_way.is_empty());
+        let graph = state.entry.task.graph();
+        self.jobs.done(member.job, graph, member.items);
+        if abandoned {
+            if last {
+                self.forget(member.entry);
+            }
+        } else if !fine {
+            self.abandon(member.entry);
+            self.tally.failed += 1;
+            self.ended
+                .push_back(Ended::Entry(member.entry, End::Failed));
+        } else if complete {
+            self.forget(member.entry);
+            self.tally.answered += 1;
+            self.ended
+                .push_back(Ended::Entry(member.entry, End::Answered));
+        }
+    }
+
+    /// A member of a failed batch gets a second run, if somebody waits for it.
+    fn run_again(&mut self, failed: BatchId, graph: Graph, member: Member) {
+        let abandoned = self
+            .entries
+            .get(&member.entry)
+            .is_none_or(|state| state.abandoned);
+        if abandoned {
+            self.part_done(failed, &member, false);
+        } else {
+            self.again.push_back(Again {
+                failed,
+                graph,
+                member,
+            });
+        }
+    }
+
+    /// Whether an entry was alive; then it is no more.
+    fn abandon(&mut self, id: EntryId) -> bool {
+        let Some(state) = self.entries.get_mut(&id).filter(|state| !state.abandoned) else {
+            return false;
+        };
+        state.abandoned = true;
+        let (job, graph) = (state.entry.job, state.entry.task.graph());
+        let (place, waiting) = (state.place, state.entry.task.items() - state.taken);
+        let mut dropped = waiting;
+        let again = &mut self.again;
+        let under_way = &mut state.under_way;
+        again.retain(|again| {
+            let mine = again.member.entry == id;
+            if mine {
+                under_way.retain(|batch| *batch != again.failed);
+                dropped += again.member.items;
+            }
+            !mine
+        });
+        for batch in under_way.iter() {
+            if let Some(running) = self.running.get_mut(batch) {
+                running.alive -= 1;
+                if running.alive == 0 {
+                    self.stops.push_back(*batch);
+                }
+            }
+        }
+        let over = under_way.is_empty();
+        if let Some(job) = self.jobs.get(&job)
+            && waiting > 0
+        {
+            self.queues[job.job.class as usize].remove(&job.job.tenant, graph, place);
+        }
+        self.jobs.dropped(job, graph, waiting, dropped - waiting);
+        if over {
+            self.forget(id);
+        }
+        true
+    }
+
+    fn forget(&mut self, id: EntryId) {
+        if let Some(state) = self.entries.remove(&id) {
+            self.bytes -= state.entry.bytes;
+            self.jobs.forget(&state.entry, !state.abandoned);
+        }
+    }
+}
+
+fn rows_of(graph: Graph, items: usize) -> usize {
+    match graph {
+        Graph::Encoder => items,
+        Graph::Sequence => 1,
+    }
+}
+
+/// Some rows' part of a batch's time.
+fn part(time: Duration, rows: usize, all: usize) -> Duration {
+    let of = |rows: usize| u32::try_from(rows).unwrap_or(u32::MAX);
+    time * of(rows) / of(all).max(1)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! no shape that was not there at warm-up. (One that may not run padding, as that of a recurrent bundle,
 //! takes such a batch apart by itself.)
 
-use super::{Graph, Member};
+use super::Graph;
 
 /// Size of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,34 +34,51 @@ impl Default for Shapes {
 }
 
 impl Shapes {
+    /// Every power of two up to the largest batches given, with the default chunk lengths.
+    #[must_use]
+    pub fn up_to(encoder_rows: usize, sequence_rows: usize) -> Self {
+        let powers = |most: usize| {
+            (0..)
+                .map(|n| 1 << n)
+                .take_while(move |&rows| rows <= most.max(1))
+        };
+        Self {
+            encoder_rows: powers(encoder_rows).collect(),
+            sequence_rows: powers(sequence_rows).collect(),
+            ..Self::default()
+        }
+    }
+
     /// Every shape of a graph.
     #[must_use]
     pub fn all(&self, graph: Graph) -> Vec<Shape> {
+        let steps = self.steps(graph);
+        let row = |&rows| steps.iter().map(move |&steps| Shape { rows, steps });
+        self.rows(graph).iter().flat_map(row).collect()
+    }
+
+    /// Numbers of rows that a graph's batches have, ascending.
+    #[must_use]
+    pub fn rows(&self, graph: Graph) -> &[usize] {
         match graph {
-            Graph::Encoder => self
-                .encoder_rows
-                .iter()
-                .map(|&rows| Shape { rows, steps: 1 })
-                .collect(),
-            Graph::Sequence => {
-                let steps = |&rows| {
-                    self.sequence_steps
-                        .iter()
-                        .map(move |&steps| Shape { rows, steps })
-                };
-                self.sequence_rows.iter().flat_map(steps).collect()
-            }
+            Graph::Encoder => &self.encoder_rows,
+            Graph::Sequence => &self.sequence_rows,
+        }
+    }
+
+    /// Numbers of steps that a graph's batches have, ascending.
+    #[must_use]
+    pub fn steps(&self, graph: Graph) -> &[usize] {
+        match graph {
+            Graph::Encoder => &[1],
+            Graph::Sequence => &self.sequence_steps,
         }
     }
 
     /// Rows of a graph's largest shape.
     #[must_use]
     pub fn most_rows(&self, graph: Graph) -> usize {
-        let rows = match graph {
-            Graph::Encoder => &self.encoder_rows,
-            Graph::Sequence => &self.sequence_rows,
-        };
-        rows.last().copied().unwrap_or(1)
+        self.rows(graph).last().copied().unwrap_or(1)
     }
 
     /// Steps of the longest chunk.
@@ -70,26 +87,22 @@ impl Shapes {
         self.sequence_steps.last().copied().unwrap_or(1)
     }
 
-    /// The smallest shape that holds the members.
-    pub(super) fn fit(&self, graph: Graph, members: &[Member]) -> Shape {
-        let items = members.iter().map(|member| member.items);
-        match graph {
-            Graph::Encoder => Shape {
-                rows: at_least(&self.encoder_rows, items.sum()),
-                steps: 1,
-            },
-            Graph::Sequence => Shape {
-                rows: at_least(&self.sequence_rows, members.len()),
-                steps: at_least(&self.sequence_steps, items.max().unwrap_or(1)),
-            },
+    /// The smallest shape with this many rows and steps.
+    pub(super) fn fit(&self, graph: Graph, rows: usize, steps: usize) -> Shape {
+        Shape {
+            rows: at_least(self.rows(graph), rows),
+            steps: at_least(self.steps(graph), steps),
         }
+    }
+
+    /// The largest number of rows below this one.
+    pub(super) fn below(&self, graph: Graph, rows: usize) -> Option<usize> {
+        let sizes = self.rows(graph);
+        sizes.iter().copied().rfind(|&size| size < rows)
     }
 }
 
 fn at_least(sizes: &[usize], wanted: usize) -> usize {
-    sizes
-        .iter()
-        .copied()
-        .find(|size| *size >= wanted)
-        .unwrap_or(wanted)
+    let fit = sizes.iter().copied().find(|size| *size >= wanted);
+    fit.or(sizes.last().copied()).unwrap_or(wanted)
 }

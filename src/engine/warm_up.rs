@@ -1,0 +1,269 @@
+//! Measures, before anybody is served, what a bundle costs on this machine: how many sets of
+//! sessions with how many threads do most, and the time of each batch shape.
+
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use crate::bundle::Bundle;
+use crate::frontend::SEGMENT_VALUES;
+use crate::runtime::{Device as _, Instance, Library, RuntimeError, SequenceBatch, Sizes, golden};
+use crate::scheduler::core::{CostTable, Graph, Shape, Shapes};
+use crate::telemetry::batches;
+
+/// Runs of each shape, of which the median counts; the first, which may allocate, does not.
+const RUNS: usize = 5;
+/// Runs by which layouts are compared.
+const TRIALS: usize = 15;
+
+/// How a machine's cores are shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// Sets of sessions that run side by side.
+    pub(super) workers: usize,
+    /// Threads inside each session.
+    pub(super) threads: usize,
+}
+
+impl Layout {
+    /// Those worth comparing on so many cores: what was asked for, or one session a core, a single
+    /// session with all cores, and what lies halfway.
+    pub(super) fn candidates(
+        cores: usize,
+        workers: Option<usize>,
+        threads: Option<usize>,
+    ) -> Vec<Self> {
+        if workers.is_some() || threads.is_some() {
+            let threads = threads.unwrap_or(1);
+            let workers = workers.unwrap_or((cores / threads).max(1));
+            return vec![Self { workers, threads }];
+        }
+        let mut threads = vec![1, cores.isqrt(), cores];
+        threads.dedup();
+        threads
+            .into_iter()
+            .map(|threads| Self {
+                workers: (cores / threads).max(1),
+                threads,
+            })
+            .collect()
+    }
+}
+
+/// What the measurement chose.
+#[derive(Debug)]
+pub(super) struct Warm {
+    pub(super) layout: Layout,
+    pub(super) instances: Vec<Instance>,
+    pub(super) costs: CostTable,
+}
+
+/// Opens the sessions of each layout, proves that they compute the golden vectors, and keeps the
+/// layout that runs a recording's batches fastest, with its cost table.
+pub(super) fn measure(
+    library: &Library,
+    bundle: &Bundle,
+    layouts: &[Layout],
+) -> Result<Warm, RuntimeError> {
+    let sizes = Sizes::of(&bundle.manifest);
+    let mut best: Option<(Duration, Layout, Vec<Instance>)> = None;
+    for layout in layouts {
+        let mut instances = open(library, bundle, *layout)?;
+        let time = match layouts {
+            [_] => Duration::ZERO,
+            _ => trial(&mut instances, sizes)?,
+        };
+        tracing::debug!(?layout, ?time, "measured");
+        if best.as_ref().is_none_or(|(least, ..)| time < *least) {
+            best = Some((time, *layout, instances));
+        }
+    }
+    let (layout, mut instances) = match best {
+        Some((_, layout, instances)) => (layout, instances),
+        None => {
+            let layout = Layout {
+                workers: 1,
+                threads: 1,
+            };
+            (layout, open(library, bundle, layout)?)
+        }
+    };
+    let costs = table(&mut instances, sizes)?;
+    Ok(Warm {
+        layout,
+        instances,
+        costs,
+    })
+}
+
+/// Logs and exports what was measured.
+pub(super) fn report(warm: &Warm) {
+    for graph in Graph::ALL {
+        for shape in warm.costs.shapes().all(graph) {
+            let time = warm.costs.of(graph, shape);
+            let items = shape.rows * shape.steps;
+            batches::cost(graph.name(), shape.rows, shape.steps, time);
+            tracing::debug!(
+                graph = graph.name(),
+                rows = shape.rows,
+                steps = shape.steps,
+                micros = time.as_micros(),
+                micros_an_item = time.as_secs_f64() * 1e6 / items as f64,
+                "cost of a batch"
+            );
+        }
+    }
+    let micros = |graph, rows, steps| warm.costs.of(graph, Shape { rows, steps }).as_micros();
+    let most = warm.costs.shapes().most_rows(Graph::Encoder);
+    let steps = warm.costs.shapes().most_steps();
+    let chunks = warm.costs.shapes().most_rows(Graph::Sequence);
+    tracing::info!(
+        workers = warm.layout.workers,
+        threads = warm.layout.threads,
+        one_segment_micros = micros(Graph::Encoder, 1, 1),
+        most_segments_micros = micros(Graph::Encoder, most, 1),
+        one_chunk_micros = micros(Graph::Sequence, 1, steps),
+        most_chunks_micros = micros(Graph::Sequence, chunks, steps),
+        "measured what batches cost"
+    );
+}
+
+fn open(library: &Library, bundle: &Bundle, layout: Layout) -> Result<Vec<Instance>, RuntimeError> {
+    (0..layout.workers)
+        .map(|_| {
+            let mut instance = Instance::with_threads(library, bundle, layout.threads)?;
+            golden::verify(&mut instance, bundle, golden::TOLERANCE)?;
+            Ok(instance)
+        })
+        .collect()
+}
+
+/// Time that all instances side by side take for one batch of each kind apiece, over their number.
+fn trial(instances: &mut [Instance], sizes: Sizes) -> Result<Duration, RuntimeError> {
+    let workers = u32::try_from(instances.len()).unwrap_or(u32::MAX);
+    let times = side_by_side(instances, |instance| {
+        let segments = median(TRIALS, || {
+            run(instance, Graph::Encoder, Shape { rows: 8, steps: 1 }, sizes)
+        })?;
+        let chunks = median(TRIALS, || {
+            run(
+                instance,
+                Graph::Sequence,
+                Shape { rows: 2, steps: 32 },
+                sizes,
+            )
+        })?;
+        Ok(segments + chunks)
+    })?;
+    let slowest = times.into_iter().max().unwrap_or_default();
+    Ok(slowest / workers)
+}
+
+/// The median over instances that run side by side, as they will.
+fn table(instances: &mut [Instance], sizes: Sizes) -> Result<CostTable, RuntimeError> {
+    let shapes = Shapes::default();
+    let all: Vec<(Graph, Shape)> = Graph::ALL
+        .into_iter()
+        .flat_map(|graph| {
+            shapes
+                .all(graph)
+                .into_iter()
+                .map(move |shape| (graph, shape))
+        })
+        .collect();
+    let measured = side_by_side(instances, |instance| {
+        all.iter()
+            .map(|(graph, shape)| median(RUNS, || run(instance, *graph, *shape, sizes)))
+            .collect::<Result<Vec<Duration>, _>>()
+    })?;
+    let of = |place: usize| {
+        let mut times: Vec<Duration> = measured.iter().map(|times| times[place]).collect();
+        times.sort_unstable();
+        times.get(times.len() / 2).copied().unwrap_or_default()
+    };
+    Ok(CostTable::new(shapes, |graph, shape| {
+        let place = all.iter().position(|one| *one == (graph, shape));
+        place.map_or(Duration::ZERO, of)
+    }))
+}
+
+fn side_by_side<T: Send>(
+    instances: &mut [Instance],
+    measure: impl Fn(&mut Instance) -> Result<T, RuntimeError> + Sync,
+) -> Result<Vec<T>, RuntimeError> {
+    let together = Barrier::new(instances.len());
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = instances
+            .iter_mut()
+            .map(|instance| {
+                scope.spawn(|| {
+                    together.wait();
+                    measure(instance)
+                })
+            })
+            .collect();
+        let joined = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
+        joined
+            .map(|measured| measured.unwrap_or(Err(RuntimeError::Panicked)))
+            .collect()
+    })
+}
+
+fn median(
+    runs: usize,
+    mut run: impl FnMut() -> Result<(), RuntimeError>,
+) -> Result<Duration, RuntimeError> {
+    run()?;
+    let mut times = Vec::with_capacity(runs);
+    for _ in 0..runs {
+        let begun = Instant::now();
+        run()?;
+        times.push(begun.elapsed());
+    }
+    times.sort_unstable();
+    Ok(times.get(runs / 2).copied().unwrap_or_default())
+}
+
+fn run(
+    instance: &mut Instance,
+    graph: Graph,
+    shape: Shape,
+    sizes: Sizes,
+) -> Result<(), RuntimeError> {
+    let Shape { rows, steps } = shape;
+    match graph {
+        Graph::Encoder => {
+            instance.encode(&vec![0.0; rows * SEGMENT_VALUES])?;
+        }
+        Graph::Sequence => {
+            instance.sequence(SequenceBatch {
+                steps,
+                real: &vec![steps; rows],
+                features: &vec![0.0; rows * steps * sizes.features],
+                history: &vec![0.0; rows * sizes.history_values()],
+                valid: &vec![0; rows],
+            })?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layouts_use_all_cores_unless_they_are_told() {
+        let layout = |workers, threads| Layout { workers, threads };
+        assert_eq!(Layout::candidates(1, None, None), [layout(1, 1)]);
+        assert_eq!(
+            Layout::candidates(2, None, None),
+            [layout(2, 1), layout(1, 2)]
+        );
+        assert_eq!(
+            Layout::candidates(16, None, None),
+            [layout(16, 1), layout(4, 4), layout(1, 16)]
+        );
+        assert_eq!(Layout::candidates(4, Some(3), None), [layout(3, 1)]);
+        assert_eq!(Layout::candidates(4, None, Some(2)), [layout(2, 2)]);
+    }
+}

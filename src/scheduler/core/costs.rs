@@ -1,0 +1,221 @@
+//! What a batch costs: one predicted device time a shape, measured at warm-up and kept up by
+//! observation.
+
+use std::time::Duration;
+
+use super::entry::Graph;
+use super::job::Work;
+use super::shapes::{Shape, Shapes};
+
+/// How far one observation moves a prediction: an eighth of the difference.
+const MEMORY: u32 = 8;
+/// An observation counts at most as this many times the prediction, or one part in as many: a
+/// worker that the system did not let run says nothing of the graph.
+const CLIP: u32 = 2;
+/// What every batch costs beside its run, whatever its size: taking, packing, handing out.
+const OVERHEAD: Duration = Duration::from_micros(20);
+/// A larger batch must be this much cheaper an item to be worth its longer run.
+const WORTH: f64 = 0.97;
+
+/// Predicted device times of every shape of the closed set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CostTable {
+    shapes: Shapes,
+    /// By the shape's place in [`Shapes::all`].
+    encoder: Vec<Duration>,
+    sequence: Vec<Duration>,
+}
+
+impl CostTable {
+    /// The table of what was measured.
+    pub fn new(shapes: Shapes, mut measured: impl FnMut(Graph, Shape) -> Duration) -> Self {
+        let mut times = |graph| {
+            let all = shapes.all(graph).into_iter();
+            // No run takes no time; a prediction of nothing could not be corrected.
+            all.map(|shape| measured(graph, shape).max(Duration::from_nanos(1)))
+                .collect()
+        };
+        Self {
+            encoder: times(Graph::Encoder),
+            sequence: times(Graph::Sequence),
+            shapes,
+        }
+    }
+
+    /// The shapes that there are.
+    #[must_use]
+    pub fn shapes(&self) -> &Shapes {
+        &self.shapes
+    }
+
+    /// Predicted time of one run.
+    #[must_use]
+    pub fn of(&self, graph: Graph, shape: Shape) -> Duration {
+        let times = self.times(graph);
+        self.place(graph, shape)
+            .map_or(Duration::ZERO, |place| times[place])
+    }
+
+    /// Predicted device time of an amount of work in batches as large as pays.
+    #[must_use]
+    pub fn predict(&self, work: Work, most: Duration) -> Duration {
+        let of = |graph| {
+            let items = u32::try_from(work.of(graph)).unwrap_or(u32::MAX);
+            self.item(graph, most).saturating_mul(items)
+        };
+        of(Graph::Encoder) + of(Graph::Sequence)
+    }
+
+    /// The least time in which a job with this much left can end, its graphs one after the other.
+    #[must_use]
+    pub fn least(&self, work: Work) -> Duration {
+        let of = |graph| match work.of(graph) {
+            0 => Duration::ZERO,
+            _ => self.of(graph, self.shapes.fit(graph, 1, 1)),
+        };
+        of(Graph::Encoder) + of(Graph::Sequence)
+    }
+
+    /// Device time of one item in a batch as large as pays within `most`.
+    fn item(&self, graph: Graph, most: Duration) -> Duration {
+        let steps = match graph {
+            Graph::Encoder => 1,
+            Graph::Sequence => self.shapes.most_steps(),
+        };
+        let rows = self.largest(graph, steps, most);
+        let items = u32::try_from(rows * steps).unwrap_or(u32::MAX);
+        self.of(graph, Shape { rows, steps }) / items.max(1)
+    }
+
+    /// The most rows of `steps` steps that a batch should have: as many as `most` allows and the
+    /// table says pay; the smallest shape is always allowed.
+    pub(super) fn largest(&self, graph: Graph, steps: usize, most: Duration) -> usize {
+        let mut best: Option<(usize, f64)> = None;
+        for &rows in self.shapes.rows(graph) {
+            let time = self.of(graph, self.shapes.fit(graph, rows, steps));
+            if best.is_some() && time > most {
+                break;
+            }
+            let item = (time + OVERHEAD).as_secs_f64() / rows as f64;
+            match best {
+                Some((_, cheapest)) if item > cheapest * WORTH => {}
+                _ => best = Some((rows, item)),
+            }
+        }
+        best.map_or(1, |(rows, _)| rows)
+    }
+
+    /// Predicted time of a run with this many rows, if it had a shape of its own: between shapes
+    /// the time grows evenly.
+    pub(super) fn between(&self, graph: Graph, rows: usize, steps: usize) -> Duration {
+        let fit = self.shapes.fit(graph, rows, steps);
+        let above = self.of(graph, fit);
+        let Some(less) = self.shapes.below(graph, rows).filter(|_| rows < fit.rows) else {
+            return above;
+        };
+        let below = self.of(graph, Shape { rows: less, ..fit });
+        let part = (rows - less) as f64 / (fit.rows - less) as f64;
+        below + above.saturating_sub(below).mul_f64(part)
+    }
+
+    /// A run took this long.
+    pub(super) fn observe(&mut self, graph: Graph, shape: Shape, took: Duration) {
+        let Some(place) = self.place(graph, shape) else {
+            return;
+        };
+        let times = match graph {
+            Graph::Encoder => &mut self.encoder,
+            Graph::Sequence => &mut self.sequence,
+        };
+        let predicted = times[place];
+        let took = took.clamp(predicted / CLIP, predicted * CLIP);
+        let moved = (predicted * (MEMORY - 1) + took) / MEMORY;
+        times[place] = moved.max(Duration::from_nanos(1));
+    }
+
+    fn times(&self, graph: Graph) -> &[Duration] {
+        match graph {
+            Graph::Encoder => &self.encoder,
+            Graph::Sequence => &self.sequence,
+        }
+    }
+
+    fn place(&self, graph: Graph, shape: Shape) -> Option<usize> {
+        let steps = self.shapes.steps(graph);
+        let row = self
+            .shapes
+            .rows(graph)
+            .iter()
+            .position(|&rows| rows == shape.rows)?;
+        let step = steps.iter().position(|&steps| steps == shape.steps)?;
+        Some(row * steps.len() + step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn micros(micros: u64) -> Duration {
+        Duration::from_micros(micros)
+    }
+
+    /// 100 µs a run and 10 µs an item.
+    fn table() -> CostTable {
+        CostTable::new(Shapes::default(), |_, shape| {
+            micros(100) + micros(10) * u32::try_from(shape.rows * shape.steps).unwrap()
+        })
+    }
+
+    #[test]
+    fn an_observation_moves_its_shape_alone_and_an_outlier_moves_it_little() {
+        let mut costs = table();
+        let (small, large) = (Shape { rows: 1, steps: 1 }, Shape { rows: 2, steps: 1 });
+        costs.observe(Graph::Encoder, small, micros(150));
+        assert_eq!(costs.of(Graph::Encoder, small), micros(115));
+        assert_eq!(costs.of(Graph::Encoder, large), micros(120));
+        costs.observe(Graph::Encoder, large, Duration::from_secs(10));
+        assert_eq!(costs.of(Graph::Encoder, large), micros(135));
+    }
+
+    #[test]
+    fn a_batch_is_as_large_as_pays_and_as_is_allowed() {
+        let costs = table();
+        let most = |micros_allowed| costs.largest(Graph::Encoder, 1, micros(micros_allowed));
+        assert_eq!(most(10_000), 32);
+        assert_eq!(most(300), 16, "16 take 260 µs, 32 take 420");
+        assert_eq!(most(1), 1, "the smallest always runs");
+        let linear = CostTable::new(Shapes::default(), |_, shape| {
+            micros(1_000) * u32::try_from(shape.rows).unwrap()
+        });
+        assert_eq!(linear.largest(Graph::Encoder, 1, micros(100_000)), 1);
+    }
+
+    #[test]
+    fn between_shapes_the_time_grows_evenly() {
+        let costs = table();
+        assert_eq!(costs.between(Graph::Encoder, 3, 1), micros(130));
+        assert_eq!(costs.between(Graph::Encoder, 24, 1), micros(340));
+        assert_eq!(costs.between(Graph::Encoder, 16, 1), micros(260));
+    }
+
+    #[test]
+    fn work_is_predicted_in_the_batches_that_will_run_it() {
+        let costs = table();
+        let work = Work {
+            segments: 64,
+            steps: 0,
+        };
+        assert_eq!(
+            costs.predict(work, micros(10_000)),
+            micros(13_125 * 64) / 1_000
+        );
+        assert_eq!(
+            costs.least(Work {
+                segments: 64,
+                steps: 9
+            }),
+            micros(110 + 180)
+        );
+    }
+}

@@ -1,0 +1,345 @@
+//! What the core does, by example.
+
+use super::driver::{Fate, Happened};
+use super::*;
+
+fn driver(setup: &Setup) -> Driver {
+    Driver::new(setup, |_, _| ())
+}
+
+fn encode(driver: &mut Driver, job: usize, segments: usize) -> usize {
+    driver.entry(job, Task::Encode { segments }, 0).unwrap()
+}
+
+/// Interactive jobs of one tenant, each with a chunk of so many steps.
+fn chunks(driver: &mut Driver, steps: &[usize]) {
+    for &steps in steps {
+        let job = driver.job(job("a", Class::Interactive, 0, steps)).unwrap();
+        driver.advance(job, 0, steps, 0).unwrap();
+    }
+}
+
+/// Of each member its entry, first item and number of items.
+fn parts(batch: &Batch) -> Vec<(u64, usize, usize)> {
+    let members = batch.members.iter();
+    members
+        .map(|member| (member.entry.0, member.first, member.items))
+        .collect()
+}
+
+fn fates(driver: &Driver) -> Vec<Option<Fate>> {
+    driver.entries.iter().map(|book| book.fate).collect()
+}
+
+const ANSWERED: Option<Fate> = Some(Fate::Of(End::Answered));
+const FAILED: Option<Fate> = Some(Fate::Of(End::Failed));
+
+#[test]
+fn segments_of_several_callers_share_a_batch_and_a_long_run_is_split() {
+    let mut driver = driver(&unbounded(Device::Gpu));
+    for segments in [3, 40, 1] {
+        let job = driver.job(job("a", Class::Interactive, segments, 0));
+        encode(&mut driver, job.unwrap(), segments);
+    }
+    let first = driver.poll().unwrap();
+    assert_eq!(first.shape, Shape { rows: 32, steps: 1 });
+    assert_eq!(parts(&first), [(0, 0, 3), (1, 0, 29)]);
+    driver.done(0, &How::Fine);
+    let second = driver.poll().unwrap();
+    assert_eq!(second.shape, Shape { rows: 16, steps: 1 });
+    assert_eq!(parts(&second), [(1, 29, 11), (2, 0, 1)]);
+    driver.done(0, &How::Fine);
+    assert_eq!(fates(&driver), [ANSWERED; 3]);
+}
+
+#[test]
+fn chunks_of_unequal_length_share_a_batch() {
+    let mut driver = driver(&unbounded(Device::Gpu));
+    chunks(&mut driver, &[5, 17, 32]);
+    let batch = driver.poll().unwrap();
+    assert_eq!(batch.shape, Shape { rows: 4, steps: 32 });
+    assert_eq!(parts(&batch), [(0, 0, 5), (1, 0, 17), (2, 0, 32)]);
+}
+
+#[test]
+fn a_long_chunk_does_not_pad_short_ones_where_that_costs_more_than_a_run() {
+    let mut driver = driver(&unbounded(Device::Cpu));
+    chunks(&mut driver, &[8, 32, 8, 8, 8]);
+    let batch = driver.poll().unwrap();
+    assert_eq!(batch.shape, Shape { rows: 4, steps: 8 });
+    assert_eq!(parts(&batch), [(0, 0, 8), (2, 0, 8), (3, 0, 8), (4, 0, 8)]);
+}
+
+#[test]
+fn the_most_urgent_goes_first_and_bulk_last() {
+    let mut setup = unbounded(Device::Cpu);
+    setup.policy.max_batch_time = Time::ZERO;
+    setup.policy.bulk_share = 0.0;
+    let mut driver = driver(&setup);
+    let cases = [
+        (Class::Bulk, Some(100)),
+        (Class::Interactive, None),
+        (Class::Interactive, Some(900)),
+        (Class::Interactive, Some(800)),
+        (Class::Interactive, None),
+    ];
+    for (class, within) in cases {
+        let deadline = within.map(Time::from_millis);
+        let job = driver.job(Job {
+            deadline,
+            ..job("a", class, 1, 0)
+        });
+        encode(&mut driver, job.unwrap(), 1);
+    }
+    let order: Vec<_> = std::iter::from_fn(|| {
+        let batch = driver.poll()?;
+        driver.done(0, &How::Fine);
+        Some(batch.members[0].entry.0)
+    })
+    .collect();
+    assert_eq!(order, [3, 2, 1, 4, 0]);
+}
+
+#[test]
+fn bulk_rides_where_interactive_work_would_be_padded() {
+    let mut setup = unbounded(Device::Gpu);
+    setup.policy.bulk_share = 0.0;
+    let mut driver = driver(&setup);
+    for (class, segments) in [(Class::Bulk, 20), (Class::Interactive, 3)] {
+        let job = driver.job(job("a", class, segments, 0)).unwrap();
+        encode(&mut driver, job, segments);
+    }
+    let batch = driver.poll().unwrap();
+    assert_eq!(batch.shape, Shape { rows: 4, steps: 1 });
+    assert_eq!(parts(&batch), [(1, 0, 3), (0, 0, 1)]);
+}
+
+#[test]
+fn eviction_picks_the_newest_bulk_job_of_the_tenant_with_most() {
+    let mut setup = unbounded(Device::Gpu);
+    setup.policy.bounds.jobs = 5;
+    let mut driver = driver(&setup);
+    for tenant in ["a", "b", "b", "b", "a"] {
+        let bulk = driver.job(job(tenant, Class::Bulk, 1, 0)).unwrap();
+        encode(&mut driver, bulk, 1);
+    }
+    let refused = driver.job(job("c", Class::Bulk, 1, 0)).unwrap_err();
+    assert!(matches!(refused, Refusal::Jobs { most: 5, .. }));
+    let evicted = |driver: &Driver| -> Vec<u64> {
+        let log = driver.log.iter();
+        log.filter_map(|what| match what {
+            Happened::Job {
+                id,
+                end: End::Evicted,
+            } => Some(id.0),
+            _ => None,
+        })
+        .collect()
+    };
+    for expected in [&[3][..], &[3, 4], &[3, 4, 2]] {
+        driver.job(job("c", Class::Interactive, 1, 0)).unwrap();
+        assert_eq!(evicted(&driver), expected);
+    }
+    // The last two have begun.
+    assert_eq!(parts(&driver.poll().unwrap()), [(0, 0, 1), (1, 0, 1)]);
+    let refused = [Class::Interactive; 2].map(|class| driver.job(job("c", class, 1, 0)));
+    assert!(refused.iter().all(Result::is_err), "{refused:?}");
+    assert_eq!(evicted(&driver), [3, 4, 2]);
+}
+
+#[test]
+fn an_impossible_deadline_is_refused_at_admission_with_a_drain_time() {
+    let setup = unbounded(Device::Gpu);
+    let micros = Time::from_micros;
+    // A full batch of 32 takes 2.32 ms, a single segment 2.01 ms.
+    for (waiting, own, within, expected) in [
+        (0, 1, micros(2_010), Ok(())),
+        (0, 1, micros(2_000), Err((micros(2_010), micros(1_000)))),
+        (0, 64, micros(4_640), Ok(())),
+        (320, 64, micros(27_840), Ok(())),
+        (
+            320,
+            64,
+            micros(20_000),
+            Err((micros(27_840), micros(7_840))),
+        ),
+    ] {
+        let mut driver = driver(&setup);
+        // Of the same tenant: the new job comes behind all of it.
+        driver
+            .job(job("a", Class::Interactive, waiting, 0))
+            .unwrap();
+        let result = driver.job(Job {
+            deadline: Some(within),
+            ..job("a", Class::Interactive, own, 0)
+        });
+        let result = result.map(|_| ()).map_err(|refusal| match refusal {
+            Refusal::Deadline { predicted, drain } => (predicted, drain),
+            other => panic!("{other}"),
+        });
+        assert_eq!(result, expected, "{own} behind {waiting} within {within:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_done_in_time_any_more_expires_without_a_run() {
+    let mut driver = driver(&unbounded(Device::Gpu));
+    let deadline = Some(Time::from_millis(10));
+    let late = driver.job(Job {
+        deadline,
+        ..job("a", Class::Interactive, 1, 1)
+    });
+    encode(&mut driver, late.unwrap(), 1);
+    // 2.01 ms for the encoder and 3.008 for the sequence.
+    driver.now = Time::from_micros(4_983);
+    assert_eq!(driver.poll(), None);
+    assert_eq!(fates(&driver), [Some(Fate::Of(End::Expired))]);
+}
+
+#[test]
+fn a_failed_batch_is_retried_member_by_member_once() {
+    let mut driver = driver(&unbounded(Device::Gpu));
+    chunks(&mut driver, &[8, 8, 8]);
+    assert_eq!(driver.poll().unwrap().members.len(), 3);
+    driver.done(0, &How::Failed);
+    assert_eq!(fates(&driver), [None; 3]);
+    for (entry, how) in [(0, How::Fine), (1, How::Failed), (2, How::Fine)] {
+        assert_eq!(parts(&driver.poll().unwrap()), [(entry, 0, 8)]);
+        driver.done(0, &how);
+    }
+    assert_eq!(fates(&driver), [ANSWERED, FAILED, ANSWERED]);
+    assert_eq!(driver.poll(), None);
+}
+
+#[test]
+fn a_retry_that_comes_too_late_is_not_run() {
+    let mut driver = driver(&unbounded(Device::Gpu));
+    let job = driver.job(Job {
+        deadline: Some(Time::from_millis(5)),
+        ..job("a", Class::Interactive, 1, 0)
+    });
+    encode(&mut driver, job.unwrap(), 1);
+    assert!(driver.poll().is_some());
+    driver.now = Time::from_millis(3);
+    driver.done(0, &How::Failed);
+    assert_eq!(driver.poll(), None);
+    assert_eq!(fates(&driver), [Some(Fate::Of(End::Expired))]);
+}
+
+#[test]
+fn a_member_with_non_finite_output_fails_alone() {
+    let mut driver = driver(&unbounded(Device::Gpu));
+    chunks(&mut driver, &[8, 8, 8]);
+    assert!(driver.poll().is_some());
+    driver.done(0, &How::Broken(0b010));
+    assert_eq!(fates(&driver), [ANSWERED, FAILED, ANSWERED]);
+}
+
+#[test]
+fn a_batch_nobody_waits_for_is_stopped() {
+    let mut driver = driver(&unbounded(Device::Gpu));
+    chunks(&mut driver, &[8, 8]);
+    assert!(driver.poll().is_some());
+    driver.cancel(0);
+    assert!(!driver.running[0].stopped, "somebody waits still");
+    driver.leave(1);
+    assert!(driver.running[0].stopped);
+    driver.done(0, &How::Failed);
+    assert_eq!((driver.core.entries(), driver.poll()), (0, None));
+}
+
+#[test]
+fn what_a_batch_reads_counts_until_it_ends_though_its_job_has_left() {
+    let mut setup = unbounded(Device::Gpu);
+    setup.policy.bounds.bytes = 100;
+    let mut driver = driver(&setup);
+    let large = || Job {
+        bytes: 80,
+        ..job("a", Class::Interactive, 1, 0)
+    };
+    let first = driver.job(large()).unwrap();
+    driver
+        .entry(first, Task::Encode { segments: 1 }, 80)
+        .unwrap();
+    assert!(driver.poll().is_some());
+    driver.leave(first);
+    let refused = driver.job(large()).unwrap_err();
+    assert!(matches!(refused, Refusal::Bytes { most: 100, .. }));
+    driver.done(0, &How::Fine);
+    driver.job(large()).unwrap();
+}
+
+#[test]
+fn a_chunk_that_was_not_run_leaves_its_stream_where_it_was() {
+    let mut driver = driver(&unbounded(Device::Gpu));
+    let job = driver.job(job("a", Class::Interactive, 0, 100)).unwrap();
+    let chunk = |from| Task::Advance {
+        stream: 0,
+        from,
+        steps: 8,
+    };
+    let submit = |driver: &mut Driver, id, from| {
+        let entry = Entry {
+            id: EntryId(id),
+            job: JobId(job as u64),
+            task: chunk(from),
+            bytes: 0,
+        };
+        driver.core.handle_entry(driver.now, entry)
+    };
+    submit(&mut driver, 0, 0).unwrap();
+    driver.core.handle_cancel(EntryId(0));
+    assert!(
+        submit(&mut driver, 1, 8).is_err(),
+        "its first steps are not there"
+    );
+    submit(&mut driver, 1, 0).unwrap();
+    assert!(
+        submit(&mut driver, 2, 8).is_err(),
+        "the chunk before it is in hand"
+    );
+}
+
+#[test]
+fn a_small_batch_waits_for_companions_where_they_pay_and_no_longer_than_it_may() {
+    let ms = Time::from_millis;
+    // The deadline, and until when the first segment waits: a full batch of 32 takes 2.32 ms on
+    // the GPU; on the CPU batches are hardly cheaper an item.
+    for (device, within, until) in [
+        (Device::Gpu, None, Some(ms(5))),
+        (Device::Gpu, Some(ms(6)), Some(Time::from_micros(3_680))),
+        (Device::Gpu, Some(Time::from_micros(2_300)), None),
+        (Device::Cpu, None, None),
+    ] {
+        let mut setup = unbounded(device);
+        setup.policy.max_queue_delay = ms(5);
+        let mut driver = driver(&setup);
+        let first = driver.job(Job {
+            deadline: within,
+            ..job("a", Class::Interactive, 1, 0)
+        });
+        encode(&mut driver, first.unwrap(), 1);
+        assert_eq!(driver.poll().is_none(), until.is_some());
+        let Some(until) = until else {
+            continue;
+        };
+        let rests = Happened::Rests { until: Some(until) };
+        assert_eq!(driver.log.last(), Some(&rests));
+        driver.now = until - Time::from_nanos(1);
+        assert_eq!(driver.poll(), None);
+        driver.now = until;
+        assert!(driver.poll().is_some());
+        driver.done(0, &How::Fine);
+    }
+}
+
+#[test]
+fn who_finds_no_place_beside_the_first_does_not_wait_for_its_companions() {
+    let mut setup = unbounded(Device::Cpu);
+    setup.policy.max_queue_delay = Time::from_millis(5);
+    let mut driver = driver(&setup);
+    chunks(&mut driver, &[8]);
+    assert_eq!(driver.poll(), None, "it waits for companions");
+    chunks(&mut driver, &[32]);
+    assert_eq!(parts(&driver.poll().unwrap()), [(0, 0, 8)]);
+}

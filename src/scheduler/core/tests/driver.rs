@@ -1,0 +1,493 @@
+//! The shell's part in the tests: tells the core what happens, asks it what to do, and keeps books
+//! of its own, from which the promises are checked.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+/// How an entry ended, by the driver's books.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Of(End),
+    Cancelled,
+}
+
+/// Something that the core said or that the driver did, as a check sees it: before it is booked.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Happened {
+    /// A batch was formed; `again` is a failed one's member.
+    Formed { batch: Batch, again: bool },
+    /// An instance has nothing to do, at most until then.
+    Rests { until: Option<Time> },
+    /// An entry ended.
+    Entry { id: EntryId, fate: Fate },
+    /// A job ended before whoever submitted it left.
+    Job { id: JobId, end: End },
+    /// A batch is to be stopped.
+    Stopped(BatchId),
+    /// A job was refused.
+    Refused(Refusal),
+    /// All that came of an event was told.
+    Settled,
+}
+
+/// One promise: panics if what happened breaks it.
+pub(super) type Check = fn(&Driver, &Happened);
+
+/// What the driver knows of a job.
+pub(super) struct JobBook {
+    pub(super) job: Job,
+    /// Work that it may still submit.
+    pub(super) promised: Work,
+    /// Steps of each stream that are done.
+    streams: BTreeMap<usize, usize>,
+    /// The scheduler ended it.
+    pub(super) over: bool,
+    pub(super) left: bool,
+    pub(super) begun: bool,
+}
+
+impl JobBook {
+    pub(super) fn lives(&self) -> bool {
+        !self.over && !self.left
+    }
+}
+
+/// What the driver knows of an entry.
+pub(super) struct EntryBook {
+    pub(super) entry: Entry,
+    pub(super) arrived: Time,
+    /// Items that batches took, and items of ended ones.
+    pub(super) taken: usize,
+    pub(super) done: usize,
+    /// Batches under way, and their items.
+    pub(super) under_way: usize,
+    pub(super) items_under_way: usize,
+    /// Parts of failed batches that are to be run again.
+    pub(super) retries: Vec<(usize, usize)>,
+    pub(super) fate: Option<Fate>,
+}
+
+impl EntryBook {
+    pub(super) fn lives(&self) -> bool {
+        self.fate.is_none()
+    }
+
+    /// Whether its memory is held.
+    pub(super) fn is_held(&self) -> bool {
+        self.lives() || self.under_way > 0
+    }
+
+    /// Items that wait for their first batch.
+    pub(super) fn waiting(&self) -> usize {
+        match self.lives() {
+            true => self.entry.task.items() - self.taken,
+            false => 0,
+        }
+    }
+}
+
+/// A batch under way.
+pub(super) struct Run {
+    pub(super) batch: Batch,
+    pub(super) again: bool,
+    pub(super) stopped: bool,
+}
+
+/// See the module.
+pub(super) struct Driver {
+    pub(super) core: Core,
+    pub(super) policy: Policy,
+    pub(super) now: Time,
+    /// By their ids.
+    pub(super) jobs: Vec<JobBook>,
+    pub(super) entries: Vec<EntryBook>,
+    pub(super) running: Vec<Run>,
+    pub(super) log: Vec<Happened>,
+    /// The batch whose end is being told, how it ended and whether it was run again.
+    pub(super) ending: Option<(Batch, Outcome, bool)>,
+    /// The class of the job that is arriving.
+    pub(super) arriving: Option<Class>,
+    check: Check,
+}
+
+impl Driver {
+    pub(super) fn new(setup: &Setup, check: Check) -> Self {
+        Self {
+            core: Core::new(setup.policy, setup.device.costs()),
+            policy: setup.policy,
+            now: Time::ZERO,
+            jobs: Vec::new(),
+            entries: Vec::new(),
+            running: Vec::new(),
+            log: Vec::new(),
+            ending: None,
+            arriving: None,
+            check,
+        }
+    }
+
+    /// Plays events, then drains, until nothing is left.
+    pub(super) fn play(setup: &Setup, events: &[Event], check: Check) -> Self {
+        let mut driver = Self::new(setup, check);
+        for event in events {
+            driver.step(event);
+        }
+        driver.finish();
+        driver
+    }
+
+    pub(super) fn step(&mut self, event: &Event) {
+        let jobs = self.jobs.len();
+        match event.clone() {
+            Event::Job {
+                tenant,
+                class,
+                within,
+                work,
+                bytes,
+            } => {
+                let _ = self.job(Job {
+                    id: JobId(0),
+                    tenant: ["a", "b", "c", "d"][tenant].into(),
+                    weight: [1, 1, 2, 5][tenant],
+                    class,
+                    deadline: within.map(|within| self.now + within),
+                    work,
+                    bytes,
+                });
+            }
+            Event::Measured { of, work, bytes } if jobs > 0 => {
+                self.measured(of % jobs, work, bytes);
+            }
+            Event::Encode {
+                of,
+                segments,
+                bytes,
+            } if jobs > 0 => {
+                let _ = self.entry(of % jobs, Task::Encode { segments }, bytes);
+            }
+            Event::Advance {
+                of,
+                stream,
+                steps,
+                bytes,
+            } if jobs > 0 => {
+                let _ = self.advance(of % jobs, stream, steps, bytes);
+            }
+            Event::Cancel { of } if of < self.entries.len() => self.cancel(of),
+            Event::Leave { of } if of < jobs => self.leave(of),
+            Event::Poll => {
+                self.poll();
+            }
+            Event::Done { of, how } if !self.running.is_empty() => {
+                self.done(of % self.running.len(), &how);
+            }
+            Event::Pass(moment) => self.now += moment,
+            Event::Drain => self.core.handle_drain(),
+            _ => {}
+        }
+    }
+
+    /// A job arrives; it is named here.
+    pub(super) fn job(&mut self, job: Job) -> Result<usize, Refusal> {
+        let number = self.jobs.len();
+        let id = JobId(number as u64);
+        let job = Job { id, ..job };
+        self.arriving = Some(job.class);
+        let result = self.core.handle_job(self.now, job.clone());
+        if result.is_ok() {
+            self.jobs.push(JobBook {
+                promised: job.work,
+                job,
+                streams: BTreeMap::new(),
+                over: false,
+                left: false,
+                begun: false,
+            });
+        }
+        self.admitted(result)?;
+        Ok(number)
+    }
+
+    pub(super) fn measured(&mut self, of: usize, work: Work, bytes: usize) {
+        let JobBook { job, .. } = &self.jobs[of];
+        self.arriving = Some(job.class);
+        let result = self.core.handle_measured(self.now, job.id, work, bytes);
+        if result.is_ok() {
+            let held = self.held_bytes(of);
+            let book = &mut self.jobs[of];
+            book.promised = work;
+            book.job.bytes = bytes.max(held);
+        }
+        let _ = self.admitted(result);
+    }
+
+    fn admitted(&mut self, result: Result<(), Refusal>) -> Result<(), Refusal> {
+        if let Err(refusal) = &result {
+            self.happened(Happened::Refused(refusal.clone()));
+        }
+        self.settle();
+        self.arriving = None;
+        result
+    }
+
+    /// The next chunk of a stream.
+    pub(super) fn advance(
+        &mut self,
+        of: usize,
+        stream: usize,
+        steps: usize,
+        bytes: usize,
+    ) -> Result<usize, Refusal> {
+        let from = self.jobs[of].streams.get(&stream).copied().unwrap_or(0);
+        let task = Task::Advance {
+            stream,
+            from,
+            steps,
+        };
+        self.entry(of, task, bytes)
+    }
+
+    /// An entry arrives; it is named here. It is let in exactly if the books say that it may be.
+    pub(super) fn entry(&mut self, of: usize, task: Task, bytes: usize) -> Result<usize, Refusal> {
+        let number = self.entries.len();
+        let entry = Entry {
+            id: EntryId(number as u64),
+            job: self.jobs[of].job.id,
+            task,
+            bytes,
+        };
+        let keeps_terms = self.keeps_terms(of, &entry);
+        let result = self.core.handle_entry(self.now, entry.clone());
+        assert_eq!(result.is_ok(), keeps_terms, "{entry:?}: {result:?}");
+        if result.is_ok() {
+            *self.jobs[of].promised.of_mut(task.graph()) -= task.items();
+            self.entries.push(EntryBook {
+                entry,
+                arrived: self.now,
+                taken: 0,
+                done: 0,
+                under_way: 0,
+                items_under_way: 0,
+                retries: Vec::new(),
+                fate: None,
+            });
+        }
+        self.settle();
+        result.map(|()| number)
+    }
+
+    fn keeps_terms(&self, of: usize, entry: &Entry) -> bool {
+        let book = &self.jobs[of];
+        let (items, graph) = (entry.task.items(), entry.task.graph());
+        let mut held = self.entries_of(of).filter(|held| held.is_held());
+        let in_turn = match entry.task {
+            Task::Encode { .. } => true,
+            Task::Advance { stream, steps, .. } => {
+                let same = |held: &EntryBook| matches!(held.entry.task, Task::Advance { stream: other, .. } if other == stream);
+                steps <= self.core.costs().shapes().most_steps() && !held.any(same)
+            }
+        };
+        let fits = (1..=book.promised.of(graph)).contains(&items);
+        book.lives() && in_turn && fits && self.held_bytes(of) + entry.bytes <= book.job.bytes
+    }
+
+    pub(super) fn cancel(&mut self, of: usize) {
+        self.core.handle_cancel(EntryId(of as u64));
+        self.cancelled(of);
+        self.settle();
+    }
+
+    pub(super) fn leave(&mut self, of: usize) {
+        let entries = 0..self.entries.len();
+        let mine = entries.filter(|&entry| self.entries[entry].entry.job == JobId(of as u64));
+        let mine: Vec<usize> = mine.collect();
+        self.core.handle_leave(self.now, JobId(of as u64));
+        self.jobs[of].left = true;
+        for entry in mine {
+            self.cancelled(entry);
+        }
+        self.settle();
+    }
+
+    fn cancelled(&mut self, of: usize) {
+        if self.entries[of].lives() {
+            let id = EntryId(of as u64);
+            let fate = Fate::Cancelled;
+            self.happened(Happened::Entry { id, fate });
+        }
+    }
+
+    /// A free instance, if there is one, asks what to do.
+    pub(super) fn poll(&mut self) -> Option<Batch> {
+        if self.running.len() == self.policy.instances {
+            return None;
+        }
+        let next = self.core.poll(self.now);
+        // What could not be done in time any more ended before the batch was formed.
+        self.tell();
+        let batch = match next {
+            Next::Run(batch) => Some(batch),
+            Next::Wait(until) => {
+                self.happened(Happened::Rests { until: Some(until) });
+                None
+            }
+            Next::Idle => {
+                self.happened(Happened::Rests { until: None });
+                None
+            }
+        };
+        if let Some(batch) = &batch {
+            let again = match batch.members[..] {
+                [ref one] => {
+                    let part = (one.first, one.items);
+                    self.entries[one.entry.0 as usize].retries.contains(&part)
+                }
+                _ => false,
+            };
+            let batch = batch.clone();
+            self.happened(Happened::Formed { batch, again });
+        }
+        self.settle();
+        batch
+    }
+
+    /// A batch under way ends, having taken as long as was predicted.
+    pub(super) fn done(&mut self, place: usize, how: &How) {
+        let Run { batch, again, .. } = self.running.remove(place);
+        let outcome = match *how {
+            How::Failed => Outcome::Failed,
+            How::Fine | How::Broken(_) => {
+                let bits = if let How::Broken(bits) = *how {
+                    bits
+                } else {
+                    0
+                };
+                let places = 0..batch.members.len();
+                let broken = places.filter(|place| bits >> place & 1 == 1).collect();
+                let took = batch.time;
+                Outcome::Ran { took, broken }
+            }
+        };
+        for member in &batch.members {
+            let book = &mut self.entries[member.entry.0 as usize];
+            book.under_way -= 1;
+            book.items_under_way -= member.items;
+            if outcome == Outcome::Failed && !again && book.lives() {
+                book.retries.push((member.first, member.items));
+            } else {
+                book.done += member.items;
+            }
+        }
+        self.core.handle_done(batch.id, &outcome);
+        self.ending = Some((batch, outcome, again));
+        self.settle();
+        self.ending = None;
+    }
+
+    /// Drains; then everything ends, and everybody leaves.
+    pub(super) fn finish(&mut self) {
+        self.core.handle_drain();
+        assert_eq!(
+            self.job(job("a", Class::Interactive, 1, 0)),
+            Err(Refusal::Draining)
+        );
+        loop {
+            while self.poll().is_some() {}
+            let Some(run) = self.running.first() else {
+                break;
+            };
+            self.now += run.batch.time;
+            self.done(0, &How::Fine);
+        }
+        let mut held = self.entries.iter().filter(|book| book.is_held());
+        assert!(held.next().is_none(), "something is held and nothing runs");
+        for job in 0..self.jobs.len() {
+            if !self.jobs[job].left {
+                self.leave(job);
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        self.tell();
+        self.happened(Happened::Settled);
+    }
+
+    fn tell(&mut self) {
+        while let Some(ended) = self.core.poll_ended() {
+            self.happened(match ended {
+                Ended::Entry(id, end) => Happened::Entry {
+                    id,
+                    fate: Fate::Of(end),
+                },
+                Ended::Job(id, end) => Happened::Job { id, end },
+            });
+        }
+        while let Some(batch) = self.core.poll_stop() {
+            self.happened(Happened::Stopped(batch));
+        }
+    }
+
+    fn happened(&mut self, what: Happened) {
+        (self.check)(self, &what);
+        self.book(&what);
+        if what != Happened::Settled {
+            self.log.push(what);
+        }
+    }
+
+    fn book(&mut self, what: &Happened) {
+        match what {
+            Happened::Formed { batch, again } => {
+                for member in &batch.members {
+                    let book = &mut self.entries[member.entry.0 as usize];
+                    book.under_way += 1;
+                    book.items_under_way += member.items;
+                    match again {
+                        true => book.retries.retain(|part| part.0 != member.first),
+                        false => book.taken += member.items,
+                    }
+                    self.jobs[member.job.0 as usize].begun = true;
+                }
+                self.running.push(Run {
+                    batch: batch.clone(),
+                    again: *again,
+                    stopped: false,
+                });
+            }
+            Happened::Entry { id, fate } => {
+                let book = &mut self.entries[id.0 as usize];
+                book.fate = Some(*fate);
+                book.retries.clear();
+                if let (Fate::Of(End::Answered), Task::Advance { stream, steps, .. }) =
+                    (fate, book.entry.task)
+                {
+                    let job = &mut self.jobs[book.entry.job.0 as usize];
+                    *job.streams.entry(stream).or_default() += steps;
+                }
+            }
+            Happened::Job { id, .. } => self.jobs[id.0 as usize].over = true,
+            Happened::Stopped(id) => {
+                let run = self.running.iter_mut().find(|run| run.batch.id == *id);
+                run.expect("a batch under way").stopped = true;
+            }
+            Happened::Rests { .. } | Happened::Refused(_) | Happened::Settled => {}
+        }
+    }
+
+    pub(super) fn entries_of(&self, job: usize) -> impl Iterator<Item = &EntryBook> {
+        let id = JobId(job as u64);
+        self.entries.iter().filter(move |book| book.entry.job == id)
+    }
+
+    pub(super) fn job_of(&self, entry: &EntryBook) -> &JobBook {
+        &self.jobs[entry.entry.job.0 as usize]
+    }
+
+    fn held_bytes(&self, job: usize) -> usize {
+        let held = self.entries_of(job).filter(|book| book.is_held());
+        held.map(|book| book.entry.bytes).sum()
+    }
+}

@@ -1,0 +1,207 @@
+//! Who gets how much of the device, by tenants and classes that always have more to run.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::*;
+
+/// A tenant that always has work waiting.
+#[derive(Clone, Debug)]
+struct Busy {
+    weight: u32,
+    /// Its entries are runs of so many segments, or chunks of so many steps.
+    encodes: bool,
+    items: usize,
+}
+
+fn busy() -> impl Strategy<Value = Busy> {
+    (1..5u32, any::<bool>(), 1..33usize).prop_map(|(weight, encodes, items)| Busy {
+        weight,
+        encodes,
+        items,
+    })
+}
+
+fn device() -> impl Strategy<Value = Device> {
+    prop_oneof![Just(Device::Cpu), Just(Device::Gpu)]
+}
+
+/// More than a batch holds of the smallest entries.
+const WAITING: usize = 40;
+
+/// A tenant's job, and what it puts in.
+struct Feed {
+    job: usize,
+    encodes: bool,
+    items: usize,
+    /// Its latest entries, and the next stream.
+    entries: Vec<usize>,
+    streams: usize,
+}
+
+impl Feed {
+    fn new(driver: &mut Driver, tenant: usize, class: Class, busy: &Busy) -> Self {
+        let job = Job {
+            weight: busy.weight,
+            ..job(&format!("tenant {tenant}"), class, 1_000_000, 1_000_000)
+        };
+        Self {
+            job: driver.job(job).unwrap(),
+            encodes: busy.encodes,
+            items: busy.items,
+            entries: Vec::new(),
+            streams: 0,
+        }
+    }
+
+    /// Puts in until so many wait.
+    fn fill(&mut self, driver: &mut Driver, most: usize) {
+        let entries = &mut self.entries;
+        entries.retain(|&entry| driver.entries[entry].waiting() > 0);
+        while entries.len() < most {
+            let entry = match self.encodes {
+                true => driver.entry(
+                    self.job,
+                    Task::Encode {
+                        segments: self.items,
+                    },
+                    0,
+                ),
+                false => driver.advance(self.job, self.streams, self.items, 0),
+            };
+            self.streams += 1;
+            entries.push(entry.unwrap());
+        }
+    }
+}
+
+/// The members' parts of a batch's time.
+fn parts(batch: &Batch) -> Vec<(usize, Time)> {
+    let rows = batch.rows() as u32;
+    let members = batch.members.iter();
+    let part = |member: &Member| {
+        let mine = match batch.graph {
+            Graph::Encoder => member.items as u32,
+            Graph::Sequence => 1,
+        };
+        (member.job.0 as usize, batch.time * mine / rows)
+    };
+    members.map(part).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(80))]
+
+    /// Device time of two backlogged tenants, each by its weight, differs over any interval by no
+    /// more than two batches of each: one that a tenant may be ahead at the start, one at the end.
+    /// So it is for entries without a deadline and of one size a tenant; the members of a batch
+    /// beside its first are those that fit, not always those whose turn it is.
+    #[test]
+    fn backlogged_tenants_differ_by_at_most_a_constant(
+        device in device(),
+        tenants in prop::collection::vec(busy(), 2..5),
+        instances in 1..4usize,
+        most in 5..40u64,
+    ) {
+        let mut setup = unbounded(device);
+        setup.policy.instances = instances;
+        setup.policy.max_batch_time = Time::from_millis(most);
+        let mut driver = Driver::new(&setup, |_, _| ());
+        let mut feeds: Vec<_> = tenants.iter().enumerate()
+            .map(|(tenant, busy)| Feed::new(&mut driver, tenant, Class::Interactive, busy))
+            .collect();
+        let mut got = vec![0.0; tenants.len()];
+        // The least and most by which each tenant was ahead of each other so far.
+        let mut ahead = BTreeMap::new();
+        let mut longest = 0.0f64;
+        for _ in 0..60 {
+            for feed in &mut feeds {
+                feed.fill(&mut driver, WAITING);
+            }
+            let batch = driver.poll().unwrap();
+            longest = longest.max(batch.time.as_secs_f64());
+            for (job, part) in parts(&batch) {
+                got[job] += part.as_secs_f64() / f64::from(tenants[job].weight);
+            }
+            if driver.running.len() == instances {
+                driver.done(0, &How::Fine);
+            }
+            for one in 0..tenants.len() {
+                for other in 0..one {
+                    let now = got[one] - got[other];
+                    let (least, most) = ahead.entry((one, other)).or_insert((0.0f64, 0.0f64));
+                    (*least, *most) = (least.min(now), most.max(now));
+                    let both = [one, other].map(|tenant| 1.0 / f64::from(tenants[tenant].weight));
+                    let bound = 2.0 * longest * (both[0] + both[1]);
+                    prop_assert!(*most - *least <= bound, "{most} - {least} > {bound}: {got:?}");
+                }
+            }
+        }
+    }
+
+    /// A tenant that has one entry at a time gets no more than one that always waits.
+    #[test]
+    fn coming_back_at_once_gains_nothing(device in device(), items in 1..33usize) {
+        let setup = unbounded(device);
+        let mut driver = Driver::new(&setup, |_, _| ());
+        let busy = Busy { weight: 1, encodes: true, items: 32 };
+        let mut waits = Feed::new(&mut driver, 0, Class::Interactive, &busy);
+        let mut comes = Feed::new(&mut driver, 1, Class::Interactive, &Busy { items, ..busy });
+        let (mut got, mut longest) = ([Time::ZERO; 2], Time::ZERO);
+        for _ in 0..60 {
+            waits.fill(&mut driver, WAITING);
+            comes.fill(&mut driver, 1);
+            let batch = driver.poll().unwrap();
+            longest = longest.max(batch.time);
+            for (job, part) in parts(&batch) {
+                got[job] += part;
+            }
+            driver.done(0, &How::Fine);
+        }
+        prop_assert!(got[1] <= got[0] + 2 * longest, "{got:?}");
+    }
+
+    /// No batch of interactive work is formed while bulk waits and has less than its share of the
+    /// ten batches that end with it. (A window that ends with a batch of bulk may still lack: bulk
+    /// that makes up for something takes as many batches in a row as it needs.)
+    #[test]
+    fn bulk_that_waits_gets_its_share_of_any_ten_batches(
+        device in device(),
+        interactive in prop::collection::vec(busy(), 1..4),
+        bulk in busy(),
+        share in 0.02..0.6f64,
+        (most, delay) in (5..40u64, 0..10u64),
+        pauses in prop::collection::vec(any::<bool>(), 80),
+    ) {
+        let mut setup = unbounded(device);
+        setup.policy.bulk_share = share;
+        setup.policy.max_batch_time = Time::from_millis(most);
+        setup.policy.max_queue_delay = Time::from_millis(delay);
+        let mut driver = Driver::new(&setup, |_, _| ());
+        let mut feeds: Vec<_> = interactive.iter().enumerate()
+            .map(|(tenant, busy)| Feed::new(&mut driver, tenant, Class::Interactive, busy))
+            .collect();
+        let mut bulk = Feed::new(&mut driver, 9, Class::Bulk, &bulk);
+        let mut window: VecDeque<(Time, Time)> = VecDeque::new();
+        for pause in pauses {
+            for feed in &mut feeds {
+                feed.fill(&mut driver, if pause { 1 } else { WAITING });
+            }
+            bulk.fill(&mut driver, if pause { 1 } else { 5 });
+            driver.now += Time::from_micros(100);
+            let Some(batch) = driver.poll() else {
+                continue;
+            };
+            let mine = parts(&batch).into_iter().filter(|(job, _)| *job == bulk.job);
+            window.push_back((batch.time, mine.map(|(_, part)| part).sum()));
+            if window.len() > 10 {
+                window.pop_front();
+            }
+            let times: Time = window.iter().map(|(time, _)| *time).sum();
+            let bulks: Time = window.iter().map(|(_, bulk)| *bulk).sum();
+            let lacks = times.mul_f64(share).saturating_sub(bulks);
+            let bulk_led = batch.members[0].class == Class::Bulk;
+            prop_assert!(bulk_led || lacks < Time::from_micros(1), "{lacks:?}: {window:?}");
+            driver.done(0, &How::Fine);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What is kept of an entry beside what the core knows: its tensors, the result as it grows, and
+//! where that goes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::core::{Batch, End, Member};
+use super::shell::{Failure, Spent};
+use super::waiter::{Chunk, Encoding, Evidence};
+use crate::frontend::SEGMENT_VALUES;
+use crate::runtime::{Encoded, History, Sizes, StepEvidence};
+
+type Reply<T> = oneshot::Sender<Result<T, Failure>>;
+
+/// An entry's tensors and result.
+#[derive(Debug)]
+pub(super) enum Pending {
+    Segments(SegmentsWork),
+    Chunk(ChunkWork),
+}
+
+#[derive(Debug)]
+pub(super) struct SegmentsWork {
+    pub(super) segments: Arc<[f32]>,
+    result: Encoding,
+    reply: Reply<Encoding>,
+}
+
+#[derive(Debug)]
+pub(super) struct ChunkWork {
+    /// Lent to the batch that runs it.
+    pub(super) chunk: Option<Chunk>,
+    result: Option<Evidence>,
+    reply: Reply<Evidence>,
+}
+
+impl SegmentsWork {
+    pub(super) fn new(segments: Arc<[f32]>, reply: Reply<Encoding>) -> Self {
+        Self {
+            segments,
+            result: Encoding::default(),
+            reply,
+        }
+    }
+
+    /// Adds a batch's features, of which this entry's begin at `row`. An entry's batches may end in
+    /// any order on several workers, so features go to their place, not to the end.
+    pub(super) fn keep(
+        &mut self,
+        member: &Member,
+        row: usize,
+        encoded: &Encoded,
+        device: Duration,
+        sizes: Sizes,
+    ) {
+        let total = self.segments.len() / SEGMENT_VALUES;
+        let width = sizes.features;
+        self.result.features.resize(total * width, 0.0);
+        self.result.features[member.first * width..][..member.items * width]
+            .copy_from_slice(&encoded.features[row * width..][..member.items * width]);
+        if !encoded.distance.is_empty() {
+            self.result.distance.resize(total, 0.0);
+            self.result.distance[member.first..][..member.items]
+                .copy_from_slice(&encoded.distance[row..][..member.items]);
+        }
+        let spent = &mut self.result.spent;
+        spent.queue = spent.queue.max(member.waited);
+        spent.device += device;
+    }
+}
+
+impl ChunkWork {
+    pub(super) fn new(chunk: Chunk, reply: Reply<Evidence>) -> Self {
+        Self {
+            chunk: Some(chunk),
+            result: None,
+            reply,
+        }
+    }
+
+    /// Takes what a batch says of this entry's steps, in the given row.
+    pub(super) fn keep(
+        &mut self,
+        (member, row): (&Member, usize),
+        (batch, evidence): (&Batch, &StepEvidence),
+        history: History,
+        device: Duration,
+        sizes: Sizes,
+    ) {
+        let steps = batch.shape.steps;
+        let logits = &evidence.logits[row * steps * sizes.labels..];
+        let scores = &evidence.scores[row * steps..];
+        self.result = Some(Evidence {
+            logits: logits[..member.items * sizes.labels].to_vec(),
+            scores: scores[..member.items].to_vec(),
+            history,
+            spent: Spent {
+                queue: member.waited,
+                device,
+            },
+        });
+    }
+}
+
+/// An answer, to be sent once no lock is held.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Encoding(Reply<Encoding>, Result<Encoding, Failure>),
+    Evidence(Reply<Evidence>, Result<Evidence, Failure>),
+    Job(oneshot::Sender<End>, End),
+}
+
+impl Answer {
+    /// The answer of an entry that ended.
+    pub(super) fn of(pending: Pending, failure: Option<Failure>) -> Self {
+        match pending {
+            Pending::Segments(work) => {
+                Self::Encoding(work.reply, failure.map_or(Ok(work.result), Err))
+            }
+            Pending::Chunk(work) => {
+                let result = work.result.ok_or(Failure::Lost);
+                Self::Evidence(work.reply, failure.map_or(result, Err))
+            }
+        }
+    }
+
+    /// Sends it. Nobody may be waiting any more; then it has nowhere to go.
+    pub(super) fn send(self) {
+        match self {
+            Self::Encoding(reply, result) => drop(reply.send(result)),
+            Self::Evidence(reply, result) => drop(reply.send(result)),
+            Self::Job(reply, end) => drop(reply.send(end)),
+        }
+    }
+}

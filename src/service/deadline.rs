@@ -1,0 +1,131 @@
+//! A caller's deadline: read once, when the call's head arrives, and kept by everything behind.
+//!
+//! The transport keeps it too, but answers CANCELLED. This layer lies inside the transport's and is
+//! as early, so its DEADLINE_EXCEEDED is what a caller gets (gRPC over HTTP/2, `grpc-timeout`).
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+use tonic::body::Body;
+use tonic::{Request, Status};
+use tower::{Layer, Service};
+
+use crate::telemetry::batches;
+
+/// What the layer leaves in a request's extensions.
+#[derive(Clone, Copy, Debug)]
+struct Deadline(Instant);
+
+/// When a call must be answered, if its caller said so.
+pub(super) fn of<T>(request: &Request<T>) -> Option<Instant> {
+    request
+        .extensions()
+        .get::<Deadline>()
+        .map(|deadline| deadline.0)
+}
+
+/// The status of a call that was not answered by its deadline; counts it.
+pub(super) fn exceeded() -> Status {
+    batches::expired("answer");
+    Status::deadline_exceeded("the deadline passed before the answer was there")
+}
+
+/// Answers DEADLINE_EXCEEDED at a call's deadline, until the answer's head is there; a stream of
+/// answers keeps the deadline itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DeadlineLayer;
+
+impl<S> Layer<S> for DeadlineLayer {
+    type Service = DeadlineService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        DeadlineService { inner }
+    }
+}
+
+/// See [`DeadlineLayer`].
+#[derive(Clone, Debug)]
+pub(super) struct DeadlineService<S> {
+    inner: S,
+}
+
+impl<S> Service<http::Request<Body>> for DeadlineService<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        let timeout = timeout(request.headers());
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        if let Some(deadline) = deadline {
+            request.extensions_mut().insert(Deadline(deadline));
+        }
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let Some(deadline) = deadline else {
+                return answer.await;
+            };
+            tokio::select! {
+                biased;
+                answer = answer => answer,
+                () = tokio::time::sleep_until(deadline.into()) => {
+                    Ok(exceeded().into_http())
+                }
+            }
+        })
+    }
+}
+
+/// `grpc-timeout`: up to eight digits and a unit. What is not one is the transport's to refuse.
+fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
+    if !(1..=8).contains(&digits.len()) || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let amount = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(3_600).saturating_mul(amount),
+        "M" => Duration::from_secs(60).saturating_mul(amount),
+        "S" => Duration::from_secs(amount.into()),
+        "m" => Duration::from_millis(amount.into()),
+        "u" => Duration::from_micros(amount.into()),
+        "n" => Duration::from_nanos(amount.into()),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_read_as_the_protocol_writes_it() {
+        let read = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", value.parse().unwrap());
+            timeout(&headers)
+        };
+        assert_eq!(read("100000u"), Some(Duration::from_millis(100)));
+        assert_eq!(read("3S"), Some(Duration::from_secs(3)));
+        assert_eq!(
+            read("99999999H"),
+            Some(Duration::from_secs(3_600) * 99_999_999)
+        );
+        for value in ["", "S", "123456789S", "1x", "-1S", "1.5S"] {
+            assert_eq!(read(value), None, "{value}");
+        }
+    }
+}

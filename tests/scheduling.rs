@@ -1,0 +1,444 @@
+//! Who is served, when, and who is told to come back: batches of recordings, deadlines, refusals,
+//! priorities and tenants, over a real socket, with real speech.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests"
+)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use common::{Client, Server};
+use futures_util::{StreamExt as _, future::join_all, stream};
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+use tonic::body::Body;
+use tonic::client::GrpcService;
+use tonic::{Code, Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_types::StatusExt as _;
+use undertone::service::pb::batch_classify_response::Result as Outcome;
+use undertone::service::pb::emotion_service_client::EmotionServiceClient;
+use undertone::service::pb::{
+    AudioConfig, AudioEncoding, BatchClassifyRequest, BatchClassifyResponse, ClassifyRequest,
+    ClassifyResponse, GetModelRequest, Options, Priority,
+};
+
+fn audio(bytes: Vec<u8>) -> ClassifyRequest {
+    ClassifyRequest {
+        audio: bytes.into(),
+        ..Default::default()
+    }
+}
+
+fn with_priority(request: ClassifyRequest, priority: Priority) -> ClassifyRequest {
+    let options = Some(Options {
+        priority: priority.into(),
+        ..Default::default()
+    });
+    ClassifyRequest { options, ..request }
+}
+
+/// So many seconds of a telephone line on which nobody speaks, 8 kB each.
+fn silence(seconds: usize) -> ClassifyRequest {
+    let config = AudioConfig {
+        encoding: AudioEncoding::Mulaw.into(),
+        sample_rate_hz: 8_000,
+        ..Default::default()
+    };
+    ClassifyRequest {
+        config: Some(config),
+        ..audio(vec![0xff; seconds * 8_000])
+    }
+}
+
+/// Five minutes: under way for long enough that whatever is sent meanwhile arrives meanwhile.
+const LONG: usize = 300;
+
+fn item(id: impl Into<String>, request: ClassifyRequest) -> BatchClassifyRequest {
+    BatchClassifyRequest {
+        id: id.into(),
+        request: Some(request),
+    }
+}
+
+async fn classify(client: &Client, request: ClassifyRequest) -> Result<ClassifyResponse, Status> {
+    let answer = client.clone().classify(request).await;
+    answer.map(tonic::Response::into_inner)
+}
+
+/// All answers of a batch, in the order in which they came; the stream must end well.
+async fn batch(client: &Client, items: Vec<BatchClassifyRequest>) -> Vec<BatchClassifyResponse> {
+    let answers = client.clone().batch_classify(stream::iter(items)).await;
+    let answers = answers.unwrap().into_inner();
+    answers.map(Result::unwrap).collect().await
+}
+
+/// A client that leaves a deadline to the server: tonic's keeps it too, and answers CANCELLED.
+async fn patient(
+    server: &Server,
+) -> EmotionServiceClient<impl GrpcService<Body, ResponseBody = Incoming>> {
+    let stream = TcpStream::connect(&server.address).await.unwrap();
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    // It ends with the last of its senders.
+    tokio::spawn(connection);
+    let service = tower::service_fn(move |request| {
+        let mut sender = sender.clone();
+        async move { sender.send_request(request).await }
+    });
+    EmotionServiceClient::with_origin(service, server.url().parse().unwrap())
+}
+
+/// A request with a `grpc-timeout`.
+fn timed<T>(message: T, timeout: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    let timeout = timeout.parse().unwrap();
+    request.metadata_mut().insert("grpc-timeout", timeout);
+    request
+}
+
+/// Waits until the server's metrics say so, asking as often as it answers; not for ever.
+async fn until(server: &Server, client: &Client, holds: impl Fn(&str) -> bool) {
+    let mut scrape = String::new();
+    for _ in 0..5_000 {
+        scrape = server.scrape();
+        if holds(&scrape) {
+            return;
+        }
+        let request = GetModelRequest::default();
+        client.clone().get_model(request).await.unwrap();
+    }
+    panic!("it never came to be:\n{scrape}");
+}
+
+/// Samples of these metrics, labels and all.
+fn samples<'a>(scrape: &'a str, names: &[&str]) -> Vec<(&'a str, f64)> {
+    let sample = |line: &'a str| {
+        let (sample, value) = line.rsplit_once(' ')?;
+        let name = sample.split('{').next()?;
+        names
+            .contains(&name)
+            .then(|| (sample, value.parse().unwrap()))
+    };
+    let lines = scrape.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(sample).collect()
+}
+
+fn has_work(scrape: &str) -> bool {
+    let held = samples(scrape, &["undertone_queue_device_seconds"]);
+    held.iter().any(|(_, seconds)| *seconds > 0.0)
+}
+
+#[tokio::test]
+async fn a_batch_is_answered_item_by_item_with_what_each_would_get_alone() {
+    let server = Server::start();
+    let client = server.client().await;
+    let kinds = [
+        (audio(common::book()), ""),
+        (audio(common::call()), ""),
+        (audio(b"this is not audio".to_vec()), "audio"),
+        (ClassifyRequest::default(), "audio"),
+        (
+            with_priority(audio(common::book()), Priority::Interactive),
+            "",
+        ),
+    ];
+    let mut alone = Vec::new();
+    for (request, _) in &kinds {
+        alone.push(classify(&client, request.clone()).await);
+    }
+    let items = (0..40).map(|i| item(i.to_string(), kinds[i % kinds.len()].0.clone()));
+    let answers = batch(&client, items.collect()).await;
+    let answers: BTreeMap<usize, _> = answers
+        .into_iter()
+        .map(|answer| (answer.id.parse().unwrap(), answer.result.unwrap()))
+        .collect();
+    assert_eq!(answers.len(), 40, "every id once");
+    for (i, answer) in answers {
+        let (_, field) = &kinds[i % kinds.len()];
+        match (answer, &alone[i % kinds.len()]) {
+            (Outcome::Response(answer), Ok(alone)) => assert_eq!(answer, *alone, "{i}"),
+            (Outcome::Error(error), Err(alone)) => {
+                assert_eq!(error.code, i32::from(Code::InvalidArgument), "{i}");
+                assert_eq!((&*error.message, &*error.field), (alone.message(), *field));
+            }
+            (answer, alone) => panic!("{i}: {answer:?}, but alone {alone:?}"),
+        }
+    }
+    assert_eq!(
+        server.metric(r#"undertone_requests_total{method="BatchClassify",code="OK"}"#),
+        1.0
+    );
+}
+
+#[tokio::test]
+async fn an_id_that_is_too_long_is_its_own_items_error() {
+    let server = Server::start();
+    let client = server.client().await;
+    // 128 letters of two bytes each are the most; the letter that the bound would cut goes whole.
+    let longest = "ü".repeat(128);
+    let items = vec![
+        item(longest.clone(), audio(common::book())),
+        item(format!("x{longest}"), audio(common::book())),
+        item("", audio(common::book())),
+    ];
+    let answers = batch(&client, items).await;
+    let answers: BTreeMap<_, _> = answers
+        .into_iter()
+        .map(|answer| (answer.id, answer.result.unwrap()))
+        .collect();
+    assert!(matches!(answers[&longest], Outcome::Response(_)));
+    assert!(matches!(answers[""], Outcome::Response(_)));
+    let Outcome::Error(error) = &answers[&format!("x{}", "ü".repeat(127))] else {
+        panic!("{answers:?}");
+    };
+    assert_eq!(error.code, i32::from(Code::InvalidArgument));
+    assert_eq!(error.field, "id");
+    assert!(error.message.contains("256"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn nobody_is_refused_inside_a_batch() {
+    let server = Server::with(&["--max-requests", "2"]);
+    let client = server.client().await;
+    let items = (0..30).map(|i| item(i.to_string(), audio(common::book())));
+    let answers = batch(&client, items.collect()).await;
+    assert_eq!(answers.len(), 30);
+    for answer in answers {
+        assert!(
+            matches!(answer.result, Some(Outcome::Response(_))),
+            "{answer:?}"
+        );
+    }
+    let refused = server.metric(r#"undertone_refused_total{reason="requests",class="bulk"}"#);
+    assert!(refused > 0.0, "there was a place for each at once");
+}
+
+#[tokio::test]
+async fn a_sender_is_stopped_while_nothing_can_be_answered() {
+    let server = Server::with(&["--max-requests", "1"]);
+    let client = server.client().await;
+    let elsewhere = server.client().await;
+    let long = tokio::spawn({
+        let client = server.client().await;
+        async move { classify(&client, silence(LONG)).await }
+    });
+    until(&server, &client, has_work).await;
+    // A megabyte each, which is what the transport buffers.
+    let sent = Arc::new(AtomicUsize::new(0));
+    let items = stream::iter(0..64).map({
+        let sent = Arc::clone(&sent);
+        move |i: usize| {
+            sent.fetch_add(1, Ordering::SeqCst);
+            item(i.to_string(), audio(vec![b'x'; 1_000_000]))
+        }
+    });
+    let answers = tokio::spawn(async move {
+        let answers = elsewhere.clone().batch_classify(items).await.unwrap();
+        answers.into_inner().map(Result::unwrap).count().await
+    });
+    long.await.unwrap().unwrap();
+    let sent_meanwhile = sent.load(Ordering::SeqCst);
+    assert!(sent_meanwhile < 32, "{sent_meanwhile} were sent");
+    assert_eq!(answers.await.unwrap(), 64);
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes_is_deadline_exceeded_and_the_next_call_is_served() {
+    let server = Server::start();
+    let client = server.client().await;
+    // 16 MB do not even arrive within a millisecond.
+    let request = timed(silence(2_000), "1m");
+    let mut patient = patient(&server).await;
+    let late = patient.classify(request).await.unwrap_err();
+    assert_eq!(late.code(), Code::DeadlineExceeded, "{late}");
+    classify(&client, audio(common::book())).await.unwrap();
+    assert_eq!(
+        server.metric(r#"undertone_requests_total{method="Classify",code="OK"}"#),
+        1.0
+    );
+
+    // A batch whose sender never says that it is done.
+    let items = stream::iter([item("", audio(common::book()))]).chain(stream::pending());
+    let answers = patient.batch_classify(timed(items, "500m")).await;
+    let mut answers = answers.unwrap().into_inner();
+    let late = loop {
+        match answers.next().await.expect("an end with a status") {
+            Ok(_) => {}
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(late.code(), Code::DeadlineExceeded, "{late}");
+    let code = r#"undertone_requests_total{method="BatchClassify",code="DEADLINE_EXCEEDED"}"#;
+    assert_eq!(server.metric(code), 1.0);
+    classify(&client, audio(common::book())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_shuts_down_says_so_item_by_item() {
+    let server = Server::start();
+    let (items, incoming) = tokio::sync::mpsc::channel(1);
+    let incoming = stream::unfold(incoming, async |mut incoming| {
+        let item = incoming.recv().await?;
+        Some((item, incoming))
+    });
+    let mut client = server.client().await;
+    let answers = client.batch_classify(Box::pin(incoming)).await.unwrap();
+    let mut answers = answers.into_inner();
+    items.send(item("", audio(common::book()))).await.unwrap();
+    let answer = answers.next().await.unwrap().unwrap().result;
+    assert!(matches!(answer, Some(Outcome::Response(_))), "{answer:?}");
+
+    let mut health = HealthClient::new(server.channel().await);
+    let health = health.watch(HealthCheckRequest::default()).await.unwrap();
+    server.signal();
+    // Who watches is let go once no new request is taken.
+    health.into_inner().for_each(async |_| {}).await;
+    items.send(item("", audio(common::book()))).await.unwrap();
+    match answers.next().await.unwrap().unwrap().result {
+        Some(Outcome::Error(error)) => assert_eq!(error.code, i32::from(Code::Unavailable)),
+        other => panic!("{other:?}"),
+    }
+    drop(items);
+    assert!(answers.next().await.is_none());
+    let ended = tokio::task::spawn_blocking(move || server.ended());
+    assert!(ended.await.unwrap().success());
+}
+
+#[tokio::test]
+async fn who_is_refused_is_told_when_to_come_back() {
+    let server = Server::with(&["--max-requests", "1"]);
+    let clients = join_all([server.client(), server.client()]).await;
+    let calls = clients.iter().map(|client| classify(client, silence(LONG)));
+    let (answered, refused): (Vec<_>, Vec<_>) =
+        join_all(calls).await.into_iter().partition(Result::is_ok);
+    assert_eq!((answered.len(), refused.len()), (1, 1), "{refused:?}");
+    let status = refused.into_iter().next().unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    let pushback = status.metadata().get("grpc-retry-pushback-ms").unwrap();
+    let pushback: u64 = pushback.to_str().unwrap().parse().unwrap();
+    let info = status.get_details_retry_info().unwrap();
+    let delay = info.retry_delay.unwrap();
+    assert_eq!(u128::from(pushback), delay.as_millis());
+    assert!(delay > Duration::ZERO);
+    let counted =
+        server.metric(r#"undertone_refused_total{reason="requests",class="interactive"}"#);
+    assert_eq!(counted, 1.0);
+}
+
+#[tokio::test]
+async fn a_recording_too_large_for_its_class_is_served_as_bulk_which_a_batch_is() {
+    let server = Server::with(&["--max-interactive-seconds", "0.01"]);
+    let client = server.client().await;
+    let refused = classify(&client, silence(60)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
+    assert!(refused.message().contains("send it as bulk"), "{refused}");
+    let bulk = classify(&client, with_priority(silence(60), Priority::Bulk)).await;
+    let items = vec![
+        item("left out", silence(60)),
+        item(
+            "interactive",
+            with_priority(silence(60), Priority::Interactive),
+        ),
+    ];
+    for answer in batch(&client, items).await {
+        match (&*answer.id, answer.result.unwrap()) {
+            ("left out", Outcome::Response(answer)) => assert_eq!(answer, *bulk.as_ref().unwrap()),
+            ("interactive", Outcome::Error(error)) => {
+                assert_eq!(error.code, i32::from(Code::OutOfRange));
+            }
+            (id, other) => panic!("{id}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tenants_name_is_bounded() {
+    let server = Server::start();
+    let client = server.client().await;
+    for (length, code) in [(64, Code::Ok), (65, Code::InvalidArgument)] {
+        let mut request = Request::new(audio(common::book()));
+        let name = "t".repeat(length).parse().unwrap();
+        request.metadata_mut().insert("undertone-tenant", name);
+        let answer = client.clone().classify(request).await;
+        assert_eq!(
+            answer.map_or_else(|status| status.code(), |_| Code::Ok),
+            code
+        );
+
+        let mut request = Request::new(stream::iter([item("", audio(common::book()))]));
+        let name = "t".repeat(length).parse().unwrap();
+        request.metadata_mut().insert("undertone-tenant", name);
+        let answers = client.clone().batch_classify(request).await;
+        let answered = answers.map_or_else(|status| status.code(), |_| Code::Ok);
+        assert_eq!(answered, code);
+    }
+}
+
+/// Whoever goes away, by an answer or without one, leaves nothing behind.
+#[tokio::test]
+async fn after_a_burst_with_callers_who_left_nothing_is_held() {
+    let server = Server::start();
+    let client = server.client().await;
+    let calls = (0..48).map(|i| {
+        let client = client.clone();
+        let request = match i % 3 {
+            0 => silence(LONG / 5),
+            1 => audio(common::call()),
+            _ => audio(common::book()),
+        };
+        tokio::spawn(async move { classify(&client, request).await.map(drop) })
+    });
+    let calls: Vec<_> = calls.collect();
+    let batches = (0..4).map(|i| {
+        let client = client.clone();
+        let items = (0..20).map(|i| item(i.to_string(), audio(common::call())));
+        let items: Vec<_> = items.collect();
+        // Every other one leaves after its first answer.
+        let most = if i % 2 == 0 { 1 } else { 20 };
+        tokio::spawn(async move {
+            let answers = client.clone().batch_classify(stream::iter(items)).await;
+            let answers = answers.unwrap().into_inner().map(Result::unwrap);
+            answers.take(most).count().await
+        })
+    });
+    let batches: Vec<_> = batches.collect();
+    until(&server, &client, has_work).await;
+    let (left, stayed): (Vec<_>, Vec<_>) =
+        calls.into_iter().enumerate().partition(|(i, _)| i % 3 == 0);
+    for (_, call) in left {
+        call.abort();
+    }
+    for (i, batch) in batches.into_iter().enumerate() {
+        assert_eq!(batch.await.unwrap(), if i % 2 == 0 { 1 } else { 20 });
+    }
+    for (_, call) in stayed {
+        call.await.unwrap().unwrap();
+    }
+    let gauges = [
+        "undertone_queue_entries",
+        "undertone_queue_bytes",
+        "undertone_queue_device_seconds",
+        "undertone_requests_in_flight",
+    ];
+    until(&server, &client, |scrape| {
+        let held = samples(scrape, &gauges);
+        // Entries of two graphs and two classes, device time of two classes, three methods, bytes.
+        assert_eq!(held.len(), 4 + 2 + 3 + 1, "{held:?}");
+        held.iter().all(|(_, value)| *value == 0.0)
+    })
+    .await;
+    let gone = r#"undertone_requests_total{method="BatchClassify",code="CANCELLED"}"#;
+    assert_eq!(server.metric(gone), 2.0);
+}
