@@ -1,0 +1,221 @@
+//! What a batch's companions do to each other: nothing. Real audio, real ONNX Runtime.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests"
+)]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use undertone::audio::{self, Encoding, LaneChoice, Limits};
+use undertone::bundle::{Bundle, embedded};
+use undertone::frontend::{SEGMENT_VALUES, Segmenter, Segments};
+use undertone::runtime::{
+    Device, Encoded, History, Instance, Library, RuntimeError, SequenceBatch, Sizes, StepEvidence,
+    Stop,
+};
+use undertone::scheduler::core::{Bounds, Class, CostTable, Policy, Shapes, Work};
+use undertone::scheduler::{Chunk, Clock, Evidence, Failure, Scheduler, Terms, Ticket};
+
+/// The project's promise: the same numbers alone and batched with strangers.
+const TOLERANCE: f32 = 1e-5;
+/// A segment that begins so fails every run that it is in.
+const POISON: f32 = 12_345.0;
+
+/// ONNX Runtime, which fails on poison as it would on a fault of its own.
+struct Fallible(Instance);
+
+impl Device for Fallible {
+    fn stopper(&self) -> Arc<dyn Stop> {
+        self.0.stopper()
+    }
+
+    fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError> {
+        if segments
+            .chunks(SEGMENT_VALUES)
+            .any(|segment| segment[0] == POISON)
+        {
+            return Err(RuntimeError::Panicked);
+        }
+        self.0.encode(segments)
+    }
+
+    fn sequence(&mut self, batch: SequenceBatch<'_>) -> Result<StepEvidence, RuntimeError> {
+        self.0.sequence(batch)
+    }
+}
+
+fn scheduler(bundle: &Bundle, workers: usize) -> Scheduler {
+    let library = Library::load(None).unwrap();
+    let sizes = Sizes::of(&bundle.manifest);
+    let devices = (0..workers)
+        .map(|_| Fallible(Instance::open(&library, bundle).unwrap()))
+        .collect();
+    let policy = Policy {
+        instances: workers,
+        bounds: Bounds {
+            jobs: 1_000,
+            bytes: 1 << 30,
+            backlog: [Duration::from_secs(1_000); 2],
+        },
+        max_batch_time: Duration::from_secs(1),
+        max_queue_delay: Duration::ZERO,
+        bulk_share: 0.1,
+    };
+    // By this table any batch pays, so that strangers meet as often as they can.
+    let costs = CostTable::new(Shapes::default(), |_, _| Duration::from_millis(1));
+    Scheduler::start(devices, sizes, policy, costs, Clock::system()).unwrap()
+}
+
+fn join(scheduler: &Scheduler, segments: usize, class: Class) -> Ticket {
+    let work = Work {
+        segments,
+        steps: segments,
+    };
+    let terms = Terms {
+        tenant: "somebody".into(),
+        weight: 1,
+        class,
+        deadline: None,
+        work,
+        bytes: segments * SEGMENT_VALUES * 4 + (1 << 20),
+    };
+    scheduler.join(terms).unwrap()
+}
+
+/// All that the scheduler says of a recording: logits and scores of each step.
+async fn judged(
+    scheduler: &Scheduler,
+    sizes: Sizes,
+    segments: Arc<[f32]>,
+    class: Class,
+) -> Result<Vec<Evidence>, Failure> {
+    let ticket = join(scheduler, segments.len() / SEGMENT_VALUES, class);
+    let encoded = ticket.encode(segments).unwrap().await?;
+    let mut history = History::new(sizes);
+    let mut all = Vec::new();
+    let steps = scheduler.most_steps();
+    for (number, features) in encoded.features.chunks(steps * sizes.features).enumerate() {
+        let chunk = Chunk {
+            features: features.to_vec(),
+            history,
+        };
+        let said = ticket.advance(0, number * steps, chunk).unwrap().await?;
+        history = said.history.clone();
+        all.push(said);
+    }
+    Ok(all)
+}
+
+/// Runs of both recordings' segments, of many lengths and from many places.
+fn runs(bundle: &Bundle, count: usize) -> Vec<Arc<[f32]>> {
+    let lanes = [common::book(), common::call()].map(|audio| {
+        let limits = Limits::default();
+        audio::decode(&audio, Encoding::Auto, LaneChoice::Each, &limits)
+            .unwrap()
+            .lanes
+    });
+    let lanes: Vec<Vec<f32>> = lanes.into_iter().flatten().collect();
+    let mut random = fastrand::Rng::with_seed(11);
+    (0..count)
+        .map(|_| {
+            let lane = &lanes[random.usize(..lanes.len())];
+            let length = random.usize(5_000..lane.len());
+            let from = random.usize(..lane.len() - length);
+            let mut segmenter = Segmenter::new(Arc::new(bundle.manifest.frontend.clone()));
+            let mut segments = Segments::default();
+            segmenter
+                .push(&lane[from..from + length], &mut segments)
+                .unwrap();
+            segmenter.finish(&mut segments).unwrap();
+            segments.into_values().into()
+        })
+        .collect()
+}
+
+fn assert_same(alone: &[Evidence], together: &[Evidence]) {
+    assert_eq!(alone.len(), together.len());
+    for (alone, together) in alone.iter().zip(together) {
+        for (alone, together) in [
+            (&alone.logits, &together.logits),
+            (&alone.scores, &together.scores),
+        ] {
+            let largest = alone
+                .iter()
+                .fold(1.0f32, |most, value| most.max(value.abs()));
+            for (a, b) in alone.iter().zip(together) {
+                assert!(
+                    (a - b).abs() <= TOLERANCE * largest,
+                    "{a} alone, {b} with others"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn random_companions_change_nothing() {
+    let bundle = Bundle::from_files(embedded::files()).unwrap();
+    let sizes = Sizes::of(&bundle.manifest);
+    let runs = runs(&bundle, 40);
+    let scheduler = scheduler(&bundle, 2);
+    let mut alone = Vec::new();
+    for run in &runs {
+        alone.push(
+            judged(&scheduler, sizes, Arc::clone(run), Class::Interactive)
+                .await
+                .unwrap(),
+        );
+    }
+    for round in 0..3 {
+        let together = runs.iter().enumerate().map(|(number, run)| {
+            let class = Class::ALL[(number + round) % 2];
+            judged(&scheduler, sizes, Arc::clone(run), class)
+        });
+        for (alone, together) in alone.iter().zip(join_all(together).await) {
+            assert_same(alone, &together.unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_poisoned_item_hurts_only_itself() {
+    let bundle = Bundle::from_files(embedded::files()).unwrap();
+    let sizes = Sizes::of(&bundle.manifest);
+    let runs = runs(&bundle, 24);
+    let scheduler = scheduler(&bundle, 1);
+    let mut alone = Vec::new();
+    for run in &runs {
+        alone.push(
+            judged(&scheduler, sizes, Arc::clone(run), Class::Interactive)
+                .await
+                .unwrap(),
+        );
+    }
+    let poisoned = |number: usize| {
+        let mut run = runs[number].to_vec();
+        run[0] = match number % 8 {
+            3 => f32::NAN,
+            5 => POISON,
+            _ => return (Arc::clone(&runs[number]), None),
+        };
+        (Arc::from(run), Some(number % 8 == 3))
+    };
+    let together = (0..runs.len())
+        .map(|number| judged(&scheduler, sizes, poisoned(number).0, Class::Interactive));
+    for (number, together) in join_all(together).await.into_iter().enumerate() {
+        match (poisoned(number).1, together) {
+            (None, together) => assert_same(&alone[number], &together.unwrap()),
+            (Some(true), failed) => assert_eq!(failed.unwrap_err(), Failure::NotFinite),
+            (Some(false), failed) => {
+                let failed = failed.unwrap_err();
+                assert!(matches!(failed, Failure::Failed(_)), "{failed}");
+            }
+        }
+    }
+}
