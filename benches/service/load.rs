@@ -1,0 +1,217 @@
+//! A real server under load, over real sockets, from this machine: what its neighbours do to a
+//! caller who waits, and what is left of it when twice as much comes as it can do.
+//!
+//! Arrivals are an open loop: Poisson, and a latency counts from when the call was due, not from
+//! when this process got round to it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tonic::{Code, Request};
+use undertone::service::pb::{ClassifyRequest, Options, Priority};
+
+use crate::common::{Client, Server};
+use crate::{Figures, quantile, speech};
+
+const PHASE: Duration = Duration::from_secs(10);
+/// Connections: one would be a bottleneck of its own.
+const CONNECTIONS: usize = 4;
+/// What overloading callers give an answer.
+const DEADLINE: Duration = Duration::from_millis(500);
+/// The server's default.
+const MAX_BATCH_MS: f64 = 10.0;
+/// Bulk recordings that are always under way.
+const BULK: usize = 4;
+
+/// How a call ended.
+struct Call {
+    /// From when it was due, ms.
+    latency: f64,
+    /// From when it was sent, ms.
+    since_sent: f64,
+    code: Code,
+}
+
+/// Goodput at twice the peak, as a share of the peak.
+pub(crate) fn overload() -> Figures {
+    block_on(overload_of_one_server())
+}
+
+async fn overload_of_one_server() -> Figures {
+    let server = Server::start();
+    let clients = connect(&server).await;
+    let utterance = Arc::new(utterance());
+    let peak = closed_loop(&clients, &utterance, PHASE).await;
+    let calls = open_loop(&clients, &utterance, 2.0 * peak, Some(DEADLINE)).await;
+    let good =
+        calls.iter().filter(|call| call.code == Code::Ok).count() as f64 / PHASE.as_secs_f64();
+    let mut refusals: Vec<f64> = calls
+        .iter()
+        .filter(|call| call.code == Code::ResourceExhausted)
+        .map(|call| call.since_sent)
+        .collect();
+    let refused = refusals.len();
+    println!(
+        "overload: peak {peak:.0}/s in a closed loop; offered {:.0}/s, answered in time {good:.0}/s, \
+         refused {refused}, other {}; refusals take {:.1} ms at the median, {:.1} at p99",
+        2.0 * peak,
+        calls
+            .iter()
+            .filter(|call| !matches!(call.code, Code::Ok | Code::ResourceExhausted))
+            .count(),
+        quantile(&mut refusals, 0.5),
+        quantile(&mut refusals, 0.99),
+    );
+    vec![
+        ("overload_goodput_ratio", format!("{:.2}", good / peak)),
+        (
+            "overload_refusal_ms_p99",
+            format!("{:.1}", quantile(&mut refusals, 0.99)),
+        ),
+    ]
+}
+
+/// The 99th percentile of callers who wait, at 80 % of the peak with bulk filling the rest, as a
+/// share of the bound: two batches and their own compute.
+pub(crate) fn neighbours() -> Figures {
+    block_on(neighbours_of_one_server())
+}
+
+async fn neighbours_of_one_server() -> Figures {
+    let server = Server::start();
+    let clients = connect(&server).await;
+    let utterance = Arc::new(utterance());
+    let peak = closed_loop(&clients, &utterance, PHASE).await;
+    let mut alone = Vec::new();
+    for _ in 0..200 {
+        let begun = Instant::now();
+        clients[0]
+            .clone()
+            .classify((*utterance).clone())
+            .await
+            .unwrap();
+        alone.push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+    let own = quantile(&mut alone, 0.5);
+    let long = recording(60.0, Priority::Bulk);
+    let mut bulk = JoinSet::new();
+    for number in 0..BULK {
+        let (client, long) = (clients[number % CONNECTIONS].clone(), long.clone());
+        bulk.spawn(async move {
+            loop {
+                let _ = client.clone().classify(long.clone()).await;
+            }
+        });
+    }
+    let before = server.metric("undertone_audio_seconds_total{class=\"bulk\"}");
+    let calls = open_loop(&clients, &utterance, 0.8 * peak, None).await;
+    let bulk_seconds = server.metric("undertone_audio_seconds_total{class=\"bulk\"}") - before;
+    bulk.abort_all();
+    let interactive = calls.len() as f64 * UTTERANCE;
+    let mut latencies: Vec<f64> = calls.iter().map(|call| call.latency).collect();
+    let failed = calls.iter().filter(|call| call.code != Code::Ok).count();
+    let bound = 2.0 * MAX_BATCH_MS + own;
+    let p99 = quantile(&mut latencies, 0.99);
+    println!(
+        "neighbours: peak {peak:.0}/s, offered {:.0}/s interactive with {BULK} bulk recordings always \
+         under way: p50 {:.1} ms, p99 {p99:.1} ms, {failed} failed; alone {own:.1} ms, bound {bound:.1}; \
+         bulk got {:.0} % of the audio",
+        0.8 * peak,
+        quantile(&mut latencies, 0.5),
+        100.0 * bulk_seconds / (bulk_seconds + interactive),
+    );
+    vec![
+        ("interactive_p99_over_bound", format!("{:.2}", p99 / bound)),
+        (
+            "bulk_share_of_audio",
+            format!("{:.2}", bulk_seconds / (bulk_seconds + interactive)),
+        ),
+    ]
+}
+
+fn block_on(measure: impl Future<Output = Figures>) -> Figures {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(measure)
+}
+
+const UTTERANCE: f64 = 3.0;
+
+fn utterance() -> ClassifyRequest {
+    recording(UTTERANCE, Priority::Interactive)
+}
+
+fn recording(seconds: f64, priority: Priority) -> ClassifyRequest {
+    ClassifyRequest {
+        audio: speech::telephone(seconds).into(),
+        options: Some(Options {
+            priority: priority.into(),
+            ..Options::default()
+        }),
+        config: None,
+    }
+}
+
+async fn connect(server: &Server) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for _ in 0..CONNECTIONS {
+        clients.push(server.client().await);
+    }
+    clients
+}
+
+/// Answers a second when as many calls are always under way as fill the server.
+async fn closed_loop(clients: &[Client], request: &Arc<ClassifyRequest>, time: Duration) -> f64 {
+    let begun = Instant::now();
+    let mut callers = JoinSet::new();
+    for number in 0..16 {
+        let (client, request) = (clients[number % CONNECTIONS].clone(), Arc::clone(request));
+        callers.spawn(async move {
+            let mut answered = 0_u32;
+            while begun.elapsed() < time {
+                client.clone().classify((*request).clone()).await.unwrap();
+                answered += 1;
+            }
+            answered
+        });
+    }
+    let answered: u32 = callers.join_all().await.into_iter().sum();
+    f64::from(answered) / begun.elapsed().as_secs_f64()
+}
+
+/// Calls at a rate, whatever becomes of them.
+async fn open_loop(
+    clients: &[Client],
+    request: &Arc<ClassifyRequest>,
+    rate: f64,
+    deadline: Option<Duration>,
+) -> Vec<Call> {
+    let mut random = fastrand::Rng::with_seed(4);
+    let mut calls = JoinSet::new();
+    let begun = tokio::time::Instant::now();
+    let mut due = begun;
+    let mut number = 0;
+    while due < begun + PHASE {
+        tokio::time::sleep_until(due).await;
+        let (client, request) = (clients[number % CONNECTIONS].clone(), Arc::clone(request));
+        calls.spawn(async move {
+            let sent = Instant::now();
+            let mut request = Request::new((*request).clone());
+            if let Some(deadline) = deadline {
+                request.set_timeout(deadline);
+            }
+            let answer = client.clone().classify(request).await;
+            Call {
+                latency: due.elapsed().as_secs_f64() * 1e3,
+                since_sent: sent.elapsed().as_secs_f64() * 1e3,
+                code: answer.map_or_else(|status| status.code(), |_| Code::Ok),
+            }
+        });
+        due += Duration::from_secs_f64(-(1.0 - random.f64()).ln() / rate);
+        number += 1;
+    }
+    calls.join_all().await
+}

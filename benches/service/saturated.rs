@@ -1,0 +1,287 @@
+//! The scheduler with more work than it can do, beside a plain loop that replays the batches that
+//! it ran, shape for shape, through ONNX Runtime on sessions of the same kind.
+
+use std::sync::{Arc, Barrier, Mutex};
+use std::time::{Duration, Instant};
+
+use ort::value::TensorRef;
+use undertone::bundle::{Bundle, embedded, names};
+use undertone::frontend::{BINS, SEGMENT_FRAMES, SEGMENT_VALUES, Segmenter, Segments};
+use undertone::runtime::{
+    Device, Encoded, History, Instance, Library, RuntimeError, SequenceBatch, Sizes, StepEvidence,
+    Stop,
+};
+use undertone::scheduler::core::{Bounds, Class, CostTable, Graph, Policy, Shape, Shapes, Work};
+use undertone::scheduler::{Chunk, Clock, Scheduler, Terms};
+
+use crate::{Figures, quantile, speech};
+
+/// Rounds of service and replay in turn; the median of their ratios counts.
+const ROUNDS: usize = 7;
+const ROUND: Duration = Duration::from_secs(2);
+const CALLERS: usize = 48;
+/// Seconds of audio of the callers' recordings.
+const LENGTHS: [f64; 4] = [1.5, 3.0, 4.5, 8.0];
+
+type Ran = (Graph, Shape);
+
+/// Notes what it runs.
+struct Noting {
+    instance: Instance,
+    ran: Arc<Mutex<Vec<Ran>>>,
+}
+
+impl Device for Noting {
+    fn stopper(&self) -> Arc<dyn Stop> {
+        self.instance.stopper()
+    }
+
+    fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError> {
+        let rows = segments.len() / SEGMENT_VALUES;
+        self.ran
+            .lock()
+            .unwrap()
+            .push((Graph::Encoder, Shape { rows, steps: 1 }));
+        self.instance.encode(segments)
+    }
+
+    fn sequence(&mut self, batch: SequenceBatch<'_>) -> Result<StepEvidence, RuntimeError> {
+        let (rows, steps) = (batch.real.len(), batch.steps);
+        self.ran
+            .lock()
+            .unwrap()
+            .push((Graph::Sequence, Shape { rows, steps }));
+        self.instance.sequence(batch)
+    }
+}
+
+/// The share of the replay's throughput that the scheduler keeps.
+pub(crate) fn measure() -> Figures {
+    let library = Library::load(None).unwrap();
+    let bundle = Bundle::from_files(embedded::files()).unwrap();
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut loops: Vec<Plain> = (0..workers)
+        .map(|_| Plain::open(&library, &bundle))
+        .collect();
+    let costs = costs(&mut loops[0]);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut ratios = Vec::new();
+    let mut rows = Vec::new();
+    for _ in 0..ROUNDS {
+        let (took, ran) = serve(&library, &bundle, &runtime, workers, costs.clone());
+        let replayed = replay(&mut loops, &ran);
+        rows.extend(ran.iter().flatten().map(|(_, shape)| shape.rows as f64));
+        ratios.push(replayed.as_secs_f64() / took.as_secs_f64());
+    }
+    println!(
+        "saturated: {} batches of {:.1} rows on {workers} workers; ratios {:.3} to {:.3}",
+        rows.len(),
+        rows.iter().sum::<f64>() / rows.len() as f64,
+        quantile(&mut ratios, 0.0),
+        quantile(&mut ratios, 1.0),
+    );
+    vec![(
+        "saturated_ratio_to_raw_ort",
+        format!("{:.3}", quantile(&mut ratios, 0.5)),
+    )]
+}
+
+/// Serves callers that come back at once for a while; gives the time and each worker's batches.
+fn serve(
+    library: &Library,
+    bundle: &Bundle,
+    runtime: &tokio::runtime::Runtime,
+    workers: usize,
+    costs: CostTable,
+) -> (Duration, Vec<Vec<Ran>>) {
+    let sizes = Sizes::of(&bundle.manifest);
+    let ran: Vec<Arc<Mutex<Vec<Ran>>>> = (0..workers).map(|_| Arc::default()).collect();
+    let devices = ran
+        .iter()
+        .map(|ran| Noting {
+            instance: Instance::open(library, bundle).unwrap(),
+            ran: Arc::clone(ran),
+        })
+        .collect();
+    let policy = Policy {
+        instances: workers,
+        bounds: Bounds {
+            jobs: 2 * CALLERS,
+            bytes: 1 << 30,
+            backlog: [Duration::from_secs(60); 2],
+        },
+        max_batch_time: Duration::from_millis(10),
+        max_queue_delay: Duration::ZERO,
+        bulk_share: 0.1,
+    };
+    let scheduler = Scheduler::start(devices, sizes, policy, costs, Clock::system()).unwrap();
+    let recordings: Vec<Arc<[f32]>> = LENGTHS
+        .iter()
+        .map(|&length| segments(bundle, length))
+        .collect();
+    let begun = Instant::now();
+    let callers = (0..CALLERS).map(async |caller| {
+        let segments = &recordings[caller % recordings.len()];
+        while begun.elapsed() < ROUND {
+            recording(&scheduler, sizes, caller, segments).await;
+        }
+    });
+    runtime.block_on(futures_util::future::join_all(callers));
+    let took = begun.elapsed();
+    drop(scheduler);
+    (
+        took,
+        ran.iter()
+            .map(|ran| std::mem::take(&mut *ran.lock().unwrap()))
+            .collect(),
+    )
+}
+
+async fn recording(scheduler: &Scheduler, sizes: Sizes, caller: usize, segments: &Arc<[f32]>) {
+    let count = segments.len() / SEGMENT_VALUES;
+    let class = Class::ALL[caller % 2];
+    let ticket = scheduler
+        .join(Terms {
+            tenant: ["red", "green", "blue"][caller % 3].into(),
+            weight: 1,
+            class,
+            deadline: None,
+            work: Work {
+                segments: count,
+                steps: count,
+            },
+            bytes: 4 * segments.len() + (1 << 20),
+        })
+        .unwrap();
+    let encoded = ticket.encode(Arc::clone(segments)).unwrap().await.unwrap();
+    let mut history = History::new(sizes);
+    let steps = scheduler.most_steps();
+    for (number, features) in encoded.features.chunks(steps * sizes.features).enumerate() {
+        let chunk = Chunk {
+            features: features.to_vec(),
+            history,
+        };
+        let said = ticket
+            .advance(0, number * steps, chunk)
+            .unwrap()
+            .await
+            .unwrap();
+        history = said.history;
+    }
+}
+
+fn segments(bundle: &Bundle, seconds: f64) -> Arc<[f32]> {
+    let mut segmenter = Segmenter::new(Arc::new(bundle.manifest.frontend.clone()));
+    let mut segments = Segments::default();
+    segmenter
+        .push(&speech::samples(seconds), &mut segments)
+        .unwrap();
+    segmenter.finish(&mut segments).unwrap();
+    segments.into_values().into()
+}
+
+/// Time that the workers' batches take in plain loops, side by side.
+fn replay(loops: &mut [Plain], ran: &[Vec<Ran>]) -> Duration {
+    let together = Barrier::new(loops.len());
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = loops
+            .iter_mut()
+            .zip(ran)
+            .map(|(plain, ran)| {
+                let together = &together;
+                scope.spawn(move || {
+                    together.wait();
+                    let begun = Instant::now();
+                    ran.iter().for_each(|ran| plain.run(*ran));
+                    begun.elapsed()
+                })
+            })
+            .collect();
+        let times = threads.into_iter().map(|thread| thread.join().unwrap());
+        times.max().unwrap()
+    })
+}
+
+/// ONNX Runtime and nothing else: inputs that lie ready, outputs that are looked at and dropped.
+struct Plain {
+    encoder: ort::session::Session,
+    sequence: ort::session::Session,
+    segments: Vec<f32>,
+    features: Vec<f32>,
+    history: Vec<f32>,
+    valid: Vec<i64>,
+    sizes: Sizes,
+}
+
+impl Plain {
+    fn open(library: &Library, bundle: &Bundle) -> Self {
+        let session = |file| library.session(bundle.file(file).unwrap(), 1).unwrap();
+        let sizes = Sizes::of(&bundle.manifest);
+        let rows = Shapes::default().most_rows(Graph::Encoder);
+        let one = segments(bundle, 8.0);
+        Self {
+            encoder: session(names::ENCODER),
+            sequence: session(names::SEQUENCE),
+            segments: one
+                .iter()
+                .copied()
+                .cycle()
+                .take(rows * SEGMENT_VALUES)
+                .collect(),
+            features: vec![0.1; rows * 32 * sizes.features],
+            history: vec![0.1; rows * sizes.history_values()],
+            valid: vec![32; rows],
+            sizes,
+        }
+    }
+
+    fn run(&mut self, (graph, Shape { rows, steps }): Ran) {
+        let c = self.sizes.features;
+        let h = self.sizes.history_values() / c;
+        let outputs = match graph {
+            Graph::Encoder => {
+                let shape = [rows, 1, SEGMENT_FRAMES, BINS];
+                let segments = &self.segments[..rows * SEGMENT_VALUES];
+                let inputs = ort::inputs![
+                    "segments" => TensorRef::from_array_view((shape, segments)).unwrap(),
+                ];
+                self.encoder.run(inputs)
+            }
+            Graph::Sequence => {
+                let features = &self.features[..rows * steps * c];
+                let history = &self.history[..rows * h * c];
+                let inputs = ort::inputs![
+                    "features" => TensorRef::from_array_view(([rows, steps, c], features)).unwrap(),
+                    "history" => TensorRef::from_array_view(([rows, h, c], history)).unwrap(),
+                    "valid" => TensorRef::from_array_view(([rows], &self.valid[..rows])).unwrap(),
+                ];
+                self.sequence.run(inputs)
+            }
+        };
+        std::hint::black_box(outputs.unwrap());
+    }
+}
+
+fn costs(plain: &mut Plain) -> CostTable {
+    CostTable::new(Shapes::default(), |graph, shape| {
+        let mut times: Vec<f64> = (0..9)
+            .map(|_| {
+                let begun = Instant::now();
+                plain.run((graph, shape));
+                begun.elapsed().as_secs_f64()
+            })
+            .collect();
+        let time = Duration::from_secs_f64(quantile(&mut times, 0.5));
+        println!(
+            "cost {} {}x{} {} us",
+            graph.name(),
+            shape.rows,
+            shape.steps,
+            time.as_micros()
+        );
+        time
+    })
+}
