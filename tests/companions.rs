@@ -112,6 +112,20 @@ async fn judged(
     Ok(all)
 }
 
+/// What is said of each run when nobody else is there.
+async fn one_by_one(
+    scheduler: &Scheduler,
+    sizes: Sizes,
+    runs: &[Arc<[f32]>],
+) -> Vec<Vec<Evidence>> {
+    let mut alone = Vec::new();
+    for run in runs {
+        let said = judged(scheduler, sizes, Arc::clone(run), Class::Interactive).await;
+        alone.push(said.unwrap());
+    }
+    alone
+}
+
 /// Runs of both recordings' segments, of many lengths and from many places.
 fn runs(bundle: &Bundle, count: usize) -> Vec<Arc<[f32]>> {
     let lanes = [common::book(), common::call()].map(|audio| {
@@ -164,14 +178,7 @@ async fn random_companions_change_nothing() {
     let sizes = Sizes::of(&bundle.manifest);
     let runs = runs(&bundle, 40);
     let scheduler = scheduler(&bundle, 2);
-    let mut alone = Vec::new();
-    for run in &runs {
-        alone.push(
-            judged(&scheduler, sizes, Arc::clone(run), Class::Interactive)
-                .await
-                .unwrap(),
-        );
-    }
+    let alone = one_by_one(&scheduler, sizes, &runs).await;
     for round in 0..3 {
         let together = runs.iter().enumerate().map(|(number, run)| {
             let class = Class::ALL[(number + round) % 2];
@@ -189,14 +196,7 @@ async fn a_poisoned_item_hurts_only_itself() {
     let sizes = Sizes::of(&bundle.manifest);
     let runs = runs(&bundle, 24);
     let scheduler = scheduler(&bundle, 1);
-    let mut alone = Vec::new();
-    for run in &runs {
-        alone.push(
-            judged(&scheduler, sizes, Arc::clone(run), Class::Interactive)
-                .await
-                .unwrap(),
-        );
-    }
+    let alone = one_by_one(&scheduler, sizes, &runs).await;
     let poisoned = |number: usize| {
         let mut run = runs[number].to_vec();
         run[0] = match number % 8 {
