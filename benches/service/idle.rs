@@ -10,7 +10,7 @@ use crate::{Figures, quantile, speech};
 const CALLS: usize = 400;
 /// An utterance whose work is one batch a graph: longer ones are split over both workers, and time
 /// that overlaps would be taken off twice.
-const SECONDS: f64 = 2.0;
+const SECONDS: f64 = 1.0;
 
 /// Admission to answer, less decoding and inference, in microseconds.
 pub(crate) fn measure() -> Figures {
