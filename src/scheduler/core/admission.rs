@@ -134,9 +134,8 @@ impl Refusal {
 }
 
 impl Core {
-    /// Lets a job in, or says why not. Evicts bulk jobs that have not begun if an interactive one
-    /// finds no place without.
-    /// Gives the time in which the answer is predicted.
+    /// Lets a job in, with the time in which its answer is predicted, or says why not. Evicts bulk
+    /// jobs that have not begun if an interactive one finds no place without.
     pub(super) fn admit(&mut self, now: Time, job: &Job) -> Result<Duration, Refusal> {
         let (all, tenant, own) = self.jobs.beside(job);
         let is_new = own.jobs == 0;
@@ -282,7 +281,7 @@ impl Core {
 /// Whether a tenant may take `more` of something of which all tenants hold `used` and this one
 /// `held`: there is room that is nobody's, or it stays within its share of the bound, `weight` out
 /// of `weights`.
-pub(super) fn share_allows(
+fn share_allows(
     most: u128,
     (used, held, more): (u128, u128, u128),
     (weight, weights): (u64, u64),

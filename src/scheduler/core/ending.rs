@@ -1,12 +1,13 @@
-//! How jobs end before they are done: too late for their deadline, or for another's sake.
+//! How entries and jobs end: done, failed, given up, too late for their deadline, or for another's
+//! sake.
 
 use std::time::Duration;
 
-use super::batch::{End, Ended};
-use super::entry::{Graph, Task};
+use super::batch::{BatchId, End, Ended, Member};
+use super::entry::{EntryId, Graph, Task};
 use super::job::JobId;
 use super::jobs::JobState;
-use super::{Core, Time};
+use super::{Again, Core, Time};
 
 impl Core {
     /// Ends every job that could no longer be done in time if it had a device to itself.
@@ -54,6 +55,98 @@ impl Core {
         }
         self.jobs.close(id, end);
         self.ended.push_back(Ended::Job(id, end));
+    }
+
+    /// A member's part of a batch is over, for good or bad.
+    pub(super) fn part_done(&mut self, batch: BatchId, member: &Member, fine: bool) {
+        let Some(state) = self.entries.get_mut(&member.entry) else {
+            return;
+        };
+        state.done += member.items;
+        state.under_way.retain(|other| *other != batch);
+        let complete = state.done == state.entry.task.items();
+        let (abandoned, last) = (state.abandoned, state.under_way.is_empty());
+        let graph = state.entry.task.graph();
+        self.jobs.done(member.job, graph, member.items);
+        if abandoned {
+            if last {
+                self.forget(member.entry);
+            }
+        } else if !fine {
+            self.abandon(member.entry);
+            self.tally.failed += 1;
+            self.ended
+                .push_back(Ended::Entry(member.entry, End::Failed));
+        } else if complete {
+            self.forget(member.entry);
+            self.tally.answered += 1;
+            self.ended
+                .push_back(Ended::Entry(member.entry, End::Answered));
+        }
+    }
+
+    /// A member of a failed batch gets a second run, if somebody waits for it.
+    pub(super) fn run_again(&mut self, failed: BatchId, graph: Graph, member: Member) {
+        let abandoned = self
+            .entries
+            .get(&member.entry)
+            .is_none_or(|state| state.abandoned);
+        if abandoned {
+            self.part_done(failed, &member, false);
+        } else {
+            self.again.push_back(Again {
+                failed,
+                graph,
+                member,
+            });
+        }
+    }
+
+    /// Whether an entry was alive; then it is no more.
+    pub(super) fn abandon(&mut self, id: EntryId) -> bool {
+        let Some(state) = self.entries.get_mut(&id).filter(|state| !state.abandoned) else {
+            return false;
+        };
+        state.abandoned = true;
+        let (job, graph) = (state.entry.job, state.entry.task.graph());
+        let (place, waiting) = (state.place, state.entry.task.items() - state.taken);
+        let mut dropped = waiting;
+        let again = &mut self.again;
+        let under_way = &mut state.under_way;
+        again.retain(|again| {
+            let mine = again.member.entry == id;
+            if mine {
+                under_way.retain(|batch| *batch != again.failed);
+                dropped += again.member.items;
+            }
+            !mine
+        });
+        for batch in under_way.iter() {
+            if let Some(running) = self.running.get_mut(batch) {
+                running.alive -= 1;
+                if running.alive == 0 {
+                    self.stops.push_back(*batch);
+                }
+            }
+        }
+        let over = under_way.is_empty();
+        if let Some(job) = self.jobs.get(&job)
+            && waiting > 0
+        {
+            self.queues[job.job.class as usize].remove(&job.job.tenant, graph, place);
+        }
+        self.jobs.dropped(job, graph, waiting, dropped - waiting);
+        if over {
+            self.forget(id);
+        }
+        true
+    }
+
+    fn forget(&mut self, id: EntryId) {
+        if let Some(state) = self.entries.remove(&id) {
+            self.bytes -= state.entry.bytes;
+            self.jobs.forget(&state.entry, !state.abandoned);
+        }
     }
 
     /// The least time that what is not under way of a job can take.
