@@ -4,7 +4,9 @@
 //! step evidence (`scheduler`, sequence) → judgements (`decision`). The first two are work for a
 //! processor and run on a bounded number of blocking threads; the rest is waiting.
 
+mod background;
 mod decoders;
+mod intake;
 mod lane;
 mod open;
 mod pushback;
@@ -16,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use crate::audio::{self, AudioError, Encoding, LaneChoice};
 use crate::bundle::Manifest;
@@ -27,16 +29,14 @@ pub use crate::scheduler::core::{Class, TenantId};
 use crate::scheduler::core::{End, Refusal, Work};
 use crate::scheduler::{self, Chunk, Failure, Scheduler, Spent, Terms, Ticket, Waiter};
 use crate::telemetry::{batches, requests};
-use decoders::{Decoders, NoResult};
+use decoders::NoResult;
+use intake::Intake;
 pub use open::{OpenError, Options, Schedule};
 
 /// Pieces that segmenting may be ahead of the encoder.
 const PIECES_AHEAD: usize = 1;
 /// Pieces of one recording that wait for batches or run; the next piece is ready when one ends.
 const PIECES_UNDER_WAY: usize = 2;
-/// What may be held decoded, in units of 64 KiB: 1 GiB, some four hours of one lane.
-const HELD_UNIT: usize = 64 << 10;
-const HELD_UNITS: usize = 16 << 10;
 /// What a recording in a container is taken to be until it is decoded: 16-bit samples at 16 kHz.
 const BYTES_A_SECOND: u32 = 2 * SAMPLE_RATE;
 /// When a bulk request that was evicted should come back.
@@ -188,16 +188,6 @@ impl From<Failure> for EngineError {
     }
 }
 
-/// A decoded recording.
-struct Decoded {
-    /// Lanes at 16 kHz, and the room that they take.
-    lanes: (Vec<Vec<f32>>, OwnedSemaphorePermit),
-    duration: Duration,
-    truncated: bool,
-    /// Time that decoding took.
-    time: Duration,
-}
-
 /// One bundle, loaded and served. Safe to share between tasks.
 #[derive(Debug)]
 pub struct Engine {
@@ -205,14 +195,9 @@ pub struct Engine {
     card: String,
     runtime: String,
     spec: Arc<Spec>,
-    limits: audio::Limits,
+    intake: Intake,
     scheduler: Scheduler,
     weights: BTreeMap<String, u32>,
-    decoders: Decoders,
-    /// Recordings of each class decoded at a time.
-    decoding: [Arc<Semaphore>; 2],
-    /// Room for decoded samples, in units of [`HELD_UNIT`].
-    held: Arc<Semaphore>,
 }
 
 impl Engine {
@@ -237,7 +222,7 @@ impl Engine {
     /// Bounds of one recording.
     #[must_use]
     pub fn limits(&self) -> &audio::Limits {
-        &self.limits
+        self.intake.limits()
     }
 
     /// Takes no new request; those under way still end.
@@ -252,19 +237,19 @@ impl Engine {
     pub async fn classify(&self, request: Request) -> Result<Answer, EngineError> {
         let class = request.caller.class;
         let mut ticket = self.join(&request)?;
-        let (choice, window) = (request.lanes, request.window);
-        let decoded = tokio::select! {
-            decoded = self.decode(request) => decoded?,
+        let window = request.window;
+        let (pieces, arriving) = mpsc::channel(PIECES_AHEAD);
+        let (decoded, segmenting) = tokio::select! {
+            heard = self.intake.hear(request, pieces) => heard?,
             end = ticket.ended() => return Err(end.into()),
         };
-        let (work, bytes) = self.needs(&decoded.lanes.0);
+        let segments = self.spec.segments(decoded.samples) * decoded.lanes;
+        let (work, bytes) = self.needs_of(segments, decoded.lanes);
         ticket
             .measured(work, bytes)
             .inspect_err(|refusal| refused(refusal, class))?;
-        let (pieces, arriving) = mpsc::channel(PIECES_AHEAD);
-        let preparing = self.prepare(decoded.lanes, (choice, class), pieces);
         let (features, mut spent) = self.encode(&ticket, arriving).await?;
-        let prepared = preparing.await??;
+        let prepared = segmenting.await?;
         let ticket = &ticket;
         let lanes = prepared
             .lanes
@@ -282,7 +267,7 @@ impl Engine {
             judged.push(lane);
         }
         Ok(Answer {
-            duration: decoded.duration,
+            duration: lane::position(decoded.samples),
             lanes: judged,
             truncated: decoded.truncated,
             timing: Timing {
@@ -315,7 +300,7 @@ impl Engine {
             }
         };
         let seconds = request.audio.len() as f64 / f64::from(bytes_a_second.max(1));
-        let samples = seconds.min(self.limits.seconds) * f64::from(SAMPLE_RATE);
+        let samples = seconds.min(self.limits().seconds) * f64::from(SAMPLE_RATE);
         let segments = self.spec.segments(samples as usize);
         let (work, bytes) = self.needs_of(segments, 1);
         let weight = self.weights.get(&*tenant.0).copied().unwrap_or(1);
@@ -331,12 +316,6 @@ impl Engine {
         Ok(joined.inspect_err(|refusal| refused(refusal, class))?)
     }
 
-    /// What lanes will ask of the scheduler.
-    fn needs(&self, lanes: &[Vec<f32>]) -> (Work, usize) {
-        let segments = lanes.iter().map(|lane| self.spec.segments(lane.len()));
-        self.needs_of(segments.sum(), lanes.len())
-    }
-
     /// The work of so many segments, and the memory that it holds at a time: pieces under way, or
     /// a chunk a lane.
     fn needs_of(&self, segments: usize, lanes: usize) -> (Work, usize) {
@@ -349,69 +328,6 @@ impl Engine {
         let chunk = sizes.history_values() + self.scheduler.most_steps() * sizes.features;
         let values = (pieces * SEGMENT_VALUES).max(lanes * chunk);
         (work, values * size_of::<f32>())
-    }
-
-    /// Decodes on a blocking thread, once one of its places is free. The place is kept until the
-    /// samples have their share of what may be held decoded, so that no more than that and one
-    /// recording a place is ever held.
-    async fn decode(&self, request: Request) -> Result<Decoded, EngineError> {
-        let draining = |_| EngineError::Draining;
-        let place = Arc::clone(&self.decoding[request.caller.class as usize])
-            .acquire_owned()
-            .await
-            .map_err(draining)?;
-        let mut limits = self.limits;
-        if let Some(deadline) = request.caller.deadline {
-            // After that nobody wants it.
-            let left = deadline.saturating_duration_since(Instant::now());
-            limits.time = limits.time.min(left);
-        }
-        let late = limits.time < self.limits.time;
-        let decoding = self.decoders.run(request.caller.class, move || {
-            let begun = Instant::now();
-            let recording =
-                audio::decode(&request.audio, request.encoding, request.lanes, &limits)?;
-            let time = begun.elapsed();
-            requests::decoded(&recording.source.codec, time);
-            Ok::<_, EngineError>((recording, time, place))
-        });
-        let decoded = decoding.await?;
-        let (recording, time, place) = decoded.map_err(|error| match error {
-            EngineError::Audio(AudioError::Timeout { .. }) if late => EngineError::Late,
-            error => error,
-        })?;
-        let samples = recording.lanes.first().map_or(0, Vec::len);
-        let bytes = samples * recording.lanes.len() * size_of::<f32>();
-        let share = bytes.div_ceil(HELD_UNIT).min(HELD_UNITS);
-        let share = u32::try_from(share).unwrap_or(u32::MAX);
-        let held = Arc::clone(&self.held)
-            .acquire_many_owned(share)
-            .await
-            .map_err(draining)?;
-        drop(place);
-        Ok(Decoded {
-            lanes: (recording.lanes, held),
-            duration: lane::position(samples),
-            truncated: recording.truncated,
-            time,
-        })
-    }
-
-    /// Starts segmenting on a blocking thread. It stops when nobody takes its pieces any more.
-    fn prepare(
-        &self,
-        (lanes, held): (Vec<Vec<f32>>, OwnedSemaphorePermit),
-        (choice, class): (LaneChoice, Class),
-        pieces: mpsc::Sender<lane::Piece>,
-    ) -> impl Future<Output = Result<Result<lane::Prepared, EngineError>, NoResult>> + use<> {
-        let spec = Arc::clone(&self.spec);
-        let gate = decision::Gate {
-            level_dbfs: self.manifest.speech_gate.level_dbfs,
-        };
-        self.decoders.run(class, move || {
-            let _held = held;
-            lane::prepare(lanes, choice, &spec, gate, &pieces)
-        })
     }
 
     /// Runs the pieces through the encoder as they come, in order: features `[T, C]` a lane.

@@ -92,7 +92,7 @@ fn join(scheduler: &Scheduler, segments: usize, class: Class) -> Ticket {
 async fn judged(
     scheduler: &Scheduler,
     sizes: Sizes,
-    segments: Arc<[f32]>,
+    segments: Arc<Vec<f32>>,
     class: Class,
 ) -> Result<Vec<Evidence>, Failure> {
     let ticket = join(scheduler, segments.len() / SEGMENT_VALUES, class);
@@ -116,7 +116,7 @@ async fn judged(
 async fn one_by_one(
     scheduler: &Scheduler,
     sizes: Sizes,
-    runs: &[Arc<[f32]>],
+    runs: &[Arc<Vec<f32>>],
 ) -> Vec<Vec<Evidence>> {
     let mut alone = Vec::new();
     for run in runs {
@@ -127,7 +127,7 @@ async fn one_by_one(
 }
 
 /// Runs of both recordings' segments, of many lengths and from many places.
-fn runs(bundle: &Bundle, count: usize) -> Vec<Arc<[f32]>> {
+fn runs(bundle: &Bundle, count: usize) -> Vec<Arc<Vec<f32>>> {
     let lanes = [common::book(), common::call()].map(|audio| {
         let limits = Limits::default();
         audio::decode(&audio, Encoding::Auto, LaneChoice::Each, &limits)

@@ -118,7 +118,7 @@ fn serve(
         bulk_share: 0.1,
     };
     let scheduler = Scheduler::start(devices, sizes, policy, costs, Clock::system()).unwrap();
-    let recordings: Vec<Arc<[f32]>> = LENGTHS
+    let recordings: Vec<Arc<Vec<f32>>> = LENGTHS
         .iter()
         .map(|&length| segments(bundle, length))
         .collect();
@@ -140,7 +140,7 @@ fn serve(
     )
 }
 
-async fn recording(scheduler: &Scheduler, sizes: Sizes, caller: usize, segments: &Arc<[f32]>) {
+async fn recording(scheduler: &Scheduler, sizes: Sizes, caller: usize, segments: &Arc<Vec<f32>>) {
     let count = segments.len() / SEGMENT_VALUES;
     let class = Class::ALL[caller % 2];
     let ticket = scheduler
@@ -173,7 +173,7 @@ async fn recording(scheduler: &Scheduler, sizes: Sizes, caller: usize, segments:
     }
 }
 
-fn segments(bundle: &Bundle, seconds: f64) -> Arc<[f32]> {
+fn segments(bundle: &Bundle, seconds: f64) -> Arc<Vec<f32>> {
     let mut segmenter = Segmenter::new(Arc::new(bundle.manifest.frontend.clone()));
     let mut segments = Segments::default();
     segmenter

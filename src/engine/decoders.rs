@@ -1,8 +1,8 @@
 //! Where decoding and segmenting run: threads that may block, apart from those that answer calls.
 //!
 //! Interactive recordings use the runtime's own blocking threads. Bulk ones have a few threads of
-//! their own that the system lets run after all others, for there a recording of an hour would take
-//! whole cores from callers who wait.
+//! their own that the system lets run on idle processors alone, for else a recording of an hour would
+//! take whole cores from callers who wait.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -10,11 +10,8 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
+use super::background::run_on_idle_processors;
 use crate::scheduler::core::Class;
-
-/// The system's lowest priority for a thread.
-#[cfg(target_os = "linux")]
-const LOWEST: i32 = 19;
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -45,7 +42,7 @@ impl Decoders {
             thread::Builder::new()
                 .name(format!("bulk-{number}"))
                 .spawn(move || {
-                    run_last();
+                    run_on_idle_processors();
                     while let Some(work) = next(&work) {
                         work();
                     }
@@ -83,14 +80,6 @@ impl Decoders {
             result.await.map_err(|_| NoResult::Panicked)
         }
     }
-}
-
-/// Lets the calling thread run after all others. Where that is not to be had, bulk work competes
-/// with the rest.
-fn run_last() {
-    // Elsewhere this would be the whole process's priority.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(None, LOWEST);
 }
 
 fn next(work: &Mutex<mpsc::Receiver<Work>>) -> Option<Work> {

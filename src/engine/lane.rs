@@ -18,7 +18,7 @@ const PIECE_SAMPLES: usize = 131_072;
 pub(super) struct Piece {
     pub(super) lane: usize,
     /// `[N, 32, 129]`.
-    pub(super) segments: Arc<[f32]>,
+    pub(super) segments: Arc<Vec<f32>>,
 }
 
 /// What is known of a recording once all its pieces are sent.
@@ -110,7 +110,7 @@ impl Sender<'_> {
         self.segments += segments.len();
         let piece = Piece {
             lane: self.lane,
-            segments: segments.into_values().into(),
+            segments: Arc::new(segments.into_values()),
         };
         let begun = Instant::now();
         let sent = self.pieces.blocking_send(piece);

@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
-use super::decoders::Decoders;
+use super::Engine;
+use super::intake::Intake;
 use super::warm_up::{self, Layout};
-use super::{Engine, HELD_UNITS};
 use crate::audio::Limits;
 use crate::bundle::{Bundle, BundleError, embedded};
+use crate::decision::Gate;
 use crate::runtime::{Library, RuntimeError, Sizes};
 use crate::scheduler::core::{Bounds, Policy};
 use crate::scheduler::{Clock, Scheduler};
@@ -114,6 +113,10 @@ impl Engine {
         let wanted = Layout::candidates(cores, options.workers, options.threads);
         let warm = warm_up::measure(&library, &bundle, &wanted)?;
         let policy = policy(options, warm.instances.len());
+        let spec = Arc::new(bundle.manifest.frontend.clone());
+        let gate = Gate {
+            level_dbfs: bundle.manifest.speech_gate.level_dbfs,
+        };
         warm_up::report(&warm);
         Ok(Self {
             scheduler: Scheduler::start(
@@ -123,23 +126,19 @@ impl Engine {
                 warm.costs,
                 Clock::system(),
             )?,
-            spec: Arc::new(bundle.manifest.frontend.clone()),
+            intake: Intake::start(
+                (Arc::clone(&spec), gate),
+                options.limits,
+                cores,
+                options.requests,
+            )?,
+            spec,
             card: bundle.card(),
             runtime: format!("{} ({})", library.path.display(), library.info()),
             manifest: bundle.manifest,
-            limits: options.limits,
             weights: options.schedule.weights.clone(),
-            // A bulk recording needs a thread twice: to be decoded, and to be cut into segments.
-            decoders: Decoders::start(cores, 2 * options.requests)?,
-            // Interactive recordings do not queue behind long bulk ones for a decoder.
-            decoding: [cores, bulk_decoders(cores)].map(|places| Arc::new(Semaphore::new(places))),
-            held: Arc::new(Semaphore::new(HELD_UNITS)),
         })
     }
-}
-
-fn bulk_decoders(cores: usize) -> usize {
-    cores.div_ceil(2)
 }
 
 fn policy(options: &Options, instances: usize) -> Policy {

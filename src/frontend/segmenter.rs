@@ -6,9 +6,12 @@
 use std::sync::Arc;
 
 use super::{
-    Analyser, BINS, LEFTOVER_FRAMES, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_SAMPLES, SEGMENT_VALUES,
-    SHORTEST_SAMPLES, Spec,
+    Analyser, BINS, FRAME_HOP, LEFTOVER_FRAMES, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_SAMPLES,
+    SEGMENT_VALUES, SHORTEST_SAMPLES, Spec,
 };
+
+/// Samples heard at a time.
+const BLOCK: usize = 1_024;
 
 /// Frames held: the newest segment's worth, and as many again before the older half is dropped.
 const HELD_FRAMES: usize = 2 * SEGMENT_FRAMES;
@@ -112,6 +115,8 @@ impl Segmenter {
             });
         }
         self.samples += samples.len();
+        let most = self.most_of(samples.len());
+        segments.values.reserve(most * SEGMENT_VALUES);
         self.hear(samples, segments);
         Ok(())
     }
@@ -141,11 +146,14 @@ impl Segmenter {
 
     fn hear(&mut self, samples: &[f32], segments: &mut Segments) {
         let mut frames = std::mem::take(&mut self.frames);
-        frames.clear();
-        self.analyser.push(samples, &mut frames);
-        for frame in frames.chunks_exact_mut(BINS) {
-            self.spec.normalise(frame);
-            self.take(frame, segments);
+        // Frames of a few milliseconds at a time stay in the processor's cache.
+        for block in samples.chunks(BLOCK) {
+            frames.clear();
+            self.analyser.push(block, &mut frames);
+            for frame in frames.chunks_exact_mut(BINS) {
+                self.spec.normalise(frame);
+                self.take(frame, segments);
+            }
         }
         self.frames = frames;
     }
@@ -165,6 +173,11 @@ impl Segmenter {
         }
     }
 
+    /// Segments that so many samples more can complete, at most.
+    fn most_of(&self, samples: usize) -> usize {
+        samples / (FRAME_HOP * self.spec.segment_hop) + 1
+    }
+
     fn cut(&self, start: usize, segments: &mut Segments) {
         segments
             .values
@@ -176,7 +189,6 @@ impl Segmenter {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::FRAME_HOP;
     use super::*;
 
     fn spec(hop: usize) -> Arc<Spec> {

@@ -109,7 +109,7 @@ fn join(scheduler: &Scheduler) -> Ticket {
     scheduler.join(terms).unwrap()
 }
 
-fn segments(value: f32, count: usize) -> Arc<[f32]> {
+fn segments(value: f32, count: usize) -> Arc<Vec<f32>> {
     vec![value; count * SEGMENT_VALUES].into()
 }
 

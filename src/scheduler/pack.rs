@@ -14,7 +14,7 @@ use crate::runtime::{SequenceBatch, Sizes};
 #[derive(Debug)]
 pub(super) struct Part {
     /// `[N, 32, 129]`.
-    pub(super) segments: Arc<[f32]>,
+    pub(super) segments: Arc<Vec<f32>>,
     pub(super) first: usize,
     pub(super) count: usize,
 }

@@ -114,7 +114,7 @@ fn join(scheduler: &Scheduler) -> Ticket {
     scheduler.join(terms()).unwrap()
 }
 
-fn segments(count: usize) -> Arc<[f32]> {
+fn segments(count: usize) -> Arc<Vec<f32>> {
     vec![0.0; count * SEGMENT_VALUES].into()
 }
 
@@ -284,7 +284,7 @@ async fn a_stream_carries_its_own_state_through_batches_of_unequal_chunks() {
     let encoder = join(&scheduler);
     let tickets = lengths.map(|_| join(&scheduler));
     for round in 0..2 {
-        let segment: Arc<[f32]> = vec![0.0; SEGMENT_VALUES].into();
+        let segment: Arc<Vec<f32>> = vec![0.0; SEGMENT_VALUES].into();
         let encoding = encoder.encode(segment).unwrap();
         let waiters: Vec<Waiter<Evidence>> = lengths
             .iter()

@@ -51,11 +51,11 @@ impl Ticket {
     ///
     /// # Errors
     /// The job has ended, or asks for more than its terms.
-    pub fn encode(&self, segments: Arc<[f32]>) -> Result<Waiter<Encoding>, Refusal> {
+    pub fn encode(&self, segments: Arc<Vec<f32>>) -> Result<Waiter<Encoding>, Refusal> {
         let task = Task::Encode {
             segments: segments.len() / SEGMENT_VALUES,
         };
-        let bytes = size_of_val(&*segments);
+        let bytes = size_of_val(segments.as_slice());
         self.submit(task, bytes, |reply| {
             Pending::Segments(SegmentsWork::new(segments, reply))
         })

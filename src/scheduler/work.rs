@@ -23,7 +23,7 @@ pub(super) enum Pending {
 
 #[derive(Debug)]
 pub(super) struct SegmentsWork {
-    pub(super) segments: Arc<[f32]>,
+    pub(super) segments: Arc<Vec<f32>>,
     result: Encoding,
     reply: Reply<Encoding>,
 }
@@ -37,7 +37,7 @@ pub(super) struct ChunkWork {
 }
 
 impl SegmentsWork {
-    pub(super) fn new(segments: Arc<[f32]>, reply: Reply<Encoding>) -> Self {
+    pub(super) fn new(segments: Arc<Vec<f32>>, reply: Reply<Encoding>) -> Self {
         Self {
             segments,
             result: Encoding::default(),

@@ -1,0 +1,152 @@
+//! From bytes to pieces of segments: decoding and segmenting, in one go on a thread that may block.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::decoders::Decoders;
+use super::{EngineError, Request, lane};
+use crate::audio::{self, AudioError, Limits};
+use crate::decision::Gate;
+use crate::frontend::Spec;
+use crate::telemetry::requests;
+
+/// What may be held decoded, in units of 64 KiB: 1 GiB, some four hours of one lane.
+const HELD_UNIT: usize = 64 << 10;
+const HELD_UNITS: usize = 16 << 10;
+
+/// What is known of a recording once it is decoded.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    /// How many lanes there are, and samples at 16 kHz in each.
+    pub(super) lanes: usize,
+    pub(super) samples: usize,
+    pub(super) truncated: bool,
+    /// Time that decoding took.
+    pub(super) time: Duration,
+}
+
+/// Where recordings are heard.
+#[derive(Debug)]
+pub(super) struct Intake {
+    spec: Arc<Spec>,
+    gate: Gate,
+    limits: Limits,
+    decoders: Decoders,
+    /// Recordings of each class decoded at a time.
+    decoding: [Arc<Semaphore>; 2],
+    /// Room for decoded samples, in units of [`HELD_UNIT`].
+    held: Arc<Semaphore>,
+}
+
+impl Intake {
+    /// Starts the threads: so many recordings are decoded side by side, and of so many requests
+    /// none is refused.
+    pub(super) fn start(
+        (spec, gate): (Arc<Spec>, Gate),
+        limits: Limits,
+        cores: usize,
+        requests: usize,
+    ) -> std::io::Result<Self> {
+        Ok(Self {
+            spec,
+            gate,
+            limits,
+            decoders: Decoders::start(cores, requests)?,
+            // Interactive recordings do not queue behind long bulk ones for a decoder.
+            decoding: [cores, cores.div_ceil(2)].map(|places| Arc::new(Semaphore::new(places))),
+            held: Arc::new(Semaphore::new(HELD_UNITS)),
+        })
+    }
+
+    /// Bounds of one recording.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Decodes a recording and goes on to cut it into segments, which go to `pieces` and which the
+    /// future that is given ends. It stops when nobody takes the pieces any more.
+    ///
+    /// The place of a decoder is kept until the samples have their share of what may be held
+    /// decoded, so that no more than that and one recording a place is ever held.
+    pub(super) async fn hear(
+        &self,
+        request: Request,
+        pieces: mpsc::Sender<lane::Piece>,
+    ) -> Result<
+        (
+            Decoded,
+            impl Future<Output = Result<lane::Prepared, EngineError>> + use<>,
+        ),
+        EngineError,
+    > {
+        let Request {
+            audio,
+            encoding,
+            lanes,
+            caller,
+            ..
+        } = request;
+        let place = Arc::clone(&self.decoding[caller.class as usize])
+            .acquire_owned()
+            .await
+            .map_err(|_| EngineError::Draining)?;
+        let mut limits = self.limits;
+        if let Some(deadline) = caller.deadline {
+            // After that nobody wants it.
+            let left = deadline.saturating_duration_since(Instant::now());
+            limits.time = limits.time.min(left);
+        }
+        let late = limits.time < self.limits.time;
+        let (known, decoded) = oneshot::channel();
+        let (spec, gate, held) = (Arc::clone(&self.spec), self.gate, Arc::clone(&self.held));
+        let runtime = Handle::current();
+        let work = self.decoders.run(caller.class, move || {
+            let begun = Instant::now();
+            let recording = audio::decode(&audio, encoding, lanes, &limits);
+            let recording = recording.map_err(|error| match error {
+                AudioError::Timeout { .. } if late => EngineError::Late,
+                error => error.into(),
+            })?;
+            drop(audio);
+            let time = begun.elapsed();
+            requests::decoded(&recording.source.codec, time);
+            let samples = recording.lanes.first().map_or(0, Vec::len);
+            let count = recording.lanes.len();
+            let _room = room(&runtime, held, samples * count * size_of::<f32>())?;
+            drop(place);
+            // If nobody waits any more, the first piece finds out.
+            let _ = known.send(Decoded {
+                lanes: count,
+                samples,
+                truncated: recording.truncated,
+                time,
+            });
+            lane::prepare(recording.lanes, lanes, &spec, gate, &pieces)
+        });
+        let work = async { work.await? };
+        match decoded.await {
+            Ok(decoded) => Ok((decoded, work)),
+            // It ended before that, and says why.
+            Err(_) => Err(work.await.err().unwrap_or(EngineError::Cancelled)),
+        }
+    }
+}
+
+/// Waits for room for so many bytes.
+fn room(
+    runtime: &Handle,
+    held: Arc<Semaphore>,
+    bytes: usize,
+) -> Result<OwnedSemaphorePermit, EngineError> {
+    let units = bytes.div_ceil(HELD_UNIT).min(HELD_UNITS);
+    let units = u32::try_from(units).unwrap_or(u32::MAX);
+    match Arc::clone(&held).try_acquire_many_owned(units) {
+        Ok(room) => Ok(room),
+        Err(_) => runtime
+            .block_on(held.acquire_many_owned(units))
+            .map_err(|_| EngineError::Draining),
+    }
+}
