@@ -249,4 +249,6 @@ impl Clock {
 }
 
 #[cfg(test)]
+mod response;
+#[cfg(test)]
 mod tests;

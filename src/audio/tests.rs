@@ -1,10 +1,10 @@
-//! What goes in and what comes out, bad inputs each by name, and the resampler's response.
+//! What goes in and what comes out, and bad inputs each by name.
 
-use std::f64::consts::TAU;
 use std::io::Cursor;
 
 use proptest::prelude::*;
 
+use super::response::resampled;
 use super::*;
 
 const SPEC: hound::WavSpec = hound::WavSpec {
@@ -299,98 +299,6 @@ fn raw_samples_need_a_sane_shape() {
         let error = decode(&[0; 4], encoding).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
-}
-
-fn resampled(rate: u32, samples: &[f32], cuts: impl IntoIterator<Item = usize>) -> Vec<f32> {
-    let mut resampler = Resampler::new(rate).unwrap();
-    let (mut out, mut rest) = (Vec::new(), samples);
-    for cut in cuts {
-        let (now, later) = rest.split_at(cut.min(rest.len()));
-        resampler.push(now, &mut out).unwrap();
-        rest = later;
-    }
-    resampler.push(rest, &mut out).unwrap();
-    resampler.finish(&mut out).unwrap();
-    out
-}
-
-fn sine(rate: u32, hertz: f64, seconds: f64) -> Vec<f32> {
-    let step = TAU * hertz / f64::from(rate);
-    (0..(f64::from(rate) * seconds) as u32)
-        .map(|i| (step * f64::from(i)).sin() as f32)
-        .collect()
-}
-
-/// Level of everything, and of what is left once the sine of `hertz` at phase 0 is taken out, in
-/// dB relative to a full-scale sine, ends aside.
-fn levels(out: &[f32], hertz: f64) -> (f64, f64) {
-    let step = TAU * hertz / f64::from(SAMPLE_RATE);
-    let inner = 2_000..out.len() - 2_000;
-    let power = |error: &dyn Fn(usize) -> f64| {
-        let sum: f64 = inner.clone().map(|i| error(i).powi(2)).sum();
-        10.0 * (2.0 * sum / inner.len() as f64).max(1e-20).log10()
-    };
-    let level = power(&|i| f64::from(out[i]));
-    (
-        level,
-        power(&|i| f64::from(out[i]) - (step * i as f64).sin()),
-    )
-}
-
-#[test]
-fn the_resampler_keeps_speech_and_stops_the_rest() {
-    for rate in [
-        8_000, 11_025, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000, 192_000,
-    ] {
-        let response = |hertz| {
-            let out = resampled(rate, &sine(rate, hertz, 1.0), []);
-            assert_eq!(out.len(), 16_000);
-            levels(&out, hertz)
-        };
-        let nyquist = f64::from(rate.min(SAMPLE_RATE)) / 2.0;
-        let (level, error) = response(1_000.0);
-        println!("{rate} Hz: 1 kHz {level:+.4} dB, off by {error:.1} dB");
-        assert!(
-            level.abs() < 0.001 && error < -85.0,
-            "also proves the delay is removed"
-        );
-        for share in [0.85, 0.9, 0.925, 0.94, 0.96] {
-            println!(
-                "  {share} of Nyquist: {:+.3} dB",
-                response(share * nyquist).0
-            );
-        }
-        let (level, _) = response(0.9 * nyquist);
-        assert!(level.abs() < 0.1, "{rate} Hz at 0.9 of Nyquist: {level} dB");
-        for hertz in [8_001.0, 8_200.0, 8_700.0, 10_000.0] {
-            if hertz < f64::from(rate) / 2.0 {
-                let (level, _) = response(hertz);
-                println!("  {hertz} Hz: {level:.1} dB");
-                assert!(
-                    level < -85.0,
-                    "{hertz} Hz from {rate} Hz leaks at {level} dB"
-                );
-            }
-        }
-    }
-}
-
-#[test]
-fn odd_rates_resample_too() {
-    for rate in [2_000, 7_999, 11_127, 22_255, 44_101, 767_999, 768_000] {
-        let out = resampled(rate, &sine(rate, 400.0, 1.0), []);
-        assert_eq!(out.len(), 16_000, "{rate} Hz");
-        let (level, _) = levels(&out, 400.0);
-        assert!(level.abs() < 0.01, "{rate} Hz: {level} dB");
-    }
-    assert!(matches!(
-        Resampler::new(0),
-        Err(AudioError::ZeroRate { .. })
-    ));
-    assert!(matches!(
-        Resampler::new(1_999),
-        Err(AudioError::RateOutOfRange { .. })
-    ));
 }
 
 proptest! {
