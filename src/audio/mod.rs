@@ -1,11 +1,12 @@
 //! Audio in: bytes of a file, or raw samples, to lanes of mono f32 at 16 kHz, full scale ±1.
 //!
-//! `sniff` names the format, `wav`, `container` or `pcm` yields interleaved frames at the
-//! source's rate, and `lanes` picks the channels and resamples as they come, so that decoded
+//! `sniff` names the format, `wav`, `w64`, `au`, `container` or `pcm` yields interleaved frames at
+//! the source's rate, and `lanes` picks the channels and resamples as they come, so that decoded
 //! audio is never held at the source's rate. Every limit holds while decoding: headers are not
 //! believed. Adding a format touches `sniff` and one file. This room knows nothing of segments,
 //! models or gRPC.
 
+mod au;
 mod container;
 mod error;
 mod g711;
@@ -13,6 +14,7 @@ mod lanes;
 mod pcm;
 mod resample;
 mod sniff;
+mod w64;
 mod wav;
 
 use std::time::{Duration, Instant};
@@ -188,6 +190,8 @@ pub fn decode(
         }
         Encoding::Auto => match sniff::sniff(bytes)? {
             Format::Wav { offset } => wav::decode(&bytes[offset..], &job),
+            Format::Wave64 { offset } => w64::decode(&bytes[offset..], &job),
+            Format::Au { offset } => au::decode(&bytes[offset..], &job),
             Format::Container { offset, name } => container::decode(&bytes[offset..], name, &job),
             Format::Unmarked => container::decode_unmarked(bytes, &job),
         },

@@ -7,18 +7,24 @@ use super::{AudioError, Job, Recording, Source, g711};
 /// Bytes converted at a time; bounds the scratch whatever the input.
 const BLOCK: usize = 48 << 10;
 
-/// How one sample is written; little endian where it matters.
+/// How one sample is written; little endian unless the name says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
     /// Unsigned 8 bits, 128 is zero.
     U8,
+    S8,
     S16,
+    S16Be,
     S24,
+    S24Be,
     /// 24 bits, sign extended, in the low bytes of 32.
     S24In32,
     S32,
+    S32Be,
     F32,
+    F32Be,
     F64,
+    F64Be,
     Mulaw,
     Alaw,
 }
@@ -27,22 +33,28 @@ impl Coding {
     /// Bytes of one sample.
     pub(super) fn width(self) -> usize {
         match self {
-            Self::U8 | Self::Mulaw | Self::Alaw => 1,
-            Self::S16 => 2,
-            Self::S24 => 3,
-            Self::S24In32 | Self::S32 | Self::F32 => 4,
-            Self::F64 => 8,
+            Self::U8 | Self::S8 | Self::Mulaw | Self::Alaw => 1,
+            Self::S16 | Self::S16Be => 2,
+            Self::S24 | Self::S24Be => 3,
+            Self::S24In32 | Self::S32 | Self::S32Be | Self::F32 | Self::F32Be => 4,
+            Self::F64 | Self::F64Be => 8,
         }
     }
 
     fn name(self) -> &'static str {
         match self {
             Self::U8 => "pcm_u8",
+            Self::S8 => "pcm_s8",
             Self::S16 => "pcm_s16le",
+            Self::S16Be => "pcm_s16be",
             Self::S24 | Self::S24In32 => "pcm_s24le",
+            Self::S24Be => "pcm_s24be",
             Self::S32 => "pcm_s32le",
+            Self::S32Be => "pcm_s32be",
             Self::F32 => "pcm_f32le",
+            Self::F32Be => "pcm_f32be",
             Self::F64 => "pcm_f64le",
+            Self::F64Be => "pcm_f64be",
             Self::Mulaw => "pcm_mulaw",
             Self::Alaw => "pcm_alaw",
         }
@@ -54,10 +66,15 @@ impl Coding {
             Self::U8 => out.extend(bytes.iter().map(|&b| (f32::from(b) - 128.0) / 128.0)),
             Self::Mulaw => out.extend(bytes.iter().map(|&b| g711::MULAW[usize::from(b)])),
             Self::Alaw => out.extend(bytes.iter().map(|&b| g711::ALAW[usize::from(b)])),
+            Self::S8 => each(bytes, out, |b| f32::from(i8::from_be_bytes(b)) / 128.0),
             Self::S16 => each(bytes, out, |b| f32::from(i16::from_le_bytes(b)) / 32_768.0),
+            Self::S16Be => each(bytes, out, |b| f32::from(i16::from_be_bytes(b)) / 32_768.0),
             Self::S24 => each(bytes, out, |[a, b, c]| {
                 // Into the upper bytes, so that the sign lands where i32 has it.
                 i32::from_le_bytes([0, a, b, c]) as f32 / 2_147_483_648.0
+            }),
+            Self::S24Be => each(bytes, out, |[a, b, c]| {
+                i32::from_be_bytes([a, b, c, 0]) as f32 / 2_147_483_648.0
             }),
             Self::S24In32 => each(bytes, out, |[a, b, c, _]| {
                 i32::from_le_bytes([0, a, b, c]) as f32 / 2_147_483_648.0
@@ -65,8 +82,13 @@ impl Coding {
             Self::S32 => each(bytes, out, |b| {
                 i32::from_le_bytes(b) as f32 / 2_147_483_648.0
             }),
+            Self::S32Be => each(bytes, out, |b| {
+                i32::from_be_bytes(b) as f32 / 2_147_483_648.0
+            }),
             Self::F32 => each(bytes, out, f32::from_le_bytes),
+            Self::F32Be => each(bytes, out, f32::from_be_bytes),
             Self::F64 => each(bytes, out, |b| f64::from_le_bytes(b) as f32),
+            Self::F64Be => each(bytes, out, |b| f64::from_be_bytes(b) as f32),
         }
     }
 }
@@ -119,8 +141,18 @@ mod tests {
 
     #[test]
     fn full_scale_and_zero_of_every_coding() {
-        let cases: [(Coding, &[u8], &[f32]); 9] = [
+        let cases: [(Coding, &[u8], &[f32]); 15] = [
             (Coding::U8, &[0, 128, 192], &[-1.0, 0.0, 0.5]),
+            (Coding::S8, &[0x80, 0, 0x40], &[-1.0, 0.0, 0.5]),
+            (Coding::S16Be, &[0x80, 0, 0, 0, 0x40, 0], &[-1.0, 0.0, 0.5]),
+            (Coding::S24Be, &[0x80, 0, 0, 0x40, 0, 0], &[-1.0, 0.5]),
+            (Coding::S32Be, &[0x80, 0, 0, 0, 0x40, 0, 0, 0], &[-1.0, 0.5]),
+            (
+                Coding::F32Be,
+                &[0xbf, 0x80, 0, 0, 0x3f, 0, 0, 0],
+                &[-1.0, 0.5],
+            ),
+            (Coding::F64Be, &[0x3f, 0xe0, 0, 0, 0, 0, 0, 0], &[0.5]),
             (Coding::S16, &[0, 0x80, 0, 0, 0, 0x40], &[-1.0, 0.0, 0.5]),
             (
                 Coding::S24,

@@ -13,6 +13,10 @@ const WINDOW: usize = 512;
 pub(super) enum Format {
     /// RIFF, RF64 or BW64 with WAVE inside, from `offset` on.
     Wav { offset: usize },
+    /// Sony's Wave64, from `offset` on.
+    Wave64 { offset: usize },
+    /// Sun's AU, from `offset` on.
+    Au { offset: usize },
     /// Something symphonia reads, from `offset` on.
     Container { offset: usize, name: &'static str },
     /// Nothing known, yet not text: perhaps MPEG audio cut from the middle of a stream.
@@ -37,8 +41,6 @@ const REFUSED: &[(usize, &[u8], &str)] = &[
     ),
     (0, b"#!AMR", "AMR"),
     (0, b"#!SILK", "SILK"),
-    (0, b".snd", "Sun AU"),
-    (0, b"riff\x2e\x91\xcf\x11", "Wave64 (W64)"),
     (0, b"RIFX", "big-endian WAV (RIFX)"),
     (8, b"AVI ", "AVI"),
     (0, b".ra\xfd", "RealAudio"),
@@ -99,6 +101,12 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<Format, AudioError> {
         .any(|magic| inner.starts_with(magic));
     if riff && (inner.len() < 12 || &inner[8..12] == b"WAVE") {
         return Ok(Format::Wav { offset });
+    }
+    if inner.starts_with(b"riff\x2e\x91\xcf\x11") {
+        return Ok(Format::Wave64 { offset });
+    }
+    if inner.starts_with(b".snd") {
+        return Ok(Format::Au { offset });
     }
     if let Some((_, _, codec)) = REFUSED.iter().find(|entry| has(entry)) {
         return Err(AudioError::Unsupported {
@@ -242,13 +250,18 @@ mod tests {
     #[test]
     fn formats_are_told_by_their_first_bytes() {
         let container = |name| Format::Container { offset: 0, name };
-        let cases: [(&[u8], Format); 10] = [
+        let cases: [(&[u8], Format); 12] = [
             (b"RIFF\0\0\0\0WAVEfmt ", Format::Wav { offset: 0 }),
             (b"RF64\xff\xff\xff\xffWAVEds64", Format::Wav { offset: 0 }),
             (
                 b"ID3\x03\0\0\0\0\0\x02\0\0RIFF\0\0\0\0WAVE",
                 Format::Wav { offset: 12 },
             ),
+            (
+                b"riff\x2e\x91\xcf\x11\xa5\xd6",
+                Format::Wave64 { offset: 0 },
+            ),
+            (b".snd\0\0\0\x18", Format::Au { offset: 0 }),
             (b"fLaC\0\0\0\x22", container("FLAC")),
             (
                 b"ID3\x03\0\0\0\0\0\x02\0\0fLaC",

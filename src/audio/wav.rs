@@ -14,38 +14,21 @@ const LIVE: u64 = 0x7fff_f000;
 
 /// Decodes `bytes`, which begin with RIFF, RF64 or BW64.
 pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<Recording, AudioError> {
-    let wav = Wav::parse(bytes)?;
-    super::lanes::check_channels(ORIGIN, u32::from(wav.format.channels), job.limits.channels)?;
-    super::lanes::check_rate(ORIGIN, wav.format.rate)?;
-    let coding = match wav.format.coding()? {
-        Kind::Plain(coding) => coding,
-        Kind::Packed(name) => return container::decode(bytes, name, job),
-        // symphonia does not know it inside WAV, but on its own.
-        Kind::Mp3 => return container::decode(wav.data, "MP3 in WAV", job),
-    };
-    let stream = Stream {
-        coding,
-        sample_rate: wav.format.rate,
-        channels: wav.format.channels,
-        data: wav.data,
-        short: wav.short,
-        origin: ORIGIN,
-    };
-    stream.decode(job)
+    Wav::parse(bytes)?.decode(Some(bytes), job)
 }
 
 /// What the chunks say.
 #[derive(Debug)]
-struct Wav<'a> {
-    format: WavFormat,
-    data: &'a [u8],
+pub(super) struct Wav<'a> {
+    pub(super) format: WavFormat,
+    pub(super) data: &'a [u8],
     /// The header promised more data, in earnest.
-    short: bool,
+    pub(super) short: bool,
 }
 
 /// The `fmt ` chunk.
 #[derive(Clone, Copy, Debug)]
-struct WavFormat {
+pub(super) struct WavFormat {
     tag: u16,
     channels: u16,
     rate: u32,
@@ -64,6 +47,39 @@ enum Kind {
 }
 
 impl<'a> Wav<'a> {
+    /// Decodes the data; `riff` is the whole file if it is one that symphonia can walk.
+    pub(super) fn decode(
+        &self,
+        riff: Option<&[u8]>,
+        job: &Job<'_>,
+    ) -> Result<Recording, AudioError> {
+        let format = &self.format;
+        super::lanes::check_channels(ORIGIN, u32::from(format.channels), job.limits.channels)?;
+        super::lanes::check_rate(ORIGIN, format.rate)?;
+        let coding = match (format.coding()?, riff) {
+            (Kind::Plain(coding), _) => coding,
+            (Kind::Packed(name), Some(riff)) => {
+                return container::decode(riff, &format!("{name} in WAV"), job);
+            }
+            (Kind::Packed(name), None) => {
+                return Err(AudioError::Unsupported {
+                    codec: format!("{name} in Wave64"),
+                });
+            }
+            // symphonia does not know it inside WAV, but on its own.
+            (Kind::Mp3, _) => return container::decode(self.data, "MP3 in WAV", job),
+        };
+        let stream = Stream {
+            coding,
+            sample_rate: format.rate,
+            channels: format.channels,
+            data: self.data,
+            short: self.short,
+            origin: ORIGIN,
+        };
+        stream.decode(job)
+    }
+
     fn parse(bytes: &'a [u8]) -> Result<Self, AudioError> {
         let riff_size = u64::from(u32_at(bytes, 4).unwrap_or(0));
         let mut format = None;
@@ -132,7 +148,7 @@ fn extent(rest: &[u8], size: u64, riff_size: u64, start: usize) -> (&[u8], bool)
 }
 
 impl WavFormat {
-    fn parse(body: &[u8]) -> Result<Self, AudioError> {
+    pub(super) fn parse(body: &[u8]) -> Result<Self, AudioError> {
         let field = |at| u16_at(body, at);
         let (Some(tag), Some(channels), Some(rate), Some(align), Some(bits)) = (
             field(0),
@@ -178,8 +194,8 @@ impl WavFormat {
             (3, 8, 64) => Coding::F64,
             (6, 1, _) => Coding::Alaw,
             (7, 1, _) => Coding::Mulaw,
-            (0x02, ..) => return Ok(Kind::Packed("MS ADPCM in WAV")),
-            (0x11, ..) => return Ok(Kind::Packed("IMA ADPCM in WAV")),
+            (0x02, ..) => return Ok(Kind::Packed("MS ADPCM")),
+            (0x11, ..) => return Ok(Kind::Packed("IMA ADPCM")),
             (0x55, ..) => return Ok(Kind::Mp3),
             (1 | 3 | 6 | 7, width, bits) => {
                 return Err(AudioError::Unsupported {
