@@ -21,7 +21,8 @@ use symphonia::core::packet::Packet;
 use symphonia::default::{get_codecs, get_probe};
 
 use super::lanes::{check_channels, check_rate};
-use super::{AudioError, Clock, Job, Lanes, Recording, Source, sniff};
+use super::mpeg_end::MpegEnd;
+use super::{AudioError, Clock, Job, Lanes, Recording, Source, mp4_start, sniff};
 
 /// Frames a packet or block may hold; decoders allocate by it. FLAC's largest block is 65,535.
 const MAX_FRAMES: u64 = 131_072;
@@ -42,6 +43,9 @@ pub(super) fn decode(bytes: &[u8], name: &str, job: &Job<'_>) -> Result<Recordin
     contained(name, || {
         let reader = probe(bytes, job).map_err(|e| cannot_read(name, e))?;
         let mut session = Session::new(name, reader, job)?;
+        if name == "MP4" {
+            session.start = mp4_start::start(bytes, session.track);
+        }
         session.run()?;
         session.finish()
     })
@@ -150,8 +154,11 @@ struct Session<'a> {
     track: u32,
     /// Hz of the track's timestamps, if they count frames of some rate.
     ticks: Option<u32>,
+    /// Timestamp at which the sound of an MP4 begins, if the file says.
+    start: Option<u64>,
     /// Timestamp that follows the packets so far.
     next: Option<i64>,
+    mpeg_end: Option<MpegEnd>,
     params: AudioCodecParameters,
     decoder: Box<dyn AudioDecoder>,
     /// From the first decoded frames on: only they are believed.
@@ -171,13 +178,16 @@ impl<'a> Session<'a> {
         let (track, params) = select(name, reader.as_ref())?;
         let decoder = make_decoder(name, &params, job)?;
         let (id, ticks) = (track.id, ticks(track));
+        let mpeg_end = MpegEnd::of(track, params.codec);
         Ok(Self {
             name,
             job,
             reader,
             track: id,
             ticks,
+            start: None,
             next: None,
+            mpeg_end,
             params,
             decoder,
             lanes: None,
@@ -193,8 +203,12 @@ impl<'a> Session<'a> {
         loop {
             self.job.clock.check()?;
             match self.reader.next_packet() {
-                Ok(None) => return Ok(()),
-                Ok(Some(packet)) if packet.track_id == self.track => self.packet(&packet)?,
+                Ok(None) => {
+                    let ends = self.mpeg_end.zip(self.next);
+                    self.truncated |= ends.is_some_and(|(end, came)| end.is_after(came));
+                    return Ok(());
+                }
+                Ok(Some(packet)) if packet.track_id == self.track => self.packet(packet)?,
                 Ok(Some(_)) => {}
                 Err(Error::ResetRequired) => self.reset()?,
                 // The ordinary end of cut files; keep what came.
@@ -211,11 +225,14 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn packet(&mut self, packet: &Packet) -> Result<(), AudioError> {
-        self.fill_gap(packet)?;
-        let decoded = match self.decoder.decode(packet) {
+    fn packet(&mut self, mut packet: Packet) -> Result<(), AudioError> {
+        self.fill_gap(&packet)?;
+        if let Some(end) = self.mpeg_end {
+            end.keep_sound(&mut packet);
+        }
+        let decoded = match self.decoder.decode(&packet) {
             Ok(decoded) => decoded,
-            Err(source) => return self.lost(packet, source),
+            Err(source) => return self.lost(&packet, source),
         };
         let (rate, channels) = (decoded.spec().rate(), decoded.spec().channels().count());
         if decoded.frames() == 0 {
@@ -237,11 +254,19 @@ impl<'a> Session<'a> {
             lanes.change_rate(rate)?;
         }
         self.good += 1;
-        lanes.push(&self.scratch)
+        let before = self.start.map_or(0, |start| {
+            let ticks = i128::from(start) - i128::from(packet.pts.get());
+            let frames = ticks * i128::from(rate) / i128::from(self.ticks.unwrap_or(rate));
+            usize::try_from(frames)
+                .unwrap_or(0)
+                .saturating_mul(channels)
+        });
+        lanes.push(self.scratch.get(before..).unwrap_or_default())
     }
 
     /// Puts silence where FLAC frames are missing: the reader drops damaged ones without a word,
-    /// and all that follows would move forward. Other formats' timestamps are not that exact.
+    /// and all that follows would move forward. Other formats' timestamps are not
+    /// that exact, nor are those of Matroska, which count milliseconds.
     fn fill_gap(&mut self, packet: &Packet) -> Result<(), AudioError> {
         let start = packet.pts.get();
         let length = i64::try_from(packet.dur.get()).unwrap_or(0);
@@ -249,7 +274,7 @@ impl<'a> Session<'a> {
             .next
             .replace(start.saturating_add(length))
             .unwrap_or(start);
-        if self.params.codec != codec_ids::CODEC_ID_FLAC {
+        if self.params.codec != codec_ids::CODEC_ID_FLAC || self.ticks != self.params.sample_rate {
             return Ok(());
         }
         let gap = u64::try_from(start.saturating_sub(next)).unwrap_or(0);
@@ -291,6 +316,7 @@ impl<'a> Session<'a> {
         }
         let (track, params) = select(self.name, self.reader.as_ref())?;
         (self.track, self.ticks, self.next) = (track.id, ticks(track), None);
+        self.mpeg_end = MpegEnd::of(track, params.codec);
         self.decoder = make_decoder(self.name, &params, self.job)?;
         self.params = params;
         Ok(())
@@ -303,6 +329,15 @@ impl<'a> Session<'a> {
                 _ => AudioError::malformed(format!("no packet of this {} decodes", self.name)),
             });
         };
+        // What decodes of garbage is noise: damage costs its place only as long as it is the lesser part.
+        if self.bad > self.good {
+            return Err(AudioError::malformed(format!(
+                "{} of {} packets of this {} do not decode",
+                self.bad,
+                self.bad + self.good,
+                self.name
+            )));
+        }
         let source = Source {
             codec: self.decoder.codec_info().short_name.into(),
             sample_rate: lanes.rate(),

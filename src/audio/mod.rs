@@ -11,6 +11,8 @@ mod container;
 mod error;
 mod g711;
 mod lanes;
+mod mp4_start;
+mod mpeg_end;
 mod pcm;
 mod resample;
 mod sniff;
