@@ -6,11 +6,13 @@
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::LazyLock;
 
 use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::{
     AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions, well_known as codec_ids,
 };
+use symphonia::core::codecs::registry::CodecRegistry;
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::well_known::{FORMAT_ID_ADTS, FORMAT_ID_MP3};
@@ -18,7 +20,7 @@ use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
-use symphonia::default::{get_codecs, get_probe};
+use symphonia::default::{get_probe, register_enabled_codecs};
 
 use super::lanes::{check_channels, check_rate};
 use super::mpeg_end::MpegEnd;
@@ -38,12 +40,22 @@ const MIN_UNMARKED_PACKETS: u32 = 4;
 
 const ORIGIN: &str = "the stream";
 
+/// symphonia's decoders and ours.
+static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
+    let mut registry = CodecRegistry::new();
+    register_enabled_codecs(&mut registry);
+    #[cfg(feature = "opus")]
+    registry.register_audio_decoder::<super::opus::OpusDecoder>();
+    registry
+});
+
 /// Decodes `bytes`, sniffed as `name`.
 pub(super) fn decode(bytes: &[u8], name: &str, job: &Job<'_>) -> Result<Recording, AudioError> {
     contained(name, || {
         let reader = probe(bytes, job).map_err(|e| cannot_read(name, e))?;
         let mut session = Session::new(name, reader, job)?;
-        if name == "MP4" {
+        // Opus' decoder drops its delay by itself.
+        if name == "MP4" && session.params.codec != codec_ids::CODEC_ID_OPUS {
             session.start = mp4_start::start(bytes, session.track);
         }
         session.run()?;
@@ -264,8 +276,8 @@ impl<'a> Session<'a> {
         lanes.push(self.scratch.get(before..).unwrap_or_default())
     }
 
-    /// Puts silence where FLAC frames are missing: the reader drops damaged ones without a word,
-    /// and all that follows would move forward. Other formats' timestamps are not
+    /// Puts silence where FLAC frames or pages of Opus are missing: the reader drops damaged ones
+    /// without a word, and all that follows would move forward. Other formats' timestamps are not
     /// that exact, nor are those of Matroska, which count milliseconds.
     fn fill_gap(&mut self, packet: &Packet) -> Result<(), AudioError> {
         let start = packet.pts.get();
@@ -274,7 +286,8 @@ impl<'a> Session<'a> {
             .next
             .replace(start.saturating_add(length))
             .unwrap_or(start);
-        if self.params.codec != codec_ids::CODEC_ID_FLAC || self.ticks != self.params.sample_rate {
+        let exact = [codec_ids::CODEC_ID_FLAC, codec_ids::CODEC_ID_OPUS];
+        if !exact.contains(&self.params.codec) || self.ticks != self.params.sample_rate {
             return Ok(());
         }
         let gap = u64::try_from(start.saturating_sub(next)).unwrap_or(0);
@@ -300,8 +313,11 @@ impl<'a> Session<'a> {
             return Err(cannot_read(self.name, source));
         }
         self.silence(packet.dur.get())?;
-        // Some MP3s change their rate midway: what this decoder refuses, a new one may take.
-        self.decoder = make_decoder(self.name, &self.params, self.job)?;
+        // Opus' decoder recovers by itself; a new one would drop the pre-skip again.
+        if self.params.codec != codec_ids::CODEC_ID_OPUS {
+            // Some MP3s change their rate midway: what this decoder refuses, a new one may take.
+            self.decoder = make_decoder(self.name, &self.params, self.job)?;
+        }
         Ok(())
     }
 
@@ -356,7 +372,7 @@ fn select<'r>(
         Some(CodecParameters::Audio(params)) => Some((track, params)),
         _ => None,
     };
-    let known = |id| get_codecs().get_audio_decoder(id).is_some();
+    let known = |id| CODECS.get_audio_decoder(id).is_some();
     let mut tracks = reader.tracks().iter().filter_map(audio);
     if let Some((track, params)) = tracks.clone().find(|(_, params)| known(params.codec)) {
         return Ok((track, params.clone()));
@@ -402,7 +418,7 @@ fn make_decoder(
             )));
         }
     }
-    get_codecs()
+    CODECS
         .make_audio_decoder(params, &AudioDecoderOptions::default())
         .map_err(|source| match source {
             Error::Unsupported(feature) => AudioError::Unsupported {
@@ -413,7 +429,7 @@ fn make_decoder(
 }
 
 fn codec_name(id: AudioCodecId) -> String {
-    if let Some(known) = get_codecs().get_audio_decoder(id) {
+    if let Some(known) = CODECS.get_audio_decoder(id) {
         return known.codec.info.long_name.into();
     }
     let names = [

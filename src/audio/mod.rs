@@ -13,6 +13,8 @@ mod g711;
 mod lanes;
 mod mp4_start;
 mod mpeg_end;
+#[cfg(feature = "opus")]
+mod opus;
 mod pcm;
 mod resample;
 mod sniff;
