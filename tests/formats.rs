@@ -1,0 +1,184 @@
+//! A clip in every container and codec that is read, beside what ffmpeg decodes from it.
+//!
+//! The clips are a few KB each and lie in `tests/audio/formats`, with the script that made them.
+//! Both sides are resampled to 16 kHz by the same resampler, so that codecs alone are compared.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests"
+)]
+
+use std::path::Path;
+
+use undertone::audio::{AudioError, Encoding, LaneChoice, Limits, Recording, decode};
+
+/// A file, the codec's name, the file to compare with, and in dB how far below the signal the
+/// difference must be. `EXACT`: there is none.
+type Clip = (&'static str, &'static str, &'static str, f64);
+
+const EXACT: f64 = f64::INFINITY;
+
+/// Samples of 16 kHz that a block of the resampler's filter reaches.
+const EDGE: usize = 640;
+
+const CLIPS: &[Clip] = &[
+    ("extensible24.wav", "pcm_s24le", "book.flac", EXACT),
+    ("float64.wav", "pcm_f64le", "book.flac", EXACT),
+    ("rf64.wav", "pcm_s16le", "book.flac", EXACT),
+    ("wave64.w64", "pcm_s16le", "book.flac", EXACT),
+    ("wave64_f32.w64", "pcm_f32le", "call.flac", EXACT),
+    ("alaw.w64", "pcm_alaw", "alaw.ref.flac", EXACT),
+    ("sun.au", "pcm_s16be", "book.flac", EXACT),
+    ("sun_f64.au", "pcm_f64be", "call.flac", EXACT),
+    ("mulaw.au", "pcm_mulaw", "mulaw.ref.flac", EXACT),
+    ("big_endian.aiff", "pcm_s16be", "book.flac", EXACT),
+    ("apple.caf", "pcm_s24be", "book.flac", EXACT),
+    ("flac.ogg", "flac", "book.flac", EXACT),
+    ("flac.mka", "flac", "call.flac", EXACT),
+    ("alac.m4a", "alac", "call.flac", EXACT),
+    ("ima.wav", "adpcm_ima_wav", "ima.ref.flac", EXACT),
+    ("ms.wav", "adpcm_ms", "ms.ref.flac", EXACT),
+    ("layer3.mp3", "mp3", "layer3.ref.flac", 60.0),
+    ("layer3_48k.mp3", "mp3", "layer3_48k.ref.flac", 60.0),
+    ("vorbis.ogg", "vorbis", "vorbis.ref.flac", 60.0),
+    ("adts.aac", "aac", "adts.ref.flac", 60.0),
+    ("aac.m4a", "aac", "aac.ref.flac", 60.0),
+    ("fragmented.mp4", "aac", "fragmented.ref.flac", 60.0),
+];
+
+#[cfg(feature = "opus")]
+const OPUS_CLIPS: &[Clip] = &[
+    ("voice.opus", "opus", "voice.ref.flac", 60.0),
+    ("music.opus", "opus", "music.ref.flac", 60.0),
+    ("browser.webm", "opus", "browser.ref.flac", 60.0),
+    // The same packets as in the WebM file, of which ffmpeg's MP4 reader leaves 5 ms of delay in.
+    ("phone.mp4", "opus", "browser.ref.flac", 60.0),
+    // The low-frequency channel is so quiet that steps of 16 bits show.
+    ("surround.opus", "opus", "surround.ref.flac", 50.0),
+];
+
+fn bytes(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/audio/formats");
+    std::fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn decoded(bytes: &[u8]) -> Result<Recording, AudioError> {
+    decode(bytes, Encoding::Auto, LaneChoice::Each, &Limits::default())
+}
+
+fn lanes(name: &str) -> Recording {
+    decoded(&bytes(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Signal to difference in dB over what both have, up to where the resampler's filter reaches from
+/// the end of the shorter into what the longer has there.
+fn snr(ours: &[f32], theirs: &[f32]) -> f64 {
+    let mut common = ours.len().min(theirs.len());
+    if ours.len() != theirs.len() {
+        common -= EDGE;
+    }
+    let power = |f: &dyn Fn(f64, f64) -> f64| -> f64 {
+        let both = ours[..common].iter().zip(theirs);
+        both.map(|(&a, &b)| f(f64::from(a), f64::from(b)).powi(2))
+            .sum()
+    };
+    let difference = power(&|a, b| a - b);
+    if difference == 0.0 {
+        return EXACT;
+    }
+    10.0 * (power(&|_, b| b) / difference).log10()
+}
+
+fn agree(clips: &[Clip]) {
+    for &(name, codec, reference, least) in clips {
+        let (ours, theirs) = (lanes(name), lanes(reference));
+        assert_eq!(ours.source.codec, codec, "{name}");
+        assert!(!ours.truncated, "{name}");
+        assert_eq!(ours.lanes.len(), theirs.lanes.len(), "{name}");
+        let of_lanes = ours.lanes.iter().zip(&theirs.lanes).map(|(a, b)| snr(a, b));
+        let worst = of_lanes.fold(EXACT, f64::min);
+        println!(
+            "{name}: {:.4} s of {:.4} s, {worst:.1} dB",
+            ours.seconds(),
+            theirs.seconds()
+        );
+        assert!(worst >= least, "{name}: {worst:.1} dB of {least}");
+    }
+}
+
+#[test]
+fn clips_agree_with_ffmpeg_sample_by_sample() {
+    agree(CLIPS);
+}
+
+#[cfg(feature = "opus")]
+#[test]
+fn opus_agrees_with_libopus_sample_by_sample() {
+    agree(OPUS_CLIPS);
+}
+
+#[cfg(feature = "opus")]
+#[test]
+fn a_chain_of_opus_streams_is_one_recording() {
+    let (one, two) = (lanes("voice.opus"), lanes("chained.opus"));
+    let (one, two) = (&one.lanes[0], &two.lanes[0]);
+    assert_eq!(two.len(), 2 * one.len());
+    // Each begins with its own pre-skip, so the second is in step; the resampler carries the end
+    // of the first into it.
+    let (first, second) = two.split_at(one.len());
+    let before = one.len() - EDGE;
+    assert_eq!(first[..before], one[..before]);
+    assert!(snr(&second[EDGE..], &one[EDGE..]) > 60.0);
+}
+
+#[cfg(feature = "opus")]
+#[test]
+fn a_lost_page_of_opus_costs_its_time_and_moves_nothing_else() {
+    let whole = bytes("voice.opus");
+    let starts: Vec<usize> = (0..whole.len())
+        .filter(|&at| whole[at..].starts_with(b"OggS"))
+        .collect();
+    // Two pages of headers, then at least four of sound.
+    assert!(starts.len() >= 6, "{} pages", starts.len());
+    let lost = [&whole[..starts[3]], &whole[starts[4]..]].concat();
+    let (whole, lost) = (lanes("voice.opus"), decoded(&lost).unwrap());
+    assert!(lost.truncated);
+    assert_eq!(lost.lanes[0].len(), whole.lanes[0].len());
+    let (whole, lost) = (&whole.lanes[0], &lost.lanes[0]);
+    let last_page = whole.len() - 1_000;
+    assert!(snr(&lost[last_page..], &whole[last_page..]) > 6.0);
+}
+
+#[test]
+fn two_mp3s_laid_end_to_end_are_both_heard() {
+    let one = bytes("layer3.mp3");
+    let both = decoded(&[one.as_slice(), &one].concat()).unwrap();
+    let one = lanes("layer3.mp3");
+    assert!(!one.truncated && !both.truncated);
+    // Only a file's own padding is known, so the second keeps its delay and its own.
+    let seconds = both.seconds() / one.seconds();
+    assert!((2.0..2.5).contains(&seconds), "{seconds} times as long");
+    assert_eq!(
+        both.lanes[0][..one.lanes[0].len() - EDGE],
+        one.lanes[0][..one.lanes[0].len() - EDGE]
+    );
+}
+
+#[test]
+fn a_cut_file_says_so() {
+    for name in [
+        "layer3.mp3",
+        "adts.aac",
+        "flac.ogg",
+        "rf64.wav",
+        "wave64.w64",
+        "sun.au",
+    ] {
+        let whole = bytes(name);
+        let cut = decoded(&whole[..whole.len() * 3 / 4]);
+        let cut = cut.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(cut.seconds() < lanes(name).seconds(), "{name}");
+        assert!(cut.truncated, "{name}");
+    }
+}
