@@ -21,11 +21,12 @@ pub const ENVIRONMENT: &str = "UNDERTONE_";
 
 /// The keys. Other variables of that prefix are none of ours: Kubernetes sets
 /// `UNDERTONE_SERVICE_HOST` and more for a service of that name.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "listen",
     "metrics_listen",
     "bundle",
     "onnxruntime",
+    "device",
     "workers",
     "threads",
     "max_requests",
@@ -57,6 +58,8 @@ pub struct Config {
     pub bundle: Option<PathBuf>,
     /// ONNX Runtime's shared library; searched for if left out.
     pub onnxruntime: Option<PathBuf>,
+    /// What batches run on: `cpu` or `cuda`.
+    pub device: engine::Provider,
     /// Sets of sessions, each on its own thread; measured at start if left out.
     pub workers: Option<usize>,
     /// Threads inside each session; measured at start if left out.
@@ -108,6 +111,7 @@ impl Default for Config {
             metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9_464)),
             bundle: None,
             onnxruntime: None,
+            device: engine::Provider::default(),
             workers: None,
             threads: None,
             max_requests: requests,
@@ -178,6 +182,7 @@ impl Config {
         engine::Options {
             bundle: self.bundle.clone(),
             onnxruntime: self.onnxruntime.clone(),
+            provider: self.device,
             workers: self.workers,
             threads: self.threads,
             requests: self.max_requests,

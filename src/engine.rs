@@ -24,6 +24,7 @@ use crate::audio::{self, AudioError, Encoding, LaneChoice};
 use crate::bundle::Manifest;
 use crate::decision::{self, Abstention, Evidence, Rule, Span, StepTimes};
 use crate::frontend::{FrontendError, SAMPLE_RATE, SEGMENT_VALUES, Spec};
+pub use crate::runtime::Provider;
 use crate::runtime::{History, Sizes};
 pub use crate::scheduler::core::{Class, TenantId};
 use crate::scheduler::core::{End, Refusal, Work};
@@ -194,6 +195,7 @@ pub struct Engine {
     manifest: Manifest,
     card: String,
     runtime: String,
+    provider: Provider,
     spec: Arc<Spec>,
     intake: Intake,
     scheduler: Scheduler,
@@ -217,6 +219,12 @@ impl Engine {
     #[must_use]
     pub fn runtime(&self) -> &str {
         &self.runtime
+    }
+
+    /// What batches run on.
+    #[must_use]
+    pub fn provider(&self) -> Provider {
+        self.provider
     }
 
     /// Bounds of one recording.

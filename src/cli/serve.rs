@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::CliError;
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{Engine, Provider};
 use crate::service::server::{self, ServerError};
 use crate::telemetry::{admin, logs, metrics};
 
@@ -40,6 +40,10 @@ pub(super) struct Flags {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     onnxruntime: Option<PathBuf>,
+    /// What batches run on; cuda needs ONNX Runtime's GPU build, CUDA and cuDNN [default: cpu]
+    #[arg(long, value_enum, value_name = "DEVICE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<Provider>,
     /// Sets of sessions, each on its own thread [default: measured at start]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,7 +148,12 @@ async fn serve(config: Config) -> Result<(), CliError> {
     let options = config.engine();
     let engine = Arc::new(tokio::task::spawn_blocking(move || Engine::open(&options)).await??);
     let manifest = engine.manifest();
-    metrics::model(&manifest.name, &manifest.version, "cpu", "float32");
+    metrics::model(
+        &manifest.name,
+        &manifest.version,
+        engine.provider().name(),
+        "float32",
+    );
     tracing::info!(
         model = manifest.name,
         version = manifest.version,

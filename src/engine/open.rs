@@ -11,7 +11,7 @@ use super::warm_up::{self, Layout};
 use crate::audio::Limits;
 use crate::bundle::{Bundle, BundleError, embedded};
 use crate::decision::Gate;
-use crate::runtime::{Library, RuntimeError, Sizes};
+use crate::runtime::{Library, Provider, RuntimeError, Sizes};
 use crate::scheduler::core::{Bounds, Policy};
 use crate::scheduler::{Clock, Scheduler};
 
@@ -22,6 +22,8 @@ pub struct Options {
     pub bundle: Option<PathBuf>,
     /// ONNX Runtime's shared library; searched for if there is none.
     pub onnxruntime: Option<PathBuf>,
+    /// What the sessions run on.
+    pub provider: Provider,
     /// Sets of sessions, each on its own thread; measured at warm-up if there is none.
     pub workers: Option<usize>,
     /// Threads inside each session; measured at warm-up if there is none.
@@ -39,6 +41,7 @@ impl Default for Options {
         Self {
             bundle: None,
             onnxruntime: None,
+            provider: Provider::default(),
             workers: None,
             threads: None,
             requests: 256,
@@ -103,14 +106,17 @@ impl Engine {
     /// # Errors
     /// The first check that fails, in one sentence.
     pub fn open(options: &Options) -> Result<Self, OpenError> {
-        let library = Library::load(options.onnxruntime.as_deref()).map_err(RuntimeError::from)?;
+        let library = Library::load(options.onnxruntime.as_deref())
+            .map_err(RuntimeError::from)?
+            .on(options.provider);
         let bundle = match &options.bundle {
             Some(folder) => Bundle::open(folder)?,
             None => Bundle::from_files(embedded::files())?,
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let sizes = Sizes::of(&bundle.manifest);
-        let wanted = Layout::candidates(cores, options.workers, options.threads);
+        let wanted =
+            Layout::candidates(options.provider, cores, (options.workers, options.threads));
         let warm = warm_up::measure(&library, &bundle, &wanted)?;
         let policy = policy(options, warm.instances.len());
         let spec = Arc::new(bundle.manifest.frontend.clone());
@@ -134,6 +140,7 @@ impl Engine {
             )?,
             spec,
             card: bundle.card(),
+            provider: options.provider,
             runtime: format!("{} ({})", library.path.display(), library.info()),
             manifest: bundle.manifest,
             weights: options.schedule.weights.clone(),

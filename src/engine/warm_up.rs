@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::bundle::Bundle;
 use crate::frontend::SEGMENT_VALUES;
-use crate::runtime::{Device as _, Instance, Library, RuntimeError, SequenceBatch, Sizes, golden};
+use crate::runtime::{
+    Device as _, Instance, Library, Provider, RuntimeError, SequenceBatch, Sizes, golden,
+};
 use crate::scheduler::core::{CostTable, Graph, Shape, Shapes};
 use crate::telemetry::batches;
 
@@ -25,13 +27,20 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Those worth comparing on so many cores: what was asked for, or one session a core, a single
-    /// session with all cores, and what lies halfway.
+    /// Those worth comparing: what was asked for; or on so many cores one session a core, a single
+    /// session with all cores, and what lies halfway; or on a GPU up to four streams, of which one
+    /// moves tensors while another computes.
     pub(super) fn candidates(
+        provider: Provider,
         cores: usize,
-        workers: Option<usize>,
-        threads: Option<usize>,
+        (workers, threads): (Option<usize>, Option<usize>),
     ) -> Vec<Self> {
+        if provider == Provider::Cuda {
+            let threads = threads.unwrap_or(1);
+            let workers = workers.map_or(vec![1, 2, 4], |workers| vec![workers]);
+            let streams = workers.into_iter();
+            return streams.map(|workers| Self { workers, threads }).collect();
+        }
         if workers.is_some() || threads.is_some() {
             let threads = threads.unwrap_or(1);
             let workers = workers.unwrap_or((cores / threads).max(1));
@@ -70,7 +79,7 @@ pub(super) fn measure(
         let mut instances = open(library, bundle, *layout)?;
         let time = match layouts {
             [_] => Duration::ZERO,
-            _ => trial(&mut instances, sizes)?,
+            _ => trial(&mut instances, sizes, trial_shapes(library.provider()))?,
         };
         tracing::debug!(?layout, ?time, "measured");
         if best.as_ref().is_none_or(|(least, ..)| time < *least) {
@@ -87,7 +96,7 @@ pub(super) fn measure(
             (layout, open(library, bundle, layout)?)
         }
     };
-    let costs = table(&mut instances, sizes)?;
+    let costs = table(&mut instances, sizes, shapes(library.provider()))?;
     Ok(Warm {
         layout,
         instances,
@@ -137,21 +146,33 @@ fn open(library: &Library, bundle: &Bundle, layout: Layout) -> Result<Vec<Instan
         .collect()
 }
 
+/// The closed set of shapes: a GPU gains by batches far larger than a processor does.
+fn shapes(provider: Provider) -> Shapes {
+    match provider {
+        Provider::Cpu => Shapes::default(),
+        Provider::Cuda => Shapes::up_to(256, 64),
+    }
+}
+
+/// By which layouts are compared: a batch of segments and one of chunks as they are under load.
+fn trial_shapes(provider: Provider) -> [Shape; 2] {
+    let rows = match provider {
+        Provider::Cpu => [8, 2],
+        Provider::Cuda => [64, 16],
+    };
+    [(rows[0], 1), (rows[1], 32)].map(|(rows, steps)| Shape { rows, steps })
+}
+
 /// Time that all instances side by side take for one batch of each kind apiece, over their number.
-fn trial(instances: &mut [Instance], sizes: Sizes) -> Result<Duration, RuntimeError> {
+fn trial(
+    instances: &mut [Instance],
+    sizes: Sizes,
+    [segments, chunks]: [Shape; 2],
+) -> Result<Duration, RuntimeError> {
     let workers = u32::try_from(instances.len()).unwrap_or(u32::MAX);
     let times = side_by_side(instances, |instance| {
-        let segments = median(TRIALS, || {
-            run(instance, Graph::Encoder, Shape { rows: 8, steps: 1 }, sizes)
-        })?;
-        let chunks = median(TRIALS, || {
-            run(
-                instance,
-                Graph::Sequence,
-                Shape { rows: 2, steps: 32 },
-                sizes,
-            )
-        })?;
+        let segments = median(TRIALS, || run(instance, Graph::Encoder, segments, sizes))?;
+        let chunks = median(TRIALS, || run(instance, Graph::Sequence, chunks, sizes))?;
         Ok(segments + chunks)
     })?;
     let slowest = times.into_iter().max().unwrap_or_default();
@@ -159,8 +180,11 @@ fn trial(instances: &mut [Instance], sizes: Sizes) -> Result<Duration, RuntimeEr
 }
 
 /// The median over instances that run side by side, as they will.
-fn table(instances: &mut [Instance], sizes: Sizes) -> Result<CostTable, RuntimeError> {
-    let shapes = Shapes::default();
+fn table(
+    instances: &mut [Instance],
+    sizes: Sizes,
+    shapes: Shapes,
+) -> Result<CostTable, RuntimeError> {
     let all: Vec<(Graph, Shape)> = Graph::ALL
         .into_iter()
         .flat_map(|graph| {
@@ -254,16 +278,26 @@ mod tests {
     #[test]
     fn layouts_use_all_cores_unless_they_are_told() {
         let layout = |workers, threads| Layout { workers, threads };
-        assert_eq!(Layout::candidates(1, None, None), [layout(1, 1)]);
+        let candidates =
+            |cores, workers, threads| Layout::candidates(Provider::Cpu, cores, (workers, threads));
+        assert_eq!(candidates(1, None, None), [layout(1, 1)]);
+        assert_eq!(candidates(2, None, None), [layout(2, 1), layout(1, 2)]);
         assert_eq!(
-            Layout::candidates(2, None, None),
-            [layout(2, 1), layout(1, 2)]
-        );
-        assert_eq!(
-            Layout::candidates(16, None, None),
+            candidates(16, None, None),
             [layout(16, 1), layout(4, 4), layout(1, 16)]
         );
-        assert_eq!(Layout::candidates(4, Some(3), None), [layout(3, 1)]);
-        assert_eq!(Layout::candidates(4, None, Some(2)), [layout(2, 2)]);
+        assert_eq!(candidates(4, Some(3), None), [layout(3, 1)]);
+        assert_eq!(candidates(4, None, Some(2)), [layout(2, 2)]);
+    }
+
+    #[test]
+    fn a_gpu_has_streams_whatever_the_cores() {
+        let layout = |workers| Layout {
+            workers,
+            threads: 1,
+        };
+        let candidates = |workers| Layout::candidates(Provider::Cuda, 16, (workers, None));
+        assert_eq!(candidates(None), [1, 2, 4].map(layout));
+        assert_eq!(candidates(Some(3)), [layout(3)]);
     }
 }

@@ -10,6 +10,7 @@ use ort::environment::Environment;
 use ort::ep;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
+use serde::{Deserialize, Serialize};
 
 const FILE: &str = "libonnxruntime.so";
 const SYSTEM_FOLDERS: [&str; 4] = ["/usr/local/lib", "/usr/lib", "/usr/lib64", "/lib"];
@@ -33,12 +34,50 @@ pub enum LibraryError {
     },
 }
 
+/// What sessions run on: ONNX Runtime's execution provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Provider {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// The first NVIDIA GPU. The library must be the one with CUDA, with its provider beside it, and
+    /// CUDA and cuDNN be where the system looks for libraries.
+    Cuda,
+}
+
+impl Provider {
+    /// The provider's name, as flags and metrics write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        }
+    }
+
+    fn registered(self) -> ep::ExecutionProviderDispatch {
+        match self {
+            Self::Cpu => ep::CPU::default().with_arena_allocator(false).build(),
+            // TF32 would cost three digits. An exhaustive search would try every algorithm for every
+            // shape at start.
+            Self::Cuda => ep::CUDA::default()
+                .with_tf32(false)
+                .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
+                .build()
+                .error_on_failure(),
+        }
+    }
+}
+
 /// ONNX Runtime, loaded.
 #[derive(Clone, Debug)]
 pub struct Library {
     /// Where it was loaded from.
     pub path: PathBuf,
     environment: Environment,
+    provider: Provider,
 }
 
 /// A process has one environment; ONNX Runtime refuses a second.
@@ -70,9 +109,25 @@ impl Library {
             .with_telemetry(false)
             .build()
             .map_err(|error| failed(error.to_string()))?;
-        let library = Self { path, environment };
+        let library = Self {
+            path,
+            environment,
+            provider: Provider::Cpu,
+        };
         *loaded = Some(library.clone());
         Ok(library)
+    }
+
+    /// The library with sessions on a provider.
+    #[must_use]
+    pub fn on(self, provider: Provider) -> Self {
+        Self { provider, ..self }
+    }
+
+    /// What sessions run on.
+    #[must_use]
+    pub fn provider(&self) -> Provider {
+        self.provider
     }
 
     /// A session of a graph as undertone runs it: so many threads, the caller among them; arena and
@@ -87,7 +142,7 @@ impl Library {
             .with_inter_threads(1)?
             .with_memory_pattern(false)?
             .with_config_entry("session.intra_op.allow_spinning", "0")?
-            .with_execution_providers([ep::CPU::default().with_arena_allocator(false).build()])?
+            .with_execution_providers([self.provider.registered()])?
             .commit_from_memory(graph)
     }
 

@@ -17,7 +17,7 @@ mod taps;
 pub use graph::GraphError;
 pub use history::History;
 pub use instance::{Device, Encoded, Instance, SequenceBatch, StepBatch, StepEvidence, Stop};
-pub use library::Library;
+pub use library::{Library, Provider};
 pub use sizes::Sizes;
 
 use crate::bundle::BundleError;

@@ -232,7 +232,7 @@ pub(super) fn model(engine: &Engine) -> pb::GetModelResponse {
         }),
         formats: FORMATS.map(String::from).to_vec(),
         card: engine.card().to_owned(),
-        device: "cpu".into(),
+        device: engine.provider().name().into(),
     }
 }
 
