@@ -24,7 +24,7 @@ use symphonia::default::{get_probe, register_enabled_codecs};
 
 use super::lanes::{check_channels, check_rate};
 use super::mpeg_end::MpegEnd;
-use super::{AudioError, Clock, Job, Lanes, Recording, Source, mp4_start, sniff};
+use super::{AudioError, Clock, Job, Lanes, Recording, Source, mp4_start, sniff, vorbis};
 
 /// Frames a packet or block may hold; decoders allocate by it. FLAC's largest block is 65,535.
 const MAX_FRAMES: u64 = 131_072;
@@ -417,6 +417,9 @@ fn make_decoder(
                 "this {name} claims {frames} frames a packet; at most {MAX_FRAMES} are taken"
             )));
         }
+    }
+    if let (codec_ids::CODEC_ID_VORBIS, Some(extra)) = (params.codec, &params.extra_data) {
+        vorbis::check_codebooks(name, extra)?;
     }
     CODECS
         .make_audio_decoder(params, &AudioDecoderOptions::default())

@@ -18,6 +18,7 @@ mod opus;
 mod pcm;
 mod resample;
 mod sniff;
+mod vorbis;
 mod w64;
 mod wav;
 

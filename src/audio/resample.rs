@@ -15,13 +15,20 @@ use super::{AudioError, SAMPLE_RATE};
 /// would buy 0.1 kHz from 8 kHz and cost its length in delay while streaming.
 const BLOCK_SECONDS: f64 = 0.032;
 
-/// Above this rate, rates are taken in steps of [`ODD_STEP`].
-const ODD_ABOVE: u32 = 48_000;
-
-/// Hz. A block is a multiple of rate / gcd(rate, 16,000): for 767,999 Hz that would be seconds of
-/// audio and 150 MB of tables. Rounding to 5 Hz errs by at most 52 ppm, no more than the clock
-/// that recorded it, and bounds a block at 307,200 samples. No rate in use is touched.
-const ODD_STEP: u32 = 5;
+/// Up to which rate, in Hz, rates are taken in steps of so many Hz; the last step is for all above.
+///
+/// A block is a multiple of rate / gcd(rate, 16,000). Eight lanes of 767,995 Hz would need 200 MB of
+/// tables and six seconds to make them, for a request of a few bytes. Every step divides 16,000, so
+/// blocks are bounded at 48,000 samples; rounding errs by at most 104 ppm, about as much as the clock
+/// that recorded it. No rate in use is touched.
+const STEPS: [(u32, u32); 5] = [
+    (24_000, 1),
+    (48_000, 5),
+    (96_000, 10),
+    (192_000, 20),
+    (384_000, 40),
+];
+const STEP_ABOVE: u32 = 80;
 
 /// One lane's resampler to [`SAMPLE_RATE`].
 #[derive(Debug)]
@@ -53,11 +60,7 @@ impl Resampler {
     /// [`AudioError::ZeroRate`] or [`AudioError::RateOutOfRange`].
     pub fn new(rate: u32) -> Result<Self, AudioError> {
         super::lanes::check_rate("the source", rate)?;
-        let rate = if rate > ODD_ABOVE {
-            (rate + ODD_STEP / 2) / ODD_STEP * ODD_STEP
-        } else {
-            rate
-        };
+        let rate = rounded(rate);
         let stage = if rate == SAMPLE_RATE {
             None
         } else {
@@ -169,6 +172,12 @@ impl Stage {
         out.extend_from_slice(&self.output[dropped..]);
         Ok(())
     }
+}
+
+fn rounded(rate: u32) -> u32 {
+    let step = STEPS.iter().find(|(up_to, _)| rate <= *up_to);
+    let step = step.map_or(STEP_ABOVE, |(_, step)| *step);
+    (rate + step / 2) / step * step
 }
 
 fn fault(rate: u32, error: &dyn std::error::Error) -> AudioError {

@@ -279,6 +279,13 @@ impl Manifest {
             "decision.abstain_below",
             abstain_below.to_string(),
             "0 to 1",
+        )?;
+        let SpeechGate { level_dbfs } = self.speech_gate;
+        ensure(
+            level_dbfs.is_finite(),
+            "speech_gate.level_dbfs",
+            level_dbfs.to_string(),
+            "must be a finite level",
         )
     }
 }
@@ -346,7 +353,7 @@ pub(crate) mod tests {
         fn recurrent(layers: usize, state: usize) -> Sequence {
             Sequence::Recurrent { layers, state }
         }
-        let cases: [(&str, Damage); 8] = [
+        let cases: [(&str, Damage); 9] = [
             ("format", |m| m.format = 2),
             ("labels", |m| m.labels[1] = "neutral".into()),
             ("sequence.history", |m| m.sequence = taps(3, 510)),
@@ -354,6 +361,9 @@ pub(crate) mod tests {
             ("sequence.state", |m| m.sequence = recurrent(2, 24)),
             ("decision.temperature", |m| m.decision.temperature = 0.0),
             ("decision.abstain_below", |m| m.decision.abstain_below = 1.5),
+            ("speech_gate.level_dbfs", |m| {
+                m.speech_gate.level_dbfs = f32::NAN;
+            }),
             ("segment_hop", |m| m.frontend.segment_hop = 0),
         ];
         for (field, damage) in cases {
