@@ -6,6 +6,8 @@ mod batch;
 mod deadline;
 mod emotion;
 mod messages;
+#[cfg(any(test, fuzzing))]
+pub mod property;
 pub mod server;
 mod status;
 mod tenant;

@@ -1,0 +1,70 @@
+//! Any bytes, taken for audio, end in sane lanes within the limits, or in words for their sender.
+
+use std::time::Duration;
+
+use undertone::audio::{AudioError, Encoding, LaneChoice, Limits, RawFormat, Recording, decode};
+
+/// Small, so that every one of them is met.
+const LIMITS: Limits = Limits {
+    bytes: 1 << 20,
+    seconds: 30.0,
+    channels: 8,
+    decoded_bytes: 8 << 20,
+    time: Duration::from_secs(5),
+};
+
+/// Input: a file as it is, or `raw:`, format, rate (u32) and channels (u16, little endian) and then
+/// samples. A last byte from 0xf0 to 0xfe chooses the lanes too, so that any file is an input.
+pub(crate) fn holds(data: &[u8]) {
+    let (bytes, encoding) = raw(data).unwrap_or((data, Encoding::Auto));
+    let lanes = match data.last() {
+        Some(0xf0..=0xf3) => LaneChoice::Mix,
+        Some(0xf4..=0xf7) => LaneChoice::Each,
+        Some(0xf8..=0xfa) => LaneChoice::Select(0),
+        Some(0xfb..=0xfd) => LaneChoice::Select(1),
+        Some(0xfe) => LaneChoice::Select(u16::MAX),
+        _ => LaneChoice::Auto,
+    };
+    match decode(bytes, encoding, lanes, &LIMITS) {
+        Ok(recording) => sane(&recording, lanes),
+        Err(AudioError::Resampler { rate, detail }) => panic!("a fault of ours: {rate}, {detail}"),
+        Err(error) => assert!(error.to_string().len() > 10, "{error:?} says nothing"),
+    }
+}
+
+fn raw(data: &[u8]) -> Option<(&[u8], Encoding)> {
+    let rest = data.strip_prefix(b"raw:")?;
+    let [format, r0, r1, r2, r3, c0, c1, samples @ ..] = rest else {
+        return None;
+    };
+    let encoding = Encoding::Raw {
+        format: match format % 4 {
+            0 => RawFormat::PcmS16Le,
+            1 => RawFormat::PcmF32Le,
+            2 => RawFormat::Mulaw,
+            _ => RawFormat::Alaw,
+        },
+        sample_rate: u32::from_le_bytes([*r0, *r1, *r2, *r3]),
+        channels: u16::from_le_bytes([*c0, *c1]),
+    };
+    Some((samples, encoding))
+}
+
+fn sane(recording: &Recording, choice: LaneChoice) {
+    let Recording { lanes, source, .. } = recording;
+    assert!((1..=LIMITS.channels).contains(&source.channels));
+    let expected = match (choice, source.channels) {
+        (LaneChoice::Each, channels) | (LaneChoice::Auto, channels @ ..=2) => channels,
+        _ => 1,
+    };
+    assert_eq!(lanes.len(), usize::from(expected));
+    let length = lanes[0].len();
+    assert!(length > 0 && lanes.iter().all(|lane| lane.len() == length));
+    // A rate that is rounded, or changes, adds a little to what was counted.
+    assert!(recording.seconds() <= LIMITS.seconds * 1.001);
+    assert!(4 * length * lanes.len() <= LIMITS.decoded_bytes / 1_000 * 1_001);
+    assert!(
+        lanes.iter().flatten().all(|x| x.abs() < 1e7),
+        "no recorder's samples"
+    );
+}

@@ -1,0 +1,133 @@
+//! What holds for any request that the transport lets through. For the fuzz target `request`, and
+//! the test that replays its seeds; compiled for these alone.
+
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use prost::Message as _;
+use tonic::metadata::MetadataMap;
+use tonic::{Code, Request, Status};
+
+use super::{deadline, messages, pb, status, tenant};
+use crate::bundle::{Manifest, embedded, names};
+use crate::decision::SHORTEST_WINDOW;
+use crate::engine::{Caller, Class};
+
+#[allow(clippy::expect_used, reason = "this is a test")]
+static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| {
+    let files = embedded::files();
+    let manifest = files.get(names::MANIFEST).map(Manifest::parse);
+    manifest.expect("it is there").expect("it is sound")
+});
+
+/// Any metadata and message are translated, or refused in words that name a field or the rule.
+///
+/// Input: length and bytes of `undertone-tenant`, the same of `grpc-timeout`, then a
+/// `BatchClassifyRequest`. Nothing in front of a length of 0 is no such header.
+///
+/// # Panics
+/// If that does not hold.
+pub fn holds(data: &[u8]) {
+    let mut headers = HeaderMap::new();
+    let rest = header(&mut headers, "undertone-tenant", data);
+    let rest = header(&mut headers, "grpc-timeout", rest);
+    let timeout = deadline::timeout(&headers);
+    assert!(timeout.is_none() || headers.contains_key("grpc-timeout"));
+
+    let mut request = Request::new(());
+    *request.metadata_mut() = MetadataMap::from_headers(headers);
+    let tenant = match tenant::of(&request) {
+        Ok(tenant) => tenant,
+        Err(status) => return refused(&status, &[Code::InvalidArgument]),
+    };
+    assert!(tenant.0.len() <= 64);
+
+    let Ok(message) = pb::BatchClassifyRequest::decode(rest) else {
+        return;
+    };
+    let again = pb::BatchClassifyRequest::decode(&*message.encode_to_vec());
+    assert!(again.is_ok(), "what was read can be written and read");
+    let caller = Caller {
+        tenant,
+        class: Class::Bulk,
+        deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+    };
+    let request = message.request.unwrap_or_default();
+    let timeline = request.options.as_ref().is_some_and(|o| o.timeline);
+    match messages::request(request, &MANIFEST, caller) {
+        Ok(request) => {
+            assert_eq!(request.window.is_some(), timeline);
+            assert!(
+                request
+                    .window
+                    .is_none_or(|window| window >= SHORTEST_WINDOW)
+            );
+        }
+        Err(status) => refused(&status, &[Code::InvalidArgument, Code::NotFound]),
+    }
+}
+
+fn header<'d>(headers: &mut HeaderMap, name: &'static str, data: &'d [u8]) -> &'d [u8] {
+    let Some((&length, rest)) = data.split_first() else {
+        return data;
+    };
+    let (value, rest) = rest.split_at(rest.len().min(length.into()));
+    if let (true, Ok(value)) = (length > 0, HeaderValue::from_bytes(value)) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    rest
+}
+
+fn refused(status: &Status, codes: &[Code]) {
+    assert!(codes.contains(&status.code()), "{status}");
+    assert!(status.message().len() > 10, "{status}");
+    let item = status::item(status);
+    assert_eq!(item.message, status.message());
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn seeds() -> Vec<(String, Vec<u8>)> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/request");
+        let mut seeds: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.display().to_string(), std::fs::read(&path).unwrap()))
+            .collect();
+        seeds.sort();
+        assert!(seeds.len() > 5);
+        seeds
+    }
+
+    #[test]
+    fn seeds_hold() {
+        for (name, seed) in seeds() {
+            println!("{name}");
+            holds(&seed);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_seeds_hold(
+            (_, seed) in prop::sample::select(seeds()),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3), 1..6),
+        ) {
+            let mut data = seed;
+            for (place, byte, change) in changes {
+                let at = place.index(data.len() + 1);
+                match change {
+                    0 => data.insert(at, byte),
+                    1 => { data.splice(at..(at + 1).min(data.len()), []); }
+                    _ => { data.splice(at..(at + 1).min(data.len()), [byte]); }
+                }
+            }
+            holds(&data);
+        }
+    }
+}
