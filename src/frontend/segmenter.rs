@@ -41,6 +41,11 @@ impl Segments {
         &self.values
     }
 
+    /// Drops the segments and keeps their memory for the next ones.
+    pub fn clear(&mut self) {
+        self.values.clear();
+    }
+
     /// Gives the values away, `[N, 32, 129]`.
     #[must_use]
     pub fn into_values(self) -> Vec<f32> {
