@@ -1,0 +1,236 @@
+//! What hearing costs: milliseconds of one core a second of audio, stage by stage, and the share of
+//! what they may cost together. `cargo bench --bench audio [-- FILE…]`; files are measured beside the
+//! usual ones. Figures are the ratios, one a line at the end.
+//!
+//! Time is what this thread spent on the processor, in the least disturbed of many rounds.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a benchmark that cannot run has nothing to report"
+)]
+
+use std::hint::black_box;
+use std::io::Cursor;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use undertone::audio::{Encoding, LaneChoice, Limits, RawFormat, Resampler, decode};
+use undertone::bundle::Manifest;
+use undertone::frontend::{Segmenter, Segments, Spec};
+
+/// Speech at 16 kHz, and the same at 44.1 kHz.
+static FLAC: &[u8] = include_bytes!("../../tests/audio/book.flac");
+static MP3: &[u8] = include_bytes!("../../tests/audio/book.mp3");
+
+/// Times that the speech is repeated in the recordings that are made here: 36 s.
+const TIMES: usize = 6;
+const ROUNDS: usize = 40;
+/// Milliseconds that a second of audio may cost, decoded, resampled and segmented.
+const TARGET: f64 = 0.5;
+/// The same where there is much more to decode and to resample than is heard.
+const TARGET_ABOVE_16_KHZ: f64 = 1.0;
+/// Samples segmented at a time, as the engine does.
+const PIECE: usize = 131_072;
+
+struct Case {
+    name: String,
+    bytes: Vec<u8>,
+    encoding: Encoding,
+}
+
+fn main() {
+    let manifest = Manifest::parse(include_bytes!("../../models/default/bundle.toml"));
+    let spec = Arc::new(manifest.unwrap().frontend);
+    let mut figures = Vec::new();
+    for case in cases() {
+        let (rate, cost) = measure(&case, &spec);
+        let target = if rate > 16_000 {
+            TARGET_ABOVE_16_KHZ
+        } else {
+            TARGET
+        };
+        let name = &case.name;
+        println!(
+            "{name}: decode {:.3}, resample {:.3}, front end {:.3}: {:.3} ms a second of audio",
+            cost.decode,
+            cost.resample,
+            cost.front_end,
+            cost.all()
+        );
+        figures.push((format!("{name}_over_target"), cost.all() / target));
+    }
+    for (name, ratio) in figures {
+        println!("{name} {ratio:.2}");
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let case = |name: &str, bytes| Case {
+        name: name.into(),
+        bytes,
+        encoding: Encoding::Auto,
+    };
+    let book = decode(FLAC, Encoding::Auto, LaneChoice::Mix, &Limits::default()).unwrap();
+    let speech = book.lanes[0].repeat(TIMES);
+    let half: Vec<f32> = speech
+        .chunks(2)
+        .map(|pair| pair.iter().sum::<f32>() / 2.0)
+        .collect();
+    let telephone = wav(&half, 8_000);
+    let mut cases = vec![
+        case("wav_16k", wav(&speech, 16_000)),
+        case("flac_16k", FLAC.to_vec()),
+        Case {
+            name: "telephone_mulaw_8k".into(),
+            bytes: mulaw(&telephone),
+            encoding: Encoding::Raw {
+                format: RawFormat::Mulaw,
+                sample_rate: 8_000,
+                channels: 1,
+            },
+        },
+        case("telephone_wav_8k", telephone),
+        case("mp3_44k", MP3.to_vec()),
+    ];
+    for path in std::env::args().skip(1).filter(|arg| !arg.starts_with('-')) {
+        let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        cases.push(case(&path, bytes));
+    }
+    cases
+}
+
+/// Milliseconds of one core a second of audio.
+struct Cost {
+    decode: f64,
+    resample: f64,
+    front_end: f64,
+}
+
+impl Cost {
+    fn all(&self) -> f64 {
+        self.decode + self.resample + self.front_end
+    }
+}
+
+/// The source's rate, and what the stages cost. `decode` resamples as it goes, so its own share is
+/// what is left of it without resampling as much sound.
+fn measure(case: &Case, spec: &Arc<Spec>) -> (u32, Cost) {
+    let hear = || {
+        decode(
+            &case.bytes,
+            case.encoding,
+            LaneChoice::Mix,
+            &Limits::default(),
+        )
+        .unwrap_or_else(|error| panic!("{}: {error}", case.name))
+    };
+    let recording = hear();
+    let (rate, seconds) = (recording.source.sample_rate, recording.seconds());
+    let samples = &recording.lanes[0];
+    // Resampling takes as long whatever it hears.
+    let at_source: Vec<f32> = samples
+        .iter()
+        .copied()
+        .cycle()
+        .take((seconds * f64::from(rate)) as usize)
+        .collect();
+    let [all, resample, front_end] = [
+        least(|| {
+            black_box(hear());
+        }),
+        least(|| {
+            black_box(resampled(&at_source, rate));
+        }),
+        least(|| {
+            black_box(segmented(samples, spec));
+        }),
+    ]
+    .map(|time| time.as_secs_f64() * 1e3 / seconds);
+    let cost = Cost {
+        decode: all - resample,
+        resample,
+        front_end,
+    };
+    (rate, cost)
+}
+
+fn resampled(samples: &[f32], rate: u32) -> Vec<f32> {
+    let mut resampler = Resampler::new(rate).unwrap();
+    let mut out = Vec::new();
+    for block in samples.chunks(4_096) {
+        resampler.push(block, &mut out).unwrap();
+    }
+    resampler.finish(&mut out).unwrap();
+    out
+}
+
+fn segmented(samples: &[f32], spec: &Arc<Spec>) -> usize {
+    let mut segmenter = Segmenter::new(Arc::clone(spec));
+    let mut segments = Segments::default();
+    let mut count = 0;
+    for block in samples.chunks(PIECE) {
+        segments.clear();
+        segmenter.push(block, &mut segments).unwrap();
+        count += segments.len();
+    }
+    segmenter.finish(&mut segments).unwrap();
+    count + segments.len()
+}
+
+/// Time on the processor in the round that took least.
+fn least(mut work: impl FnMut()) -> Duration {
+    let rounds = (0..ROUNDS).map(|_| {
+        let begun = spent();
+        work();
+        spent() - begun
+    });
+    rounds.min().unwrap_or_default()
+}
+
+fn spent() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
+/// A 16-bit WAV file, as a recorder writes it.
+fn wav(samples: &[f32], sample_rate: u32) -> Vec<u8> {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut bytes = Cursor::new(Vec::new());
+    let mut writer = hound::WavWriter::new(&mut bytes, spec).unwrap();
+    for sample in samples {
+        writer.write_sample((sample * 32_767.0) as i16).unwrap();
+    }
+    writer.finalize().unwrap();
+    bytes.into_inner()
+}
+
+/// The samples of a 16-bit WAV file, as a telephone exchange would code them: each the nearest of the
+/// 256 that there are.
+fn mulaw(wav: &[u8]) -> Vec<u8> {
+    let mulaw = Encoding::Raw {
+        format: RawFormat::Mulaw,
+        sample_rate: 16_000,
+        channels: 1,
+    };
+    let codes: Vec<u8> = (0..=255).collect();
+    let values = decode(&codes, mulaw, LaneChoice::Mix, &Limits::default()).unwrap();
+    let mut reader = hound::WavReader::new(wav).unwrap();
+    reader
+        .samples::<i16>()
+        .map(|sample| {
+            let sample = f32::from(sample.unwrap()) / 32_768.0;
+            let distance = |code: &u8| (values.lanes[0][usize::from(*code)] - sample).abs();
+            let nearest = codes.iter().copied();
+            nearest
+                .min_by(|a, b| distance(a).total_cmp(&distance(b)))
+                .unwrap()
+        })
+        .collect()
+}
