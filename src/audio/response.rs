@@ -108,7 +108,9 @@ fn the_resampler_keeps_speech_and_stops_the_rest() {
 
 #[test]
 fn odd_rates_resample_too() {
-    for rate in [2_000, 7_999, 11_127, 22_255, 44_101, 47_999, 767_999, 768_000] {
+    for rate in [
+        2_000, 7_999, 11_127, 22_255, 44_101, 47_999, 767_999, 768_000,
+    ] {
         let response = response(rate, 400.0);
         assert!(
             response.tone.abs() < 0.01,

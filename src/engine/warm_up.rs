@@ -14,6 +14,8 @@ use crate::telemetry::batches;
 
 /// Runs of each shape, of which the median counts; the first, which may allocate, does not.
 const RUNS: usize = 5;
+/// Segments and chunks of a GPU's batches.
+const CUDA_ROWS: [usize; 2] = [128, 32];
 /// Runs by which layouts are compared.
 const TRIALS: usize = 15;
 
@@ -121,17 +123,27 @@ pub(super) fn report(warm: &Warm) {
             );
         }
     }
-    let micros = |graph, rows, steps| warm.costs.of(graph, Shape { rows, steps }).as_micros();
-    let most = warm.costs.shapes().most_rows(Graph::Encoder);
-    let steps = warm.costs.shapes().most_steps();
-    let chunks = warm.costs.shapes().most_rows(Graph::Sequence);
+    let least_and_most = |graph| {
+        let shapes = warm.costs.shapes();
+        let steps = match graph {
+            Graph::Encoder => 1,
+            Graph::Sequence => shapes.most_steps(),
+        };
+        let rows = shapes.rows(graph);
+        let micros = |rows: Option<&usize>| {
+            let rows = rows.copied().unwrap_or(1);
+            warm.costs.of(graph, Shape { rows, steps }).as_micros()
+        };
+        [micros(rows.first()), micros(rows.last())]
+    };
+    let [segments, chunks] = Graph::ALL.map(least_and_most);
     tracing::info!(
         workers = warm.layout.workers,
         threads = warm.layout.threads,
-        one_segment_micros = micros(Graph::Encoder, 1, 1),
-        most_segments_micros = micros(Graph::Encoder, most, 1),
-        one_chunk_micros = micros(Graph::Sequence, 1, steps),
-        most_chunks_micros = micros(Graph::Sequence, chunks, steps),
+        fewest_segments_micros = segments[0],
+        most_segments_micros = segments[1],
+        fewest_chunks_micros = chunks[0],
+        most_chunks_micros = chunks[1],
         "measured what batches cost"
     );
 }
@@ -146,11 +158,12 @@ fn open(library: &Library, bundle: &Bundle, layout: Layout) -> Result<Vec<Instan
         .collect()
 }
 
-/// The closed set of shapes: a GPU gains by batches far larger than a processor does.
+/// The closed set of shapes. On a GPU large batches take hardly longer than small ones, but a session
+/// that is given another shape than before plans its convolutions anew, for many times that.
 fn shapes(provider: Provider) -> Shapes {
     match provider {
         Provider::Cpu => Shapes::default(),
-        Provider::Cuda => Shapes::up_to(256, 64),
+        Provider::Cuda => Shapes::one(CUDA_ROWS[0], CUDA_ROWS[1]),
     }
 }
 
@@ -158,7 +171,7 @@ fn shapes(provider: Provider) -> Shapes {
 fn trial_shapes(provider: Provider) -> [Shape; 2] {
     let rows = match provider {
         Provider::Cpu => [8, 2],
-        Provider::Cuda => [64, 16],
+        Provider::Cuda => CUDA_ROWS,
     };
     [(rows[0], 1), (rows[1], 32)].map(|(rows, steps)| Shape { rows, steps })
 }

@@ -16,6 +16,9 @@ const CLIP: u32 = 2;
 const OVERHEAD: Duration = Duration::from_micros(20);
 /// A larger batch must be this much cheaper an item to be worth its longer run.
 const WORTH: f64 = 0.97;
+/// A batch that takes no longer than this many times the smallest is never too long: on a device that
+/// has become slow, or is slow whatever the size, smaller ones would only make it slower.
+const AS_SHORT_AS_CAN_BE: f64 = 1.25;
 
 /// Predicted device times of every shape of the closed set.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,9 +85,16 @@ impl CostTable {
             Graph::Encoder => 1,
             Graph::Sequence => self.shapes.most_steps(),
         };
-        let rows = self.largest(graph, steps, most);
+        let rows = self.largest(graph, steps, self.bound(graph, most));
         let items = u32::try_from(rows * steps).unwrap_or(u32::MAX);
         self.of(graph, Shape { rows, steps }) / items.max(1)
+    }
+
+    /// The longest that a graph's batch may take where `most` is asked for: what is hardly longer
+    /// than the smallest is never too long.
+    pub(super) fn bound(&self, graph: Graph, most: Duration) -> Duration {
+        let longest = self.shapes.fit(graph, 1, self.shapes.most_steps());
+        most.max(self.of(graph, longest).mul_f64(AS_SHORT_AS_CAN_BE))
     }
 
     /// The most rows of `steps` steps that a batch should have: as many as `most` allows and the
@@ -189,6 +199,15 @@ mod tests {
             micros(1_000) * u32::try_from(shape.rows).unwrap()
         });
         assert_eq!(linear.largest(Graph::Encoder, 1, micros(100_000)), 1);
+    }
+
+    #[test]
+    fn on_a_device_that_is_slow_whatever_the_size_a_batch_is_not_cut_to_one_row() {
+        let slow = CostTable::new(Shapes::default(), |_, shape| {
+            micros(50_000) + micros(100) * u32::try_from(shape.rows).unwrap()
+        });
+        let most = slow.bound(Graph::Encoder, micros(10_000));
+        assert_eq!(slow.largest(Graph::Encoder, 1, most), 32);
     }
 
     #[test]

@@ -55,6 +55,7 @@ impl Core {
 
     fn plan_segments(&self, now: Time, class: Class, most: Duration) -> Option<Plan> {
         let graph = Graph::Encoder;
+        let most = self.costs.bound(graph, most);
         let mut room = self.costs.largest(graph, 1, most);
         let mut members: Vec<(EntryId, usize)> = Vec::new();
         let mut rows = 0;
@@ -82,6 +83,7 @@ impl Core {
 
     fn plan_chunks(&self, now: Time, class: Class, most: Duration) -> Option<Plan> {
         let graph = Graph::Sequence;
+        let most = self.costs.bound(graph, most);
         let mut members: Vec<(EntryId, usize)> = Vec::new();
         // Steps of the longest member, and the time that the most urgent one leaves.
         let (mut steps, mut limit) = (0, most);
@@ -145,10 +147,9 @@ impl Core {
     fn worth_padding(&self, graph: Graph, rows: usize, steps: usize) -> Option<usize> {
         let shapes = self.costs.shapes();
         let fit = shapes.fit(graph, rows, steps);
-        let full = shapes.below(graph, rows + 1)?;
-        if rows == fit.rows {
-            return Some(rows);
-        }
+        let Some(full) = shapes.below(graph, rows + 1).filter(|_| rows < fit.rows) else {
+            return (rows > 0).then_some(rows);
+        };
         let pace = |rows: usize, shape| rows as f64 / self.costs.of(graph, shape).as_secs_f64();
         let fuller = pace(full, Shape { rows: full, ..fit }) > pace(rows, fit);
         Some(if fuller { full } else { rows })
@@ -193,9 +194,8 @@ impl Core {
         if delay.is_zero() || self.draining || plan.leaves {
             return None;
         }
-        let rows = self
-            .costs
-            .largest(plan.graph, plan.shape.steps, self.policy.max_batch_time);
+        let most = self.costs.bound(plan.graph, self.policy.max_batch_time);
+        let rows = self.costs.largest(plan.graph, plan.shape.steps, most);
         if plan.rows() >= rows {
             return None;
         }

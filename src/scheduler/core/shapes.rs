@@ -49,6 +49,17 @@ impl Shapes {
         }
     }
 
+    /// One shape a graph, with the longest default chunk.
+    #[must_use]
+    pub fn one(encoder_rows: usize, sequence_rows: usize) -> Self {
+        let steps = Self::default().most_steps();
+        Self {
+            encoder_rows: vec![encoder_rows],
+            sequence_rows: vec![sequence_rows],
+            sequence_steps: vec![steps],
+        }
+    }
+
     /// Every shape of a graph.
     #[must_use]
     pub fn all(&self, graph: Graph) -> Vec<Shape> {
