@@ -14,7 +14,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use undertone::audio::{AudioError, Encoding, LaneChoice, Limits, Recording, decode};
+use undertone::audio::{AudioError, Decoder, Encoding, LaneChoice, Limits, Recording, decode};
 
 fn data(part: &str) -> Option<PathBuf> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")).join(part);
@@ -233,4 +233,42 @@ fn odd_files_end_in_audio_or_in_words() {
     }
     println!("{agree} of the {decodable} that ffmpeg decodes agree in length");
     assert!(agree >= 190, "only {agree} agree");
+}
+
+#[test]
+fn odd_files_are_the_same_in_pieces() {
+    let Some(folder) = data("formats") else {
+        return;
+    };
+    let index = fs::read_to_string(folder.join("INDEX.tsv")).unwrap();
+    for line in index.lines().skip(1) {
+        let name = line.split('\t').next().unwrap();
+        let whole = read(&folder.join(name)).map_err(|error| error.to_string());
+        let bytes = fs::read(folder.join(name)).unwrap();
+        for size in [97, 20_000] {
+            let pieces = in_pieces(&bytes, size).map_err(|error| error.to_string());
+            assert!(pieces == whole, "{name} in pieces of {size}");
+        }
+    }
+}
+
+fn in_pieces(bytes: &[u8], size: usize) -> Result<Recording, AudioError> {
+    let mut lanes: Vec<Vec<f32>> = Vec::new();
+    let mut hear = |samples: &[Vec<f32>]| {
+        lanes.resize_with(samples.len(), Vec::new);
+        for (lane, samples) in lanes.iter_mut().zip(samples) {
+            lane.extend_from_slice(samples);
+        }
+        Ok::<_, AudioError>(())
+    };
+    let mut decoder = Decoder::start(Encoding::Auto, LaneChoice::Auto, &Limits::default())?;
+    for piece in bytes.chunks(size) {
+        decoder.push(piece, &mut hear)?;
+    }
+    let ending = decoder.finish(&mut hear)?;
+    Ok(Recording {
+        lanes,
+        source: ending.source,
+        truncated: ending.truncated,
+    })
 }

@@ -166,6 +166,31 @@ fn two_mp3s_laid_end_to_end_are_both_heard() {
 }
 
 #[test]
+fn adpcm_in_wave64_is_that_of_wav() {
+    let guid = |name: &[u8; 4]| [&name[..], &[0; 12]].concat();
+    let chunk = |name, body: &[u8]| {
+        let mut chunk = guid(name);
+        chunk.extend((24 + body.len() as u64).to_le_bytes());
+        chunk.extend(body);
+        chunk.resize(chunk.len().next_multiple_of(8), 0);
+        chunk
+    };
+    let wav = bytes("ima.wav");
+    let body = |name: &[u8; 4]| {
+        let at = wav.windows(4).position(|window| window == name).unwrap();
+        let size = u32::from_le_bytes(wav[at + 4..at + 8].try_into().unwrap()) as usize;
+        &wav[at + 8..at + 8 + size]
+    };
+    let riff = [b"riff\x2e\x91\xcf\x11".as_slice(), &[0; 16], &guid(b"wave")].concat();
+    let wave64 = [
+        riff,
+        chunk(b"fmt ", body(b"fmt ")),
+        chunk(b"data", body(b"data")),
+    ];
+    assert_eq!(decoded(&wave64.concat()).unwrap(), lanes("ima.wav"));
+}
+
+#[test]
 fn a_cut_file_says_so() {
     for name in [
         "layer3.mp3",

@@ -9,7 +9,9 @@ const LIMITS: Limits = Limits {
     bytes: 1 << 20,
     seconds: 30.0,
     channels: 8,
+    seconds_per_megabyte: 2_500.0,
     decoded_bytes: 8 << 20,
+    held_bytes: 1 << 20,
     time: Duration::from_secs(5),
 };
 

@@ -1,39 +1,65 @@
 //! AU, the audio file of Sun and NeXT: six big-endian numbers, then samples.
 
-use super::pcm::{Coding, Stream};
-use super::{AudioError, Job, Recording};
+use super::input::Input;
+use super::pcm::{Coding, Pcm};
+use super::{AudioError, Ending, Job, Sink};
 
 const ORIGIN: &str = "the AU header";
+
+/// Bytes of the six numbers.
+const HEADER: usize = 24;
 
 /// A size that means "not known yet".
 const LIVE: u32 = u32::MAX;
 
-/// Decodes `bytes`, which begin with `.snd`.
-pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<Recording, AudioError> {
-    parse(bytes)?.decode(job)
+/// Decodes input that begins with `.snd`.
+pub(super) fn decode(
+    mut input: Input<'_>,
+    job: &Job,
+    sink: Sink<'_>,
+) -> Result<Ending, AudioError> {
+    let Au {
+        coding,
+        rate,
+        channels,
+        size,
+    } = Au::read(&mut input)?;
+    let samples = Pcm::new(ORIGIN, coding, rate, channels, job)?;
+    samples.read(input, size.unwrap_or(u64::MAX), size.is_some(), sink)
 }
 
-fn parse(bytes: &[u8]) -> Result<Stream<'_>, AudioError> {
-    let (fields, _) = bytes.as_chunks::<4>();
-    let &[_, start, size, encoding, rate, channels, ..] = fields else {
-        let length = bytes.len();
-        return Err(AudioError::malformed(format!(
-            "the AU header is cut: {length} of 24 bytes"
-        )));
-    };
-    let [start, size, encoding, sample_rate, channels] =
-        [start, size, encoding, rate, channels].map(u32::from_be_bytes);
-    let rest = bytes.get(start as usize..).unwrap_or_default();
-    let within = rest.get(..size as usize);
-    Ok(Stream {
-        coding: coding(encoding)?,
-        sample_rate,
-        // What does not fit is refused as too many, like what is merely large.
-        channels: u16::try_from(channels).unwrap_or(u16::MAX),
-        data: within.unwrap_or(rest),
-        short: within.is_none() && size != LIVE,
-        origin: ORIGIN,
-    })
+/// What the header says.
+#[derive(Debug)]
+pub(super) struct Au {
+    pub(super) coding: Coding,
+    pub(super) rate: u32,
+    pub(super) channels: u16,
+    /// Bytes of samples, if they were known.
+    pub(super) size: Option<u64>,
+}
+
+impl Au {
+    /// Takes everything before the samples.
+    pub(super) fn read(input: &mut Input<'_>) -> Result<Self, AudioError> {
+        let head = input.peek(HEADER)?;
+        let (fields, _) = head.as_chunks::<4>();
+        let &[_, start, size, encoding, rate, channels, ..] = fields else {
+            let length = head.len();
+            return Err(AudioError::malformed(format!(
+                "the AU header is cut: {length} of {HEADER} bytes"
+            )));
+        };
+        let [start, size, encoding, rate, channels] =
+            [start, size, encoding, rate, channels].map(u32::from_be_bytes);
+        input.skip(u64::from(start))?;
+        Ok(Self {
+            coding: coding(encoding)?,
+            rate,
+            // What does not fit is refused as too many, like what is merely large.
+            channels: u16::try_from(channels).unwrap_or(u16::MAX),
+            size: (size != LIVE).then_some(u64::from(size)),
+        })
+    }
 }
 
 fn coding(encoding: u32) -> Result<Coding, AudioError> {
@@ -56,6 +82,10 @@ fn coding(encoding: u32) -> Result<Coding, AudioError> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::Stop;
+    use super::super::limits::Watch;
     use super::*;
 
     fn file(size: u32, encoding: u32, data: &[u8]) -> Vec<u8> {
@@ -64,19 +94,25 @@ mod tests {
         [b".snd", header.as_slice(), data].concat()
     }
 
+    /// The header, and how many bytes follow it.
+    fn read(bytes: &[u8]) -> Result<(Au, usize), AudioError> {
+        let watch = Watch::start(Duration::MAX, Stop::default());
+        let mut input = Input::whole(bytes, watch);
+        let au = Au::read(&mut input)?;
+        Ok((au, input.fill()?.len()))
+    }
+
     #[test]
     fn the_header_says_where_and_what_the_samples_are() {
         let cases = [
-            ("whole", 3, 3, false),
-            ("cut", 900, 4, true),
-            ("live", LIVE, 4, false),
+            ("whole", 3, Some(3)),
+            ("cut", 900, Some(900)),
+            ("live", LIVE, None),
         ];
-        for (what, size, length, short) in cases {
-            let bytes = file(size, 27, &[1, 2, 3, 4]);
-            let stream = parse(&bytes).unwrap();
-            assert_eq!(stream.data.len(), length, "{what}");
-            assert_eq!(stream.short, short, "{what}");
-            assert_eq!((stream.coding, stream.sample_rate), (Coding::Alaw, 8_000));
+        for (what, claimed, size) in cases {
+            let (au, there) = read(&file(claimed, 27, &[1, 2, 3, 4])).unwrap();
+            assert_eq!((au.size, there), (size, 4), "{what}");
+            assert_eq!((au.coding, au.rate, au.channels), (Coding::Alaw, 8_000, 1));
         }
     }
 
@@ -91,7 +127,7 @@ mod tests {
             (file(4, 99, &[0; 4]), "AU encoding 99 is not supported"),
         ];
         for (bytes, words) in cases {
-            let error = parse(&bytes).unwrap_err().to_string();
+            let error = read(&bytes).unwrap_err().to_string();
             assert!(error.contains(words), "{words:?} is not in {error:?}");
         }
     }

@@ -4,7 +4,7 @@
 //! parameters are checked before a decoder is made, panics are caught, the input runs dry when
 //! time is up, and the length is counted while decoding.
 
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 
@@ -17,14 +17,18 @@ use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::well_known::{FORMAT_ID_ADTS, FORMAT_ID_MP3};
 use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
-use symphonia::core::io::{MediaSource, MediaSourceStream};
+use symphonia::core::io::{
+    MediaSource, MediaSourceStream, MediaSourceStreamOptions, ReadOnlySource,
+};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 use symphonia::default::{get_probe, register_enabled_codecs};
 
-use super::lanes::{check_channels, check_rate};
+use super::input::Input;
+use super::lanes::{Lanes, check_channels, check_rate};
+use super::mp4_start::Starts;
 use super::mpeg_end::MpegEnd;
-use super::{AudioError, Clock, Job, Lanes, Recording, Source, mp4_start, sniff, vorbis};
+use super::{AudioError, Ending, Job, Sink, Source, layout, sniff, vorbis};
 
 /// Frames a packet or block may hold; decoders allocate by it. FLAC's largest block is 65,535.
 const MAX_FRAMES: u64 = 131_072;
@@ -38,6 +42,11 @@ const MAX_BAD_PACKETS: u32 = 256;
 /// Good packets asked of a stream found without a magic number: noise holds sync words too.
 const MIN_UNMARKED_PACKETS: u32 = 4;
 
+/// Bytes of the ring that readers look back in. Of these up to 32 KiB may be read ahead; the rest
+/// is more than an Ogg page and than any reader goes back. With symphonia's own 64 KiB it would
+/// depend on how the bytes arrive whether there is enough to go back.
+const LOOKED_BACK: usize = 128 << 10;
+
 const ORIGIN: &str = "the stream";
 
 /// symphonia's decoders and ours.
@@ -49,36 +58,72 @@ static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
     registry
 });
 
-/// Decodes `bytes`, sniffed as `name`.
-pub(super) fn decode(bytes: &[u8], name: &str, job: &Job<'_>) -> Result<Recording, AudioError> {
-    contained(name, || {
-        let reader = probe(bytes, job).map_err(|e| cannot_read(name, e))?;
-        let mut session = Session::new(name, reader, job)?;
-        // Opus' decoder drops its delay by itself.
-        if name == "MP4" && session.params.codec != codec_ids::CODEC_ID_OPUS {
-            session.start = mp4_start::start(bytes, session.track);
+/// Decodes input sniffed as `name`: as it comes if its layout allows, else once it is all there.
+pub(super) fn decode(
+    mut input: Input<'_>,
+    name: &str,
+    job: &Job,
+    sink: Sink<'_>,
+) -> Result<Ending, AudioError> {
+    let open_ended = name == "Matroska";
+    if open_ended && let Some(size) = layout::matroska_size(input.peek(sniff::HEAD)?) {
+        input.expect(size);
+    }
+    let mp4 = name == "MP4";
+    let held = !layout::streams(name, &mut input, job.limits.held_bytes)?;
+    let mut starts = Starts::default();
+    let source: Box<dyn MediaSource + '_> = if held {
+        let held = input.hold(job.limits.held_bytes)?;
+        if mp4 {
+            starts = Starts::read(held.bytes());
         }
-        session.run()?;
-        session.finish()
+        Box::new(held)
+    } else {
+        if mp4 {
+            // The index stands in front, and was looked at already.
+            starts = Starts::read(input.peek(0)?);
+        }
+        Box::new(ReadOnlySource::new(input))
+    };
+    contained(name, || {
+        let reader = probe(source).map_err(|e| cannot_read(name, e))?;
+        let mut session = Session::new(name, reader, job)?;
+        session.open_ended = open_ended;
+        // Opus' decoder drops its delay by itself.
+        if session.params.codec != codec_ids::CODEC_ID_OPUS {
+            session.start = starts.of(session.track);
+        }
+        session.run(sink)?;
+        Ok(Ending {
+            held,
+            ..session.finish(sink)?
+        })
     })
     .map_err(|error| timely(error, job))
 }
 
-/// Decodes `bytes` that begin like nothing known, if MPEG audio is found in them.
-pub(super) fn decode_unmarked(bytes: &[u8], job: &Job<'_>) -> Result<Recording, AudioError> {
+/// Decodes input that begins like nothing known, if MPEG audio is found in it.
+pub(super) fn decode_unmarked(
+    mut input: Input<'_>,
+    job: &Job,
+    sink: Sink<'_>,
+) -> Result<Ending, AudioError> {
+    let head = input.peek(sniff::HEAD)?;
+    let head = head[..head.len().min(sniff::HEAD)].to_vec();
+    let unknown = || sniff::unrecognised(&head);
     contained("audio", || {
-        let unknown = || sniff::unrecognised(bytes);
-        let reader = probe(bytes, job).map_err(|_| unknown())?;
+        let reader = probe(Box::new(ReadOnlySource::new(input))).map_err(|_| unknown())?;
         if ![FORMAT_ID_MP3, FORMAT_ID_ADTS].contains(&reader.format_info().format) {
             return Err(unknown());
         }
         let mut session = Session::new("MPEG audio", reader, job)?;
-        let result = session.run();
+        session.believed_from = MIN_UNMARKED_PACKETS;
+        let result = session.run(sink);
         if session.good < MIN_UNMARKED_PACKETS.max(4 * session.bad) {
             return Err(unknown());
         }
         result?;
-        session.finish()
+        session.finish(sink)
     })
     .map_err(|error| timely(error, job))
 }
@@ -86,9 +131,10 @@ pub(super) fn decode_unmarked(bytes: &[u8], job: &Job<'_>) -> Result<Recording, 
 /// Runs symphonia so that a panic in it becomes an error.
 fn contained(
     name: &str,
-    work: impl FnOnce() -> Result<Recording, AudioError>,
-) -> Result<Recording, AudioError> {
-    // Nothing outlives the closure that a panic could have left half changed.
+    work: impl FnOnce() -> Result<Ending, AudioError>,
+) -> Result<Ending, AudioError> {
+    // Nothing outlives the closure that a panic could have left half changed: samples handed over
+    // before are whole.
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(AudioError::malformed(format!(
             "the {name} is damaged: its decoder gave up"
@@ -96,12 +142,14 @@ fn contained(
     })
 }
 
-/// Whatever failed after time was up failed because of that.
-fn timely(error: AudioError, job: &Job<'_>) -> AudioError {
-    match job.clock.check() {
-        Err(timeout) if matches!(error, AudioError::Malformed { .. } | AudioError::NoAudio) => {
-            timeout
-        }
+/// Whatever failed after time was up, or nobody waited any more, failed because of that.
+fn timely(error: AudioError, job: &Job) -> AudioError {
+    let because_of_it = matches!(
+        error,
+        AudioError::Malformed { .. } | AudioError::NoAudio | AudioError::UnknownFormat { .. }
+    );
+    match job.watch.check() {
+        Err(over) if because_of_it => over,
         _ => error,
     }
 }
@@ -113,55 +161,22 @@ fn cannot_read(name: &str, source: Error) -> AudioError {
     }
 }
 
-fn probe<'a>(bytes: &'a [u8], job: &Job<'_>) -> Result<Box<dyn FormatReader + 'a>, Error> {
-    let input = Input {
-        bytes: Cursor::new(bytes),
-        clock: job.clock,
+fn probe<'a>(source: Box<dyn MediaSource + 'a>) -> Result<Box<dyn FormatReader + 'a>, Error> {
+    let options = MediaSourceStreamOptions {
+        buffer_len: LOOKED_BACK,
     };
-    let stream = MediaSourceStream::new(Box::new(input), Default::default());
     get_probe().probe(
         &Hint::new(),
-        stream,
+        MediaSourceStream::new(source, options),
         FormatOptions::default(),
         MetadataOptions::default(),
     )
 }
 
-/// The bytes, until time is up.
-struct Input<'a> {
-    bytes: Cursor<&'a [u8]>,
-    clock: Clock,
-}
-
-impl Read for Input<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.clock.is_over() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.bytes.read(buffer)
-    }
-}
-
-impl Seek for Input<'_> {
-    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        self.bytes.seek(position)
-    }
-}
-
-impl MediaSource for Input<'_> {
-    fn is_seekable(&self) -> bool {
-        true
-    }
-
-    fn byte_len(&self) -> Option<u64> {
-        self.bytes.byte_len()
-    }
-}
-
 /// One file under way.
 struct Session<'a> {
     name: &'a str,
-    job: &'a Job<'a>,
+    job: &'a Job,
     reader: Box<dyn FormatReader + 'a>,
     track: u32,
     /// Hz of the track's timestamps, if they count frames of some rate.
@@ -178,6 +193,10 @@ struct Session<'a> {
     scratch: Vec<f32>,
     good: u32,
     bad: u32,
+    /// The reader meets the input's end as an error although nothing is missing.
+    open_ended: bool,
+    /// Good packets before which no sample is handed over.
+    believed_from: u32,
     truncated: bool,
 }
 
@@ -185,7 +204,7 @@ impl<'a> Session<'a> {
     fn new(
         name: &'a str,
         reader: Box<dyn FormatReader + 'a>,
-        job: &'a Job<'a>,
+        job: &'a Job,
     ) -> Result<Self, AudioError> {
         let (track, params) = select(name, reader.as_ref())?;
         let decoder = make_decoder(name, &params, job)?;
@@ -206,27 +225,43 @@ impl<'a> Session<'a> {
             scratch: Vec::new(),
             good: 0,
             bad: 0,
+            open_ended: false,
+            believed_from: 0,
             truncated: false,
         })
     }
 
     /// Decodes to the end, or to where the bytes stop making sense.
-    fn run(&mut self) -> Result<(), AudioError> {
+    fn run(&mut self, sink: Sink<'_>) -> Result<(), AudioError> {
         loop {
-            self.job.clock.check()?;
+            self.job.watch.check()?;
             match self.reader.next_packet() {
                 Ok(None) => {
                     let ends = self.mpeg_end.zip(self.next);
                     self.truncated |= ends.is_some_and(|(end, came)| end.is_after(came));
                     return Ok(());
                 }
-                Ok(Some(packet)) if packet.track_id == self.track => self.packet(packet)?,
+                Ok(Some(packet)) if packet.track_id == self.track => {
+                    self.packet(packet)?;
+                    if let Some(lanes) = &mut self.lanes
+                        && self.good >= self.believed_from
+                    {
+                        lanes.hand_over(sink)?;
+                    }
+                }
                 Ok(Some(_)) => {}
                 Err(Error::ResetRequired) => self.reset()?,
-                // The ordinary end of cut files; keep what came.
+                Err(Error::IoError(e))
+                    if self.open_ended
+                        && self.good > 0
+                        && e.kind() == io::ErrorKind::UnexpectedEof =>
+                {
+                    return Ok(());
+                }
+                // The ordinary end of cut files; keep what came, unless we cut it off ourselves.
                 Err(_) if self.good > 0 => {
                     self.truncated = true;
-                    return Ok(());
+                    return self.job.watch.check();
                 }
                 Err(Error::IoError(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
                     self.truncated = true;
@@ -253,8 +288,9 @@ impl<'a> Session<'a> {
         decoded.copy_to_vec_interleaved(&mut self.scratch);
         let lanes = match &mut self.lanes {
             Some(lanes) => lanes,
-            none => none.insert(self.job.lanes(ORIGIN, rate, channels as u32)?),
+            none => none.insert(Lanes::new(ORIGIN, rate, channels as u32, self.job)?),
         };
+        lanes.count(packet.data.len());
         if channels != lanes.channels() {
             return Err(AudioError::malformed(format!(
                 "the stream changes from {} to {channels} channels at {:.3} s",
@@ -338,7 +374,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn finish(self) -> Result<Recording, AudioError> {
+    fn finish(self, sink: Sink<'_>) -> Result<Ending, AudioError> {
         let Some(lanes) = self.lanes else {
             return Err(match self.bad {
                 0 => AudioError::NoAudio,
@@ -359,7 +395,12 @@ impl<'a> Session<'a> {
             sample_rate: lanes.rate(),
             channels: lanes.channels() as u16,
         };
-        lanes.finish(source, self.truncated)
+        lanes.finish(sink)?;
+        Ok(Ending {
+            source,
+            truncated: self.truncated,
+            held: false,
+        })
     }
 }
 
@@ -399,7 +440,7 @@ fn ticks(track: &Track) -> Option<u32> {
 fn make_decoder(
     name: &str,
     params: &AudioCodecParameters,
-    job: &Job<'_>,
+    job: &Job,
 ) -> Result<Box<dyn AudioDecoder>, AudioError> {
     if let Some(rate) = params.sample_rate {
         check_rate(ORIGIN, rate)?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::RATES;
+use super::limits::FREE_SECONDS;
 
 /// What is wrong with the bytes, or which limit they exceed.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,29 @@ pub enum AudioError {
         /// Bytes of f32 allowed.
         limit: usize,
     },
+    /// More audio from fewer bytes than
+    /// [`Limits::seconds_per_megabyte`](super::Limits::seconds_per_megabyte) allows.
+    #[error(
+        "{bytes} bytes decode to {seconds:.0} s of audio and more; a megabyte may decode to {limit} s, \
+         and any recording to {FREE_SECONDS} s: leave out silence, or send it less compressed"
+    )]
+    Expands {
+        /// Bytes of the recording, or those of it that came so far.
+        bytes: u64,
+        /// Seconds decoded from them.
+        seconds: f64,
+        /// Seconds a megabyte allowed.
+        limit: f64,
+    },
+    /// More to hold back than [`Limits::held_bytes`](super::Limits::held_bytes).
+    #[error(
+        "this file can be decoded only once all of it is there, and it is larger than {limit} bytes; \
+         stream WAV, FLAC, MP3, AAC or Ogg, or MP4 of one track with its index in front"
+    )]
+    TooMuchHeld {
+        /// Bytes allowed.
+        limit: usize,
+    },
     /// More channels than [`Limits::channels`](super::Limits::channels).
     #[error("{origin} says {channels} channels; at most {limit} are taken")]
     TooManyChannels {
@@ -47,6 +71,12 @@ pub enum AudioError {
         /// Wall time allowed.
         limit: Duration,
     },
+    /// [`Stop::stop`](super::Stop::stop) was called, or a decoder that had failed was used again.
+    #[error("decoding was stopped: nobody waits for it")]
+    Stopped,
+    /// The system gave no thread to decode on.
+    #[error("no thread can be started to decode on: {0}")]
+    Thread(#[source] std::io::Error),
     /// No channels.
     #[error("{origin} says 0 channels; at least one is needed")]
     ZeroChannels {
@@ -139,6 +169,8 @@ impl AudioError {
             Self::TooLarge { .. }
                 | Self::TooLong { .. }
                 | Self::TooMuchDecoded { .. }
+                | Self::Expands { .. }
+                | Self::TooMuchHeld { .. }
                 | Self::TooManyChannels { .. }
                 | Self::Timeout { .. }
         )

@@ -3,7 +3,8 @@
 //! The one gate all ways in pass: rate, channels, length, memory, time and the sanity of every
 //! sample are checked here, once.
 
-use super::{AudioError, Clock, LaneChoice, Limits, RATES, Recording, Resampler, Source};
+use super::limits::Watch;
+use super::{AudioError, Job, LaneChoice, Limits, RATES, Resampler, Sink};
 
 /// Frames handled between two looks at the clock.
 const BLOCK: usize = 4_096;
@@ -20,19 +21,21 @@ pub(super) struct Lanes {
     channels: usize,
     plan: Plan,
     limits: Limits,
-    clock: Clock,
-    lanes: Vec<Lane>,
+    watch: Watch,
+    /// One a lane.
+    resamplers: Vec<Resampler>,
+    /// What they gave and nobody took yet, a lane.
+    samples: Vec<Vec<f32>>,
     /// One lane's part of a block.
     scratch: Vec<f32>,
     /// Frames taken at the rate now in force, and seconds before it.
     frames: u64,
     seconds_before: f64,
-}
-
-#[derive(Debug)]
-struct Lane {
-    resampler: Resampler,
-    samples: Vec<f32>,
+    /// Bytes that the frames were coded in: all of the recording, or those that came so far.
+    bytes: u64,
+    arriving: bool,
+    /// Some sample was handed over.
+    heard: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,17 +46,16 @@ enum Plan {
 }
 
 impl Lanes {
+    /// Lanes for a source of this shape; `origin` names who says so in errors.
     pub(super) fn new(
         origin: &'static str,
         rate: u32,
         channels: u32,
-        choice: LaneChoice,
-        limits: &Limits,
-        clock: Clock,
+        job: &Job,
     ) -> Result<Self, AudioError> {
-        let channels = check_channels(origin, channels, limits.channels)?;
+        let channels = check_channels(origin, channels, job.limits.channels)?;
         check_rate(origin, rate)?;
-        let plan = match (choice, channels) {
+        let plan = match (job.lanes, channels) {
             (LaneChoice::Select(lane), _) if lane >= channels => {
                 return Err(AudioError::LaneOutOfRange { lane, channels });
             }
@@ -62,30 +64,24 @@ impl Lanes {
             (LaneChoice::Each, _) | (LaneChoice::Auto, 2) => Plan::Each,
             (LaneChoice::Mix | LaneChoice::Auto, _) => Plan::Mix,
         };
-        let count = if matches!(plan, Plan::Each) {
-            channels
-        } else {
-            1
-        };
-        let lanes = (0..count)
-            .map(|_| {
-                Ok(Lane {
-                    resampler: Resampler::new(rate)?,
-                    samples: Vec::new(),
-                })
-            })
-            .collect::<Result<_, AudioError>>()?;
+        let count = usize::from(job.lanes.count(channels));
         Ok(Self {
             origin,
             rate,
             channels: usize::from(channels),
             plan,
-            limits: *limits,
-            clock,
-            lanes,
+            limits: job.limits,
+            watch: job.watch.clone(),
+            resamplers: (0..count)
+                .map(|_| Resampler::new(rate))
+                .collect::<Result<_, _>>()?,
+            samples: vec![Vec::new(); count],
             scratch: Vec::with_capacity(BLOCK),
             frames: 0,
             seconds_before: 0.0,
+            bytes: job.size.unwrap_or(0),
+            arriving: job.size.is_none(),
+            heard: false,
         })
     }
 
@@ -102,7 +98,14 @@ impl Lanes {
         self.seconds_before + self.frames as f64 / f64::from(self.rate)
     }
 
-    /// Refuses `frames` more if they would exceed the limit on seconds or memory.
+    /// Counts the bytes that the next frames were coded in, where not all are known beforehand.
+    pub(super) fn count(&mut self, bytes: usize) {
+        if self.arriving {
+            self.bytes += bytes as u64;
+        }
+    }
+
+    /// Refuses `frames` more if they would exceed the limit on seconds, expansion or memory.
     pub(super) fn check_length(&self, frames: u64) -> Result<(), AudioError> {
         let seconds = self.seconds() + frames as f64 / f64::from(self.rate);
         if seconds > self.limits.seconds {
@@ -110,7 +113,14 @@ impl Lanes {
                 limit: self.limits.seconds,
             });
         }
-        let samples = seconds * f64::from(super::SAMPLE_RATE) * self.lanes.len() as f64;
+        if seconds > self.limits.expansion(self.bytes) {
+            return Err(AudioError::Expands {
+                bytes: self.bytes,
+                seconds,
+                limit: self.limits.seconds_per_megabyte,
+            });
+        }
+        let samples = seconds * f64::from(super::SAMPLE_RATE) * self.samples.len() as f64;
         if samples * size_of::<f32>() as f64 > self.limits.decoded_bytes as f64 {
             return Err(AudioError::TooMuchDecoded {
                 limit: self.limits.decoded_bytes,
@@ -122,7 +132,7 @@ impl Lanes {
     /// Takes interleaved frames; a part of a frame at the end is left out.
     pub(super) fn push(&mut self, interleaved: &[f32]) -> Result<(), AudioError> {
         for block in interleaved.chunks(BLOCK * self.channels) {
-            self.clock.check()?;
+            self.watch.check()?;
             let frames = block.len() / self.channels;
             self.check_length(frames as u64)?;
             self.take(&block[..frames * self.channels])?;
@@ -149,31 +159,35 @@ impl Lanes {
         self.seconds_before = self.seconds();
         self.frames = 0;
         self.rate = rate;
-        for lane in &mut self.lanes {
-            let ended = std::mem::replace(&mut lane.resampler, Resampler::new(rate)?);
-            ended.finish(&mut lane.samples)?;
+        for (resampler, samples) in self.resamplers.iter_mut().zip(&mut self.samples) {
+            let ended = std::mem::replace(resampler, Resampler::new(rate)?);
+            ended.finish(samples)?;
         }
         Ok(())
     }
 
-    /// The recording, once all is pushed.
-    pub(super) fn finish(self, source: Source, truncated: bool) -> Result<Recording, AudioError> {
-        let lanes = self
-            .lanes
-            .into_iter()
-            .map(|mut lane| {
-                lane.resampler.finish(&mut lane.samples)?;
-                Ok(lane.samples)
-            })
-            .collect::<Result<Vec<_>, AudioError>>()?;
-        if lanes.iter().all(Vec::is_empty) {
-            return Err(AudioError::NoAudio);
+    /// Gives what is settled to `sink`.
+    pub(super) fn hand_over(&mut self, sink: Sink<'_>) -> Result<(), AudioError> {
+        if self.samples.iter().all(Vec::is_empty) {
+            return Ok(());
         }
-        Ok(Recording {
-            lanes,
-            source,
-            truncated,
-        })
+        self.heard = true;
+        sink(&mut self.samples)?;
+        self.samples.iter_mut().for_each(Vec::clear);
+        Ok(())
+    }
+
+    /// Gives the rest to `sink`, once all is pushed.
+    pub(super) fn finish(mut self, sink: Sink<'_>) -> Result<(), AudioError> {
+        for (resampler, samples) in self.resamplers.drain(..).zip(&mut self.samples) {
+            resampler.finish(samples)?;
+        }
+        self.hand_over(sink)?;
+        if self.heard {
+            Ok(())
+        } else {
+            Err(AudioError::NoAudio)
+        }
     }
 
     fn take(&mut self, block: &[f32]) -> Result<(), AudioError> {
@@ -184,7 +198,8 @@ impl Lanes {
         };
         self.check_samples(block, used)?;
         let channels = self.channels;
-        for (index, lane) in self.lanes.iter_mut().enumerate() {
+        let lanes = self.resamplers.iter_mut().zip(&mut self.samples);
+        for (index, (resampler, out)) in lanes.enumerate() {
             let samples = match self.plan {
                 _ if channels == 1 => block,
                 Plan::Mix => {
@@ -197,7 +212,7 @@ impl Lanes {
                 Plan::One(channel) => pick(block, channel, channels, &mut self.scratch),
                 Plan::Each => pick(block, index, channels, &mut self.scratch),
             };
-            lane.resampler.push(samples, &mut lane.samples)?;
+            resampler.push(samples, out)?;
         }
         Ok(())
     }
@@ -228,6 +243,17 @@ impl Lanes {
         } else {
             AudioError::NotFinite { lane, seconds }
         })
+    }
+}
+
+impl LaneChoice {
+    /// How many lanes it makes of so many channels.
+    #[must_use]
+    pub fn count(self, channels: u16) -> u16 {
+        match (self, channels) {
+            (Self::Each, _) | (Self::Auto, 2) => channels,
+            (Self::Mix | Self::Select(_) | Self::Auto, _) => 1,
+        }
     }
 }
 

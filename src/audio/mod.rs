@@ -1,16 +1,21 @@
 //! Audio in: bytes of a file, or raw samples, to lanes of mono f32 at 16 kHz, full scale ±1.
 //!
-//! `sniff` names the format, `wav`, `w64`, `au`, `container` or `pcm` yields interleaved frames at
-//! the source's rate, and `lanes` picks the channels and resamples as they come, so that decoded
-//! audio is never held at the source's rate. Every limit holds while decoding: headers are not
-//! believed. Adding a format touches `sniff` and one file. This room knows nothing of segments,
-//! models or gRPC.
+//! `input` gives the bytes, whole or as they arrive. `sniff` names the format, `wav`, `w64`, `au`,
+//! `container` or `pcm` yields interleaved frames at the source's rate, and `lanes` picks the channels
+//! and resamples as they come, so that decoded audio is never held at the source's rate. [`decode`] and
+//! [`Decoder`] take the same way and differ in where the bytes come from. Every limit holds while
+//! decoding: headers are not believed. Adding a format touches `sniff` and one file. This room knows
+//! nothing of segments, models or gRPC.
 
 mod au;
 mod container;
+mod decoder;
 mod error;
 mod g711;
+mod input;
 mod lanes;
+mod layout;
+mod limits;
 mod mp4_start;
 mod mpeg_end;
 #[cfg(feature = "opus")]
@@ -22,13 +27,14 @@ mod vorbis;
 mod w64;
 mod wav;
 
-use std::time::{Duration, Instant};
-
+pub use decoder::Decoder;
 pub use error::AudioError;
+pub use limits::{Limits, Stop, StopOnDrop};
 pub use resample::Resampler;
 
-use lanes::Lanes;
-use pcm::Coding;
+use input::Input;
+use limits::Watch;
+use pcm::Pcm;
 use sniff::Format;
 
 /// Samples per second of every lane that leaves this module.
@@ -80,33 +86,6 @@ pub enum LaneChoice {
     Each,
 }
 
-/// What one call to [`decode`] may take.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
-    /// Bytes of input. Default 32 MiB.
-    pub bytes: usize,
-    /// Seconds of audio, counted while decoding. Default 3,600.
-    pub seconds: f64,
-    /// Channels of the source. Default 8.
-    pub channels: u16,
-    /// Bytes of decoded f32 held: all lanes at 16 kHz. Default 2 GiB.
-    pub decoded_bytes: usize,
-    /// Wall time of one decode. Default 60 s.
-    pub time: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            bytes: 32 << 20,
-            seconds: 3_600.0,
-            channels: 8,
-            decoded_bytes: 2 << 30,
-            time: Duration::from_secs(60),
-        }
-    }
-}
-
 /// A decoded recording.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recording {
@@ -139,6 +118,17 @@ pub struct Source {
     pub channels: u16,
 }
 
+/// How a recording ended that was decoded as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// What it was decoded from.
+    pub source: Source,
+    /// Part is missing or damaged, as in [`Recording::truncated`].
+    pub truncated: bool,
+    /// The container could be read only once all of it was there, so no sample came before the end.
+    pub held: bool,
+}
+
 /// Decodes a whole recording.
 ///
 /// Blocks for 0.1 to 4 ms of CPU time a second of audio: call it from a thread that may.
@@ -163,6 +153,20 @@ pub fn decode(
     lanes: LaneChoice,
     limits: &Limits,
 ) -> Result<Recording, AudioError> {
+    decode_until(&Stop::default(), bytes, encoding, lanes, limits)
+}
+
+/// Decodes a whole recording like [`decode`], unless it is stopped.
+///
+/// # Errors
+/// As [`decode`], and [`AudioError::Stopped`].
+pub fn decode_until(
+    stop: &Stop,
+    bytes: &[u8],
+    encoding: Encoding,
+    lanes: LaneChoice,
+    limits: &Limits,
+) -> Result<Recording, AudioError> {
     if bytes.is_empty() {
         return Err(AudioError::Empty);
     }
@@ -174,87 +178,63 @@ pub fn decode(
     }
     let job = Job {
         lanes,
-        limits,
-        clock: Clock::start(limits.time),
+        limits: *limits,
+        watch: Watch::start(limits.time, stop.clone()),
+        size: Some(bytes.len() as u64),
     };
-    match encoding {
-        Encoding::Raw {
-            format,
-            sample_rate,
-            channels,
-        } => {
-            let stream = pcm::Stream {
-                coding: format.into(),
-                sample_rate,
-                channels,
-                data: bytes,
-                short: false,
-                origin: "the request",
-            };
-            stream.decode(&job)
+    let mut held = Vec::new();
+    let mut hold = |lanes: &mut [Vec<f32>]| {
+        held.resize_with(lanes.len(), Vec::new);
+        for (held, samples) in held.iter_mut().zip(lanes) {
+            held.append(samples);
         }
-        Encoding::Auto => match sniff::sniff(bytes)? {
-            Format::Wav { offset } => wav::decode(&bytes[offset..], &job),
-            Format::Wave64 { offset } => w64::decode(&bytes[offset..], &job),
-            Format::Au { offset } => au::decode(&bytes[offset..], &job),
-            Format::Container { offset, name } => container::decode(&bytes[offset..], name, &job),
-            Format::Unmarked => container::decode_unmarked(bytes, &job),
-        },
+        Ok(())
+    };
+    let input = Input::whole(bytes, job.watch.clone());
+    let ending = read(input, encoding, &job, &mut hold)?;
+    Ok(Recording {
+        lanes: held,
+        source: ending.source,
+        truncated: ending.truncated,
+    })
+}
+
+/// The one way of all recordings: from bytes to samples, which go to `sink`.
+fn read(
+    mut input: Input<'_>,
+    encoding: Encoding,
+    job: &Job,
+    sink: Sink<'_>,
+) -> Result<Ending, AudioError> {
+    if let Encoding::Raw {
+        format,
+        sample_rate,
+        channels,
+    } = encoding
+    {
+        let samples = Pcm::new("the request", format.into(), sample_rate, channels, job)?;
+        return samples.read(input, u64::MAX, false, sink);
+    }
+    let tagged = input.skip_tags()?;
+    match sniff::sniff(input.peek(sniff::HEAD)?, tagged)? {
+        Format::Wav => wav::decode(input, job, sink),
+        Format::Wave64 => w64::decode(input, job, sink),
+        Format::Au => au::decode(input, job, sink),
+        Format::Container { name } => container::decode(input, name, job, sink),
+        Format::Unmarked => container::decode_unmarked(input, job, sink),
     }
 }
 
-impl From<RawFormat> for Coding {
-    fn from(format: RawFormat) -> Self {
-        match format {
-            RawFormat::PcmS16Le => Self::S16,
-            RawFormat::PcmF32Le => Self::F32,
-            RawFormat::Mulaw => Self::Mulaw,
-            RawFormat::Alaw => Self::Alaw,
-        }
-    }
-}
+/// Takes samples that are settled: lanes at 16 kHz, equally long. It may keep them.
+type Sink<'a> = &'a mut dyn FnMut(&mut [Vec<f32>]) -> Result<(), AudioError>;
 
 /// What every way in needs to know of the call.
-struct Job<'a> {
+struct Job {
     lanes: LaneChoice,
-    limits: &'a Limits,
-    clock: Clock,
-}
-
-impl Job<'_> {
-    /// Lanes for a source of this shape; `origin` names who says so in errors.
-    fn lanes(&self, origin: &'static str, rate: u32, channels: u32) -> Result<Lanes, AudioError> {
-        Lanes::new(origin, rate, channels, self.lanes, self.limits, self.clock)
-    }
-}
-
-/// The wall time of one decode.
-#[derive(Clone, Copy, Debug)]
-struct Clock {
-    /// None: too far away for an `Instant`.
-    end: Option<Instant>,
-    limit: Duration,
-}
-
-impl Clock {
-    fn start(limit: Duration) -> Self {
-        Self {
-            end: Instant::now().checked_add(limit),
-            limit,
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.end.is_some_and(|end| Instant::now() >= end)
-    }
-
-    fn check(&self) -> Result<(), AudioError> {
-        if self.is_over() {
-            Err(AudioError::Timeout { limit: self.limit })
-        } else {
-            Ok(())
-        }
-    }
+    limits: Limits,
+    watch: Watch,
+    /// Bytes of the recording, where they are all there.
+    size: Option<u64>,
 }
 
 #[cfg(test)]

@@ -3,17 +3,40 @@
 //! An AAC encoder's first 1,024 to 2,112 frames are its delay, and one of the two says so; symphonia
 //! reads both and applies neither. Whatever is not as it should be means nothing.
 
-/// Ticks of the media's time to leave out at the start of `track`; `bytes` are an MP4 file.
-pub(super) fn start(bytes: &[u8], track: u32) -> Option<u64> {
-    let moov = inside(bytes, b"moov").next()?;
-    let edited = inside(moov, b"trak")
-        .filter(|trak| inside(trak, b"tkhd").next().and_then(track_id) == Some(track))
-        .flat_map(|trak| inside(trak, b"edts"))
-        .flat_map(|edts| inside(edts, b"elst"))
-        .find_map(first_edit);
-    edited
-        .filter(|&ticks| ticks > 0)
-        .or_else(|| itunes_delay(moov))
+/// Where the sound of each track begins.
+#[derive(Debug, Default)]
+pub(super) struct Starts {
+    /// Track and ticks of its media's time, of the edit lists.
+    edits: Vec<(u32, u64)>,
+    /// Of the comment, for all others.
+    itunes: Option<u64>,
+}
+
+impl Starts {
+    /// What the index in `bytes` says, which are an MP4 file or its beginning up to the sound.
+    pub(super) fn read(bytes: &[u8]) -> Self {
+        let Some(moov) = inside(bytes, b"moov").next() else {
+            return Self::default();
+        };
+        let edit = |trak| {
+            let track = inside(trak, b"tkhd").next().and_then(track_id)?;
+            let ticks = inside(trak, b"edts")
+                .flat_map(|edts| inside(edts, b"elst"))
+                .find_map(first_edit)?;
+            (ticks > 0).then_some((track, ticks))
+        };
+        Self {
+            edits: inside(moov, b"trak").filter_map(edit).collect(),
+            itunes: itunes_delay(moov),
+        }
+    }
+
+    /// Ticks of the media's time to leave out at the start of `track`.
+    pub(super) fn of(&self, track: u32) -> Option<u64> {
+        let mut edits = self.edits.iter();
+        let edited = edits.find_map(|&(id, ticks)| (id == track).then_some(ticks));
+        edited.or(self.itunes)
+    }
 }
 
 /// The second of the hexadecimal numbers in the comment that iTunes writes.
@@ -86,6 +109,10 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn start(bytes: &[u8], track: u32) -> Option<u64> {
+        Starts::read(bytes).of(track)
+    }
 
     fn boxed(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
         let size = (body.len() as u32 + 8).to_be_bytes();

@@ -1,7 +1,8 @@
-//! Where MPEG audio ends: the encoder's tag, symphonia's guess, and files laid end to end.
+//! Where MPEG audio ends: the encoder's tag, and files laid end to end.
 //!
-//! symphonia trims whatever lies behind the end that it knows, and where the file has no tag it
-//! guesses the end from the bit rate. Padding is to be trimmed, sound is not.
+//! symphonia trims whatever lies behind the end that it knows, which is that of the first file.
+//! Padding is to be trimmed, sound is not. Where a file has no tag, it would guess the end from the
+//! bit rate, had it a source that it can seek in; `layout` gives it none.
 
 use symphonia::core::codecs::audio::AudioCodecId;
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3};
@@ -24,7 +25,7 @@ impl MpegEnd {
         if ![CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3].contains(&codec) {
             return None;
         }
-        // Only the tag sets `padding`; the number of frames may be a guess.
+        // Only the tag sets `padding`; without it, the number of frames is a guess or counts more.
         Some(match track.padding {
             Some(padding) => Self {
                 sound: track.num_frames,
@@ -34,7 +35,7 @@ impl MpegEnd {
         })
     }
 
-    /// Takes back what symphonia would trim from `packet` of a guess, or of the next file.
+    /// Takes back what symphonia would trim from `packet` of the next file.
     pub(super) fn keep_sound(self, packet: &mut Packet) {
         if packet.trim_end.get() > self.padding {
             packet.trim_end = Duration::ZERO;

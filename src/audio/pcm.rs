@@ -1,8 +1,11 @@
 //! Samples that stand in the bytes one after the other: linear PCM, floats, G.711.
 //!
-//! Shared by raw input and WAV: both come down to a coding, a shape and a stretch of bytes.
+//! Shared by raw input and WAV: both come down to a coding, a shape and a stretch of bytes, which is
+//! taken in pieces cut anywhere.
 
-use super::{AudioError, Job, Recording, Source, g711};
+use super::input::Input;
+use super::lanes::Lanes;
+use super::{AudioError, Ending, Job, RawFormat, Sink, Source, g711};
 
 /// Bytes converted at a time; bounds the scratch whatever the input.
 const BLOCK: usize = 48 << 10;
@@ -98,40 +101,121 @@ fn each<const W: usize>(bytes: &[u8], out: &mut Vec<f32>, sample: impl Fn([u8; W
     out.extend(samples.iter().map(|&b| sample(b)));
 }
 
-/// Interleaved samples and what is claimed of them.
+/// Interleaved samples on their way to lanes.
 #[derive(Debug)]
-pub(super) struct Stream<'a> {
-    pub(super) coding: Coding,
-    pub(super) sample_rate: u32,
-    pub(super) channels: u16,
-    pub(super) data: &'a [u8],
-    /// The header promised more than `data` holds.
-    pub(super) short: bool,
-    /// Who claims all this, for errors.
-    pub(super) origin: &'static str,
+pub(super) struct Pcm {
+    coding: Coding,
+    source: Source,
+    lanes: Lanes,
+    /// Bytes of a frame.
+    frame: usize,
+    /// The beginning of a frame whose rest is still to come.
+    carry: Vec<u8>,
+    /// Samples of the block under way.
+    samples: Vec<f32>,
+    /// Bytes of the whole recording, if they are all there.
+    size: Option<u64>,
 }
 
-impl Stream<'_> {
-    pub(super) fn decode(&self, job: &Job<'_>) -> Result<Recording, AudioError> {
-        let mut lanes = job.lanes(self.origin, self.sample_rate, u32::from(self.channels))?;
-        let frame = self.coding.width() * usize::from(self.channels);
-        let frames = self.data.len() / frame;
-        // Known beforehand here, so refuse before the work.
-        lanes.check_length(frames as u64)?;
-        let whole = &self.data[..frames * frame];
-        let mut samples = Vec::with_capacity(BLOCK / self.coding.width() + 1);
-        for block in whole.chunks((BLOCK / frame).max(1) * frame) {
-            samples.clear();
-            self.coding.expand(block, &mut samples);
-            lanes.push(&samples)?;
+impl Pcm {
+    /// Samples of this shape; `origin` names who claims it in errors.
+    pub(super) fn new(
+        origin: &'static str,
+        coding: Coding,
+        sample_rate: u32,
+        channels: u16,
+        job: &Job,
+    ) -> Result<Self, AudioError> {
+        Ok(Self {
+            coding,
+            source: Source {
+                codec: coding.name().into(),
+                sample_rate,
+                channels,
+            },
+            lanes: Lanes::new(origin, sample_rate, u32::from(channels), job)?,
+            frame: coding.width() * usize::from(channels),
+            carry: Vec::new(),
+            samples: Vec::with_capacity(BLOCK / coding.width()),
+            size: job.size,
+        })
+    }
+
+    /// Takes the next bytes, cut anywhere.
+    pub(super) fn push(&mut self, bytes: &[u8], sink: Sink<'_>) -> Result<(), AudioError> {
+        let missing = (self.frame - self.carry.len()) % self.frame;
+        let (first, rest) = bytes.split_at(missing.min(bytes.len()));
+        self.carry.extend_from_slice(first);
+        if self.carry.len() == self.frame {
+            let mut frame = std::mem::take(&mut self.carry);
+            self.take(&frame, sink)?;
+            frame.clear();
+            self.carry = frame;
         }
-        let source = Source {
-            codec: self.coding.name().into(),
-            sample_rate: self.sample_rate,
-            channels: self.channels,
-        };
-        let cut_inside_a_frame = whole.len() < self.data.len();
-        lanes.finish(source, self.short || cut_inside_a_frame)
+        let (whole, begun) = rest.split_at(rest.len() / self.frame * self.frame);
+        for block in whole.chunks((BLOCK / self.frame).max(1) * self.frame) {
+            self.take(block, sink)?;
+        }
+        self.carry.extend_from_slice(begun);
+        Ok(())
+    }
+
+    /// Ends the samples; `short` says that more were promised.
+    pub(super) fn finish(self, short: bool, sink: Sink<'_>) -> Result<Ending, AudioError> {
+        let cut_inside_a_frame = !self.carry.is_empty();
+        self.lanes.finish(sink)?;
+        Ok(Ending {
+            source: self.source,
+            truncated: short || cut_inside_a_frame,
+            held: false,
+        })
+    }
+
+    /// Reads `most` bytes, or as many as there are; `owed` says that fewer are too few.
+    pub(super) fn read(
+        mut self,
+        mut input: Input<'_>,
+        most: u64,
+        owed: bool,
+        sink: Sink<'_>,
+    ) -> Result<Ending, AudioError> {
+        if let Some(size) = self.size {
+            // Known beforehand here, so refuse before the work.
+            let there = size.saturating_sub(input.position());
+            self.lanes
+                .check_length(most.min(there) / self.frame as u64)?;
+        }
+        input.end_after(most);
+        let mut read = 0;
+        loop {
+            let there = input.fill()?;
+            let count = there.len();
+            if count == 0 {
+                return self.finish(owed && read < most, sink);
+            }
+            self.push(there, sink)?;
+            input.consume(count);
+            read += count as u64;
+        }
+    }
+
+    fn take(&mut self, frames: &[u8], sink: Sink<'_>) -> Result<(), AudioError> {
+        self.samples.clear();
+        self.coding.expand(frames, &mut self.samples);
+        self.lanes.count(frames.len());
+        self.lanes.push(&self.samples)?;
+        self.lanes.hand_over(sink)
+    }
+}
+
+impl From<RawFormat> for Coding {
+    fn from(format: RawFormat) -> Self {
+        match format {
+            RawFormat::PcmS16Le => Self::S16,
+            RawFormat::PcmF32Le => Self::F32,
+            RawFormat::Mulaw => Self::Mulaw,
+            RawFormat::Alaw => Self::Alaw,
+        }
     }
 }
 

@@ -5,20 +5,26 @@
 
 use super::AudioError;
 
+/// Bytes that tell the format; fewer only if there are no more.
+pub(super) const HEAD: usize = 2 * WINDOW;
+
 /// Bytes looked at for text and for the codec inside Ogg.
 const WINDOW: usize = 512;
+
+/// Bytes that tell the size of an ID3v2 tag.
+pub(super) const ID3_HEADER: usize = 10;
 
 /// What the first bytes say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    /// RIFF, RF64 or BW64 with WAVE inside, from `offset` on.
-    Wav { offset: usize },
-    /// Sony's Wave64, from `offset` on.
-    Wave64 { offset: usize },
-    /// Sun's AU, from `offset` on.
-    Au { offset: usize },
-    /// Something symphonia reads, from `offset` on.
-    Container { offset: usize, name: &'static str },
+    /// RIFF, RF64 or BW64 with WAVE inside.
+    Wav,
+    /// Sony's Wave64.
+    Wave64,
+    /// Sun's AU.
+    Au,
+    /// Something symphonia reads.
+    Container { name: &'static str },
     /// Nothing known, yet not text: perhaps MPEG audio cut from the middle of a stream.
     Unmarked,
 }
@@ -90,10 +96,12 @@ const FOREIGN: &[(usize, &[u8], &str)] = &[
     (0, b"\x7fELF", "this looks like a program"),
 ];
 
-/// Names the format of `bytes`, which are not empty.
-pub(super) fn sniff(bytes: &[u8]) -> Result<Format, AudioError> {
-    let offset = after_id3(bytes);
-    let inner = &bytes[offset..];
+/// Names the format of what begins with `inner`, which may be longer than [`HEAD`] and is empty only
+/// behind an ID3 tag; `tagged` says that one stood in front.
+pub(super) fn sniff(inner: &[u8], tagged: bool) -> Result<Format, AudioError> {
+    if inner.is_empty() {
+        return Err(AudioError::NoAudio);
+    }
     let has = |&(at, magic, _): &(usize, &[u8], &str)| {
         inner.get(at..).is_some_and(|rest| rest.starts_with(magic))
     };
@@ -101,13 +109,13 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<Format, AudioError> {
         .iter()
         .any(|magic| inner.starts_with(magic));
     if riff && (inner.len() < 12 || &inner[8..12] == b"WAVE") {
-        return Ok(Format::Wav { offset });
+        return Ok(Format::Wav);
     }
     if inner.starts_with(b"riff\x2e\x91\xcf\x11") {
-        return Ok(Format::Wave64 { offset });
+        return Ok(Format::Wave64);
     }
     if inner.starts_with(b".snd") {
-        return Ok(Format::Au { offset });
+        return Ok(Format::Au);
     }
     if let Some((_, _, codec)) = REFUSED.iter().find(|entry| has(entry)) {
         return Err(AudioError::Unsupported {
@@ -118,21 +126,16 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<Format, AudioError> {
         if *name == "Ogg" {
             refuse_in_ogg(inner)?;
         }
-        // An MP3's tag is symphonia's to read; before anything else it is only in the way.
-        let offset = if *name == "MP3" { 0 } else { offset };
-        return Ok(Format::Container { offset, name });
+        return Ok(Format::Container { name });
     }
     if let Some((_, _, looks)) = FOREIGN.iter().find(|entry| has(entry)) {
         return Err(unknown(*looks));
     }
     if let Some(name) = mpeg(inner) {
-        return Ok(Format::Container { offset: 0, name });
+        return Ok(Format::Container { name });
     }
-    if offset > 0 || bytes.starts_with(b"ID3") {
-        return Ok(Format::Container {
-            offset: 0,
-            name: "MP3",
-        });
+    if tagged {
+        return Ok(Format::Container { name: "MP3" });
     }
     if let Some(looks) = text(inner) {
         return Err(unknown(looks));
@@ -160,17 +163,16 @@ fn unknown(looks: impl Into<String>) -> AudioError {
     }
 }
 
-/// Where an ID3v2 tag in front ends; 0 if there is none or it claims more than there is.
-fn after_id3(bytes: &[u8]) -> usize {
+/// Bytes of the ID3v2 tag (its section 3.1) that `bytes` begin with, if they do.
+pub(super) fn id3_size(bytes: &[u8]) -> Option<u64> {
     let [b'I', b'D', b'3', _, _, flags, a, b, c, d, ..] = *bytes else {
-        return 0;
+        return None;
     };
     let size = [a, b, c, d]
         .iter()
-        .fold(0, |size, &byte| size << 7 | usize::from(byte & 0x7f));
+        .fold(0, |size, &byte| size << 7 | u64::from(byte & 0x7f));
     let footer = if flags & 0x10 != 0 { 10 } else { 0 };
-    let end = 10 + size + footer;
-    if end < bytes.len() { end } else { 0 }
+    Some(ID3_HEADER as u64 + size + footer)
 }
 
 fn refuse_in_ogg(bytes: &[u8]) -> Result<(), AudioError> {
@@ -250,41 +252,40 @@ mod tests {
 
     #[test]
     fn formats_are_told_by_their_first_bytes() {
-        let container = |name| Format::Container { offset: 0, name };
-        let cases: [(&[u8], Format); 12] = [
-            (b"RIFF\0\0\0\0WAVEfmt ", Format::Wav { offset: 0 }),
-            (b"RF64\xff\xff\xff\xffWAVEds64", Format::Wav { offset: 0 }),
-            (
-                b"ID3\x03\0\0\0\0\0\x02\0\0RIFF\0\0\0\0WAVE",
-                Format::Wav { offset: 12 },
-            ),
-            (
-                b"riff\x2e\x91\xcf\x11\xa5\xd6",
-                Format::Wave64 { offset: 0 },
-            ),
-            (b".snd\0\0\0\x18", Format::Au { offset: 0 }),
+        let container = |name| Format::Container { name };
+        let cases: [(&[u8], Format); 9] = [
+            (b"RIFF\0\0\0\0WAVEfmt ", Format::Wav),
+            (b"RF64\xff\xff\xff\xffWAVEds64", Format::Wav),
+            (b"riff\x2e\x91\xcf\x11\xa5\xd6", Format::Wave64),
+            (b".snd\0\0\0\x18", Format::Au),
             (b"fLaC\0\0\0\x22", container("FLAC")),
-            (
-                b"ID3\x03\0\0\0\0\0\x02\0\0fLaC",
-                Format::Container {
-                    offset: 12,
-                    name: "FLAC",
-                },
-            ),
             (b"\0\0\0\x18ftypM4A ", container("MP4")),
             (b"\xff\xfb\x90\x00", container("MP3")),
             (b"\xff\xf1\x50\x80", container("AAC")),
-            (b"ID3\x04\0\0\x7f\x7f\x7f\x7f\0", container("MP3")),
             (b"\x12\x03\x77\xfa\x00\x91", Format::Unmarked),
         ];
         for (bytes, format) in cases {
-            assert_eq!(sniff(bytes).unwrap(), format, "{}", bytes.escape_ascii());
+            assert_eq!(
+                sniff(bytes, false).unwrap(),
+                format,
+                "{}",
+                bytes.escape_ascii()
+            );
         }
+        let behind_a_tag = sniff(b"\x12\x03\x77\xfa\x00\x91", true).unwrap();
+        assert_eq!(behind_a_tag, container("MP3"));
+        assert_eq!(id3_size(b"ID3\x03\0\0\0\0\x01\x02\0\0fLaC"), Some(140));
+        assert_eq!(
+            id3_size(b"ID3\x04\0\x10\0\0\0\x02\0\0"),
+            Some(22),
+            "with a footer"
+        );
+        assert_eq!(id3_size(b"fLaC\0\0\0\x22\0\0\0"), None);
     }
 
     #[test]
     fn opus_is_refused_only_where_it_is_not_built_in() {
-        let opus = sniff(b"OggS\0\x02abcdefghijklmnopqrstuvOpusHead\x01");
+        let opus = sniff(b"OggS\0\x02abcdefghijklmnopqrstuvOpusHead\x01", false);
         assert_eq!(opus.is_ok(), cfg!(feature = "opus"), "{opus:?}");
     }
 
@@ -311,7 +312,7 @@ mod tests {
             (b"\x1f\x8b\x08\0", "gzip"),
         ];
         for (bytes, words) in cases {
-            let error = sniff(bytes).unwrap_err();
+            let error = sniff(bytes, false).unwrap_err();
             assert!(error.to_string().contains(words), "{error}");
             assert!(!error.is_limit());
         }

@@ -1,6 +1,7 @@
 //! What goes in and what comes out, and bad inputs each by name.
 
 use std::io::Cursor;
+use std::time::Duration;
 
 use proptest::prelude::*;
 

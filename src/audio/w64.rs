@@ -2,33 +2,42 @@
 //!
 //! The chunks are walked here; what they hold is `wav`'s to read.
 
-use super::wav::{Wav, WavFormat};
-use super::{AudioError, Job, Recording};
+use super::input::Input;
+use super::wav::{FORMAT, Wav, WavFormat};
+use super::{AudioError, Ending, Job, Sink};
 
 /// Bytes of a chunk's name and size, which its size counts in.
 const HEADER: usize = 24;
 
 /// The file's own header and the form's name, which no size follows.
-const FIRST_CHUNK: usize = 40;
+const FIRST_CHUNK: u64 = 40;
 
 /// Sizes from here on mean "not known yet": what ffmpeg writes to pipes.
 const LIVE: u64 = i64::MAX as u64;
 
-/// Decodes `bytes`, which begin with `riff` and its identifier.
-pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<Recording, AudioError> {
-    parse(bytes)?.decode(None, job)
+/// Decodes input that begins with `riff` and its identifier.
+pub(super) fn decode(
+    mut input: Input<'_>,
+    job: &Job,
+    sink: Sink<'_>,
+) -> Result<Ending, AudioError> {
+    read(&mut input)?.decode(input, "Wave64", job, sink)
 }
 
-fn parse(bytes: &[u8]) -> Result<Wav<'_>, AudioError> {
+/// Takes everything before the data.
+pub(super) fn read(input: &mut Input<'_>) -> Result<Wav, AudioError> {
+    let begun = input.position();
+    input.skip(FIRST_CHUNK)?;
     let mut format = None;
-    let mut rest = bytes.get(FIRST_CHUNK..).unwrap_or_default();
     loop {
-        let Some((header, body)) = rest.split_first_chunk::<HEADER>() else {
+        let at = input.position() - begun;
+        let head = input.peek(HEADER)?;
+        let Some(header) = head.first_chunk::<HEADER>() else {
+            let bytes = at + head.len() as u64;
             return Err(match format {
                 Some(_) => AudioError::NoAudio,
                 None => AudioError::malformed(format!(
-                    "the Wave64 header is cut: {} bytes and no fmt chunk",
-                    bytes.len()
+                    "the Wave64 header is cut: {bytes} bytes and no fmt chunk"
                 )),
             });
         };
@@ -39,35 +48,48 @@ fn parse(bytes: &[u8]) -> Result<Wav<'_>, AudioError> {
                 "a Wave64 chunk says {size} bytes; its header alone has {HEADER}"
             )));
         };
-        let within = usize::try_from(size)
-            .ok()
-            .filter(|&size| size <= body.len());
-        let chunk = &body[..within.unwrap_or(body.len())];
-        match (&[n0, n1, n2, n3], format) {
-            (b"fmt ", _) => format = Some(WavFormat::parse(chunk)?),
-            (b"data", Some(format)) => {
+        input.skip(HEADER as u64)?;
+        match &[n0, n1, n2, n3] {
+            b"fmt " => {
+                let most = usize::try_from(size).map_or(FORMAT, |size| size.min(FORMAT));
+                let there = input.peek(most)?;
+                let body = there[..there.len().min(most)].to_vec();
+                format = Some((WavFormat::parse(&body)?, body));
+            }
+            b"data" => {
+                let Some((format, body)) = format else {
+                    return Err(AudioError::malformed(
+                        "the Wave64 file has data before its fmt",
+                    ));
+                };
                 return Ok(Wav {
                     format,
-                    data: chunk,
-                    short: within.is_none() && size < LIVE - HEADER as u64,
+                    body,
+                    size: Some(size),
+                    owed: size < LIVE - HEADER as u64,
                 });
-            }
-            (b"data", None) => {
-                return Err(AudioError::malformed(
-                    "the Wave64 file has data before its fmt",
-                ));
             }
             _ => {}
         }
-        rest = body
-            .get(chunk.len().next_multiple_of(8)..)
-            .unwrap_or_default();
+        input.skip(size.checked_next_multiple_of(8).unwrap_or(u64::MAX))?;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::Stop;
+    use super::super::limits::Watch;
     use super::*;
+
+    /// What the chunks say, and the bytes that follow them.
+    fn read(bytes: &[u8]) -> Result<(Wav, Vec<u8>), AudioError> {
+        let watch = Watch::start(Duration::MAX, Stop::default());
+        let mut input = Input::whole(bytes, watch);
+        let wav = super::read(&mut input)?;
+        Ok((wav, input.fill()?.to_vec()))
+    }
 
     fn chunk(name: &[u8; 4], size: u64, body: &[u8]) -> Vec<u8> {
         let rest_of_name = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a";
@@ -90,19 +112,19 @@ mod tests {
         let odd = chunk(b"junk", 24 + 3, &[7; 3]);
         let fmt = chunk(b"fmt ", 24 + 16, FMT);
         let cases = [
-            ("whole", 24 + 4, false),
+            ("whole", 24 + 4, true),
             ("cut", 24 + 400, true),
             ("live", i64::MAX as u64, false),
         ];
-        for (what, size, short) in cases {
+        for (what, size, owed) in cases {
             let bytes = file(&[
                 odd.clone(),
                 fmt.clone(),
                 chunk(b"data", size, &[1, 2, 3, 4]),
             ]);
-            let wav = parse(&bytes).unwrap();
-            assert_eq!(wav.data[..4], [1, 2, 3, 4], "{what}");
-            assert_eq!(wav.short, short, "{what}");
+            let (wav, rest) = read(&bytes).unwrap();
+            assert_eq!(rest[..4], [1, 2, 3, 4], "{what}");
+            assert_eq!((wav.size, wav.owed), (Some(size - 24), owed), "{what}");
         }
     }
 
@@ -118,7 +140,7 @@ mod tests {
             (file(&[chunk(b"fmt ", 23, FMT)]), "chunk says 23 bytes"),
         ];
         for (bytes, words) in cases {
-            let error = parse(&bytes).unwrap_err().to_string();
+            let error = read(&bytes).unwrap_err().to_string();
             assert!(error.contains(words), "{words:?} is not in {error:?}");
         }
     }

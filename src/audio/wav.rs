@@ -1,43 +1,54 @@
 //! WAV as it is met: RIFF and RF64, unfinished, cut, with odd chunks and lying sizes.
 //!
-//! A walk over the chunks of our own. hound refuses G.711, f64, RF64, odd chunks and live headers,
-//! symphonia a RIFF size of 0 and data beyond it; both believe 0 Hz. ADPCM and MP3 inside WAV go
-//! on to `container`.
+//! A walk over the chunks of our own, which keeps none of them. hound refuses G.711, f64, RF64, odd
+//! chunks and live headers, symphonia a RIFF size of 0 and data beyond it; both believe 0 Hz. ADPCM
+//! and MP3 inside WAV go on to `container`.
 
-use super::pcm::{Coding, Stream};
-use super::{AudioError, Job, Recording, container};
+use super::input::Input;
+use super::pcm::{Coding, Pcm};
+use super::{AudioError, Ending, Job, Sink, container};
 
 const ORIGIN: &str = "the WAV header";
 
 /// Sizes from here on mean "not known yet": 0xFFFFFFFF, and what sox and ffmpeg write to pipes.
 const LIVE: u64 = 0x7fff_f000;
 
-/// Decodes `bytes`, which begin with RIFF, RF64 or BW64.
-pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<Recording, AudioError> {
-    Wav::parse(bytes)?.decode(Some(bytes), job)
+/// Bytes of a `fmt ` chunk that are looked at; the longest in use, of MS ADPCM, has 50.
+pub(super) const FORMAT: usize = 1 << 10;
+
+/// Decodes input that begins with RIFF, RF64 or BW64.
+pub(super) fn decode(
+    mut input: Input<'_>,
+    job: &Job,
+    sink: Sink<'_>,
+) -> Result<Ending, AudioError> {
+    Wav::read(&mut input)?.decode(input, "WAV", job, sink)
 }
 
-/// What the chunks say.
+/// What the chunks say up to the data.
 #[derive(Debug)]
-pub(super) struct Wav<'a> {
+pub(super) struct Wav {
     pub(super) format: WavFormat,
-    pub(super) data: &'a [u8],
-    /// The header promised more data, in earnest.
-    pub(super) short: bool,
+    /// The `fmt ` chunk as it is.
+    pub(super) body: Vec<u8>,
+    /// Bytes of data claimed; None if never filled in.
+    pub(super) size: Option<u64>,
+    /// The claim is meant: fewer are too few.
+    pub(super) owed: bool,
 }
 
 /// The `fmt ` chunk.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WavFormat {
     tag: u16,
-    channels: u16,
-    rate: u32,
+    pub(super) channels: u16,
+    pub(super) rate: u32,
     /// Bytes of a frame, as claimed.
     align: u16,
     bits: u16,
 }
 
-enum Kind {
+pub(super) enum Kind {
     /// Samples one after the other.
     Plain(Coding),
     /// Blocks of packed samples that symphonia reads.
@@ -46,67 +57,41 @@ enum Kind {
     Mp3,
 }
 
-impl<'a> Wav<'a> {
-    /// Decodes the data; `riff` is the whole file if it is one that symphonia can walk.
-    pub(super) fn decode(
-        &self,
-        riff: Option<&[u8]>,
-        job: &Job<'_>,
-    ) -> Result<Recording, AudioError> {
-        let format = &self.format;
-        super::lanes::check_channels(ORIGIN, u32::from(format.channels), job.limits.channels)?;
-        super::lanes::check_rate(ORIGIN, format.rate)?;
-        let coding = match (format.coding()?, riff) {
-            (Kind::Plain(coding), _) => coding,
-            (Kind::Packed(name), Some(riff)) => {
-                return container::decode(riff, &format!("{name} in WAV"), job);
-            }
-            (Kind::Packed(name), None) => {
-                return Err(AudioError::Unsupported {
-                    codec: format!("{name} in Wave64"),
-                });
-            }
-            // symphonia does not know it inside WAV, but on its own.
-            (Kind::Mp3, _) => return container::decode(self.data, "MP3 in WAV", job),
-        };
-        let stream = Stream {
-            coding,
-            sample_rate: format.rate,
-            channels: format.channels,
-            data: self.data,
-            short: self.short,
-            origin: ORIGIN,
-        };
-        stream.decode(job)
-    }
-
-    fn parse(bytes: &'a [u8]) -> Result<Self, AudioError> {
-        let riff_size = u64::from(u32_at(bytes, 4).unwrap_or(0));
+impl Wav {
+    /// Takes everything before the data.
+    pub(super) fn read(input: &mut Input<'_>) -> Result<Self, AudioError> {
+        let begun = input.position();
+        let riff_size = u64::from(u32_at(input.peek(12)?, 4).unwrap_or(0));
+        input.skip(12)?;
         let mut format = None;
         let mut wide_data_size = None;
-        let mut at = 12;
         loop {
             // Chunk names never begin with 0: zeros are padding, owed or not.
-            at += bytes
-                .get(at..)
-                .map_or(0, |rest| rest.iter().take_while(|&&b| b == 0).count());
-            let (Some(name), Some(size)) = (bytes.get(at..at + 4), u32_at(bytes, at + 4)) else {
+            input.skip_zeros()?;
+            let at = input.position() - begun;
+            let head = input.peek(8)?;
+            let (Some(name), Some(size)) = (array_at::<4>(head, 0), u32_at(head, 4)) else {
+                let bytes = at + head.len() as u64;
                 return Err(match format {
                     Some(_) => AudioError::NoAudio,
                     None => AudioError::malformed(format!(
-                        "the WAV header is cut: {} bytes and no fmt chunk",
-                        bytes.len()
+                        "the WAV header is cut: {bytes} bytes and no fmt chunk"
                     )),
                 });
             };
-            let start = at + 8;
-            let end = start.saturating_add(size as usize);
-            let body = &bytes[start..end.min(bytes.len())];
-            match name {
-                b"ds64" => wide_data_size = u64_at(body, 8),
-                b"fmt " => format = Some(WavFormat::parse(body)?),
+            input.skip(8)?;
+            let mut body = |most: usize| {
+                let there = input.peek(most.min(size as usize))?;
+                Ok::<_, AudioError>(there[..there.len().min(most).min(size as usize)].to_vec())
+            };
+            match &name {
+                b"ds64" => wide_data_size = u64_at(&body(28)?, 8),
+                b"fmt " => {
+                    let body = body(FORMAT)?;
+                    format = Some((WavFormat::parse(&body)?, body));
+                }
                 b"data" => {
-                    let Some(format) = format else {
+                    let Some((format, body)) = format else {
                         return Err(AudioError::malformed(
                             "the WAV file has data before its fmt",
                         ));
@@ -115,35 +100,68 @@ impl<'a> Wav<'a> {
                         (u32::MAX, Some(wide)) => wide,
                         _ => u64::from(size),
                     };
-                    let (data, short) = extent(&bytes[start..], size, riff_size, start);
+                    // Written ahead of the audio and never corrected: what comes is the audio.
+                    let header = input.position() - begun;
+                    let unfinished = size == 0 && (riff_size + 8 <= header || riff_size >= LIVE);
                     return Ok(Self {
                         format,
-                        data,
-                        short,
+                        body,
+                        size: (!unfinished).then_some(size),
+                        owed: !unfinished && size < LIVE,
                     });
                 }
                 _ => {}
             }
-            at = end;
+            input.skip(u64::from(size))?;
             // The byte that evens out an odd chunk should be 0 and often is not, or not there.
-            let named = bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
-            if size % 2 == 1 && !named {
-                at += 1;
+            let next = input.peek(1)?.first();
+            if size % 2 == 1 && !next.is_some_and(u8::is_ascii_alphanumeric) {
+                input.skip(1)?;
             }
         }
     }
-}
 
-/// Which part of `rest` is the data, given the claimed sizes, and whether some is missing.
-fn extent(rest: &[u8], size: u64, riff_size: u64, start: usize) -> (&[u8], bool) {
-    // Written ahead of the audio and never corrected: what is there is the audio.
-    let never_finished = size == 0 && (riff_size + 8 <= start as u64 || riff_size >= LIVE);
-    if size >= LIVE && size > rest.len() as u64 || never_finished {
-        return (rest, false);
+    /// Decodes the data, which begin where `input` is now; `form` names the file's in errors.
+    pub(super) fn decode(
+        &self,
+        mut input: Input<'_>,
+        form: &str,
+        job: &Job,
+        sink: Sink<'_>,
+    ) -> Result<Ending, AudioError> {
+        let WavFormat { channels, rate, .. } = self.format;
+        super::lanes::check_channels(ORIGIN, u32::from(channels), job.limits.channels)?;
+        super::lanes::check_rate(ORIGIN, rate)?;
+        let most = self.size.unwrap_or(u64::MAX);
+        match self.format.coding()? {
+            Kind::Plain(coding) => {
+                let samples = Pcm::new(ORIGIN, coding, rate, channels, job)?;
+                samples.read(input, most, self.owed, sink)
+            }
+            Kind::Packed(name) => {
+                input.end_after(most);
+                input.put_back(&self.header());
+                container::decode(input, &format!("{name} in {form}"), job, sink)
+            }
+            // symphonia does not know it inside WAV, but on its own.
+            Kind::Mp3 => {
+                input.end_after(most);
+                container::decode(input, &format!("MP3 in {form}"), job, sink)
+            }
+        }
     }
-    match rest.get(..usize::try_from(size).unwrap_or(usize::MAX)) {
-        Some(data) => (data, false),
-        None => (rest, true),
+
+    /// A header for symphonia that stands right before the data and claims nothing that it refuses.
+    fn header(&self) -> Vec<u8> {
+        let known = self.size.filter(|&size| size < LIVE);
+        let data = known.and_then(|size| u32::try_from(size).ok());
+        let mut header = b"RIFF\xff\xff\xff\xffWAVEfmt ".to_vec();
+        header.extend((self.body.len() as u32).to_le_bytes());
+        header.extend(&self.body);
+        header.resize(header.len().next_multiple_of(2), 0);
+        header.extend(b"data");
+        header.extend(data.unwrap_or(u32::MAX).to_le_bytes());
+        header
     }
 }
 
@@ -177,7 +195,7 @@ impl WavFormat {
         })
     }
 
-    fn coding(&self) -> Result<Kind, AudioError> {
+    pub(super) fn coding(&self) -> Result<Kind, AudioError> {
         // Padded samples have more bytes than bits; some writers leave `align` 0.
         let width = match self.align / self.channels.max(1) {
             0 => self.bits.div_ceil(8),

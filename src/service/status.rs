@@ -19,7 +19,8 @@ pub(super) fn of(error: EngineError) -> Status {
     let message = error.to_string();
     match error {
         EngineError::Audio(error) if error.is_limit() => Status::out_of_range(message),
-        EngineError::Audio(AudioError::Resampler { .. }) => fault(&message),
+        EngineError::Audio(AudioError::Resampler { .. } | AudioError::Thread(_)) => fault(&message),
+        EngineError::Audio(AudioError::Stopped) => Status::cancelled(message),
         EngineError::Audio(AudioError::LaneOutOfRange { .. }) => {
             invalid("config.lanes.select", message)
         }
@@ -133,6 +134,7 @@ mod tests {
             (EngineError::TooMuch("an hour".into()), Code::OutOfRange),
             (EngineError::Draining, Code::Unavailable),
             (EngineError::Cancelled, Code::Cancelled),
+            (AudioError::Stopped.into(), Code::Cancelled),
             (EngineError::Internal("broken".into()), Code::Internal),
         ] {
             let message = error.to_string();

@@ -1,0 +1,463 @@
+//! Recordings decoded while they arrive: cut anywhere, they give what the whole gives, bit for bit.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests"
+)]
+
+use proptest::prelude::*;
+use undertone::audio::{
+    AudioError, Decoder, Encoding, Ending, LaneChoice, Limits, RawFormat, Recording, decode,
+};
+
+/// Recordings of every kind, and how they encode sound.
+struct Case {
+    name: &'static str,
+    bytes: Vec<u8>,
+    encoding: Encoding,
+}
+
+/// The call in other formats: which can be decoded only once all of it is there.
+const FORMATS: [(&str, bool); 12] = [
+    ("call.mp3", false),
+    ("call.ogg", false),
+    ("call-flac.ogg", false),
+    ("call.aac", false),
+    ("call.m4a", false),
+    ("call-fragmented.mp4", false),
+    ("call-index-last.m4a", true),
+    ("call.mka", false),
+    ("call.webm", false),
+    ("call.aiff", false),
+    ("call.caf", true),
+    ("call-adpcm.wav", false),
+];
+
+/// Cuts of 0.1 to 0.4 s in every container and codec: which can be decoded only once all is there.
+const CLIPS: &[(&str, bool)] = &[
+    ("extensible24.wav", false),
+    ("float64.wav", false),
+    ("rf64.wav", false),
+    ("wave64.w64", false),
+    ("wave64_f32.w64", false),
+    ("alaw.w64", false),
+    ("sun.au", false),
+    ("sun_f64.au", false),
+    ("mulaw.au", false),
+    ("big_endian.aiff", false),
+    ("apple.caf", true),
+    ("flac.ogg", false),
+    ("flac.mka", false),
+    ("alac.m4a", true),
+    ("ima.wav", false),
+    ("ms.wav", false),
+    ("layer3.mp3", false),
+    ("layer3_48k.mp3", false),
+    ("vorbis.ogg", false),
+    ("adts.aac", false),
+    ("aac.m4a", true),
+    ("fragmented.mp4", false),
+    #[cfg(feature = "opus")]
+    ("voice.opus", false),
+    #[cfg(feature = "opus")]
+    ("music.opus", false),
+    #[cfg(feature = "opus")]
+    ("chained.opus", false),
+    #[cfg(feature = "opus")]
+    ("surround.opus", false),
+    #[cfg(feature = "opus")]
+    ("browser.webm", false),
+    #[cfg(feature = "opus")]
+    ("phone.mp4", true),
+];
+
+const MULAW: Encoding = Encoding::Raw {
+    format: RawFormat::Mulaw,
+    sample_rate: 8_000,
+    channels: 2,
+};
+const FLOATS: Encoding = Encoding::Raw {
+    format: RawFormat::PcmF32Le,
+    sample_rate: 11_025,
+    channels: 3,
+};
+
+fn fixture(name: &str) -> Vec<u8> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audio/");
+    std::fs::read(format!("{folder}{name}")).unwrap()
+}
+
+/// A tone with a slow swell, half of full scale.
+fn tone(samples: usize) -> Vec<f32> {
+    (0..samples)
+        .map(|i| 0.5 * (i as f32 * 0.2).sin() * (i as f32 * 0.001).sin().abs())
+        .collect()
+}
+
+fn wav(samples: &[f32], sample_rate: u32) -> Vec<u8> {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let mut writer = hound::WavWriter::new(&mut bytes, spec).unwrap();
+    for sample in samples {
+        writer.write_sample((sample * 32_767.0) as i16).unwrap();
+    }
+    writer.finalize().unwrap();
+    bytes.into_inner()
+}
+
+fn cases() -> Vec<Case> {
+    let auto = |name, bytes| Case {
+        name,
+        bytes,
+        encoding: Encoding::Auto,
+    };
+    let formats = FORMATS.map(|(name, _)| auto(name, fixture(&format!("formats/{name}"))));
+    let mut cases = Vec::from(formats);
+    let plain = wav(&tone(20_000), 22_050);
+    let mut live = plain.clone();
+    live[4..8].fill(0xff);
+    live[40..44].fill(0xff);
+    let mut unfinished = plain.clone();
+    unfinished[4..8].fill(0);
+    unfinished[40..44].fill(0);
+    let chunk = b"LIST\x05\0\0\0chunk\0";
+    let junk = [&plain[..12], chunk, &plain[12..], b"junk behind the data"].concat();
+    let tagged = [&b"ID3\x04\0\0\0\0\x0f\0"[..], &[7; 15 << 7], &plain].concat();
+    let floats = tone(9_000);
+    cases.extend([
+        auto("call.flac", fixture("call.flac")),
+        auto("plain.wav", plain),
+        auto("live.wav", live),
+        auto("unfinished.wav", unfinished),
+        auto("junk.wav", junk),
+        auto("tagged.wav", tagged),
+        Case {
+            name: "mulaw",
+            bytes: (0..24_001).map(|i| (i * 37 % 251) as u8).collect(),
+            encoding: MULAW,
+        },
+        Case {
+            name: "floats",
+            bytes: floats.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            encoding: FLOATS,
+        },
+    ]);
+    cases
+}
+
+fn clips() -> Vec<Case> {
+    let clip = |&(name, _): &(&'static str, bool)| Case {
+        name,
+        bytes: fixture(&format!("formats/{name}")),
+        encoding: Encoding::Auto,
+    };
+    CLIPS.iter().map(clip).collect()
+}
+
+fn whole(bytes: &[u8], encoding: Encoding) -> Result<Recording, String> {
+    let limits = Limits::default();
+    decode(bytes, encoding, LaneChoice::Each, &limits).map_err(|error| error.to_string())
+}
+
+/// Decodes `bytes` cut into pieces of these sizes, over and over.
+fn pieces(
+    bytes: &[u8],
+    encoding: Encoding,
+    sizes: &[usize],
+) -> Result<(Recording, Ending), String> {
+    let mut heard: Vec<Vec<f32>> = Vec::new();
+    let ending = stream(bytes, encoding, sizes, &mut heard).map_err(|error| error.to_string())?;
+    let recording = Recording {
+        lanes: heard,
+        source: ending.source.clone(),
+        truncated: ending.truncated,
+    };
+    Ok((recording, ending))
+}
+
+fn stream(
+    mut bytes: &[u8],
+    encoding: Encoding,
+    sizes: &[usize],
+    heard: &mut Vec<Vec<f32>>,
+) -> Result<Ending, AudioError> {
+    let mut decoder = Decoder::start(encoding, LaneChoice::Each, &Limits::default())?;
+    for &size in sizes.iter().cycle() {
+        if bytes.is_empty() {
+            break;
+        }
+        let (now, later) = bytes.split_at(size.min(bytes.len()));
+        decoder.push(now, |lanes| hear(heard, lanes))?;
+        bytes = later;
+    }
+    decoder.finish(|lanes| hear(heard, lanes))
+}
+
+fn hear(heard: &mut Vec<Vec<f32>>, lanes: &[Vec<f32>]) -> Result<(), AudioError> {
+    heard.resize_with(lanes.len(), Vec::new);
+    for (heard, samples) in heard.iter_mut().zip(lanes) {
+        heard.extend_from_slice(samples);
+    }
+    Ok(())
+}
+
+#[test]
+fn pieces_of_1_13_4096_and_all_bytes_give_what_the_whole_gives() {
+    for case in cases() {
+        let whole = whole(&case.bytes, case.encoding).unwrap();
+        assert!(whole.seconds() > 0.2, "{}", case.name);
+        for size in [1, 13, 4_096, case.bytes.len()] {
+            let (recording, _) = pieces(&case.bytes, case.encoding, &[size]).unwrap();
+            assert!(recording == whole, "{} in pieces of {size}", case.name);
+        }
+    }
+}
+
+#[test]
+fn every_container_and_codec_gives_in_pieces_what_it_gives_whole() {
+    for (case, &(_, held)) in clips().iter().zip(CLIPS) {
+        let whole = whole(&case.bytes, case.encoding).unwrap();
+        for size in [1, 13, 4_096, case.bytes.len()] {
+            let (recording, ending) = pieces(&case.bytes, case.encoding, &[size]).unwrap();
+            assert!(recording == whole, "{} in pieces of {size}", case.name);
+            assert_eq!(ending.held, held, "{}", case.name);
+        }
+    }
+}
+
+#[test]
+fn where_the_index_of_an_mp4_stands_changes_nothing() {
+    let [front, last] = ["call.m4a", "call-index-last.m4a"]
+        .map(|name| whole(&fixture(&format!("formats/{name}")), Encoding::Auto));
+    assert!(front.is_ok() && front == last);
+}
+
+#[test]
+fn samples_come_while_bytes_do_unless_the_format_forbids_it() {
+    for case in cases() {
+        let must_wait = FORMATS.contains(&(case.name, true));
+        let all = whole(&case.bytes, case.encoding).unwrap().lanes[0].len();
+        let mut heard = Vec::new();
+        let mut decoder =
+            Decoder::start(case.encoding, LaneChoice::Each, &Limits::default()).unwrap();
+        // What is coded is not spread evenly, and Ogg comes in pages of a second.
+        let (first, rest) = case.bytes.split_at(case.bytes.len() * 9 / 10);
+        decoder
+            .push(first, |lanes| hear(&mut heard, lanes))
+            .unwrap();
+        let early = heard.first().map_or(0, Vec::len);
+        assert_eq!(early == 0, must_wait, "{}: {early} of {all}", case.name);
+        assert!(
+            must_wait || 3 * early > all,
+            "{}: {early} of {all}",
+            case.name
+        );
+        decoder.push(rest, |lanes| hear(&mut heard, lanes)).unwrap();
+        let ending = decoder.finish(|lanes| hear(&mut heard, lanes)).unwrap();
+        assert_eq!(ending.held, must_wait, "{}", case.name);
+        assert_eq!(heard[0].len(), all, "{}", case.name);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn any_cut_of_any_bytes_gives_what_the_whole_gives(
+        which in any::<prop::sample::Index>(),
+        sizes in prop::collection::vec(prop_oneof![1..40_usize, 1..9_000_usize], 1..12),
+        length in 0.0..1.3_f64,
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 1..=255_u8), 0..4),
+    ) {
+        let cases: Vec<Case> = cases().into_iter().chain(clips()).collect();
+        let mut case = which.get(&cases).bytes.clone();
+        let encoding = which.get(&cases).encoding;
+        // Often cut short, and now and then damaged: both must fail alike.
+        case.truncate((case.len() as f64 * length) as usize);
+        for (at, flip) in flips {
+            if !case.is_empty() {
+                let at = at.index(case.len());
+                case[at] ^= flip;
+            }
+        }
+        let streamed = pieces(&case, encoding, &sizes).map(|(recording, _)| recording);
+        prop_assert!(streamed == whole(&case, encoding), "{}", which.get(&cases).name);
+    }
+}
+
+/// FLAC of digital silence, 8 kHz mono: 14 bytes for half a second.
+fn silence(seconds: usize) -> Vec<u8> {
+    use flacenc::component::BitRepr as _;
+    use flacenc::error::Verify as _;
+    let config = flacenc::config::Encoder::default().into_verified().unwrap();
+    let samples = vec![0; seconds * 8_000];
+    let source = flacenc::source::MemSource::from_samples(&samples, 1, 16, 8_000);
+    // A last block that is shorter would make flacenc write a header that symphonia refuses.
+    let stream = flacenc::encode_with_fixed_block_size(&config, source, 4_000).unwrap();
+    let mut bits = flacenc::bitsink::ByteSink::new();
+    stream.write(&mut bits).unwrap();
+    bits.as_slice().to_vec()
+}
+
+#[test]
+fn some_silence_is_taken_and_much_of_it_only_if_the_limit_says_so() {
+    let in_one_push = |limits: &Limits, bytes: &[u8]| {
+        let mut samples = 0;
+        let mut count = |lanes: &[Vec<f32>]| {
+            samples += lanes[0].len();
+            Ok::<_, AudioError>(())
+        };
+        let mut decoder = Decoder::start(Encoding::Auto, LaneChoice::Auto, limits)?;
+        decoder.push(bytes, &mut count)?;
+        decoder.finish(&mut count)?;
+        Ok::<_, AudioError>(samples)
+    };
+    let decode = |limits: &Limits, bytes: &[u8]| {
+        decode(bytes, Encoding::Auto, LaneChoice::Auto, limits).map(|whole| whole.lanes[0].len())
+    };
+    let (defaults, short, long) = (Limits::default(), silence(600), silence(700));
+    assert!(long.len() < 25_000, "{} bytes", long.len());
+    let lenient = Limits {
+        seconds_per_megabyte: 20_000.0,
+        ..defaults
+    };
+    for decode in [&decode as &dyn Fn(&Limits, &[u8]) -> _, &in_one_push] {
+        assert_eq!(decode(&defaults, &short).unwrap(), 600 * 16_000);
+        assert_eq!(decode(&lenient, &long).unwrap(), 700 * 16_000);
+        let error = decode(&defaults, &long).unwrap_err();
+        assert!(error.is_limit(), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("a megabyte may decode to 2500 s"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_decoder_may_change_threads() {
+    let mut decoder = Decoder::start(Encoding::Auto, LaneChoice::Each, &Limits::default()).unwrap();
+    let call = fixture("call.flac");
+    let elsewhere = std::thread::spawn(move || {
+        let mut heard = 0;
+        let mut count = |lanes: &[Vec<f32>]| {
+            heard += lanes[0].len();
+            Ok::<_, AudioError>(())
+        };
+        decoder.push(&call, &mut count).unwrap();
+        decoder.finish(&mut count).unwrap();
+        heard
+    });
+    assert_eq!(elsewhere.join().unwrap(), 128_000);
+}
+
+#[test]
+fn a_stopped_decoder_says_so_and_a_failed_one_stays_failed() {
+    let call = fixture("call.flac");
+    let mut decoder = Decoder::start(Encoding::Auto, LaneChoice::Each, &Limits::default()).unwrap();
+    let ignore = |_: &[Vec<f32>]| Ok::<_, AudioError>(());
+    decoder.push(&call[..9_000], ignore).unwrap();
+    decoder.stop().stop();
+    for _ in 0..2 {
+        let stopped = decoder.push(&call[9_000..], ignore);
+        assert!(matches!(stopped, Err(AudioError::Stopped)), "{stopped:?}");
+    }
+}
+
+#[test]
+fn an_answer_of_the_sink_ends_the_push() {
+    #[derive(Debug)]
+    enum Mine {
+        Audio,
+        Enough,
+    }
+    impl From<AudioError> for Mine {
+        fn from(_: AudioError) -> Self {
+            Self::Audio
+        }
+    }
+    for (bytes, encoding) in [
+        (fixture("call.flac"), Encoding::Auto),
+        (vec![0; 32_000], MULAW),
+    ] {
+        let mut decoder = Decoder::start(encoding, LaneChoice::Each, &Limits::default()).unwrap();
+        let answer = decoder.push(&bytes, |_| Err(Mine::Enough));
+        assert!(matches!(answer, Err(Mine::Enough)), "{answer:?}");
+        let again = decoder.push(&bytes, |_| Ok(()));
+        assert!(matches!(again, Err(Mine::Audio)), "{again:?}");
+    }
+}
+
+#[test]
+fn each_limit_holds_for_what_arrives() {
+    let defaults = Limits::default();
+    let wav = wav(&tone(64_000), 16_000);
+    let held = fixture("formats/call-index-last.m4a");
+    let cases = [
+        (
+            &wav,
+            Limits {
+                bytes: 99_999,
+                ..defaults
+            },
+            "at most 99999 are taken",
+        ),
+        (
+            &wav,
+            Limits {
+                seconds: 3.5,
+                ..defaults
+            },
+            "longer than 3.5 s",
+        ),
+        (
+            &wav,
+            Limits {
+                channels: 0,
+                ..defaults
+            },
+            "1 channels; at most 0",
+        ),
+        (
+            &wav,
+            Limits {
+                time: std::time::Duration::ZERO,
+                ..defaults
+            },
+            "after 0 s",
+        ),
+        (
+            &held,
+            Limits {
+                held_bytes: 5_000,
+                ..defaults
+            },
+            "larger than 5000 bytes",
+        ),
+    ];
+    for (bytes, limits, words) in cases {
+        let mut decoder = Decoder::start(Encoding::Auto, LaneChoice::Each, &limits).unwrap();
+        let mut parts = bytes.chunks(1_000);
+        let error = loop {
+            let part = parts.next().expect("the limit holds before the end");
+            if let Err(error) = decoder.push(part, |_| Ok::<_, AudioError>(())) {
+                break error;
+            }
+        };
+        assert!(error.is_limit(), "{error}");
+        assert!(
+            error.to_string().contains(words),
+            "{words:?} is not in {error}"
+        );
+    }
+    let empty = Decoder::start(Encoding::Auto, LaneChoice::Each, &defaults).unwrap();
+    let error = empty.finish(|_| Ok::<_, AudioError>(())).unwrap_err();
+    assert!(matches!(error, AudioError::Empty), "{error}");
+}
