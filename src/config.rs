@@ -21,7 +21,7 @@ pub const ENVIRONMENT: &str = "UNDERTONE_";
 
 /// The keys. Other variables of that prefix are none of ours: Kubernetes sets
 /// `UNDERTONE_SERVICE_HOST` and more for a service of that name.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 24] = [
     "listen",
     "metrics_listen",
     "bundle",
@@ -40,6 +40,8 @@ const KEYS: [&str; 22] = [
     "max_audio_bytes",
     "max_audio_seconds",
     "max_channels",
+    "max_seconds_per_megabyte",
+    "max_decoded_bytes",
     "max_decode_seconds",
     "grace_seconds",
     "log_format",
@@ -88,6 +90,10 @@ pub struct Config {
     pub max_audio_seconds: f64,
     /// Channels of one recording.
     pub max_channels: u16,
+    /// Seconds of audio that a megabyte (10⁶ bytes) may decode to, beyond the first ten minutes.
+    pub max_seconds_per_megabyte: f64,
+    /// Bytes of one recording once it is decoded: all lanes as 32-bit floats at 16 kHz.
+    pub max_decoded_bytes: usize,
     /// Seconds that decoding one recording may take.
     pub max_decode_seconds: f64,
     /// Seconds that requests under way are given to end at shutdown.
@@ -125,6 +131,8 @@ impl Default for Config {
             max_audio_bytes: limits.bytes,
             max_audio_seconds: limits.seconds,
             max_channels: limits.channels,
+            max_seconds_per_megabyte: limits.seconds_per_megabyte,
+            max_decoded_bytes: limits.decoded_bytes,
             max_decode_seconds: limits.time.as_secs_f64(),
             grace_seconds: 20.0,
             log_format: LogFormat::default(),
@@ -199,6 +207,8 @@ impl Config {
                 bytes: self.max_audio_bytes,
                 seconds: self.max_audio_seconds,
                 channels: self.max_channels,
+                seconds_per_megabyte: self.max_seconds_per_megabyte,
+                decoded_bytes: self.max_decoded_bytes,
                 time: Duration::from_secs_f64(self.max_decode_seconds),
                 ..Limits::default()
             },
@@ -220,6 +230,7 @@ impl Config {
             ("max_queue_bytes", self.max_queue_bytes, 1 << 40),
             ("max_audio_bytes", self.max_audio_bytes, 1 << 30),
             ("max_channels", usize::from(self.max_channels), 1 << 10),
+            ("max_decoded_bytes", self.max_decoded_bytes, 1 << 40),
         ];
         for (key, value, most) in bounded {
             if !(1..=most).contains(&value) {
@@ -246,6 +257,16 @@ impl Config {
                 let (value, rule) = (value.to_string(), format!("{least} to {day} are possible"));
                 return Err(ConfigError::Value { key, value, rule });
             }
+        }
+        // A million seconds are 8 bits a second: no limit.
+        let per_megabyte = self.max_seconds_per_megabyte;
+        if !(1.0..=1e6).contains(&per_megabyte) {
+            let (value, rule) = (per_megabyte.to_string(), "1 to 1000000 are possible".into());
+            return Err(ConfigError::Value {
+                key: "max_seconds_per_megabyte",
+                value,
+                rule,
+            });
         }
         if !(0.0..=0.9).contains(&self.bulk_share) {
             let (value, rule) = (self.bulk_share.to_string(), "0 to 0.9 are possible".into());
@@ -309,6 +330,11 @@ mod tests {
             ("colour = 1", "colour"),
             ("workers = 0", "`workers` is 0; 1 to 1024 are possible"),
             ("max_audio_seconds = -1.0", "max_audio_seconds"),
+            ("max_decoded_bytes = 0", "max_decoded_bytes"),
+            (
+                "max_seconds_per_megabyte = inf",
+                "`max_seconds_per_megabyte` is inf; 1 to 1000000 are possible",
+            ),
             ("grace_seconds = nan", "grace_seconds"),
         ] {
             let file = file(content);

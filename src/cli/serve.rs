@@ -92,6 +92,14 @@ pub(super) struct Flags {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_channels: Option<u16>,
+    /// Seconds of audio that a megabyte may decode to, beyond ten minutes [default: 2500]
+    #[arg(long, value_name = "SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_seconds_per_megabyte: Option<f64>,
+    /// Bytes of one recording once decoded: 64,000 a second and lane [default: 2147483648]
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_decoded_bytes: Option<usize>,
     /// Seconds that decoding one recording may take [default: 60]
     #[arg(long, value_name = "SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
