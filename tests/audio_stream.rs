@@ -9,6 +9,7 @@
 use proptest::prelude::*;
 use undertone::audio::{
     AudioError, Decoder, Encoding, Ending, LaneChoice, Limits, RawFormat, Recording, decode,
+    estimate,
 };
 
 /// Recordings of every kind, and how they encode sound.
@@ -288,6 +289,38 @@ proptest! {
         }
         let streamed = pieces(&case, encoding, &sizes).map(|(recording, _)| recording);
         prop_assert!(streamed == whole(&case, encoding), "{}", which.get(&cases).name);
+    }
+}
+
+#[test]
+fn an_estimate_is_near_what_decoding_gives() {
+    let headed = [".wav", ".w64", ".au"];
+    let is_headed = |case: &Case| headed.iter().any(|end| case.name.ends_with(end));
+    for case in cases()
+        .into_iter()
+        .chain(clips().into_iter().filter(is_headed))
+    {
+        let whole = whole(&case.bytes, case.encoding).unwrap();
+        let guess = estimate(&case.bytes, case.encoding);
+        let plain = matches!(case.encoding, Encoding::Raw { .. })
+            || is_headed(&case) && whole.source.codec.starts_with("pcm_");
+        assert_eq!(guess.exact, plain, "{}: {guess:?}", case.name);
+        assert_eq!(
+            usize::from(guess.channels),
+            whole.lanes.len(),
+            "{}",
+            case.name
+        );
+        let seconds = whole.seconds();
+        if plain || ["call.flac", "call.aiff"].contains(&case.name) {
+            assert!(
+                (guess.seconds - seconds).abs() < 1e-3,
+                "{}: {guess:?}",
+                case.name
+            );
+        }
+        let factor = guess.seconds / seconds;
+        assert!((0.25..4.0).contains(&factor), "{}: {factor}", case.name);
     }
 }
 

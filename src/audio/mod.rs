@@ -11,6 +11,7 @@ mod au;
 mod container;
 mod decoder;
 mod error;
+mod estimate;
 mod g711;
 mod input;
 mod lanes;
@@ -29,6 +30,7 @@ mod wav;
 
 pub use decoder::Decoder;
 pub use error::AudioError;
+pub use estimate::{Estimate, estimate};
 pub use limits::{Limits, Stop, StopOnDrop};
 pub use resample::Resampler;
 

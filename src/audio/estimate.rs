@@ -1,0 +1,340 @@
+//! How long a recording seems to be, from its first bytes and its size, without decoding it.
+//!
+//! For deciding whether to let it in: cheap, and total over any bytes. What it says is a claim of the
+//! sender's or a guess, except where samples simply stand one after the other.
+
+use std::time::Duration;
+
+use super::au::Au;
+use super::input::Input;
+use super::limits::Watch;
+use super::sniff::{self, Format};
+use super::wav::{Kind, Wav};
+use super::{AudioError, Encoding, Stop, pcm::Coding, w64};
+
+/// Bytes of a WAV or Wave64 header that are looked at before its data.
+const WAV_HEAD: usize = 64 << 10;
+
+/// Bits a second of a lossy recording that does not say it, by format: what speech is sent with.
+const BIT_RATES: &[(&str, f64)] = &[("Ogg", 32e3), ("Matroska", 32e3), ("MP3", 64e3)];
+const OTHER_BIT_RATE: f64 = 64e3;
+
+/// What a recording seems to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// Seconds of audio; 0 for what is not going to be decoded.
+    pub seconds: f64,
+    /// Channels; [`LaneChoice::count`](super::LaneChoice::count) says how many lanes they make.
+    pub channels: u16,
+    /// What decoding will give, to a millisecond, if it succeeds. Otherwise honest speech in a lossy
+    /// codec lies within a factor of four, and FLAC and AIFF are what their headers say.
+    pub exact: bool,
+}
+
+impl Estimate {
+    const NOTHING: Self = Self {
+        seconds: 0.0,
+        channels: 1,
+        exact: false,
+    };
+
+    fn guess(bits: f64, bit_rate: f64, channels: u16) -> Self {
+        Self {
+            seconds: bits / bit_rate,
+            channels,
+            exact: false,
+        }
+    }
+}
+
+/// Guesses length and channels of `bytes`, of which some kilobytes are looked at.
+///
+/// # Example
+/// ```
+/// use undertone::audio::{Encoding, RawFormat, estimate};
+///
+/// let phone = Encoding::Raw { format: RawFormat::Mulaw, sample_rate: 8_000, channels: 2 };
+/// let guess = estimate(&[0xff; 32_000], phone);
+/// assert_eq!((guess.seconds, guess.channels, guess.exact), (2.0, 2, true));
+/// ```
+#[must_use]
+pub fn estimate(bytes: &[u8], encoding: Encoding) -> Estimate {
+    if let Encoding::Raw {
+        format,
+        sample_rate,
+        channels,
+    } = encoding
+    {
+        return plain(bytes.len() as u64, format.into(), sample_rate, channels);
+    }
+    let (inner, tagged) = behind_tags(bytes);
+    let bits = 8.0 * inner.len() as f64;
+    match sniff::sniff(&inner[..inner.len().min(sniff::HEAD)], tagged) {
+        Ok(Format::Wav) => wav(inner, Wav::read),
+        Ok(Format::Wave64) => wav(inner, w64::read),
+        Ok(Format::Au) => au(inner),
+        Ok(Format::Container { name: "FLAC" }) => flac(inner),
+        Ok(Format::Container { name: "MP3" }) => mp3(inner),
+        Ok(Format::Container { name: "AIFF" }) => aiff(inner),
+        Ok(Format::Container { name }) => Estimate::guess(bits, bit_rate(name), channels(inner)),
+        Ok(Format::Unmarked) => Estimate::guess(bits, bit_rate("MP3"), 2),
+        Err(_) => Estimate::NOTHING,
+    }
+}
+
+fn bit_rate(name: &str) -> f64 {
+    let known = BIT_RATES.iter().find(|(format, _)| *format == name);
+    known.map_or(OTHER_BIT_RATE, |(_, rate)| *rate)
+}
+
+/// What is left behind ID3 tags, and whether there is one.
+fn behind_tags(mut bytes: &[u8]) -> (&[u8], bool) {
+    let mut tagged = false;
+    while let Some(size) = sniff::id3_size(bytes) {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        (bytes, tagged) = (bytes.get(size..).unwrap_or_default(), true);
+    }
+    (bytes, tagged)
+}
+
+fn plain(bytes: u64, coding: Coding, rate: u32, channels: u16) -> Estimate {
+    if rate == 0 || channels == 0 {
+        return Estimate::NOTHING;
+    }
+    let frames = bytes / (coding.width() as u64 * u64::from(channels));
+    Estimate {
+        seconds: frames as f64 / f64::from(rate),
+        channels,
+        exact: true,
+    }
+}
+
+fn untimed(bytes: &[u8]) -> Input<'_> {
+    Input::whole(bytes, Watch::start(Duration::MAX, Stop::default()))
+}
+
+fn wav(bytes: &[u8], read: fn(&mut Input<'_>) -> Result<Wav, AudioError>) -> Estimate {
+    let mut input = untimed(&bytes[..bytes.len().min(WAV_HEAD)]);
+    let Ok(wav) = read(&mut input) else {
+        return Estimate::NOTHING;
+    };
+    let there = bytes.len() as u64 - input.position();
+    let data = wav.size.unwrap_or(u64::MAX).min(there);
+    let (rate, channels) = (wav.format.rate, wav.format.channels);
+    match wav.format.coding() {
+        Ok(Kind::Plain(coding)) => plain(data, coding, rate, channels),
+        // Four bits a sample, a little more with the blocks' headers.
+        Ok(Kind::Packed(_)) if rate > 0 && channels > 0 => {
+            let bit_rate = 4.0 * f64::from(rate) * f64::from(channels);
+            Estimate::guess(8.0 * data as f64, bit_rate, channels)
+        }
+        Ok(Kind::Mp3) => mp3(&bytes[bytes.len() - there as usize..]),
+        Ok(Kind::Packed(_)) | Err(_) => Estimate::NOTHING,
+    }
+}
+
+fn au(bytes: &[u8]) -> Estimate {
+    let mut input = untimed(bytes);
+    let Ok(au) = Au::read(&mut input) else {
+        return Estimate::NOTHING;
+    };
+    let there = bytes.len() as u64 - input.position();
+    let data = au.size.unwrap_or(u64::MAX).min(there);
+    plain(data, au.coding, au.rate, au.channels)
+}
+
+/// By STREAMINFO (RFC 9639, section 8.2), and never shorter than uncompressed samples would be.
+fn flac(bytes: &[u8]) -> Estimate {
+    let Some(info) = bytes.get(18..).and_then(<[u8]>::first_chunk) else {
+        return Estimate::NOTHING;
+    };
+    let info = u64::from_be_bytes(*info);
+    let rate = (info >> 44) as f64;
+    let channels = (info >> 41 & 0x7) as u16 + 1;
+    let width = (info >> 36 & 0x1f) as f64 + 1.0;
+    let frames = (info & 0xf_ffff_ffff) as f64;
+    if rate == 0.0 {
+        return Estimate::NOTHING;
+    }
+    let uncompressed = 8.0 * bytes.len() as f64 / (rate * width * f64::from(channels));
+    Estimate {
+        seconds: match frames {
+            // Not known when the header was written. Speech comes to about half.
+            0.0 => 2.0 * uncompressed,
+            frames => uncompressed.max(frames / rate),
+        },
+        channels,
+        exact: false,
+    }
+}
+
+/// By the COMM chunk (Audio Interchange File Format 1.3, section 4), whose rate is an 80-bit float.
+fn aiff(bytes: &[u8]) -> Estimate {
+    let head = &bytes[..bytes.len().min(sniff::HEAD)];
+    let comm = head.windows(4).position(|window| window == b"COMM");
+    let Some(&[a, b, c, d, e, f, _, _, g, h, ref mantissa @ ..]) =
+        comm.and_then(|at| head.get(at + 8..at + 26))
+    else {
+        return Estimate::NOTHING;
+    };
+    let exponent = i32::from(u16::from_be_bytes([g, h]) & 0x7fff) - 16_383 - 63;
+    let mantissa = mantissa
+        .first_chunk()
+        .copied()
+        .map_or(0, u64::from_be_bytes);
+    let rate = mantissa as f64 * 2_f64.powi(exponent);
+    let channels = u16::from_be_bytes([a, b]).max(1);
+    let frames = f64::from(u32::from_be_bytes([c, d, e, f]));
+    if !(1.0..=1e9).contains(&rate) {
+        return Estimate::NOTHING;
+    }
+    Estimate {
+        seconds: frames / rate,
+        channels,
+        exact: false,
+    }
+}
+
+/// By the frames that a Xing header counts, else as if the first frame's bit rate were kept.
+fn mp3(bytes: &[u8]) -> Estimate {
+    let bits = 8.0 * bytes.len() as f64;
+    let Some(frame) = Mp3Frame::parse(bytes) else {
+        return Estimate::guess(bits, bit_rate("MP3"), 2);
+    };
+    let xing = bytes.get(frame.xing..).unwrap_or_default();
+    let counted = match xing {
+        [b'X', b'i', b'n', b'g', _, _, _, flags, a, b, c, d, ..]
+        | [b'I', b'n', b'f', b'o', _, _, _, flags, a, b, c, d, ..]
+            if flags & 1 == 1 =>
+        {
+            f64::from(u32::from_be_bytes([*a, *b, *c, *d]))
+        }
+        _ => 0.0,
+    };
+    Estimate {
+        seconds: (bits / frame.bit_rate).max(counted * frame.seconds),
+        channels: frame.channels,
+        exact: false,
+    }
+}
+
+/// The header of an MPEG audio frame of layer III (ISO/IEC 11172-3, section 2.4.2.3, and 13818-3).
+struct Mp3Frame {
+    bit_rate: f64,
+    channels: u16,
+    seconds: f64,
+    /// Where a Xing header stands if there is one: behind the side information.
+    xing: usize,
+}
+
+impl Mp3Frame {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let [0xff, second, third, fourth, ..] = *bytes else {
+            return None;
+        };
+        let (version, layer) = (second >> 3 & 3, second >> 1 & 3);
+        let first = version == 3;
+        let rates = match first {
+            true => [
+                32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320,
+            ],
+            false => [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
+        };
+        let kilobits: u16 = *rates.get(usize::from(third >> 4).checked_sub(1)?)?;
+        let hertz = *[44_100.0, 48_000.0, 32_000.0].get(usize::from(third >> 2 & 3))?;
+        let mono = fourth >> 6 == 3;
+        // Version 1 is reserved, and of the layers 1 is the third.
+        (second & 0xe0 == 0xe0 && version != 1 && layer == 1).then(|| Self {
+            bit_rate: f64::from(kilobits) * 1e3,
+            channels: if mono { 1 } else { 2 },
+            seconds: match version {
+                3 => 1_152.0 / hertz,
+                2 => 576.0 / (hertz / 2.0),
+                _ => 576.0 / (hertz / 4.0),
+            },
+            xing: match (first, mono) {
+                (true, false) => 4 + 32,
+                (true, true) | (false, false) => 4 + 17,
+                (false, true) => 4 + 9,
+            },
+        })
+    }
+}
+
+/// Channels that the identification header of an Ogg stream says, else two.
+fn channels(bytes: &[u8]) -> u16 {
+    let head = &bytes[..bytes.len().min(sniff::HEAD)];
+    // The byte behind a mark: Opus (RFC 7845, section 5.1) and Vorbis I (section 4.2.2).
+    for (mark, behind) in [(&b"OpusHead"[..], 1), (b"\x01vorbis", 4)] {
+        if let Some(at) = head.windows(mark.len()).position(|window| window == mark) {
+            let count = head.get(at + mark.len() + behind).copied();
+            return count.map_or(2, |count| u16::from(count.max(1)));
+        }
+    }
+    2
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn auto(bytes: &[u8]) -> Estimate {
+        estimate(bytes, Encoding::Auto)
+    }
+
+    #[test]
+    fn flac_is_what_its_header_says_but_never_shorter_than_its_bytes() {
+        let book = include_bytes!("../../tests/audio/book.flac");
+        let guess = auto(book);
+        assert_eq!((guess.seconds, guess.channels), (6.0, 1));
+        let mut lying = book.to_vec();
+        lying[22..26].copy_from_slice(&1_u32.to_be_bytes());
+        assert!(auto(&lying).seconds > 3.0, "{:?}", auto(&lying));
+        lying[22..26].fill(0);
+        let unknown = auto(&lying).seconds;
+        assert!((3.0..12.0).contains(&unknown), "{unknown}");
+    }
+
+    #[test]
+    fn mp3_is_told_by_its_bit_rate_or_its_count() {
+        // MPEG-1 layer III, 64 kbit/s, 44.1 kHz, mono.
+        let mut bytes = [&b"\xff\xfb\x50\xc0"[..], &[0; 15_996]].concat();
+        let guess = auto(&bytes);
+        assert_eq!((guess.seconds, guess.channels), (2.0, 1));
+        bytes[21..33].copy_from_slice(b"Xing\0\0\0\x01\0\0\x01\0");
+        let counted = auto(&bytes).seconds;
+        assert!((counted - 256.0 * 1_152.0 / 44_100.0).abs() < 1e-9);
+        let tagged = [&b"ID3\x04\0\0\0\0\0\x02ab"[..], &bytes].concat();
+        assert_eq!(auto(&tagged).seconds, counted);
+    }
+
+    #[test]
+    fn what_is_not_going_to_be_decoded_is_nothing() {
+        for bytes in [
+            &b""[..],
+            b"a letter",
+            b"wvpk\0\0\0\0",
+            b"RIFF\0\0\0\0WAVEfmt ",
+        ] {
+            assert_eq!(auto(bytes), Estimate::NOTHING, "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_have_an_estimate(
+            head in prop::sample::select(vec![
+                &b""[..], b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x11\0\x01\0", b"fLaC", b"OggS\0\x02",
+                b"\xff\xfb\x90\x64", b"ID3\x03\0\0\0\0\0\x05", b"ID3\x03\0\0\x7f\x7f\x7f\x7f",
+                b"OggS\0\x02OpusHead", b"OggS\x01vorbis", b"riff\x2e\x91\xcf\x11",
+                b".snd\0\0\0\x18", b"FORM\0\0\0\0AIFFCOMM\0\0\0\x12",
+            ]),
+            tail in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let guess = auto(&[head, &tail].concat());
+            prop_assert!(guess.seconds.is_finite() && guess.seconds >= 0.0 && guess.channels >= 1);
+        }
+    }
+}
