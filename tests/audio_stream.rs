@@ -139,6 +139,7 @@ fn cases() -> Vec<Case> {
         auto("junk.wav", junk),
         auto("tagged.wav", tagged),
         Case {
+            // One lane has a sample more than the other.
             name: "mulaw",
             bytes: (0..24_001).map(|i| (i * 37 % 251) as u8).collect(),
             encoding: MULAW,
@@ -213,6 +214,7 @@ fn pieces_of_1_13_4096_and_all_bytes_give_what_the_whole_gives() {
     for case in cases() {
         let whole = whole(&case.bytes, case.encoding).unwrap();
         assert!(whole.seconds() > 0.2, "{}", case.name);
+        assert_eq!(whole.truncated, case.name == "mulaw", "{}", case.name);
         for size in [1, 13, 4_096, case.bytes.len()] {
             let (recording, _) = pieces(&case.bytes, case.encoding, &[size]).unwrap();
             assert!(recording == whole, "{} in pieces of {size}", case.name);
@@ -229,6 +231,21 @@ fn every_container_and_codec_gives_in_pieces_what_it_gives_whole() {
             assert!(recording == whole, "{} in pieces of {size}", case.name);
             assert_eq!(ending.held, held, "{}", case.name);
         }
+    }
+}
+
+#[test]
+fn a_file_that_ends_early_says_so() {
+    for name in [
+        "call.mka",
+        "call.webm",
+        "call-flac.ogg",
+        "call.m4a",
+        "call-fragmented.mp4",
+    ] {
+        let bytes = fixture(&format!("formats/{name}"));
+        let cut = whole(&bytes[..bytes.len() * 7 / 10], Encoding::Auto).unwrap();
+        assert!(cut.truncated && cut.seconds() > 0.5, "{name}");
     }
 }
 
