@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::decoders::Decoders;
 use super::{EngineError, Request, lane};
-use crate::audio::{self, AudioError, Limits};
+use crate::audio::{self, AudioError, Limits, Stop};
 use crate::decision::Gate;
 use crate::frontend::Spec;
 use crate::telemetry::requests;
@@ -101,13 +101,17 @@ impl Intake {
         }
         let late = limits.time < self.limits.time;
         let (known, decoded) = oneshot::channel();
+        let stop = Stop::default();
+        // Dropped before the recording is decoded, this future gives the decoder back at once.
+        let _guard = stop.on_drop();
         let (spec, gate, held) = (Arc::clone(&self.spec), self.gate, Arc::clone(&self.held));
         let runtime = Handle::current();
         let work = self.decoders.run(caller.class, move || {
             let begun = Instant::now();
-            let recording = audio::decode(&audio, encoding, lanes, &limits);
+            let recording = audio::decode_until(&stop, &audio, encoding, lanes, &limits);
             let recording = recording.map_err(|error| match error {
                 AudioError::Timeout { .. } if late => EngineError::Late,
+                AudioError::Stopped => EngineError::Cancelled,
                 error => error.into(),
             })?;
             drop(audio);
@@ -148,5 +152,63 @@ fn room(
         Err(_) => runtime
             .block_on(held.acquire_many_owned(units))
             .map_err(|_| EngineError::Draining),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::audio::{Encoding, LaneChoice, RawFormat};
+    use crate::engine::Caller;
+    use crate::frontend::BINS;
+    use crate::scheduler::core::{Class, TenantId};
+
+    fn intake() -> Intake {
+        let spec = Spec::new(16, vec![-12.0; BINS], vec![3.0; BINS]).unwrap();
+        let gate = Gate { level_dbfs: -90.0 };
+        Intake::start((Arc::new(spec), gate), Limits::default(), 1, 4).unwrap()
+    }
+
+    /// Two seconds of a telephone line.
+    fn request() -> Request {
+        Request {
+            audio: vec![0xff; 16_000].into(),
+            encoding: Encoding::Raw {
+                format: RawFormat::Mulaw,
+                sample_rate: 8_000,
+                channels: 1,
+            },
+            lanes: LaneChoice::Auto,
+            window: None,
+            caller: Caller {
+                tenant: TenantId::from("somebody"),
+                class: Class::Interactive,
+                deadline: None,
+            },
+        }
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_not_decoded() {
+        // One thread that may block, so that decoding begins when the test lets it.
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let intake = intake();
+            let (release, held) = std::sync::mpsc::channel::<()>();
+            let before = tokio::task::spawn_blocking(move || held.recv().is_ok());
+            let (pieces, mut left) = mpsc::channel(8);
+            assert!(intake.hear(request(), pieces).now_or_never().is_none());
+            let (pieces, mut awaited) = mpsc::channel(8);
+            release.send(()).unwrap();
+            before.await.unwrap();
+            let (decoded, segmenting) = intake.hear(request(), pieces).await.unwrap();
+            segmenting.await.unwrap();
+            assert_eq!(decoded.samples, 32_000);
+            assert!(awaited.recv().await.is_some());
+            assert!(left.recv().await.is_none(), "its decoding was stopped");
+        });
     }
 }
