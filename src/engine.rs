@@ -38,8 +38,6 @@ pub use open::{OpenError, Options, Schedule};
 const PIECES_AHEAD: usize = 1;
 /// Pieces of one recording that wait for batches or run; the next piece is ready when one ends.
 const PIECES_UNDER_WAY: usize = 2;
-/// What a recording in a container is taken to be until it is decoded: 16-bit samples at 16 kHz.
-const BYTES_A_SECOND: u32 = 2 * SAMPLE_RATE;
 /// When a bulk request that was evicted should come back.
 const AFTER_EVICTION: Duration = Duration::from_secs(1);
 
@@ -292,36 +290,31 @@ impl Engine {
             class,
             deadline,
         } = request.caller.clone();
-        let bytes_a_second = match request.encoding {
-            Encoding::Auto => BYTES_A_SECOND,
-            Encoding::Raw {
-                format,
-                sample_rate,
-                ..
-            } => {
-                let width = match format {
-                    audio::RawFormat::PcmF32Le => 4,
-                    audio::RawFormat::PcmS16Le => 2,
-                    audio::RawFormat::Mulaw | audio::RawFormat::Alaw => 1,
-                };
-                sample_rate.saturating_mul(width)
-            }
-        };
-        let seconds = request.audio.len() as f64 / f64::from(bytes_a_second.max(1));
-        let samples = seconds.min(self.limits().seconds) * f64::from(SAMPLE_RATE);
-        let segments = self.spec.segments(samples as usize);
-        let (work, bytes) = self.needs_of(segments, 1);
+        let seems = audio::estimate(&request.audio, request.encoding);
+        let limits = self.limits();
+        let samples = seems.seconds.min(limits.seconds) * f64::from(SAMPLE_RATE);
+        let lanes = request.lanes.count(seems.channels.min(limits.channels));
+        let mut segments = self.spec.segments(samples as usize) * usize::from(lanes);
         let weight = self.weights.get(&*tenant.0).copied().unwrap_or(1);
-        let terms = Terms {
-            tenant,
-            weight,
-            class,
-            deadline,
-            work,
-            bytes,
-        };
-        let joined = self.scheduler.join(terms);
-        Ok(joined.inspect_err(|refusal| refused(refusal, class))?)
+        loop {
+            let (work, bytes) = self.needs_of(segments, usize::from(lanes));
+            let terms = Terms {
+                tenant: tenant.clone(),
+                weight,
+                class,
+                deadline,
+                work,
+                bytes,
+            };
+            match self.scheduler.join(terms) {
+                // A guess is no reason to turn a recording away for good: it is halved until it is none,
+                // and `measured` judges what decoding finds.
+                Err(Refusal::TooMuch { .. } | Refusal::Late) if !seems.exact && segments > 1 => {
+                    segments /= 2;
+                }
+                joined => return Ok(joined.inspect_err(|refusal| refused(refusal, class))?),
+            }
+        }
     }
 
     /// The work of so many segments, and the memory that it holds at a time: pieces under way, or

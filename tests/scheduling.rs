@@ -364,6 +364,19 @@ async fn a_recording_too_large_for_its_class_is_served_as_bulk_which_a_batch_is(
 }
 
 #[tokio::test]
+async fn a_header_that_claims_too_much_is_not_held_against_the_recording() {
+    let server = Server::with(&["--max-interactive-seconds", "0.1"]);
+    let client = server.client().await;
+    let refused = classify(&client, silence(3_500)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
+    // FLAC that counts its samples to an hour and has six seconds.
+    let mut claims = common::book();
+    claims[22..26].copy_from_slice(&(3_500 * 16_000_u32).to_be_bytes());
+    let answer = classify(&client, audio(claims)).await.unwrap();
+    assert_eq!(answer.audio_duration.unwrap().seconds, 6);
+}
+
+#[tokio::test]
 async fn a_tenants_name_is_bounded() {
     let server = Server::start();
     let client = server.client().await;
