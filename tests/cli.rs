@@ -132,6 +132,12 @@ fn errors_name_the_cause_and_the_cure() {
             1,
             "ONNX Runtime does not load from no-such.so",
         ),
+        // The library that the build fetches is the one without CUDA.
+        (
+            &["serve", "--device", "cuda"],
+            1,
+            "cuda needs ONNX Runtime's GPU build",
+        ),
         (&["serve", "--workers", "0"], 1, "`workers` is 0; 1 to 1024"),
         (
             &["serve", "--listen", "192.0.2.1:1"],

@@ -72,7 +72,11 @@ pub(super) fn open(
 ) -> Result<Session, RuntimeError> {
     let session = library
         .session(bundle.file(file)?, threads)
-        .map_err(|source| RuntimeError::Session { file, source })?;
+        .map_err(|source| RuntimeError::Session {
+            file,
+            provider: library.provider(),
+            source,
+        })?;
     check(&session, inputs, outputs).map_err(|source| RuntimeError::Graph { file, source })?;
     Ok(session)
 }

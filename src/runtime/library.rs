@@ -57,6 +57,17 @@ impl Provider {
         }
     }
 
+    /// What else a user must see to, as the end of a message.
+    pub(super) fn needs(self) -> &'static str {
+        match self {
+            Self::Cpu => "",
+            Self::Cuda => {
+                " (cuda needs ONNX Runtime's GPU build, and CUDA and cuDNN where the system looks for \
+                 libraries)"
+            }
+        }
+    }
+
     fn registered(self) -> ep::ExecutionProviderDispatch {
         match self {
             Self::Cpu => ep::CPU::default().with_arena_allocator(false).build(),

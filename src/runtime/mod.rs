@@ -39,11 +39,13 @@ pub enum RuntimeError {
         /// What is wrong with it.
         source: GraphError,
     },
-    /// ONNX Runtime refuses a graph.
-    #[error("bundle file {file} is refused by ONNX Runtime: {source}")]
+    /// ONNX Runtime refuses a graph, or what it is to run on.
+    #[error("bundle file {file} is refused by ONNX Runtime: {source}{}", provider.needs())]
     Session {
         /// Name of the graph's file.
         file: &'static str,
+        /// What it was to run on.
+        provider: Provider,
         /// What ONNX Runtime said.
         source: ort::Error,
     },
