@@ -6,11 +6,15 @@
     reason = "helpers of tests are tests"
 )]
 
+#[path = "common/wav.rs"]
+mod wav;
+
 use proptest::prelude::*;
 use undertone::audio::{
     AudioError, Decoder, Encoding, Ending, LaneChoice, Limits, RawFormat, Recording, decode,
     estimate,
 };
+use wav::wav;
 
 /// Recordings of every kind, and how they encode sound.
 struct Case {
@@ -94,22 +98,6 @@ fn tone(samples: usize) -> Vec<f32> {
     (0..samples)
         .map(|i| 0.5 * (i as f32 * 0.2).sin() * (i as f32 * 0.001).sin().abs())
         .collect()
-}
-
-fn wav(samples: &[f32], sample_rate: u32) -> Vec<u8> {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    let mut writer = hound::WavWriter::new(&mut bytes, spec).unwrap();
-    for sample in samples {
-        writer.write_sample((sample * 32_767.0) as i16).unwrap();
-    }
-    writer.finalize().unwrap();
-    bytes.into_inner()
 }
 
 fn cases() -> Vec<Case> {

@@ -10,8 +10,10 @@
     reason = "a benchmark that cannot run has nothing to report"
 )]
 
+#[path = "../../tests/common/wav.rs"]
+mod wav;
+
 use std::hint::black_box;
-use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use rustix::time::{ClockId, clock_gettime};
 use undertone::audio::{Encoding, LaneChoice, Limits, RawFormat, Resampler, decode};
 use undertone::bundle::Manifest;
 use undertone::frontend::{Segmenter, Segments, Spec};
+use wav::wav;
 
 /// Speech at 16 kHz, and the same at 44.1 kHz.
 static FLAC: &[u8] = include_bytes!("../../tests/audio/book.flac");
@@ -192,23 +195,6 @@ fn least(mut work: impl FnMut()) -> Duration {
 fn spent() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
-}
-
-/// A 16-bit WAV file, as a recorder writes it.
-fn wav(samples: &[f32], sample_rate: u32) -> Vec<u8> {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut bytes = Cursor::new(Vec::new());
-    let mut writer = hound::WavWriter::new(&mut bytes, spec).unwrap();
-    for sample in samples {
-        writer.write_sample((sample * 32_767.0) as i16).unwrap();
-    }
-    writer.finalize().unwrap();
-    bytes.into_inner()
 }
 
 /// The samples of a 16-bit WAV file, as a telephone exchange would code them: each the nearest of the

@@ -3,8 +3,11 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "each test file mounts it and uses its part"
 )]
+
+mod wav;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -12,6 +15,8 @@ use std::process::{Child, Command, Stdio};
 
 use tonic::transport::Channel;
 use undertone::service::pb::emotion_service_client::EmotionServiceClient;
+
+pub(crate) use wav::wav;
 
 pub type Client = EmotionServiceClient<Channel>;
 
@@ -154,25 +159,6 @@ pub fn call() -> Vec<u8> {
 /// Speech read from a book: one channel, 16 kHz.
 pub fn book() -> Vec<u8> {
     fixture("book.flac")
-}
-
-/// A 16-bit WAV file of mono samples, as a recorder writes it.
-pub fn wav(samples: &[f32], sample_rate: u32) -> Vec<u8> {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    let mut writer = hound::WavWriter::new(&mut bytes, spec).unwrap();
-    for sample in samples {
-        writer
-            .write_sample((sample * 32_767.0).round() as i16)
-            .unwrap();
-    }
-    writer.finalize().unwrap();
-    bytes.into_inner()
 }
 
 /// A tone with a slow swell, half of full scale.
