@@ -280,12 +280,15 @@ impl Core {
 
 /// Whether a tenant may take `more` of something of which all tenants hold `used` and this one
 /// `held`: there is room that is nobody's, or it stays within its share of the bound, `weight` out
-/// of `weights`.
+/// of `weights`, or nobody holds any. Without the last, what needs nearly all of the bound would be
+/// told to come back for ever.
 fn share_allows(
     most: u128,
     (used, held, more): (u128, u128, u128),
     (weight, weights): (u64, u64),
 ) -> bool {
     let open = most - most / KEPT;
-    used + more <= open || (held + more) * u128::from(weights) <= most * u128::from(weight)
+    used == 0
+        || used + more <= open
+        || (held + more) * u128::from(weights) <= most * u128::from(weight)
 }

@@ -148,6 +148,25 @@ fn eviction_picks_the_newest_bulk_job_of_the_tenant_with_most() {
 }
 
 #[test]
+fn who_needs_nearly_all_of_a_bound_is_let_in_where_nobody_else_is() {
+    // 100 segments take 101 ms on the CPU table, in the largest batches.
+    for most in [102, 110, 116, 120] {
+        let mut setup = unbounded(Device::Cpu);
+        setup.policy.bounds.backlog = [Time::from_millis(most); 2];
+        setup.policy.bounds.bytes = 100;
+        let mut driver = driver(&setup);
+        let large = |tenant| Job {
+            bytes: 95,
+            ..job(tenant, Class::Interactive, 100, 0)
+        };
+        let first = driver.job(large("a")).unwrap();
+        driver.job(large("b")).unwrap_err();
+        driver.leave(first);
+        driver.job(large("b")).unwrap();
+    }
+}
+
+#[test]
 fn a_deadline_that_cannot_be_met_is_refused_at_admission_with_a_drain_time_if_waiting_helps() {
     let setup = unbounded(Device::Gpu);
     let micros = Time::from_micros;
