@@ -62,11 +62,7 @@ impl CostTable {
     /// Predicted device time of an amount of work in batches as large as pays.
     #[must_use]
     pub fn predict(&self, work: Work, most: Duration) -> Duration {
-        let of = |graph| {
-            let items = u32::try_from(work.of(graph)).unwrap_or(u32::MAX);
-            self.item(graph, most).saturating_mul(items)
-        };
-        of(Graph::Encoder) + of(Graph::Sequence)
+        work.priced(Graph::ALL.map(|graph| self.price(graph, most)))
     }
 
     /// The least time in which a job with this much left can end, its graphs one after the other.
@@ -80,7 +76,7 @@ impl CostTable {
     }
 
     /// Device time of one item in a batch as large as pays within `most`.
-    fn item(&self, graph: Graph, most: Duration) -> Duration {
+    pub(super) fn price(&self, graph: Graph, most: Duration) -> Duration {
         let steps = match graph {
             Graph::Encoder => 1,
             Graph::Sequence => self.shapes.most_steps(),

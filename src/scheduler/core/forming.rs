@@ -186,10 +186,20 @@ impl Core {
         }
     }
 
-    /// Until when companions for a plan are worth waiting for, if that is not over: a larger batch
-    /// must be cheaper an item, and nobody in it may come to harm.
+    /// Until when an instance is best kept free for a plan's companions, if that is not over.
     pub(super) fn patience(&self, now: Time, plan: &Plan) -> Option<Time> {
-        let delay = self.policy.max_queue_delay;
+        self.gathers(now, plan, self.policy.max_queue_delay)
+    }
+
+    /// Whether a plan gains by companions while the other graph's work runs, from which they come.
+    pub(super) fn yields(&self, now: Time, plan: &Plan) -> bool {
+        let delay = self.policy.max_batch_time / YIELDS_FOR;
+        self.gathers(now, plan, delay).is_some()
+    }
+
+    /// Until when companions for a plan are worth waiting for, if that is not over: a larger batch
+    /// must be cheaper an item, nobody waits longer than `delay`, and nobody in it may come to harm.
+    fn gathers(&self, now: Time, plan: &Plan, delay: Duration) -> Option<Time> {
         // Who has no place in it must not wait for its companions.
         if delay.is_zero() || self.draining || plan.leaves {
             return None;
@@ -246,6 +256,10 @@ impl Core {
         deadline.unwrap_or(Time::MAX).saturating_sub(now)
     }
 }
+
+/// A plan yields to the other graph for the longest batch's time divided by this: some encoder batches,
+/// after each of which there may be another chunk.
+const YIELDS_FOR: u32 = 4;
 
 /// A larger batch must be this much cheaper an item to be worth waiting for.
 const WORTH_WAITING: f64 = 0.9;

@@ -1,6 +1,7 @@
 //! For whom work is done: jobs, each one request or stream, of a tenant, in a class.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Time;
 use super::entry::Graph;
@@ -72,6 +73,15 @@ impl Work {
             Graph::Encoder => &mut self.segments,
             Graph::Sequence => &mut self.steps,
         }
+    }
+
+    /// Device time, at so much an item of each graph.
+    pub(super) fn priced(self, prices: [Duration; 2]) -> Duration {
+        let of = |graph| {
+            let items = u32::try_from(self.of(graph)).unwrap_or(u32::MAX);
+            prices[graph as usize].saturating_mul(items)
+        };
+        of(Graph::Encoder) + of(Graph::Sequence)
     }
 }
 

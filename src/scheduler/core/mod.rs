@@ -127,6 +127,8 @@ struct Again {
 pub struct Core {
     policy: Policy,
     costs: CostTable,
+    /// Device time of one item of each graph, by the table: kept, for every event asks for it.
+    prices: [Duration; 2],
     jobs: Jobs,
     entries: HashMap<EntryId, State>,
     /// In the order of [`Class::ALL`].
@@ -150,6 +152,7 @@ impl Core {
     pub fn new(policy: Policy, costs: CostTable) -> Self {
         Self {
             share: Share::new(policy.bulk_share),
+            prices: Graph::ALL.map(|graph| costs.price(graph, policy.max_batch_time)),
             policy,
             costs,
             jobs: Jobs::default(),
@@ -277,6 +280,7 @@ impl Core {
         let (graph, shape) = (running.batch.graph, running.batch.shape);
         if let Outcome::Ran { took, .. } = outcome {
             self.costs.observe(graph, shape, *took);
+            self.prices[graph as usize] = self.costs.price(graph, self.policy.max_batch_time);
         }
         for (place, member) in running.batch.members.into_iter().enumerate() {
             match outcome {
@@ -377,37 +381,39 @@ impl Core {
     }
 
     fn predict(&self, work: Work) -> Duration {
-        self.costs.predict(work, self.policy.max_batch_time)
+        work.priced(self.prices)
     }
 
     /// A class' next batch, if it is not worth waiting; else `wake` is no later than the end of
-    /// the wait.
+    /// the wait. A batch that is not full yields to the other graph's.
     fn ready(&self, now: Time, class: Class, wake: &mut Option<Time>) -> Option<Plan> {
+        let mut yielding = None;
         for graph in self.graphs(class) {
             let Some(plan) = self.plan(now, class, graph, self.policy.max_batch_time) else {
                 continue;
             };
-            let Some(until) = self.patience(now, &plan) else {
+            if let Some(until) = self.patience(now, &plan) {
+                *wake = Some(wake.map_or(until, |wake| wake.min(until)));
+                continue;
+            }
+            if !self.yields(now, &plan) {
                 return Some(plan);
-            };
-            *wake = Some(wake.map_or(until, |wake| wake.min(until)));
+            }
+            yielding.get_or_insert(plan);
         }
-        None
+        yielding
     }
 
     /// Bulk's batch in place of an interactive one with which bulk would have less than its share.
-    /// It waits for no companions, and takes no longer than what bulk lacks: the rest of the time
-    /// is interactive work's.
+    /// It waits for no companions, and takes no longer than the one in whose place it runs, or than
+    /// what bulk lacks. (In batches of what it lacks alone it would get a row at a time, the dearest
+    /// way to its share.)
     fn overdue_bulk(&self, now: Time, instead_of: &Plan) -> Option<Plan> {
         let graph = *self.graphs(Class::Bulk).first()?;
         let bulk = self.bulk_part(instead_of);
         let lack = self.share.lacks(instead_of.time, bulk)?;
-        self.plan(
-            now,
-            Class::Bulk,
-            graph,
-            lack.min(self.policy.max_batch_time),
-        )
+        let most = lack.max(instead_of.time).min(self.policy.max_batch_time);
+        self.plan(now, Class::Bulk, graph, most)
     }
 
     /// Graphs with waiting entries of a class, the one whose turn it is first.

@@ -22,13 +22,14 @@ pub struct Shapes {
 }
 
 impl Default for Shapes {
-    /// Powers of two: padding is never more than half, and the set stays small. A CPU gains
-    /// nothing beyond 32 segments or 16 chunks (docs/design.md).
+    /// Rows in powers of two: padding is never more than half, and the set stays small. A CPU gains
+    /// nothing beyond 32 segments or 16 chunks (docs/design.md). Steps, whose price is more even, in
+    /// eights.
     fn default() -> Self {
         Self {
             encoder_rows: vec![1, 2, 4, 8, 16, 32],
             sequence_rows: vec![1, 2, 4, 8, 16],
-            sequence_steps: vec![8, 16, 32],
+            sequence_steps: vec![8, 16, 24, 32],
         }
     }
 }

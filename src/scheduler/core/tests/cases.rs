@@ -115,6 +115,61 @@ fn bulk_rides_where_interactive_work_would_be_padded() {
 }
 
 #[test]
+fn bulk_gets_its_share_in_batches_as_long_as_those_they_stand_in_for() {
+    let mut driver = driver(&unbounded(Device::Cpu));
+    for class in Class::ALL {
+        let job = driver.job(job("a", class, 800, 0)).unwrap();
+        encode(&mut driver, job, 800);
+    }
+    // A tenth of a full batch's 16.06 ms is the time of one segment.
+    let bulk = |batch: &Batch| batch.members[0].class == Class::Bulk;
+    let batches: Vec<_> = (0..40)
+        .map(|_| {
+            let batch = driver.poll().unwrap();
+            driver.done(0, &How::Fine);
+            (bulk(&batch), batch.items())
+        })
+        .collect();
+    assert!(batches.iter().all(|(_, items)| *items == 16), "{batches:?}");
+    assert_eq!(batches.iter().filter(|(bulk, _)| *bulk).count(), 4);
+}
+
+#[test]
+fn a_chunk_yields_to_segments_as_long_as_companions_may_come_of_them() {
+    let ms = Time::from_millis;
+    // Until when a chunk that came at 0 yields: a quarter of the longest batch, or as long as its
+    // deadline allows.
+    for (within, until) in [(None, ms(25)), (Some(ms(9)), Time::from_micros(5_872))] {
+        let mut setup = unbounded(Device::Gpu);
+        setup.policy.max_batch_time = ms(100);
+        let mut driver = driver(&setup);
+        let urgent = driver.job(Job {
+            deadline: within,
+            ..job("a", Class::Interactive, 0, 8)
+        });
+        driver.advance(urgent.unwrap(), 0, 8, 0).unwrap();
+        for (now, graph) in [
+            (ms(0), Graph::Encoder),
+            (until - Time::from_nanos(1), Graph::Encoder),
+            (until, Graph::Sequence),
+        ] {
+            let job = driver.job(job("b", Class::Interactive, 32, 0)).unwrap();
+            encode(&mut driver, job, 32);
+            driver.now = now;
+            assert_eq!(driver.poll().unwrap().graph, graph, "{now:?}");
+            driver.done(0, &How::Fine);
+        }
+    }
+}
+
+#[test]
+fn a_chunk_runs_at_once_where_nothing_else_does() {
+    let mut driver = driver(&unbounded(Device::Gpu));
+    chunks(&mut driver, &[8]);
+    assert_eq!(driver.poll().unwrap().graph, Graph::Sequence);
+}
+
+#[test]
 fn eviction_picks_the_newest_bulk_job_of_the_tenant_with_most() {
     let mut setup = unbounded(Device::Gpu);
     setup.policy.bounds.jobs = 5;
