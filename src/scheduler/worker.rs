@@ -1,17 +1,16 @@
 //! A worker: a thread that owns a device, takes a batch, runs it and hands the results out.
 
-use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::core::{Batch, Graph, Next, Outcome};
+use super::core::{Batch, Class, Graph, Next, Outcome};
 use super::pack::{Buffers, Part};
 use super::shell::{Failure, Shared, State};
 use super::waiter::Chunk;
 use super::work::{Answer, Pending};
 use crate::runtime::{Device, Encoded, RuntimeError, Sizes, StepEvidence, Stop};
-use crate::telemetry::batches::{self, Busy};
+use crate::telemetry::batches::{Busy, Instruments, Ran};
 
 /// A batch with its inputs, outside the lock.
 struct Taken {
@@ -33,6 +32,8 @@ impl Shared {
     pub(super) fn work(&self, number: usize, mut device: impl Device) {
         let mut buffers = Buffers::default();
         let busy = Busy::new(number);
+        let mut instruments =
+            Instruments::new(Graph::ALL.map(Graph::name), Class::ALL.map(Class::name));
         let stop = device.stopper();
         while let Some(Taken { batch, mut inputs }) = self.take(&stop) {
             let begun = Instant::now();
@@ -42,7 +43,7 @@ impl Shared {
                 catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(RuntimeError::Panicked));
             let took = begun.elapsed();
             busy.add(took);
-            watch(&batch, took, outputs.is_ok());
+            watch(&mut instruments, &batch, took, outputs.is_ok());
             if let (Ok(Outputs::Evidence(evidence)), Inputs::Chunks(chunks)) =
                 (&outputs, &mut inputs)
             {
@@ -233,21 +234,21 @@ impl State {
     }
 }
 
-fn watch(batch: &Batch, duration: Duration, succeeded: bool) {
-    let waited: Vec<_> = batch
-        .members
-        .iter()
-        .map(|member| (member.class.name(), member.waited))
-        .collect();
-    let jobs: BTreeSet<_> = batch.members.iter().map(|member| member.job).collect();
-    batches::ran(&batches::Ran {
-        graph: batch.graph.name(),
+fn watch(instruments: &mut Instruments, batch: &Batch, duration: Duration, succeeded: bool) {
+    let graph = batch.graph as usize;
+    for member in &batch.members {
+        instruments.waited(graph, member.class as usize, member.waited);
+    }
+    let mut jobs: Vec<_> = batch.members.iter().map(|member| member.job).collect();
+    jobs.sort_unstable();
+    jobs.dedup();
+    instruments.ran(&Ran {
+        graph,
         rows: batch.shape.rows,
         steps: batch.shape.steps,
         size: batch.rows(),
         items: batch.items(),
         callers: jobs.len(),
-        waited: &waited,
         predicted: batch.time,
         duration,
         succeeded,

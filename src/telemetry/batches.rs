@@ -1,10 +1,11 @@
 //! What the scheduler's shell records.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use metrics::{Gauge, counter, gauge, histogram};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use super::metrics::{
     BATCH_CALLERS, BATCH_COST_ERROR, BATCH_DURATION, BATCH_PADDING, BATCH_SIZE, BATCHES, CANCELLED,
@@ -13,9 +14,9 @@ use super::metrics::{
 
 /// A batch that was run.
 #[derive(Clone, Copy, Debug)]
-pub struct Ran<'a> {
-    /// The graph's name.
-    pub graph: &'static str,
+pub struct Ran {
+    /// The graph, by its place in [`Instruments::new`].
+    pub graph: usize,
     /// N of the padded shape.
     pub rows: usize,
     /// T of the padded shape; 1 for the encoder.
@@ -26,8 +27,6 @@ pub struct Ran<'a> {
     pub items: usize,
     /// Callers whose items are in it.
     pub callers: usize,
-    /// The class of each entry, and how long it had waited.
-    pub waited: &'a [(&'static str, Duration)],
     /// Predicted time on the device.
     pub predicted: Duration,
     /// Time on the device.
@@ -36,32 +35,83 @@ pub struct Ran<'a> {
     pub succeeded: bool,
 }
 
-/// Records a batch.
-pub fn ran(batch: &Ran<'_>) {
-    let graph = batch.graph;
-    let outcome = if batch.succeeded { "ok" } else { "failed" };
-    counter!(BATCHES, "graph" => graph, "outcome" => outcome).increment(1);
-    histogram!(BATCH_SIZE, "graph" => graph).record(batch.size as f64);
-    histogram!(BATCH_CALLERS, "graph" => graph).record(batch.callers as f64);
-    let padded = (batch.rows * batch.steps) as f64;
-    histogram!(BATCH_PADDING, "graph" => graph).record(1.0 - batch.items as f64 / padded);
-    let shape = format!("{}x{}", batch.rows, batch.steps);
-    histogram!(BATCH_DURATION, "graph" => graph, "shape" => shape)
-        .record(batch.duration.as_secs_f64());
-    if batch.succeeded {
-        let error = batch.duration.as_secs_f64() / batch.predicted.as_secs_f64().max(1e-9);
-        histogram!(BATCH_COST_ERROR, "graph" => graph).record(error);
+/// What an instance records of its batches, looked up once: a look-up costs as much as planning a
+/// batch.
+#[derive(Debug)]
+pub struct Instruments([OfGraph; 2]);
+
+#[derive(Debug)]
+struct OfGraph {
+    name: &'static str,
+    succeeded: Counter,
+    failed: Counter,
+    size: Histogram,
+    callers: Histogram,
+    padding: Histogram,
+    cost_error: Histogram,
+    /// By class.
+    waited: [Histogram; 2],
+    /// By rows and steps; as many as there are shapes.
+    durations: HashMap<(usize, usize), Histogram>,
+}
+
+impl Instruments {
+    /// Instruments for these graphs and classes; what is recorded later names them by their place.
+    #[must_use]
+    pub fn new(graphs: [&'static str; 2], classes: [&'static str; 2]) -> Self {
+        Self(graphs.map(|graph| OfGraph {
+            name: graph,
+            succeeded: counter!(BATCHES, "graph" => graph, "outcome" => "ok"),
+            failed: counter!(BATCHES, "graph" => graph, "outcome" => "failed"),
+            size: histogram!(BATCH_SIZE, "graph" => graph),
+            callers: histogram!(BATCH_CALLERS, "graph" => graph),
+            padding: histogram!(BATCH_PADDING, "graph" => graph),
+            cost_error: histogram!(BATCH_COST_ERROR, "graph" => graph),
+            waited:
+                classes.map(|class| histogram!(QUEUE_DURATION, "graph" => graph, "class" => class)),
+            durations: HashMap::new(),
+        }))
     }
-    for (class, waited) in batch.waited {
-        histogram!(QUEUE_DURATION, "graph" => graph, "class" => *class)
-            .record(waited.as_secs_f64());
+
+    /// Records a batch.
+    pub fn ran(&mut self, batch: &Ran) {
+        let of = &mut self.0[batch.graph];
+        let outcome = if batch.succeeded {
+            &of.succeeded
+        } else {
+            &of.failed
+        };
+        outcome.increment(1);
+        of.size.record(batch.size as f64);
+        of.callers.record(batch.callers as f64);
+        let padded = (batch.rows * batch.steps) as f64;
+        of.padding.record(1.0 - batch.items as f64 / padded);
+        let graph = of.name;
+        let shape = (batch.rows, batch.steps);
+        let duration = of.durations.entry(shape).or_insert_with(|| {
+            let shape = shape_name(batch.rows, batch.steps);
+            histogram!(BATCH_DURATION, "graph" => graph, "shape" => shape)
+        });
+        duration.record(batch.duration.as_secs_f64());
+        if batch.succeeded {
+            let error = batch.duration.as_secs_f64() / batch.predicted.as_secs_f64().max(1e-9);
+            of.cost_error.record(error);
+        }
     }
+
+    /// An entry of a class had waited so long when its batch was formed.
+    pub fn waited(&self, graph: usize, class: usize, time: Duration) {
+        self.0[graph].waited[class].record(time.as_secs_f64());
+    }
+}
+
+fn shape_name(rows: usize, steps: usize) -> String {
+    format!("{rows}x{steps}")
 }
 
 /// A batch of this shape took so long at warm-up.
 pub fn cost(graph: &'static str, rows: usize, steps: usize, time: Duration) {
-    let shape = format!("{rows}x{steps}");
-    gauge!(COST, "graph" => graph, "shape" => shape).set(time.as_secs_f64());
+    gauge!(COST, "graph" => graph, "shape" => shape_name(rows, steps)).set(time.as_secs_f64());
 }
 
 /// The gauges of what the scheduler holds, looked up once: they are set at every event.
