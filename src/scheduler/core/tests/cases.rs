@@ -1,6 +1,6 @@
 //! What the core does, by example.
 
-use super::driver::{Fate, Happened};
+use super::books::{Fate, Happened};
 use super::*;
 
 fn driver(setup: &Setup) -> Driver {

@@ -1,98 +1,13 @@
 //! The shell's part in the tests: tells the core what happens, asks it what to do, and keeps books
-//! of its own, from which the promises are checked.
+//! of its own ([`books`]), from which the promises are checked.
 
 use std::collections::BTreeMap;
 
+use super::books::{EntryBook, Fate, Happened, JobBook, Run};
 use super::*;
-
-/// How an entry ended, by the driver's books.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    Of(End),
-    Cancelled,
-}
-
-/// Something that the core said or that the driver did, as a check sees it: before it is booked.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Happened {
-    /// A batch was formed; `again` is a failed one's member.
-    Formed { batch: Batch, again: bool },
-    /// An instance has nothing to do, at most until then.
-    Rests { until: Option<Time> },
-    /// An entry ended.
-    Entry { id: EntryId, fate: Fate },
-    /// A job ended before whoever submitted it left.
-    Job { id: JobId, end: End },
-    /// A batch is to be stopped.
-    Stopped(BatchId),
-    /// A job was refused.
-    Refused(Refusal),
-    /// All that came of an event was told.
-    Settled,
-}
 
 /// One promise: panics if what happened breaks it.
 pub(super) type Check = fn(&Driver, &Happened);
-
-/// What the driver knows of a job.
-pub(super) struct JobBook {
-    pub(super) job: Job,
-    /// Work that it may still submit.
-    pub(super) promised: Work,
-    /// Steps of each stream that are done.
-    streams: BTreeMap<usize, usize>,
-    /// The scheduler ended it.
-    pub(super) over: bool,
-    pub(super) left: bool,
-    pub(super) begun: bool,
-}
-
-impl JobBook {
-    pub(super) fn lives(&self) -> bool {
-        !self.over && !self.left
-    }
-}
-
-/// What the driver knows of an entry.
-pub(super) struct EntryBook {
-    pub(super) entry: Entry,
-    pub(super) arrived: Time,
-    /// Items that batches took, and items of ended ones.
-    pub(super) taken: usize,
-    pub(super) done: usize,
-    /// Batches under way, and their items.
-    pub(super) under_way: usize,
-    pub(super) items_under_way: usize,
-    /// Parts of failed batches that are to be run again.
-    pub(super) retries: Vec<(usize, usize)>,
-    pub(super) fate: Option<Fate>,
-}
-
-impl EntryBook {
-    pub(super) fn lives(&self) -> bool {
-        self.fate.is_none()
-    }
-
-    /// Whether its memory is held.
-    pub(super) fn is_held(&self) -> bool {
-        self.lives() || self.under_way > 0
-    }
-
-    /// Items that wait for their first batch.
-    pub(super) fn waiting(&self) -> usize {
-        match self.lives() {
-            true => self.entry.task.items() - self.taken,
-            false => 0,
-        }
-    }
-}
-
-/// A batch under way.
-pub(super) struct Run {
-    pub(super) batch: Batch,
-    pub(super) again: bool,
-    pub(super) stopped: bool,
-}
 
 /// See the module.
 pub(super) struct Driver {
@@ -436,58 +351,5 @@ impl Driver {
         if what != Happened::Settled {
             self.log.push(what);
         }
-    }
-
-    fn book(&mut self, what: &Happened) {
-        match what {
-            Happened::Formed { batch, again } => {
-                for member in &batch.members {
-                    let book = &mut self.entries[member.entry.0 as usize];
-                    book.under_way += 1;
-                    book.items_under_way += member.items;
-                    match again {
-                        true => book.retries.retain(|part| part.0 != member.first),
-                        false => book.taken += member.items,
-                    }
-                    self.jobs[member.job.0 as usize].begun = true;
-                }
-                self.running.push(Run {
-                    batch: batch.clone(),
-                    again: *again,
-                    stopped: false,
-                });
-            }
-            Happened::Entry { id, fate } => {
-                let book = &mut self.entries[id.0 as usize];
-                book.fate = Some(*fate);
-                book.retries.clear();
-                if let (Fate::Of(End::Answered), Task::Advance { stream, steps, .. }) =
-                    (fate, book.entry.task)
-                {
-                    let job = &mut self.jobs[book.entry.job.0 as usize];
-                    *job.streams.entry(stream).or_default() += steps;
-                }
-            }
-            Happened::Job { id, .. } => self.jobs[id.0 as usize].over = true,
-            Happened::Stopped(id) => {
-                let run = self.running.iter_mut().find(|run| run.batch.id == *id);
-                run.expect("a batch under way").stopped = true;
-            }
-            Happened::Rests { .. } | Happened::Refused(_) | Happened::Settled => {}
-        }
-    }
-
-    pub(super) fn entries_of(&self, job: usize) -> impl Iterator<Item = &EntryBook> {
-        let id = JobId(job as u64);
-        self.entries.iter().filter(move |book| book.entry.job == id)
-    }
-
-    pub(super) fn job_of(&self, entry: &EntryBook) -> &JobBook {
-        &self.jobs[entry.entry.job.0 as usize]
-    }
-
-    fn held_bytes(&self, job: usize) -> usize {
-        let held = self.entries_of(job).filter(|book| book.is_held());
-        held.map(|book| book.entry.bytes).sum()
     }
 }

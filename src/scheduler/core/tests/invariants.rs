@@ -1,6 +1,7 @@
 //! What holds at every step, whatever happens: one check a promise, each with its test.
 
-use super::driver::{Check, EntryBook, Fate, Happened};
+use super::books::{EntryBook, Fate, Happened};
+use super::driver::Check;
 use super::*;
 
 /// Each entry ends once, for a reason that is there; the core's counts are the driver's.

@@ -3,6 +3,7 @@
 //! A [`Driver`] plays the shell and keeps books of its own; a test gives it a [`Setup`], events and
 //! the one promise ([`driver::Check`]) that it looks after.
 
+mod books;
 mod cases;
 mod driver;
 mod fairness;
