@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use undertone::audio::{self, Encoding, LaneChoice, Limits};
 use undertone::bundle::{Bundle, embedded};
 use undertone::frontend::{SEGMENT_VALUES, Segmenter, Segments};
@@ -135,12 +137,12 @@ fn runs(bundle: &Bundle, count: usize) -> Vec<Arc<Vec<f32>>> {
             .lanes
     });
     let lanes: Vec<Vec<f32>> = lanes.into_iter().flatten().collect();
-    let mut random = fastrand::Rng::with_seed(11);
+    let mut random = StdRng::seed_from_u64(11);
     (0..count)
         .map(|_| {
-            let lane = &lanes[random.usize(..lanes.len())];
-            let length = random.usize(5_000..lane.len());
-            let from = random.usize(..lane.len() - length);
+            let lane = &lanes[random.random_range(..lanes.len())];
+            let length = random.random_range(5_000..lane.len());
+            let from = random.random_range(..lane.len() - length);
             let mut segmenter = Segmenter::new(Arc::new(bundle.manifest.frontend.clone()));
             let mut segments = Segments::default();
             segmenter

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 use tonic::{Code, Request};
 use undertone::service::pb::{ClassifyRequest, Options, Priority};
@@ -216,7 +218,7 @@ async fn open_loop(
     rate: f64,
     deadline: Option<Duration>,
 ) -> Vec<Call> {
-    let mut random = fastrand::Rng::with_seed(4);
+    let mut random = StdRng::seed_from_u64(4);
     let mut calls = JoinSet::new();
     let begun = tokio::time::Instant::now();
     let mut due = begun;
@@ -237,7 +239,7 @@ async fn open_loop(
                 code: answer.map_or_else(|status| status.code(), |_| Code::Ok),
             }
         });
-        due += Duration::from_secs_f64(-(1.0 - random.f64()).ln() / rate);
+        due += Duration::from_secs_f64(-(1.0 - random.random::<f64>()).ln() / rate);
         number += 1;
     }
     calls.join_all().await
