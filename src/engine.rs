@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::audio::{self, AudioError, Encoding, LaneChoice};
 use crate::bundle::Manifest;
@@ -198,6 +198,8 @@ pub struct Engine {
     intake: Intake,
     scheduler: Scheduler,
     weights: BTreeMap<String, u32>,
+    /// Whether no new request is taken.
+    draining: watch::Sender<bool>,
 }
 
 impl Engine {
@@ -234,6 +236,14 @@ impl Engine {
     /// Takes no new request; those under way still end.
     pub fn drain(&self) {
         self.scheduler.drain();
+        self.draining.send_replace(true);
+    }
+
+    /// Waits until no new request is taken.
+    pub async fn draining(&self) {
+        let mut draining = self.draining.subscribe();
+        // It can only fail without a sender, which is the engine's own.
+        let _ = draining.wait_for(|draining| *draining).await;
     }
 
     /// Judges one recording. Dropping the future cancels what waits of it.

@@ -286,7 +286,7 @@ async fn a_deadline_that_passes_is_deadline_exceeded_and_the_next_call_is_served
 }
 
 #[tokio::test]
-async fn a_server_that_shuts_down_says_so_item_by_item() {
+async fn a_server_that_shuts_down_answers_what_it_has_read_and_ends_the_stream() {
     let server = Server::start();
     let (items, incoming) = tokio::sync::mpsc::channel(1);
     let incoming = stream::unfold(incoming, async |mut incoming| {
@@ -296,24 +296,41 @@ async fn a_server_that_shuts_down_says_so_item_by_item() {
     let mut client = server.client().await;
     let answers = client.batch_classify(Box::pin(incoming)).await.unwrap();
     let mut answers = answers.into_inner();
-    items.send(item("", audio(common::book()))).await.unwrap();
-    let answer = answers.next().await.unwrap().unwrap().result;
-    assert!(matches!(answer, Some(Outcome::Response(_))), "{answer:?}");
+    items.send(item("first", silence(LONG / 5))).await.unwrap();
+    until(&server, &client, has_work).await;
 
     let mut health = HealthClient::new(server.channel().await);
     let health = health.watch(HealthCheckRequest::default()).await.unwrap();
     server.signal();
     // Who watches is let go once no new request is taken.
     health.into_inner().for_each(async |_| {}).await;
-    items.send(item("", audio(common::book()))).await.unwrap();
-    match answers.next().await.unwrap().unwrap().result {
-        Some(Outcome::Error(error)) => assert_eq!(error.code, i32::from(Code::Unavailable)),
+    items
+        .send(item("second", audio(common::book())))
+        .await
+        .unwrap();
+    let mut answered = Vec::new();
+    let ended = loop {
+        match answers.next().await.unwrap() {
+            Ok(answer) => answered.push((answer.id, answer.result.unwrap())),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(ended.code(), Code::Unavailable, "{ended}");
+    answered.sort_by(|(one, _), (other, _)| one.cmp(other));
+    match &answered[..] {
+        [
+            (first, Outcome::Response(_)),
+            (second, Outcome::Error(error)),
+        ] => {
+            assert_eq!((&first[..], &second[..]), ("first", "second"));
+            assert_eq!(error.code, i32::from(Code::Unavailable));
+        }
         other => panic!("{other:?}"),
     }
-    drop(items);
-    assert!(answers.next().await.is_none());
+    // The sender is still there.
     let ended = tokio::task::spawn_blocking(move || server.ended());
     assert!(ended.await.unwrap().success());
+    drop(items);
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::Engine;
 use super::intake::Intake;
 use super::warm_up::{self, Layout};
@@ -144,6 +146,7 @@ impl Engine {
             runtime: format!("{} ({})", library.path.display(), library.info()),
             manifest: bundle.manifest,
             weights: options.schedule.weights.clone(),
+            draining: watch::Sender::new(false),
         })
     }
 }

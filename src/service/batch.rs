@@ -92,6 +92,10 @@ impl Batch {
                 Some(ended) = self.under_way.join_next_with_id() => {
                     return Some(Ok(self.answer(ended)));
                 }
+                // Whoever only keeps the stream open must not keep the server.
+                () = self.engine.draining(), if self.under_way.is_empty() => {
+                    return self.end(Err(status::of(EngineError::Draining)));
+                }
             }
         }
     }
