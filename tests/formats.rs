@@ -120,6 +120,43 @@ fn opus_agrees_with_libopus_sample_by_sample() {
 
 #[cfg(feature = "opus")]
 #[test]
+fn what_went_into_opus_is_known_although_it_is_decoded_at_48_khz() {
+    for (name, captured) in [
+        ("music.opus", 8_000),
+        ("voice.opus", 16_000),
+        ("browser.webm", 16_000),
+        ("phone.mp4", 16_000),
+        ("chained.opus", 16_000),
+        ("surround.opus", 48_000),
+    ] {
+        let source = lanes(name).source;
+        let rates = (source.sample_rate, source.captured_rate);
+        assert_eq!(rates, (48_000, captured), "{name}");
+    }
+}
+
+#[test]
+fn other_codecs_hold_what_they_are_decoded_at() {
+    for (name, rate) in [
+        ("call.flac", 8_000),
+        ("call.mp3", 8_000),
+        ("call.aac", 8_000),
+        ("call.m4a", 8_000),
+        ("call.ogg", 8_000),
+        ("ima.wav", 8_000),
+        ("mulaw.au", 8_000),
+        ("alaw.w64", 8_000),
+        ("book.flac", 16_000),
+        ("layer3_48k.mp3", 48_000),
+    ] {
+        let source = lanes(name).source;
+        let rates = (source.sample_rate, source.captured_rate);
+        assert_eq!(rates, (rate, rate), "{name}");
+    }
+}
+
+#[cfg(feature = "opus")]
+#[test]
 fn a_chain_of_opus_streams_is_one_recording() {
     let (one, two) = (lanes("voice.opus"), lanes("chained.opus"));
     let (one, two) = (&one.lanes[0], &two.lanes[0]);

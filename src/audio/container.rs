@@ -190,6 +190,8 @@ struct Session<'a> {
     decoder: Box<dyn AudioDecoder>,
     /// From the first decoded frames on: only they are believed.
     lanes: Option<Lanes>,
+    /// See [`Source::captured_rate`]; 0 until there are lanes.
+    captured_rate: u32,
     scratch: Vec<f32>,
     good: u32,
     bad: u32,
@@ -222,6 +224,7 @@ impl<'a> Session<'a> {
             params,
             decoder,
             lanes: None,
+            captured_rate: 0,
             scratch: Vec::new(),
             good: 0,
             bad: 0,
@@ -288,7 +291,10 @@ impl<'a> Session<'a> {
         decoded.copy_to_vec_interleaved(&mut self.scratch);
         let lanes = match &mut self.lanes {
             Some(lanes) => lanes,
-            none => none.insert(Lanes::new(ORIGIN, rate, channels as u32, self.job)?),
+            none => {
+                self.captured_rate = captured_rate(&self.params, rate);
+                none.insert(Lanes::new(ORIGIN, rate, channels as u32, self.job)?)
+            }
         };
         lanes.count(packet.data.len());
         if channels != lanes.channels() {
@@ -393,6 +399,7 @@ impl<'a> Session<'a> {
         let source = Source {
             codec: self.decoder.codec_info().short_name.into(),
             sample_rate: lanes.rate(),
+            captured_rate: self.captured_rate,
             channels: lanes.channels() as u16,
         };
         lanes.finish(sink)?;
@@ -401,6 +408,17 @@ impl<'a> Session<'a> {
             truncated: self.truncated,
             held: false,
         })
+    }
+}
+
+/// The rate at which sound was sampled that is decoded at `rate`, both in Hz.
+fn captured_rate(params: &AudioCodecParameters, rate: u32) -> u32 {
+    match params.codec {
+        #[cfg(feature = "opus")]
+        codec_ids::CODEC_ID_OPUS => {
+            super::opus::captured_rate(params).map_or(rate, |captured| captured.min(rate))
+        }
+        _ => rate,
     }
 }
 

@@ -116,6 +116,10 @@ pub struct Source {
     pub codec: String,
     /// Hz.
     pub sample_rate: u32,
+    /// Hz at which the sound was sampled before it was coded, which bounds what it can hold: where the
+    /// recording begins, and less than `sample_rate` only for Opus, which is always decoded at 48 kHz
+    /// and says in its header what went in (RFC 7845, 5.1).
+    pub captured_rate: u32,
     /// Samples a frame.
     pub channels: u16,
 }

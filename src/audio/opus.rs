@@ -161,11 +161,19 @@ impl RegisterableAudioDecoder for OpusDecoder {
     }
 }
 
+/// Hz of what was coded, if the header says a rate that sound can have.
+pub(super) fn captured_rate(params: &AudioCodecParameters) -> Option<u32> {
+    let head = Head::parse(params.extra_data.as_deref()?).ok()?;
+    super::RATES.contains(&head.rate).then_some(head.rate)
+}
+
 /// The identification header (RFC 7845, 5.1).
 #[derive(Debug, PartialEq, Eq)]
 struct Head {
     /// Frames to drop at the start.
     pre_skip: u16,
+    /// Hz of what was coded; 0 where nobody knows.
+    rate: u32,
     /// 1/256 dB.
     gain: i16,
     /// Coded streams in a packet, and how many of them, the first ones, are stereo.
@@ -206,16 +214,19 @@ impl Head {
             return unsupported_error("version of the header");
         }
         // The box of MP4 has these fields big-endian (Opus in ISOBMFF, 4.3.2) and symphonia hands
-        // it on as it is. The rate of the source, which is nothing to us, gives it away.
-        let swapped = u32::from_le_bytes([*r0, *r1, *r2, *r3]) > *super::RATES.end();
-        let (pre_skip, gain) = if swapped {
+        // it on as it is. The rate of what was coded gives it away.
+        let rate = u32::from_le_bytes([*r0, *r1, *r2, *r3]);
+        let swapped = rate > *super::RATES.end();
+        let (pre_skip, rate, gain) = if swapped {
             (
                 u16::from_be_bytes([*skip0, *skip1]),
+                rate.swap_bytes(),
                 i16::from_be_bytes([*gain0, *gain1]),
             )
         } else {
             (
                 u16::from_le_bytes([*skip0, *skip1]),
+                rate,
                 i16::from_le_bytes([*gain0, *gain1]),
             )
         };
@@ -239,6 +250,7 @@ impl Head {
         };
         Ok(Self {
             pre_skip,
+            rate,
             gain,
             streams,
             coupled,
@@ -274,6 +286,7 @@ mod tests {
     fn the_header_is_read_in_either_byte_order() {
         let stereo = Head {
             pre_skip: 312,
+            rate: 16_000,
             gain: -768,
             streams: 1,
             coupled: 1,

@@ -131,6 +131,7 @@ impl Pcm {
             source: Source {
                 codec: coding.name().into(),
                 sample_rate,
+                captured_rate: sample_rate,
                 channels,
             },
             lanes: Lanes::new(origin, sample_rate, u32::from(channels), job)?,

@@ -43,6 +43,7 @@ fn sixteen_kilohertz_passes_bit_for_bit() {
     let expected: Vec<f32> = samples.iter().map(|&s| f32::from(s) / 32_768.0).collect();
     assert_eq!(recording.lanes, [expected]);
     assert_eq!(recording.source.codec, "pcm_s16le");
+    assert_eq!(recording.source.captured_rate, 16_000);
     assert!(!recording.truncated);
 }
 
