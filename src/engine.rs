@@ -76,6 +76,8 @@ pub struct Answer {
     pub lanes: Vec<Lane>,
     /// The audio ended earlier than its header says.
     pub truncated: bool,
+    /// The source cannot hold all that the model hears: it was sampled at 8 kHz or less.
+    pub narrow_band: bool,
     /// Where the time went.
     pub timing: Timing,
 }
@@ -286,6 +288,7 @@ impl Engine {
             duration: lane::position(decoded.samples),
             lanes: judged,
             truncated: decoded.truncated,
+            narrow_band: decoded.band.is_narrow(),
             timing: Timing {
                 decode: decoded.time + prepared.time,
                 spent,

@@ -17,6 +17,8 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use undertone::audio;
+use undertone::bundle::{Bundle, embedded, writer};
+use undertone::frontend::NarrowBand;
 use undertone::service::pb::lanes::Choice;
 use undertone::service::pb::{
     AudioConfig, AudioEncoding, ClassifyRequest, ClassifyResponse, GetModelRequest, Judgement,
@@ -70,6 +72,19 @@ fn with_lanes(choice: Choice) -> ClassifyRequest {
     }
 }
 
+fn raw(encoding: AudioEncoding, sample_rate_hz: u32, audio: Vec<u8>) -> ClassifyRequest {
+    let config = Some(AudioConfig {
+        encoding: encoding.into(),
+        sample_rate_hz,
+        ..Default::default()
+    });
+    ClassifyRequest {
+        config,
+        audio: audio.into(),
+        options: None,
+    }
+}
+
 #[tokio::test]
 async fn a_call_is_judged_lane_by_lane() {
     let server = Server::start();
@@ -114,6 +129,64 @@ async fn a_call_is_judged_lane_by_lane() {
         probabilities(&answer.lanes[0]),
         probabilities(&answer.lanes[1])
     );
+}
+
+/// The embedded bundle with another word in its manifest.
+fn hearing_narrow_bands(narrow_band: NarrowBand) -> Bundle {
+    let bundle = Bundle::from_files(embedded::files()).unwrap();
+    let file = |name| bundle.file(name).unwrap().to_vec();
+    let mut manifest = bundle.manifest.clone();
+    manifest.frontend.narrow_band = narrow_band;
+    writer::assemble(writer::Parts {
+        manifest,
+        encoder: file("encoder.onnx"),
+        sequence: file("sequence.onnx"),
+        step: Some(file("step.onnx")),
+        card: bundle.card(),
+        golden: bundle.golden.clone(),
+    })
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_telephone_is_said_to_be_narrow_and_heard_as_the_bundle_says() {
+    for (handling, named) in [
+        (NarrowBand::AsIs, "NARROW_BAND_AS_IS"),
+        (NarrowBand::Mean, "NARROW_BAND_MEAN"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("bundle");
+        writer::write(&hearing_narrow_bands(handling), &folder).unwrap();
+        let server = Server::with(&["--bundle", folder.to_str().unwrap()]);
+        let client = server.client().await;
+        let model = client.clone().get_model(GetModelRequest::default()).await;
+        let front_end = model.unwrap().into_inner().front_end.unwrap();
+        assert_eq!(front_end.narrow_band().as_str_name(), named);
+
+        let narrow = ask(&client, with_lanes(Choice::Select(0))).await;
+        assert!(narrow.narrow_band);
+        let telephone = raw(AudioEncoding::Mulaw, 8_000, vec![0xff; 16_000]);
+        assert!(ask(&client, telephone).await.narrow_band);
+        assert!(!classify(&client, common::book()).await.narrow_band);
+        // The same samples at 16 kHz, of which nobody can know where they come from.
+        let call = audio::decode(
+            &common::call(),
+            audio::Encoding::Auto,
+            audio::LaneChoice::Select(0),
+            &audio::Limits::default(),
+        );
+        let samples = &call.unwrap().lanes[0];
+        let bytes = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
+        let wide = ask(&client, raw(AudioEncoding::PcmF32le, 16_000, bytes)).await;
+        assert!(!wide.narrow_band);
+        let heard = [&wide, &narrow].map(|answer| probabilities(&answer.lanes[0]));
+        let apart = heard[0].iter().zip(&heard[1]).map(|(a, b)| (a - b).abs());
+        let apart = apart.fold(0.0, f32::max);
+        match handling {
+            NarrowBand::AsIs => assert!(apart < 1e-5, "{apart}"),
+            NarrowBand::Mean => assert!(apart > 1e-2, "{apart}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -64,6 +64,7 @@ fn a_server_and_the_embedded_engine_print_the_same_numbers() {
         "label",
         "lane",
         "model",
+        "narrow_band",
         "probabilities",
         "reason",
     ];
@@ -72,6 +73,11 @@ fn a_server_and_the_embedded_engine_print_the_same_numbers() {
         (&rows[2]["file"], &rows[2]["duration_s"]),
         (&"book.flac".into(), &6.0.into())
     );
+    let narrow: Vec<_> = rows
+        .iter()
+        .map(|row| row["narrow_band"].as_bool().unwrap())
+        .collect();
+    assert_eq!(narrow, [true, true, false]);
     let sum: f64 = rows[2]["probabilities"]
         .as_object()
         .unwrap()
@@ -92,7 +98,7 @@ fn a_table_has_a_line_a_lane() {
         lines[0]
     );
     assert!(
-        lines[2].starts_with("call.flac  1     8.00"),
+        lines[2].starts_with("call.flac  1     8.00") && lines[2].ends_with("narrow band"),
         "{}",
         lines[2]
     );
@@ -170,6 +176,7 @@ fn inspect_tells_what_the_bundle_is_and_proves_it() {
     let told = text(&output.stdout);
     for words in [
         "neutral, anger, sadness, happiness",
+        "narrow band ",
         "golden segments reproduced",
         "chance UA",
         "Speaker-independent",

@@ -3,12 +3,10 @@
 //! Raw frames `[F, 129]` in ln power come in and go out, but for the masks, which work on
 //! normalised frames. Everything random comes from the generator that is handed in.
 
-use std::ops::Range;
-
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
-use undertone::frontend::{BINS, POWER_FLOOR, SEGMENT_FRAMES};
+use undertone::frontend::{BINS, Band, NARROW_RATE, POWER_FLOOR, SEGMENT_FRAMES};
 
 /// Width of a bin in hertz.
 const BIN_HERTZ: f32 = 62.5;
@@ -44,7 +42,8 @@ pub struct Augment {
     pub noise_snr_db: [f32; 2],
     /// Probability of the telephone band, 300 to 3 400 Hz; all else falls to the floor.
     pub telephone: f32,
-    /// Probability that a telephone is one of 8 bits, µ-law or A-law; which, is beyond hearing here.
+    /// Probability that a telephone is one of 8 bits at 8 kHz, µ-law or A-law; which, is beyond
+    /// hearing here.
     pub companding: f32,
     /// Masks over time.
     pub time_masks: usize,
@@ -122,8 +121,14 @@ impl Augment {
         }
     }
 
-    /// Level, noise and channel, on raw frames.
-    pub(crate) fn colour(&self, frames: &mut [f32], noise: &Noise, rng: &mut StdRng) {
+    /// Level, noise and channel, on raw frames; gives the band that is left of what they had.
+    pub(crate) fn colour(
+        &self,
+        frames: &mut [f32],
+        band: Band,
+        noise: &Noise,
+        rng: &mut StdRng,
+    ) -> Band {
         if self.gain_db > 0.0 {
             let decibels = symmetric(self.gain_db, rng);
             amplify(frames, decibels * std::f32::consts::LN_10 / 10.0);
@@ -135,25 +140,24 @@ impl Augment {
             let start = rng.random_range(0..NOISE_TABLE);
             noise.add(frames, level, start);
         }
-        if chance(self.telephone, rng) {
-            let floor = POWER_FLOOR.ln();
-            let [low, high] = TELEPHONE;
-            let low = (low / BIN_HERTZ).ceil() as usize;
-            let high = (high / BIN_HERTZ).floor() as usize;
-            for frame in frames.chunks_exact_mut(BINS) {
-                frame[..low].fill(floor);
-                frame[high + 1..].fill(floor);
-            }
-            // No number is drawn where it is off: runs with older presets keep their batches.
-            if self.companding > 0.0 && chance(self.companding, rng) {
-                compand(
-                    frames,
-                    low..high + 1,
-                    noise,
-                    rng.random_range(0..NOISE_TABLE),
-                );
-            }
+        if !chance(self.telephone, rng) {
+            return band;
         }
+        let band = Band::of_rate(NARROW_RATE);
+        let floor = POWER_FLOOR.ln();
+        let [low, high] = TELEPHONE;
+        let low = (low / BIN_HERTZ).ceil() as usize;
+        let high = (high / BIN_HERTZ).floor() as usize;
+        for frame in frames.chunks_exact_mut(BINS) {
+            frame[..low].fill(floor);
+            frame[high + 1..].fill(floor);
+        }
+        // No number is drawn where it is off: runs with older presets keep their batches.
+        if self.companding > 0.0 && chance(self.companding, rng) {
+            let start = rng.random_range(0..NOISE_TABLE);
+            compand(frames, band.bins(), noise, start);
+        }
+        band
     }
 
     /// Masks over time and frequency on normalised frames: set to the mean.
@@ -212,15 +216,16 @@ impl Noise {
     }
 }
 
-/// What companding to 8 bits leaves in the bins of a channel: white noise at a fixed distance below
-/// each frame's power.
+/// What companding to 8 bits leaves in the first `bins`, up to half the line's rate: white noise at a
+/// fixed distance below each frame's power. The line's filter comes before the coder, so the noise
+/// reaches below and above what the filter passes.
 ///
 /// Companding is not linear, and a spectrogram has no phase to do it with; but its purpose is that
 /// the noise follows the level (Jayant & Noll, Digital Coding of Waveforms, 1984, chapter 5), which
 /// is what this does. Not modelled: below −40 dB of full scale the steps grow coarse, 31 dB at −45.
-fn compand(frames: &mut [f32], bins: Range<usize>, noise: &Noise, start: usize) {
+fn compand(frames: &mut [f32], bins: usize, noise: &Noise, start: usize) {
     for (number, frame) in frames.chunks_exact_mut(BINS).enumerate() {
-        let band = &mut frame[bins.clone()];
+        let band = &mut frame[..bins];
         let power: f32 = band.iter().map(|value| value.exp()).sum();
         let below = COMPANDED_DECIBELS * std::f32::consts::LN_10 / 10.0;
         let level = (power / band.len() as f32).ln() - below;
@@ -376,7 +381,12 @@ pub(crate) mod tests {
         };
         let mut frames = before.clone();
         let signal = mean_power(&frames);
-        augment.colour(&mut frames, &Noise::new(), &mut StdRng::seed_from_u64(0));
+        augment.colour(
+            &mut frames,
+            Band::WIDE,
+            &Noise::new(),
+            &mut StdRng::seed_from_u64(0),
+        );
         let ratio = signal / (mean_power(&frames) - signal);
         assert!((9.0..11.0).contains(&ratio), "{ratio}");
         assert!(
@@ -395,7 +405,12 @@ pub(crate) mod tests {
             ..Augment::none()
         };
         let mut frames = before.clone();
-        augment.colour(&mut frames, &Noise::new(), &mut StdRng::seed_from_u64(0));
+        augment.colour(
+            &mut frames,
+            Band::WIDE,
+            &Noise::new(),
+            &mut StdRng::seed_from_u64(0),
+        );
         for (frame, before) in frames.chunks_exact(BINS).zip(before.chunks_exact(BINS)) {
             for bin in 0..BINS {
                 let hertz = bin as f32 * BIN_HERTZ;
@@ -436,9 +451,9 @@ pub(crate) mod tests {
 
         let before = frames_of(&samples);
         let mut after = before.clone();
-        compand(&mut after, 5..55, &Noise::new(), 0);
+        compand(&mut after, 65, &Noise::new(), 0);
         let power = |frames: &[f32]| -> f32 {
-            let bands = frames.chunks_exact(BINS).map(|frame| &frame[5..55]);
+            let bands = frames.chunks_exact(BINS).map(|frame| &frame[..65]);
             bands.flatten().map(|value| value.exp()).sum()
         };
         let ours = 10.0 * (power(&before) / (power(&after) - power(&before))).log10();
@@ -450,7 +465,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn only_a_telephone_compands_and_only_within_its_band() {
+    fn only_a_telephone_compands_and_its_noise_ends_at_half_its_rate() {
         let hear = |telephone, companding| {
             let augment = Augment {
                 telephone,
@@ -458,14 +473,20 @@ pub(crate) mod tests {
                 ..Augment::none()
             };
             let mut frames = frames_of(&sound(3, 16_000));
-            augment.colour(&mut frames, &Noise::new(), &mut StdRng::seed_from_u64(0));
+            augment.colour(
+                &mut frames,
+                Band::WIDE,
+                &Noise::new(),
+                &mut StdRng::seed_from_u64(0),
+            );
             frames
         };
         assert_eq!(hear(0.0, 1.0), hear(0.0, 0.0));
         let (plain, companded) = (hear(1.0, 0.0), hear(1.0, 1.0));
         for (plain, companded) in plain.chunks_exact(BINS).zip(companded.chunks_exact(BINS)) {
-            assert_eq!(plain[..5], companded[..5]);
-            assert_eq!(plain[55..], companded[55..]);
+            assert_eq!(plain[65..], companded[65..]);
+            assert_ne!(plain[..5], companded[..5]);
+            assert_ne!(plain[55..65], companded[55..65]);
             assert!(
                 plain
                     .iter()

@@ -15,11 +15,13 @@ use anyhow::{Result, ensure};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
-use undertone::frontend::{BINS, LEFTOVER_FRAMES, SEGMENT_FRAMES, SEGMENT_VALUES};
+use undertone::frontend::{
+    BINS, Band, LEFTOVER_FRAMES, NarrowBand, SEGMENT_FRAMES, SEGMENT_VALUES, Spec,
+};
 
 use crate::augment::{Augment, Noise, heard_frames, resample};
 use crate::corpus::Utterance;
-use crate::features::{Features, Statistics, normalise};
+use crate::features::{Features, Statistics};
 
 /// Label of an utterance of a corpus without labels; no class has this index.
 pub const UNLABELLED: usize = usize::MAX;
@@ -65,6 +67,8 @@ pub struct SamplerOptions {
     pub max_steps: usize,
     /// Frames from segment to segment; 16 is 128 ms.
     pub hop: usize,
+    /// What is heard of narrow-band utterances, and of telephone crops, above their band.
+    pub narrow_band: NarrowBand,
     /// What training crops go through.
     pub augment: Augment,
     /// Draw corpora by the root of their size and classes evenly, not utterances evenly.
@@ -83,6 +87,7 @@ impl Default for SamplerOptions {
             batch: 32,
             max_steps: 20,
             hop: 16,
+            narrow_band: NarrowBand::AsIs,
             augment: Augment::default(),
             balance: true,
             mixup: 0.0,
@@ -103,6 +108,8 @@ pub struct Sampler<'a> {
     features: &'a Features,
     utterances: &'a [Utterance],
     statistics: Statistics,
+    /// What the server would compute.
+    spec: Spec,
     options: SamplerOptions,
     /// Labelled utterances that training draws from.
     cells: Vec<Cell>,
@@ -146,21 +153,16 @@ impl<'a> Sampler<'a> {
         );
         ensure!(!indices.is_empty(), "no utterances to draw from");
         ensure!(
-            statistics.mean.len() == BINS && statistics.deviation.len() == BINS,
-            "statistics of {} bins; {BINS} are needed",
-            statistics.mean.len(),
-        );
-        ensure!(
             options.batch > 0 && options.max_steps > 0,
             "a batch of {} utterances of {} steps holds nothing",
             options.batch,
             options.max_steps,
         );
-        ensure!(
-            (1..=SEGMENT_FRAMES).contains(&options.hop),
-            "a hop of {} frames; 1 to {SEGMENT_FRAMES} are possible",
-            options.hop,
-        );
+        let Statistics { mean, deviation } = statistics.clone();
+        let spec = Spec {
+            narrow_band: options.narrow_band,
+            ..Spec::new(options.hop, mean, deviation)?
+        };
         let mut cumulative = Vec::with_capacity(indices.len());
         let mut total = 0;
         for &index in indices {
@@ -180,6 +182,7 @@ impl<'a> Sampler<'a> {
             features,
             utterances,
             statistics,
+            spec,
             options,
             labelled: cells.iter().map(|cell| cell.members.len()).sum(),
             cells,
@@ -266,10 +269,12 @@ impl<'a> Sampler<'a> {
             let start = rng.random_range(0..=heard - SEGMENT_FRAMES);
             let warp = self.options.augment.warp(&mut rng);
             let mut crop = resample(frames, start, SEGMENT_FRAMES, speed, warp);
-            self.options
+            let band = self.features.band(utterance);
+            let band = self
+                .options
                 .augment
-                .colour(&mut crop, &self.noise, &mut rng);
-            normalise(&mut crop, &self.statistics);
+                .colour(&mut crop, band, &self.noise, &mut rng);
+            self.normalise(&mut crop, band);
             segments.append(&mut crop);
         }
         segments
@@ -355,8 +360,12 @@ impl<'a> Sampler<'a> {
         let length = starts[steps - 1] + SEGMENT_FRAMES;
         let warp = self.options.augment.warp(rng);
         let mut crop = resample(frames, jitter + begin, length, speed, warp);
-        self.options.augment.colour(&mut crop, &self.noise, rng);
-        normalise(&mut crop, &self.statistics);
+        let band = self.features.band(utterance);
+        let band = self
+            .options
+            .augment
+            .colour(&mut crop, band, &self.noise, rng);
+        self.normalise(&mut crop, band);
         self.options.augment.mask(&mut crop, rng);
         (crop, starts)
     }
@@ -371,12 +380,19 @@ impl<'a> Sampler<'a> {
             .iter()
             .map(|&index| {
                 let mut frames = self.features.frames[index].clone();
-                normalise(&mut frames, &self.statistics);
+                self.normalise(&mut frames, self.features.band(index));
                 let starts = segment_starts(frames.len() / BINS, self.options.hop);
                 (frames, starts)
             })
             .collect();
         self.assemble(&utterances, &crops)
+    }
+
+    /// Raw frames `[F, 129]` of this band to what the server's front end makes of them.
+    fn normalise(&self, frames: &mut [f32], band: Band) {
+        for frame in frames.chunks_exact_mut(BINS) {
+            self.spec.normalise(frame, band);
+        }
     }
 
     /// Cuts each crop `[F, 129]` at its starts and pads all to the longest.

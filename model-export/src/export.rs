@@ -12,7 +12,7 @@ use undertone::bundle::{
     self, Bundle, Decision, FORMAT, Golden, Manifest, Pooling, Precision, SpeechGate,
     writer::{Parts, assemble},
 };
-use undertone::frontend::{SEGMENT_VALUES, Spec};
+use undertone::frontend::{NarrowBand, SEGMENT_VALUES, Spec};
 use undertone::runtime::{Device, Instance, Library, golden::verify};
 
 use crate::augment::Augment;
@@ -63,6 +63,10 @@ pub struct Arguments {
     /// Segments quieter than this hold no speech, in dBFS.
     #[arg(long, default_value_t = -75.0, allow_negative_numbers = true)]
     pub speech_gate: f32,
+    /// What narrow-band lanes are heard as above their band, `as-is` or `mean`; the preset's if not
+    /// given.
+    #[arg(long, value_name = "HANDLING")]
+    pub narrow_band: Option<NarrowBand>,
     /// Folder of the bundle.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -158,7 +162,10 @@ fn manifest(
             licence: card::licence(&outcome.corpora),
             metrics: card::summary(metrics),
         },
-        frontend: Spec::new(preset.segment_hop, statistics.mean, statistics.deviation)?,
+        frontend: Spec {
+            narrow_band: arguments.narrow_band.unwrap_or(preset.narrow_band),
+            ..Spec::new(preset.segment_hop, statistics.mean, statistics.deviation)?
+        },
     })
 }
 
@@ -186,6 +193,7 @@ fn golden(
     let data = Dataset::unlabelled(&arguments.source)?;
     let options = SamplerOptions {
         hop: preset.segment_hop,
+        narrow_band: preset.narrow_band,
         augment: Augment::none(),
         ..SamplerOptions::default()
     };

@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 use undertone::audio::{Encoding, LaneChoice, Limits};
 use undertone::frontend::{
-    Analyser, BINS, FRAME_HOP, SAMPLE_RATE, SEGMENT_SAMPLES, SHORTEST_SAMPLES,
+    Analyser, BINS, Band, FRAME_HOP, SAMPLE_RATE, SEGMENT_SAMPLES, SHORTEST_SAMPLES,
 };
 
 use crate::corpus::{Span, Utterance};
@@ -23,8 +23,6 @@ use crate::corpus::{Span, Utterance};
 const SMALLEST_DEVIATION: f32 = 1e-3;
 /// A table's rounded end may lie so many samples (50 ms) behind the file's.
 const SPAN_TOLERANCE: usize = 800;
-/// Normalised values are clipped to ± this, as the front end's spec says.
-const CLIP: f32 = 5.0;
 
 /// Raw frames of a list of utterances, held in memory.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +31,8 @@ pub struct Features {
     pub frames: Vec<Vec<f32>>,
     /// For each utterance the SHA-256 of its decoded samples, whatever file they came from.
     pub hashes: Vec<[u8; 32]>,
+    /// For each utterance what its source can hold; one that is not listed can hold everything.
+    pub bands: Vec<Band>,
     /// Utterances that could not be used: index in the list given, and why.
     pub skipped: Vec<(usize, String)>,
 }
@@ -85,9 +85,10 @@ impl Features {
         let mut kept = Vec::with_capacity(utterances.len());
         for (index, result) in heard.into_iter().flat_map(|(_, file)| file).enumerate() {
             match result {
-                Ok(Heard { frames, hash }) => {
+                Ok(Heard { frames, hash, band }) => {
                     features.frames.push(frames);
                     features.hashes.push(hash);
+                    features.bands.push(band);
                     kept.push(index);
                 }
                 Err(reason) => features.skipped.push((index, reason)),
@@ -109,6 +110,12 @@ impl Features {
         Ok((features, kept))
     }
 
+    /// What the source of an utterance can hold.
+    #[must_use]
+    pub fn band(&self, utterance: usize) -> Band {
+        self.bands.get(utterance).copied().unwrap_or(Band::WIDE)
+    }
+
     /// Frames of all utterances together; 125 are one second.
     #[must_use]
     pub fn total_frames(&self) -> usize {
@@ -116,10 +123,11 @@ impl Features {
     }
 }
 
-/// Frames and content hash of one utterance.
+/// What is kept of one utterance.
 struct Heard {
     frames: Vec<f32>,
     hash: [u8; 32],
+    band: Band,
 }
 
 /// All utterances of one file, each with its frames or the reason why it has none.
@@ -128,10 +136,10 @@ fn hear(file: &[Utterance]) -> Vec<Result<Heard, String>> {
         return Vec::new();
     };
     match decode(path) {
-        Ok(samples) => file
+        Ok((samples, band)) => file
             .iter()
             .map(|utterance| {
-                let piece = cut(&samples, utterance.span).and_then(analyse);
+                let piece = cut(&samples, utterance.span).and_then(|piece| analyse(piece, band));
                 piece.map_err(|error| format!("{}: {error:#}", path.display()))
             })
             .collect(),
@@ -142,7 +150,7 @@ fn hear(file: &[Utterance]) -> Vec<Result<Heard, String>> {
     }
 }
 
-fn decode(path: &Path) -> Result<Vec<f32>> {
+fn decode(path: &Path) -> Result<(Vec<f32>, Band)> {
     let bytes = std::fs::read(path)?;
     ensure!(
         !bytes.starts_with(b"version https://git-lfs"),
@@ -150,7 +158,8 @@ fn decode(path: &Path) -> Result<Vec<f32>> {
     );
     let recording =
         undertone::audio::decode(&bytes, Encoding::Auto, LaneChoice::Mix, &Limits::default())?;
-    Ok(recording.lanes.into_iter().next().unwrap_or_default())
+    let band = Band::of_rate(recording.source.captured_rate);
+    Ok((recording.lanes.into_iter().next().unwrap_or_default(), band))
 }
 
 /// The samples of a span; of all, if there is none.
@@ -169,7 +178,7 @@ fn cut(samples: &[f32], span: Option<Span>) -> Result<&[f32]> {
     Ok(&samples[place(start)..last.min(samples.len())])
 }
 
-fn analyse(samples: &[f32]) -> Result<Heard> {
+fn analyse(samples: &[f32], band: Band) -> Result<Heard> {
     ensure!(
         samples.len() >= SHORTEST_SAMPLES,
         "{} samples at 16 kHz are too short to analyse",
@@ -200,6 +209,7 @@ fn analyse(samples: &[f32]) -> Result<Heard> {
     Ok(Heard {
         frames,
         hash: hasher.finalize().into(),
+        band,
     })
 }
 
@@ -242,20 +252,6 @@ impl Statistics {
         Self {
             deviation: deviation.collect(),
             mean: mean.map(|mean| mean as f32).to_vec(),
-        }
-    }
-}
-
-/// Normalises raw frames `[F, 129]` in place: (x − mean) / deviation, clipped to ±5; the same
-/// arithmetic as the server's front end.
-pub fn normalise(frames: &mut [f32], statistics: &Statistics) {
-    for frame in frames.chunks_exact_mut(BINS) {
-        for ((value, mean), deviation) in frame
-            .iter_mut()
-            .zip(&statistics.mean)
-            .zip(&statistics.deviation)
-        {
-            *value = ((*value - mean) / deviation).clamp(-CLIP, CLIP);
         }
     }
 }
@@ -407,7 +403,11 @@ mod tests {
         };
         let statistics = Statistics::of(&features, &[0, 2]);
         let mut all = [features.frames[0].clone(), features.frames[2].clone()].concat();
-        normalise(&mut all, &statistics);
+        let Statistics { mean, deviation } = statistics;
+        let spec = Spec::new(16, mean, deviation).unwrap();
+        for frame in all.chunks_exact_mut(BINS) {
+            spec.normalise(frame, Band::WIDE);
+        }
         let again = Features {
             frames: vec![all],
             ..Features::default()
@@ -434,19 +434,5 @@ mod tests {
         );
         let nothing = Statistics::of(&features, &[]);
         assert!(nothing.mean.iter().all(|m| m.is_finite()));
-    }
-
-    #[test]
-    fn normalising_is_the_front_ends_own_to_the_last_bit() {
-        let statistics = Statistics {
-            mean: (0..BINS).map(|i| -15.0 + i as f32 * 0.01).collect(),
-            deviation: (0..BINS).map(|i| 2.0 + i as f32 * 0.003).collect(),
-        };
-        let spec = Spec::new(16, statistics.mean.clone(), statistics.deviation.clone()).unwrap();
-        let mut ours: Vec<f32> = (0..BINS).map(|i| -25.0 + i as f32 * 0.37).collect();
-        let mut theirs = ours.clone();
-        normalise(&mut ours, &statistics);
-        spec.normalise(&mut theirs);
-        assert_eq!(ours, theirs);
     }
 }

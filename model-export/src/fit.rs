@@ -91,6 +91,7 @@ pub fn sampler<'a>(
         batch: preset.training.batch_utterances,
         max_steps: preset.training.crop_steps,
         hop: preset.segment_hop,
+        narrow_band: preset.narrow_band,
         augment: preset.augment.clone(),
         balance: preset.training.balance,
         mixup: preset.training.mixup,

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use undertone::frontend::NarrowBand;
 
 use crate::augment::Augment;
 
@@ -19,6 +20,10 @@ pub struct Preset {
     pub representation: Representation,
     /// Frames of 8 ms from segment to segment.
     pub segment_hop: usize,
+    /// What telephone crops, and utterances of 8 kHz, are heard as above their band; `export` says so
+    /// of the bundle.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub narrow_band: NarrowBand,
     /// The deep representation R_d.
     pub cnn: Cnn,
     /// The latent representation R_l.
@@ -92,6 +97,11 @@ pub struct Convolution {
     /// Stride in frames × bins.
     #[serde(default = "one")]
     pub stride: [usize; 2],
+}
+
+/// What a preset need not say: runs begun before there was a choice go on.
+fn is_default(narrow_band: &NarrowBand) -> bool {
+    *narrow_band == NarrowBand::default()
 }
 
 fn one() -> [usize; 2] {
@@ -452,6 +462,7 @@ mod tests {
     fn a_preset_older_than_the_switches_loads_with_all_of_them_off() {
         let switches = [
             "companding",
+            "narrow_band",
             "balance",
             "mixup",
             "copy_paste",
@@ -475,6 +486,7 @@ mod tests {
             (older.training.patience, older.augment.companding),
             (0, 0.0)
         );
+        assert_eq!(older.narrow_band, NarrowBand::AsIs);
         assert_eq!(older.training.pooling, Pooling::Attention);
         assert_eq!(older.vqvae.learning, Learning::Ema);
     }

@@ -57,6 +57,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let statistics = Statistics::of(&data.features, &indices);
     let options = SamplerOptions {
         hop: preset.segment_hop,
+        narrow_band: preset.narrow_band,
         augment: preset.augment.clone(),
         ..SamplerOptions::default()
     };

@@ -293,7 +293,7 @@ impl Manifest {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::frontend::BINS;
+    use crate::frontend::{BINS, NarrowBand};
 
     pub(crate) fn manifest() -> Manifest {
         Manifest {
@@ -373,6 +373,21 @@ pub(crate) mod tests {
             let error = Manifest::parse(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(field), "{error}");
         }
+    }
+
+    #[test]
+    fn a_manifest_that_does_not_tell_of_narrow_bands_hears_them_as_they_are() {
+        let mut manifest = manifest();
+        manifest.frontend.narrow_band = NarrowBand::Mean;
+        let text = manifest.to_toml().unwrap();
+        assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), manifest);
+        let older = text.replace("narrow_band = \"mean\"\n", "");
+        assert_ne!(older, text);
+        let older = Manifest::parse(older.as_bytes()).unwrap();
+        assert_eq!(older.frontend.narrow_band, NarrowBand::AsIs);
+        let unknown = text.replace("\"mean\"", "\"median\"");
+        let error = Manifest::parse(unknown.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("`as-is` or `mean`"), "{error}");
     }
 
     #[test]

@@ -58,6 +58,7 @@ struct Row<'a> {
     confidence: f32,
     abstained: bool,
     reason: Option<&'static str>,
+    narrow_band: bool,
     probabilities: Map<String, Value>,
     model: String,
 }
@@ -93,7 +94,7 @@ async fn classify(flags: &Flags) -> Result<ExitCode, CliError> {
                             format!("{:.2}", row.duration_s),
                             row.label.to_owned(),
                             format!("{:.3}", row.confidence),
-                            row.reason.unwrap_or_default().to_owned(),
+                            note(&row),
                         ]);
                     }
                 }
@@ -177,12 +178,20 @@ fn row<'a>(file: &'a str, lane: &'a Lane, answer: &ClassifyResponse) -> Row<'a> 
         confidence: total.map_or(0.0, |total| total.confidence),
         abstained: total.is_some_and(|total| total.abstained),
         reason: total.and_then(|total| reason(total.reason())),
+        narrow_band: answer.narrow_band,
         probabilities: emotions
             .iter()
             .map(|emotion| (emotion.label.clone(), emotion.probability.into()))
             .collect(),
         model: format!("{} {}", model.name, model.version),
     }
+}
+
+/// What a person should know beside the label.
+fn note(row: &Row<'_>) -> String {
+    let band = row.narrow_band.then_some("narrow band");
+    let notes: Vec<&str> = row.reason.into_iter().chain(band).collect();
+    notes.join(", ")
 }
 
 fn reason(reason: AbstentionReason) -> Option<&'static str> {

@@ -9,7 +9,7 @@ use clap::Args;
 use super::CliError;
 use crate::bundle::{Bundle, Sequence, embedded};
 use crate::engine::OpenError;
-use crate::frontend::SAMPLE_RATE;
+use crate::frontend::{NarrowBand, SAMPLE_RATE};
 use crate::runtime::{Instance, Library, RuntimeError, golden};
 
 #[derive(Debug, Args)]
@@ -36,6 +36,14 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
         out,
         "segments    264 ms every {} ms",
         hop * 1_000 / SAMPLE_RATE as usize
+    )?;
+    writeln!(
+        out,
+        "narrow band {}",
+        match manifest.frontend.narrow_band {
+            NarrowBand::AsIs => "heard as it is, silent above its band",
+            NarrowBand::Mean => "set to the training mean above its band",
+        }
     )?;
     writeln!(out, "features    {}", manifest.encoder.features)?;
     match manifest.sequence {

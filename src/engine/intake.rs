@@ -10,7 +10,7 @@ use super::decoders::Decoders;
 use super::{EngineError, Request, lane};
 use crate::audio::{self, AudioError, Limits, Stop};
 use crate::decision::Gate;
-use crate::frontend::Spec;
+use crate::frontend::{Band, Spec};
 use crate::telemetry::requests;
 
 /// What may be held decoded, in units of 64 KiB: 1 GiB, some four hours of one lane.
@@ -24,6 +24,8 @@ pub(super) struct Decoded {
     pub(super) lanes: usize,
     pub(super) samples: usize,
     pub(super) truncated: bool,
+    /// What the source can hold.
+    pub(super) band: Band,
     /// Time that decoding took.
     pub(super) time: Duration,
 }
@@ -119,6 +121,7 @@ impl Intake {
             requests::decoded(&recording.source.codec, time);
             let samples = recording.lanes.first().map_or(0, Vec::len);
             let count = recording.lanes.len();
+            let band = Band::of_rate(recording.source.captured_rate);
             let _room = room(&runtime, held, samples * count * size_of::<f32>())?;
             drop(place);
             // If nobody waits any more, the first piece finds out.
@@ -126,9 +129,10 @@ impl Intake {
                 lanes: count,
                 samples,
                 truncated: recording.truncated,
+                band,
                 time,
             });
-            lane::prepare(recording.lanes, lanes, &spec, gate, &pieces)
+            lane::prepare((recording.lanes, band), lanes, &spec, gate, &pieces)
         });
         let work = async { work.await? };
         match decoded.await {

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::EngineError;
 use crate::audio::LaneChoice;
 use crate::decision::{Gate, Step, StepTimes};
-use crate::frontend::{FRAME_HOP, SAMPLE_RATE, SEGMENT_SAMPLES, Segmenter, Segments, Spec};
+use crate::frontend::{Band, FRAME_HOP, SAMPLE_RATE, SEGMENT_SAMPLES, Segmenter, Segments, Spec};
 
 /// Samples segmented at a time: a piece of 64 segments at the default hop, two full batches.
 const PIECE_SAMPLES: usize = 131_072;
@@ -39,7 +39,7 @@ pub(super) struct Heard {
 
 /// Segments every lane and sends the pieces; stops early when nobody takes them.
 pub(super) fn prepare(
-    lanes: Vec<Vec<f32>>,
+    (lanes, band): (Vec<Vec<f32>>, Band),
     choice: LaneChoice,
     spec: &Arc<Spec>,
     gate: Gate,
@@ -64,7 +64,7 @@ pub(super) fn prepare(
             waited: Duration::ZERO,
         };
         let begun = Instant::now();
-        let short = segment(&samples, spec, &mut sender)?;
+        let short = segment(&samples, band, spec, &mut sender)?;
         prepared.time += begun.elapsed().saturating_sub(sender.waited);
         let steps = (0..sender.segments)
             .map(|step| {
@@ -122,12 +122,13 @@ impl Sender<'_> {
 /// Sends one lane's pieces; gives whether the lane is short.
 fn segment(
     samples: &[f32],
+    band: Band,
     spec: &Arc<Spec>,
     sender: &mut Sender<'_>,
 ) -> Result<bool, EngineError> {
     let lane = sender.index;
     let failed = |source| EngineError::Frontend { lane, source };
-    let mut segmenter = Segmenter::new(Arc::clone(spec));
+    let mut segmenter = Segmenter::new(Arc::clone(spec)).with_band(band);
     let mut segments = Segments::default();
     for block in samples.chunks(PIECE_SAMPLES) {
         // The last block's go with what the end adds, not as an entry of one segment beside it.

@@ -7,10 +7,12 @@
 //! containers, models or requests.
 
 mod analyser;
+mod band;
 mod segmenter;
 mod spec;
 
 pub use analyser::Analyser;
+pub use band::{Band, NARROW_RATE, NarrowBand};
 pub use segmenter::{Ending, FrontendError, Segmenter, Segments};
 pub use spec::{LaneNormalisation, Spec, SpecError, Window};
 

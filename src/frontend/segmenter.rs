@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{
-    Analyser, BINS, FRAME_HOP, LEFTOVER_FRAMES, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_SAMPLES,
+    Analyser, BINS, Band, FRAME_HOP, LEFTOVER_FRAMES, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_SAMPLES,
     SEGMENT_VALUES, SHORTEST_SAMPLES, Spec,
 };
 
@@ -84,6 +84,7 @@ pub enum FrontendError {
 #[derive(Debug)]
 pub struct Segmenter {
     spec: Arc<Spec>,
+    band: Band,
     analyser: Analyser,
     samples: usize,
     frames: Vec<f32>,
@@ -95,11 +96,12 @@ pub struct Segmenter {
 }
 
 impl Segmenter {
-    /// A segmenter at the start of a lane.
+    /// A segmenter at the start of a lane that may fill every bin.
     #[must_use]
     pub fn new(spec: Arc<Spec>) -> Self {
         Self {
             spec,
+            band: Band::WIDE,
             analyser: Analyser::new(),
             samples: 0,
             frames: Vec::new(),
@@ -107,6 +109,12 @@ impl Segmenter {
             held: 0,
             next: 0,
         }
+    }
+
+    /// The same for a lane whose source has this band.
+    #[must_use]
+    pub fn with_band(self, band: Band) -> Self {
+        Self { band, ..self }
     }
 
     /// Appends to `segments` each segment that `samples` (16 kHz, ±1 full scale) completes.
@@ -156,7 +164,7 @@ impl Segmenter {
             frames.clear();
             self.analyser.push(block, &mut frames);
             for frame in frames.chunks_exact_mut(BINS) {
-                self.spec.normalise(frame);
+                self.spec.normalise(frame, self.band);
                 self.take(frame, segments);
             }
         }
@@ -194,6 +202,7 @@ impl Segmenter {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::NarrowBand;
     use super::*;
 
     fn spec(hop: usize) -> Arc<Spec> {
@@ -213,7 +222,16 @@ mod tests {
     }
 
     fn segments_of(spec: &Arc<Spec>, samples: &[f32], chunk: usize) -> (Segments, Ending) {
-        let mut segmenter = Segmenter::new(Arc::clone(spec));
+        segments_of_band(spec, Band::WIDE, samples, chunk)
+    }
+
+    fn segments_of_band(
+        spec: &Arc<Spec>,
+        band: Band,
+        samples: &[f32],
+        chunk: usize,
+    ) -> (Segments, Ending) {
+        let mut segmenter = Segmenter::new(Arc::clone(spec)).with_band(band);
         let mut segments = Segments::default();
         for part in samples.chunks(chunk) {
             segmenter.push(part, &mut segments).unwrap();
@@ -223,12 +241,12 @@ mod tests {
     }
 
     /// The contract, word for word, from all frames at once.
-    fn reference(spec: &Spec, samples: &[f32]) -> Vec<f32> {
+    fn reference(spec: &Spec, band: Band, samples: &[f32]) -> Vec<f32> {
         let mut frames = Vec::new();
         Analyser::new().push(samples, &mut frames);
         frames
             .chunks_exact_mut(BINS)
-            .for_each(|frame| spec.normalise(frame));
+            .for_each(|frame| spec.normalise(frame, band));
         let total = frames.len() / BINS;
         let mut starts: Vec<usize> = (0..=total - SEGMENT_FRAMES)
             .step_by(spec.segment_hop)
@@ -247,13 +265,15 @@ mod tests {
         #[test]
         fn any_chunking_gives_what_the_contract_says(
             length in SEGMENT_SAMPLES..40_000usize, hop in 1..=SEGMENT_FRAMES, chunk in 1..6_000usize,
+            rate in 2_000..16_001u32,
         ) {
             let samples = sound(length);
-            let spec = spec(hop);
-            let (segments, ending) = segments_of(&spec, &samples, chunk);
+            let band = Band::of_rate(rate);
+            let spec = Arc::new(Spec { narrow_band: NarrowBand::Mean, ..Spec::clone(&spec(hop)) });
+            let (segments, ending) = segments_of_band(&spec, band, &samples, chunk);
             prop_assert!(!ending.short);
             prop_assert_eq!(segments.len(), spec.segments(length));
-            prop_assert!(segments.values() == reference(&spec, &samples));
+            prop_assert!(segments.values() == reference(&spec, band, &samples));
         }
     }
 

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BINS, FRAME_HOP, FRAME_LENGTH, LEFTOVER_FRAMES, POWER_FLOOR, SAMPLE_RATE, SEGMENT_FRAMES,
+    BINS, Band, FRAME_HOP, FRAME_LENGTH, LEFTOVER_FRAMES, NarrowBand, POWER_FLOOR, SAMPLE_RATE,
+    SEGMENT_FRAMES,
 };
 
 /// The analysis window.
@@ -49,6 +50,10 @@ pub struct Spec {
     /// Running normalisation of a lane.
     #[serde(default)]
     pub lane_normalisation: LaneNormalisation,
+    /// What is heard in the bins that a narrow-band source cannot fill; the floor in bundles that do
+    /// not say.
+    #[serde(default)]
+    pub narrow_band: NarrowBand,
     /// Mean of each bin's log power over the training set, `[129]`.
     pub mean: Vec<f32>,
     /// Standard deviation of each bin's log power over the training set, `[129]`.
@@ -105,6 +110,7 @@ impl Spec {
             segment_hop,
             clip: 5.0,
             lane_normalisation: LaneNormalisation::None,
+            narrow_band: NarrowBand::AsIs,
             mean,
             deviation,
         };
@@ -170,11 +176,18 @@ impl Spec {
         1 + after_first / self.segment_hop + usize::from(left >= LEFTOVER_FRAMES)
     }
 
-    /// Normalises one raw frame `[129]` in place: mean, deviation, clip.
-    pub fn normalise(&self, frame: &mut [f32]) {
-        for ((value, mean), deviation) in frame.iter_mut().zip(&self.mean).zip(&self.deviation) {
+    /// Normalises one raw frame `[129]` of a source of this band in place: mean, deviation, clip, and
+    /// what `narrow_band` says of the bins above.
+    pub fn normalise(&self, frame: &mut [f32], band: Band) {
+        let heard = match self.narrow_band {
+            NarrowBand::AsIs => BINS,
+            NarrowBand::Mean => band.bins(),
+        };
+        let (heard, empty) = frame.split_at_mut(heard.min(frame.len()));
+        for ((value, mean), deviation) in heard.iter_mut().zip(&self.mean).zip(&self.deviation) {
             *value = ((*value - mean) / deviation).clamp(-self.clip, self.clip);
         }
+        empty.fill(0.0);
     }
 }
 
@@ -195,6 +208,9 @@ fn fixed<T: PartialEq + std::fmt::Display>(
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::super::SEGMENT_SAMPLES;
     use super::*;
 
@@ -237,7 +253,27 @@ mod tests {
         frame[0] = 100.0;
         frame[1] = -8.0;
         frame[2] = -1e9;
-        spec().normalise(&mut frame);
+        spec().normalise(&mut frame, Band::WIDE);
         assert_eq!(frame[..4], [5.0, 1.0, -5.0, 0.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_narrow_band_sets_what_it_cannot_hold_to_the_mean_and_leaves_the_rest(
+            frame in vec(-23.0f32..0.0, BINS), rate in 2_000u32..48_000,
+        ) {
+            let band = Band::of_rate(rate);
+            let normalised = |narrow_band, band| {
+                let mut frame = frame.clone();
+                Spec { narrow_band, ..spec() }.normalise(&mut frame, band);
+                frame
+            };
+            let wide = normalised(NarrowBand::Mean, Band::WIDE);
+            prop_assert_eq!(&normalised(NarrowBand::AsIs, band), &wide);
+            let narrow = normalised(NarrowBand::Mean, band);
+            let (heard, empty) = narrow.split_at(band.bins());
+            prop_assert_eq!(heard, &wide[..band.bins()]);
+            prop_assert!(empty.iter().all(|&value| value == 0.0));
+        }
     }
 }

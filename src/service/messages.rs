@@ -10,7 +10,7 @@ use crate::audio::{Encoding, LaneChoice, RawFormat};
 use crate::bundle::Manifest;
 use crate::decision::{Abstention, Judgement, SHORTEST_WINDOW, Span};
 use crate::engine::{Answer, Caller, Class, Engine, Lane, Request, Timing};
-use crate::frontend::{SAMPLE_RATE, SEGMENT_SAMPLES};
+use crate::frontend::{NarrowBand, SAMPLE_RATE, SEGMENT_SAMPLES};
 
 const DEFAULT_WINDOW: Duration = Duration::from_secs(1);
 /// What is told of formats; a codec inside them may still be refused by name.
@@ -155,6 +155,7 @@ pub(super) fn response(answer: &Answer, manifest: &Manifest, timing: bool) -> pb
             .map(|lane| self::lane(lane, manifest))
             .collect(),
         truncated: answer.truncated,
+        narrow_band: answer.narrow_band,
         timing: timing.then(|| self::timing(answer.timing)),
     }
 }
@@ -224,6 +225,7 @@ pub(super) fn model(engine: &Engine) -> pb::GetModelResponse {
             sample_rate_hz: SAMPLE_RATE,
             segment: Some(duration(samples(SEGMENT_SAMPLES))),
             hop: Some(duration(samples(hop))),
+            narrow_band: narrow_band(manifest.frontend.narrow_band).into(),
         }),
         limits: Some(pb::Limits {
             audio_bytes: limits.bytes as u64,
@@ -233,6 +235,13 @@ pub(super) fn model(engine: &Engine) -> pb::GetModelResponse {
         formats: FORMATS.map(String::from).to_vec(),
         card: engine.card().to_owned(),
         device: engine.provider().name().into(),
+    }
+}
+
+fn narrow_band(handling: NarrowBand) -> pb::NarrowBand {
+    match handling {
+        NarrowBand::AsIs => pb::NarrowBand::AsIs,
+        NarrowBand::Mean => pb::NarrowBand::Mean,
     }
 }
 

@@ -189,6 +189,56 @@ fn the_shipped_preset_draws_what_it_always_drew() {
 }
 
 #[test]
+fn a_telephone_crop_is_heard_as_the_server_hears_a_telephone() {
+    let (features, utterances) = three_corpora();
+    let indices = everyone(utterances.len());
+    let telephone = Augment {
+        telephone: 1.0,
+        ..Augment::none()
+    };
+    let batch = |narrow_band| {
+        let options = SamplerOptions {
+            narrow_band,
+            ..options(8, 3, telephone.clone())
+        };
+        let sampler = Sampler::new(&features, &utterances, &indices, statistics(), options);
+        sampler.unwrap().batch(1, 0, 0)
+    };
+    let (floor, mean) = (batch(NarrowBand::AsIs), batch(NarrowBand::Mean));
+    assert_eq!(floor.lengths, mean.lengths);
+    let band = Band::of_rate(8_000).bins();
+    for (slot, &length) in mean.lengths.iter().enumerate() {
+        let start = slot * mean.steps * SEGMENT_VALUES;
+        let frames = |batch: &'_ Batch| batch.segments[start..][..length * SEGMENT_VALUES].to_vec();
+        let (floor, mean) = (frames(&floor), frames(&mean));
+        for (floor, mean) in floor.chunks_exact(BINS).zip(mean.chunks_exact(BINS)) {
+            assert_eq!(floor[..band], mean[..band]);
+            assert!(mean[band..].iter().all(|&value| value == 0.0));
+            assert!(floor[band..].iter().all(|&value| value < -3.6));
+        }
+    }
+}
+
+#[test]
+fn an_utterance_of_a_narrow_source_is_evaluated_in_its_band() {
+    let (mut features, utterances) = three_corpora();
+    features.bands = vec![Band::WIDE; utterances.len()];
+    features.bands[1] = Band::of_rate(8_000);
+    let options = SamplerOptions {
+        narrow_band: NarrowBand::Mean,
+        ..options(8, 3, Augment::none())
+    };
+    let indices = everyone(utterances.len());
+    let sampler = Sampler::new(&features, &utterances, &indices, statistics(), options).unwrap();
+    let empty = |utterance| {
+        let segments = sampler.whole(utterance).segments;
+        let mut tops = segments.chunks_exact(BINS).map(|frame| &frame[65..]);
+        tops.all(|top| top.iter().all(|&value| value == 0.0))
+    };
+    assert_eq!([empty(0), empty(1)], [false, true]);
+}
+
+#[test]
 fn mixup_gives_each_utterance_a_share_of_another_in_values_and_targets() {
     let (features, utterances) = three_corpora();
     let indices = everyone(utterances.len());
@@ -368,7 +418,7 @@ fn without_augmentation_a_crop_is_a_piece_of_the_utterance() {
         assert_eq!(batch.steps, *batch.lengths.iter().max().unwrap());
         for (slot, (&length, &index)) in batch.lengths.iter().zip(&batch.utterances).enumerate() {
             let mut frames = features.frames[index].clone();
-            normalise(&mut frames, &statistics());
+            sampler.normalise(&mut frames, Band::WIDE);
             let segments = &batch.segments[slot * batch.steps * SEGMENT_VALUES..]
                 [..batch.steps * SEGMENT_VALUES];
             let first = &segments[..SEGMENT_VALUES];
@@ -467,6 +517,7 @@ proptest! {
             batch: 5,
             max_steps,
             hop,
+            narrow_band: NarrowBand::AsIs,
             mixup,
             copy_paste: 0.5,
             classes: 4,
