@@ -5,6 +5,7 @@
 //! audio: 530 MB for the 137 minutes of four corpora). Computing them takes 4 to 7 s on two busy
 //! cores, so there is no cache on disk to go stale.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use undertone::frontend::{
 };
 
 use crate::corpus::{Span, Utterance};
+use crate::line::Line;
 
 /// Deviations below this are raised to it: a dead bin must not divide by nothing.
 const SMALLEST_DEVIATION: f32 = 1e-3;
@@ -48,6 +50,14 @@ impl Features {
     /// # Errors
     /// If nothing could be used, with the first file's reason.
     pub fn compute(utterances: &[Utterance]) -> Result<(Self, Vec<usize>)> {
+        Self::compute_over(utterances, Line::Direct)
+    }
+
+    /// The same after each utterance was sent over a line.
+    ///
+    /// # Errors
+    /// As [`Features::compute`].
+    pub fn compute_over(utterances: &[Utterance], line: Line) -> Result<(Self, Vec<usize>)> {
         let bar = ProgressBar::new(utterances.len() as u64).with_style(
             ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {elapsed} left {eta}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar()),
@@ -63,7 +73,7 @@ impl Features {
                 let Some(file) = files.get(number) else {
                     return heard;
                 };
-                heard.push((number, hear(file)));
+                heard.push((number, hear(file, line)));
                 bar.inc(file.len() as u64);
             }
         };
@@ -131,7 +141,7 @@ struct Heard {
 }
 
 /// All utterances of one file, each with its frames or the reason why it has none.
-fn hear(file: &[Utterance]) -> Vec<Result<Heard, String>> {
+fn hear(file: &[Utterance], line: Line) -> Vec<Result<Heard, String>> {
     let Some(Utterance { path, .. }) = file.first() else {
         return Vec::new();
     };
@@ -139,7 +149,7 @@ fn hear(file: &[Utterance]) -> Vec<Result<Heard, String>> {
         Ok((samples, band)) => file
             .iter()
             .map(|utterance| {
-                let piece = cut(&samples, utterance.span).and_then(|piece| analyse(piece, band));
+                let piece = cut(&samples, utterance.span).and_then(|piece| over(line, piece, band));
                 piece.map_err(|error| format!("{}: {error:#}", path.display()))
             })
             .collect(),
@@ -160,6 +170,21 @@ fn decode(path: &Path) -> Result<(Vec<f32>, Band)> {
         undertone::audio::decode(&bytes, Encoding::Auto, LaneChoice::Mix, &Limits::default())?;
     let band = Band::of_rate(recording.source.captured_rate);
     Ok((recording.lanes.into_iter().next().unwrap_or_default(), band))
+}
+
+/// What is heard at the other end of a line.
+fn over(line: Line, samples: &[f32], band: Band) -> Result<Heard> {
+    let (samples, band) = match line.carry(samples)? {
+        None => (Cow::Borrowed(samples), band),
+        Some((bytes, encoding)) => {
+            let limits = Limits::default();
+            let recording = undertone::audio::decode(&bytes, encoding, LaneChoice::Mix, &limits)?;
+            let band = Band::of_rate(recording.source.captured_rate);
+            let lane = recording.lanes.into_iter().next();
+            (Cow::Owned(lane.unwrap_or_default()), band)
+        }
+    };
+    analyse(&samples, band)
 }
 
 /// The samples of a span; of all, if there is none.

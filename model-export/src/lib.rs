@@ -3,7 +3,7 @@
 //! The way of the data, once, forward:
 //! - [`corpus`]: a folder to recordings with speaker and emotion. [`labels`]: emotions to classes.
 //!   [`split`]: utterances to folds. [`features`]: utterances to frames, by the server's own front
-//!   end. [`dataset`] is all of it for a command line.
+//!   end, over a [`line`] if one is to be tested. [`dataset`] is all of it for a command line.
 //! - [`batch`]: frames to segments: cropped, balanced, put through [`augment`]; a function of (seed,
 //!   epoch, step).
 //! - [`preset`]: every free choice of a run, as one TOML file.
@@ -18,7 +18,7 @@
 //! - [`weights`]: a trained model without its framework, which [`extract`] takes out and [`onnx`]
 //!   writes graphs from. [`card`] is what a person reads of it.
 //! - [`pretrain`], [`train`], [`evaluate`], [`export`]: the commands, in the order of work; [`ablate`]
-//!   trains and compares all systems.
+//!   trains and compares all systems, [`telephone`] tests folds again over a telephone line.
 
 pub mod ablate;
 pub mod adadelta;
@@ -39,6 +39,7 @@ pub mod features;
 pub mod figures;
 pub mod fit;
 pub mod labels;
+pub mod line;
 pub mod metrics;
 pub mod model;
 pub mod onnx;
@@ -50,6 +51,7 @@ pub mod run;
 pub mod split;
 pub mod stopping;
 pub mod systems;
+pub mod telephone;
 pub mod tested;
 pub mod train;
 pub mod trainer;

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use model_export::{ablate, evaluate, export, pretrain, report, train};
+use model_export::{ablate, evaluate, export, pretrain, report, telephone, train};
 
 /// Trains undertone's models and writes them as bundles.
 ///
 /// The order of work: pretrain, then train (once a fold, once with --all), then evaluate the folds,
-/// then export what was trained with --all. `ablate` trains and compares all of the paper's systems.
+/// then export what was trained with --all. `telephone` tests the folds over a telephone line. `ablate` trains and compares all of the paper's systems.
 ///
 /// Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage.
 #[derive(Parser, Debug)]
@@ -26,6 +26,7 @@ enum Command {
     Export(export::Arguments),
     Ablate(ablate::Arguments),
     Report(report::Arguments),
+    Telephone(telephone::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Export(arguments) => export::run(arguments),
         Command::Ablate(arguments) => ablate::run(arguments),
         Command::Report(arguments) => report::run(arguments),
+        Command::Telephone(arguments) => telephone::run(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

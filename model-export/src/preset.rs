@@ -1,6 +1,6 @@
 //! A preset: every free choice of a model and of its training, as one TOML file.
 //!
-//! The two that are shipped live in `presets/`; a path to another file works wherever a name does.
+//! The three that are shipped live in `presets/`; a path to another file works wherever a name does.
 //! Where the paper leaves a choice open, the field says "our choice".
 
 use std::path::Path;
@@ -339,7 +339,9 @@ pub fn disclosure(name: &str) -> Option<&'static str> {
 #[derive(Debug, thiserror::Error)]
 pub enum PresetError {
     /// Neither shipped nor a readable file.
-    #[error("preset `{name}`: neither one of `default`, `paper` nor a readable file ({source})")]
+    #[error(
+        "preset `{name}`: neither one of `default`, `paper`, `telephone` nor a readable file ({source})"
+    )]
     Read {
         /// What was asked for.
         name: String,
@@ -373,6 +375,7 @@ impl Preset {
         let text = match name {
             "default" => include_str!("../presets/default.toml").to_owned(),
             "paper" => include_str!("../presets/paper.toml").to_owned(),
+            "telephone" => include_str!("../presets/telephone.toml").to_owned(),
             path => {
                 std::fs::read_to_string(Path::new(path)).map_err(|source| PresetError::Read {
                     name: name.to_owned(),
@@ -450,7 +453,7 @@ mod tests {
 
     #[test]
     fn the_shipped_presets_load_and_survive_writing() {
-        for name in ["default", "paper"] {
+        for name in ["default", "paper", "telephone"] {
             let preset = Preset::load(name).unwrap();
             assert_eq!(preset.name, name);
             let text = toml::to_string(&preset).unwrap();

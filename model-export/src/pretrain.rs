@@ -27,7 +27,7 @@ pub const HEARD: &str = "heard.json";
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  model-export pretrain --data data --out runs/vq")]
 pub struct Arguments {
-    /// `default`, `paper`, or a preset file.
+    /// `default`, `paper`, `telephone`, or a preset file.
     #[arg(long, default_value = "default")]
     pub preset: String,
     /// The corpora without labels.

@@ -36,6 +36,18 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// What a prediction comes to after a temperature.
+    #[must_use]
+    pub fn of(prediction: Prediction, temperature: f32) -> Self {
+        Self {
+            probabilities: softmax(&prediction.logits, temperature),
+            path: prediction.path,
+            corpus: prediction.corpus,
+            speaker: prediction.speaker,
+            label: prediction.label,
+        }
+    }
+
     /// The likeliest class.
     #[must_use]
     pub fn said(&self) -> usize {
@@ -123,13 +135,7 @@ impl Tested {
             temperature,
             verdicts: predictions
                 .into_iter()
-                .map(|prediction| Verdict {
-                    probabilities: softmax(&prediction.logits, temperature),
-                    path: prediction.path,
-                    corpus: prediction.corpus,
-                    speaker: prediction.speaker,
-                    label: prediction.label,
-                })
+                .map(|prediction| Verdict::of(prediction, temperature))
                 .collect(),
         })
     }

@@ -26,7 +26,7 @@ use crate::trainer::Prediction;
     model-export train --data data --vq runs/vq --fold 0/5 --out runs/fold0\n  \
     model-export train --data data --vq runs/vq --all --out runs/all")]
 pub struct Arguments {
-    /// `default`, `paper`, or a preset file.
+    /// `default`, `paper`, `telephone`, or a preset file.
     #[arg(long, default_value = "default")]
     pub preset: String,
     /// The labelled corpora.

@@ -44,7 +44,8 @@ pub const PLAN: &str = "plan.json";
     model-export ablate --data data --vq runs/vq --out runs/ablation\n  \
     model-export ablate --data data --vq runs/vq --out runs/small --epochs 5 --systems deep-gru,fusion-tacn")]
 pub struct Arguments {
-    /// `default`, `paper`, or a preset file; its representation and sequence model are replaced.
+    /// `default`, `paper`, `telephone`, or a preset file; its representation and sequence model are
+    /// replaced.
     #[arg(long, default_value = "default")]
     pub preset: String,
     /// The labelled corpora.
