@@ -281,3 +281,50 @@ fn markdown(protocol: &str, rows: &[Row]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Four utterances of each of two speakers, of which the first `right` are heard right.
+    fn verdicts(right: usize) -> Vec<Verdict> {
+        let verdict = |speaker: usize, index: usize| {
+            let label = index % 2;
+            let said = if index < right { label } else { 1 - label };
+            Verdict {
+                path: format!("{speaker}/{index}.wav"),
+                corpus: "emodb".into(),
+                speaker: format!("emodb/{speaker}"),
+                label,
+                probabilities: if said == 0 {
+                    vec![0.8, 0.2]
+                } else {
+                    vec![0.2, 0.8]
+                },
+            }
+        };
+        (0..2)
+            .flat_map(|speaker| (0..4).map(move |index| verdict(speaker, index)))
+            .collect()
+    }
+
+    #[test]
+    fn a_handling_is_compared_with_the_floor_on_the_same_speakers() {
+        let (mean, floor) = (verdicts(4), verdicts(2));
+        let (mean, floor): (Vec<_>, Vec<_>) = (mean.iter().collect(), floor.iter().collect());
+        let (value, interval) = difference(2, &mean, &floor).unwrap();
+        assert!((value - 0.5).abs() < 1e-12);
+        // Both speakers gain the same, so no draw of them gives another value.
+        assert!((interval.low - 0.5).abs() < 1e-12 && (interval.high - 0.5).abs() < 1e-12);
+        let row = Row {
+            line: Line::Linear.name(),
+            narrow_band: "mean",
+            figures: Figures::of(2, &mean).unwrap(),
+            corpora: Vec::new(),
+            over_floor: Some((value, interval)),
+        };
+        let table = markdown("Speaker-independent", &[row]);
+        let line = "| 8 kHz linear | mean | 100.0 (100.0 to 100.0) | 100.0 (100.0 to 100.0) | 50.0 / 50.0 | 50.0 (50.0 to 50.0) |";
+        assert!(table.contains(line), "{table}");
+    }
+}
