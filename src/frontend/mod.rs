@@ -13,7 +13,7 @@ mod spec;
 
 pub use analyser::Analyser;
 pub use band::{Band, NARROW_RATE, NarrowBand};
-pub use segmenter::{Ending, FrontendError, Segmenter, Segments};
+pub use segmenter::{Ending, FrontendError, Listener, Segmenter, Segments};
 pub use spec::{LaneNormalisation, Spec, SpecError, Window};
 
 /// Sample rate of everything behind the audio module, in hertz.

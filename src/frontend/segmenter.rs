@@ -60,6 +60,20 @@ pub struct Ending {
     pub short: bool,
 }
 
+/// Hears what segments are cut from while they are cut, so that nobody analyses samples twice.
+pub trait Listener {
+    /// A raw frame `[129]` of ln power, as it was before it was normalised.
+    fn frame(&mut self, frame: &[f32]);
+    /// The newest 32 frames are a segment.
+    fn segment(&mut self);
+}
+
+/// Nobody listens.
+impl Listener for () {
+    fn frame(&mut self, _: &[f32]) {}
+    fn segment(&mut self) {}
+}
+
 /// Why audio cannot be cut into segments.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum FrontendError {
@@ -122,6 +136,19 @@ impl Segmenter {
     /// # Errors
     /// [`FrontendError::NotFinite`]; the lane is then of no further use.
     pub fn push(&mut self, samples: &[f32], segments: &mut Segments) -> Result<(), FrontendError> {
+        self.push_heard(samples, segments, &mut ())
+    }
+
+    /// As [`Segmenter::push`]; `listener` hears each frame and each segment in between.
+    ///
+    /// # Errors
+    /// As [`Segmenter::push`].
+    pub fn push_heard(
+        &mut self,
+        samples: &[f32],
+        segments: &mut Segments,
+        listener: &mut impl Listener,
+    ) -> Result<(), FrontendError> {
         if let Some(offset) = samples.iter().position(|sample| !sample.is_finite()) {
             return Err(FrontendError::NotFinite {
                 position: self.samples + offset,
@@ -130,7 +157,7 @@ impl Segmenter {
         self.samples += samples.len();
         let most = self.most_of(samples.len());
         segments.values.reserve(most * SEGMENT_VALUES);
-        self.hear(samples, segments);
+        self.hear(samples, segments, listener);
         Ok(())
     }
 
@@ -138,7 +165,20 @@ impl Segmenter {
     ///
     /// # Errors
     /// [`FrontendError::TooShort`] below 10 ms.
-    pub fn finish(mut self, segments: &mut Segments) -> Result<Ending, FrontendError> {
+    pub fn finish(self, segments: &mut Segments) -> Result<Ending, FrontendError> {
+        self.finish_heard(segments, &mut ())
+    }
+
+    /// As [`Segmenter::finish`]; `listener` hears what fills up a lane that is too short, and the last
+    /// segment.
+    ///
+    /// # Errors
+    /// As [`Segmenter::finish`].
+    pub fn finish_heard(
+        mut self,
+        segments: &mut Segments,
+        listener: &mut impl Listener,
+    ) -> Result<Ending, FrontendError> {
         if self.samples < SHORTEST_SAMPLES {
             return Err(FrontendError::TooShort {
                 samples: self.samples,
@@ -147,31 +187,32 @@ impl Segmenter {
         let short = self.samples < SEGMENT_SAMPLES;
         if short {
             let missing = SEGMENT_SAMPLES - self.samples;
-            self.hear(&[0.0; SEGMENT_SAMPLES][..missing], segments);
+            self.hear(&[0.0; SEGMENT_SAMPLES][..missing], segments, listener);
         } else {
             let end_of_last = self.next + SEGMENT_FRAMES - self.spec.segment_hop;
             if self.held - end_of_last >= LEFTOVER_FRAMES {
-                self.cut(self.held - SEGMENT_FRAMES, segments);
+                self.cut(self.held - SEGMENT_FRAMES, segments, listener);
             }
         }
         Ok(Ending { short })
     }
 
-    fn hear(&mut self, samples: &[f32], segments: &mut Segments) {
+    fn hear(&mut self, samples: &[f32], segments: &mut Segments, listener: &mut impl Listener) {
         let mut frames = std::mem::take(&mut self.frames);
         // Frames of a few milliseconds at a time stay in the processor's cache.
         for block in samples.chunks(BLOCK) {
             frames.clear();
             self.analyser.push(block, &mut frames);
             for frame in frames.chunks_exact_mut(BINS) {
+                listener.frame(frame);
                 self.spec.normalise(frame, self.band);
-                self.take(frame, segments);
+                self.take(frame, segments, listener);
             }
         }
         self.frames = frames;
     }
 
-    fn take(&mut self, frame: &[f32], segments: &mut Segments) {
+    fn take(&mut self, frame: &[f32], segments: &mut Segments, listener: &mut impl Listener) {
         if self.held == HELD_FRAMES {
             // A segment is cut as soon as it is whole, so the next one begins in the newer half.
             self.window.copy_within(SEGMENT_FRAMES * BINS.., 0);
@@ -181,7 +222,7 @@ impl Segmenter {
         self.window[self.held * BINS..][..BINS].copy_from_slice(frame);
         self.held += 1;
         if self.held == self.next + SEGMENT_FRAMES {
-            self.cut(self.next, segments);
+            self.cut(self.next, segments, listener);
             self.next += self.spec.segment_hop;
         }
     }
@@ -191,10 +232,11 @@ impl Segmenter {
         samples / (FRAME_HOP * self.spec.segment_hop) + 1
     }
 
-    fn cut(&self, start: usize, segments: &mut Segments) {
+    fn cut(&self, start: usize, segments: &mut Segments, listener: &mut impl Listener) {
         segments
             .values
             .extend_from_slice(&self.window[start * BINS..][..SEGMENT_VALUES]);
+        listener.segment();
     }
 }
 
@@ -219,6 +261,24 @@ mod tests {
                 0.4 * (i as f32 * i as f32 * 1e-5).sin() + 0.1 * noise
             })
             .collect()
+    }
+
+    /// Keeps what it hears.
+    #[derive(Default)]
+    struct Ear {
+        frames: Vec<f32>,
+        /// Frames before each segment's first.
+        starts: Vec<usize>,
+    }
+
+    impl Listener for Ear {
+        fn frame(&mut self, frame: &[f32]) {
+            self.frames.extend_from_slice(frame);
+        }
+
+        fn segment(&mut self) {
+            self.starts.push(self.frames.len() / BINS - SEGMENT_FRAMES);
+        }
     }
 
     fn segments_of(spec: &Arc<Spec>, samples: &[f32], chunk: usize) -> (Segments, Ending) {
@@ -274,6 +334,23 @@ mod tests {
             prop_assert!(!ending.short);
             prop_assert_eq!(segments.len(), spec.segments(length));
             prop_assert!(segments.values() == reference(&spec, band, &samples));
+        }
+    }
+
+    #[test]
+    fn a_listener_hears_every_raw_frame_and_each_segment_when_it_is_whole() {
+        let (spec, samples) = (spec(16), sound(SEGMENT_SAMPLES + 40 * FRAME_HOP));
+        let mut frames = Vec::new();
+        Analyser::new().push(&samples, &mut frames);
+        for chunk in [1, 100, 3_000, samples.len()] {
+            let (mut ear, mut segments) = (Ear::default(), Segments::default());
+            let mut segmenter = Segmenter::new(Arc::clone(&spec));
+            for part in samples.chunks(chunk) {
+                segmenter.push_heard(part, &mut segments, &mut ear).unwrap();
+            }
+            segmenter.finish_heard(&mut segments, &mut ear).unwrap();
+            assert!(ear.frames == frames, "chunks of {chunk}");
+            assert_eq!(ear.starts, [0, 16, 32, 40]);
         }
     }
 
