@@ -5,6 +5,7 @@
 //! - [`audio`]: bytes to lanes of f32 samples at 16 kHz. Knows formats; nothing of what is heard.
 //! - [`frontend`]: samples to segments of 32 frames × 129 bins, incrementally. Trainer and server
 //!   share it.
+//! - [`speech`]: frames of the front end to speech or not, and to turns. Pure.
 //! - [`bundle`]: a folder to a verified model: manifest, graphs, golden vectors, card.
 //! - [`runtime`]: a bundle to sessions that run one batch; the only room that knows ONNX Runtime.
 //! - [`scheduler`]: the work of many callers to batches. Its core is a pure state machine.
@@ -14,13 +15,14 @@
 //! - [`telemetry`]: metrics, the admin listener, logs.
 //! - [`config`] and [`cli`]: how a person sets all that up.
 //!
-//! Without default features there are `audio`, `frontend` and `bundle`, which is what a trainer
+//! Without default features there are `audio`, `frontend`, `speech` and `bundle`, which is what a trainer
 //! needs; feature `runtime` adds ONNX Runtime, `server` the rest. Who may know whom stands in
 //! `docs/design.md` and is checked by `tests/rooms.rs`.
 
 pub mod audio;
 pub mod bundle;
 pub mod frontend;
+pub mod speech;
 
 #[cfg(feature = "runtime")]
 pub mod runtime;

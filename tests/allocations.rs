@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use allocation_counter::measure;
 use undertone::audio::{Encoding, LaneChoice, Limits, RawFormat, Resampler, decode};
-use undertone::frontend::{BINS, Segmenter, Segments, Spec};
+use undertone::frontend::{BINS, Listener, Segmenter, Segments, Spec};
+use undertone::speech::{Detector, Rule, Tracker};
 
 /// A chirp: real enough for whatever only looks at its length.
 fn sound(samples: usize) -> Vec<f32> {
@@ -19,18 +20,39 @@ fn sound(samples: usize) -> Vec<f32> {
         .collect()
 }
 
+/// Hears speech and turns, as the engine does.
+struct Ear(Detector, Tracker);
+
+impl Listener for Ear {
+    fn frame(&mut self, frame: &[f32]) {
+        let speech = self.0.hear(frame);
+        self.1.frame(speech);
+    }
+
+    fn segment(&mut self) {
+        self.1.segment();
+    }
+}
+
 #[test]
-fn segments_are_cut_without_allocating() {
+fn segments_are_cut_and_heard_without_allocating() {
     let spec = Arc::new(Spec::new(16, vec![-12.0; BINS], vec![3.0; BINS]).unwrap());
     let samples = sound(160_000);
     for chunk in [1, 160, 4_000, 16_000] {
         let mut segmenter = Segmenter::new(Arc::clone(&spec));
         let mut segments = Segments::default();
+        let rule = Rule {
+            least_speech: 25,
+            end_silence: 125,
+            lead_in: 187,
+            lead_out: 0,
+        };
+        let mut ear = Ear(Detector::new(-75.0), Tracker::new(rule, 16));
         let mut hear = |samples: &[f32]| {
             let mut count = 0;
             for part in samples.chunks(chunk) {
                 segments.clear();
-                segmenter.push(part, &mut segments).unwrap();
+                segmenter.push_heard(part, &mut segments, &mut ear).unwrap();
                 count += segments.len();
             }
             count

@@ -20,7 +20,8 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use undertone::audio::{Encoding, LaneChoice, Limits, RawFormat, Resampler, decode};
 use undertone::bundle::Manifest;
-use undertone::frontend::{Segmenter, Segments, Spec};
+use undertone::frontend::{Analyser, BINS, Segmenter, Segments, Spec};
+use undertone::speech::Detector;
 use wav::wav;
 
 /// Speech at 16 kHz, and the same at 44.1 kHz.
@@ -30,10 +31,12 @@ static MP3: &[u8] = include_bytes!("../../tests/audio/book.mp3");
 /// Times that the speech is repeated in the recordings that are made here: 36 s.
 const TIMES: usize = 6;
 const ROUNDS: usize = 40;
-/// Milliseconds that a second of audio may cost, decoded, resampled and segmented.
+/// Milliseconds that a second of audio may cost, decoded, resampled, segmented and searched for speech.
 const TARGET: f64 = 0.5;
 /// The same where there is much more to decode and to resample than is heard.
 const TARGET_ABOVE_16_KHZ: f64 = 1.0;
+/// The share of it that finding speech may have.
+const TARGET_SPEECH: f64 = 0.2;
 /// Samples segmented at a time, as the engine does.
 const PIECE: usize = 131_072;
 
@@ -56,13 +59,18 @@ fn main() {
         };
         let name = &case.name;
         println!(
-            "{name}: decode {:.3}, resample {:.3}, front end {:.3}: {:.3} ms a second of audio",
+            "{name}: decode {:.3}, resample {:.3}, front end {:.3}, speech {:.3}: {:.3} ms a second of audio",
             cost.decode,
             cost.resample,
             cost.front_end,
+            cost.speech,
             cost.all()
         );
         figures.push((format!("{name}_over_target"), cost.all() / target));
+        figures.push((
+            format!("{name}_speech_over_target"),
+            cost.speech / TARGET_SPEECH,
+        ));
     }
     for (name, ratio) in figures {
         println!("{name} {ratio:.2}");
@@ -109,11 +117,12 @@ struct Cost {
     decode: f64,
     resample: f64,
     front_end: f64,
+    speech: f64,
 }
 
 impl Cost {
     fn all(&self) -> f64 {
-        self.decode + self.resample + self.front_end
+        self.decode + self.resample + self.front_end + self.speech
     }
 }
 
@@ -139,7 +148,9 @@ fn measure(case: &Case, spec: &Arc<Spec>) -> (u32, Cost) {
         .cycle()
         .take((seconds * f64::from(rate)) as usize)
         .collect();
-    let [all, resample, front_end] = [
+    let mut frames = Vec::new();
+    Analyser::new().push(samples, &mut frames);
+    let [all, resample, front_end, speech] = [
         least(|| {
             black_box(hear());
         }),
@@ -149,12 +160,16 @@ fn measure(case: &Case, spec: &Arc<Spec>) -> (u32, Cost) {
         least(|| {
             black_box(segmented(samples, spec));
         }),
+        least(|| {
+            black_box(spoken(&frames));
+        }),
     ]
     .map(|time| time.as_secs_f64() * 1e3 / seconds);
     let cost = Cost {
         decode: all - resample,
         resample,
         front_end,
+        speech,
     };
     (rate, cost)
 }
@@ -180,6 +195,13 @@ fn segmented(samples: &[f32], spec: &Arc<Spec>) -> usize {
     }
     segmenter.finish(&mut segments).unwrap();
     count + segments.len()
+}
+
+/// Frames `[F, 129]` that hold speech.
+fn spoken(frames: &[f32]) -> usize {
+    let mut detector = Detector::new(-75.0);
+    let frames = frames.chunks_exact(BINS);
+    frames.filter(|frame| detector.hear(frame)).count()
 }
 
 /// Time on the processor in the round that took least.

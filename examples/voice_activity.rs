@@ -1,0 +1,191 @@
+//! How often the detector is right, frame by frame: `cargo run --release --example voice_activity --
+//! CALL TALKERS [OTHER…]`.
+//!
+//! CALL is a recording whose channels are clean and hold a talker each: its level says where they speak,
+//! and noise, babble and another level are added for the detector alone. TALKERS is a folder of FLAC
+//! files that babble is made of. OTHERs are heard as they are. Prints the balanced accuracy over 10 ms
+//! frames, and the shares of speech and of the rest that were told right. Short gaps
+//! are closed in what the detector says as they are in the labels.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a measurement that cannot run has nothing to report"
+)]
+
+use std::path::Path;
+
+use undertone::audio::{Encoding, LaneChoice, Limits, decode};
+use undertone::frontend::{Analyser, BINS, FRAME_HOP, FRAME_LENGTH};
+use undertone::speech::Detector;
+
+/// Samples that are labelled together: 10 ms.
+const LABELLED: usize = 160;
+/// A clean lane speaks where it is louder, in dBFS.
+const SPEAKS: f32 = -45.0;
+/// Shorter gaps, in labels, are part of speech.
+const GAP: usize = 20;
+const GATE_DBFS: f32 = -75.0;
+const TALKERS: usize = 12;
+
+fn main() {
+    let paths: Vec<String> = std::env::args().skip(1).collect();
+    let [call, talkers, others @ ..] = &paths[..] else {
+        panic!("CALL and TALKERS are needed");
+    };
+    let lanes = lanes(Path::new(call), LaneChoice::Each);
+    let length = lanes[0].len();
+    let (pink, babble) = (pink(length), babble(Path::new(talkers), length));
+    report("clean", lanes.iter().map(|lane| score(lane, lane)));
+    for (name, noise) in [("pink", &pink), ("babble", &babble)] {
+        for decibels in [20.0, 10.0, 5.0] {
+            let scores = lanes
+                .iter()
+                .map(|lane| score(&mix(lane, noise, decibels, 1.0), lane));
+            report(&format!("{name} {decibels}"), scores);
+        }
+    }
+    let quiet = 10f32.powf(-30.0 / 20.0);
+    let silence = vec![0.0; length];
+    for (name, noise) in [("-30 dB", &silence), ("-30 dB, pink 20", &pink)] {
+        let scores = lanes
+            .iter()
+            .map(|lane| score(&mix(lane, noise, 20.0, quiet), lane));
+        report(name, scores);
+    }
+    for path in others {
+        let other = self::lanes(Path::new(path), LaneChoice::Mix);
+        report(path, other.iter().map(|lane| score(lane, lane)));
+    }
+}
+
+/// Prints the mean over lanes of (speech told right, the rest told right).
+fn report(name: &str, scores: impl Iterator<Item = (f32, f32)>) {
+    let scores: Vec<_> = scores.collect();
+    let mean =
+        |of: fn(&(f32, f32)) -> f32| scores.iter().map(of).sum::<f32>() / scores.len() as f32;
+    let (speech, rest) = (mean(|score| score.0), mean(|score| score.1));
+    let balanced = (speech + rest) / 2.0;
+    println!("{name}: {balanced:.3} (speech {speech:.3}, rest {rest:.3})");
+}
+
+/// Hears `samples`; `clean` says where there is speech.
+fn score(samples: &[f32], clean: &[f32]) -> (f32, f32) {
+    let truth = truth(clean);
+    let mut frames = Vec::new();
+    Analyser::new().push(samples, &mut frames);
+    let mut detector = Detector::new(GATE_DBFS);
+    let frames: Vec<bool> = frames
+        .chunks_exact(BINS)
+        .map(|frame| detector.hear(frame))
+        .collect();
+    // The frame whose middle is nearest to the label's.
+    let nearest = |label: usize| {
+        let middle = label * LABELLED + LABELLED / 2;
+        let frame = (middle + FRAME_HOP / 2).saturating_sub(FRAME_LENGTH / 2) / FRAME_HOP;
+        frames[frame.min(frames.len() - 1)]
+    };
+    let mut heard: Vec<bool> = (0..truth.len()).map(nearest).collect();
+    close_gaps(&mut heard);
+    let share = |of: bool| {
+        let all = truth.iter().zip(&heard).filter(|(truth, _)| **truth == of);
+        let right = all.clone().filter(|(truth, heard)| truth == heard);
+        right.count() as f32 / all.count() as f32
+    };
+    (share(true), share(false))
+}
+
+fn truth(clean: &[f32]) -> Vec<bool> {
+    let level = |samples: &[f32]| 10.0 * power(samples).max(1e-12).log10();
+    let labels = clean.chunks_exact(LABELLED);
+    let mut truth: Vec<bool> = labels.map(|samples| level(samples) > SPEAKS).collect();
+    close_gaps(&mut truth);
+    truth
+}
+
+fn close_gaps(labels: &mut [bool]) {
+    let mut last = None;
+    for label in 0..labels.len() {
+        if labels[label] {
+            if let Some(last) = last.filter(|last| label - last <= GAP + 1) {
+                labels[last..label].fill(true);
+            }
+            last = Some(label);
+        }
+    }
+}
+
+/// Adds noise of power 1, so many decibels below the lane's speech, and changes the level.
+fn mix(lane: &[f32], noise: &[f32], decibels: f32, gain: f32) -> Vec<f32> {
+    let truth = truth(lane);
+    let speech: Vec<f32> = lane
+        .chunks_exact(LABELLED)
+        .zip(&truth)
+        .filter(|(_, speaks)| **speaks)
+        .flat_map(|(samples, _)| samples.to_vec())
+        .collect();
+    let level = (power(&speech) * 10f32.powf(-decibels / 10.0)).sqrt();
+    let both = lane.iter().zip(noise);
+    both.map(|(sample, noise)| gain * (sample + level * noise))
+        .collect()
+}
+
+/// White noise through Kellet's filter, power 1.
+fn pink(length: usize) -> Vec<f32> {
+    const POLES: [(f32, f32); 6] = [
+        (0.99886, 0.055_517_9),
+        (0.99332, 0.075_075_9),
+        (0.969, 0.153_852),
+        (0.8665, 0.310_485_6),
+        (0.55, 0.532_952_2),
+        (-0.7616, -0.016_898),
+    ];
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut states = [0.0; POLES.len()];
+    let samples = (0..length).map(|_| {
+        let white = 2.0 * random.f32() - 1.0;
+        for (state, (pole, weight)) in states.iter_mut().zip(POLES) {
+            *state = pole * *state + weight * white;
+        }
+        states.iter().sum::<f32>() + 0.5362 * white
+    });
+    normalised(&samples.collect::<Vec<_>>())
+}
+
+/// Several talkers at once, equally loud, power 1.
+fn babble(folder: &Path, length: usize) -> Vec<f32> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "flac"))
+        .collect();
+    files.sort();
+    let mut sum = vec![0.0; length];
+    for talker in 0..TALKERS {
+        let own = files.iter().skip(talker).step_by(TALKERS).cycle();
+        let speech: Vec<f32> = own
+            .flat_map(|file| lanes(file, LaneChoice::Mix).remove(0))
+            .take(length)
+            .collect();
+        for (sum, sample) in sum.iter_mut().zip(normalised(&speech)) {
+            *sum += sample;
+        }
+    }
+    normalised(&sum)
+}
+
+fn normalised(samples: &[f32]) -> Vec<f32> {
+    let level = power(samples).sqrt();
+    samples.iter().map(|sample| sample / level).collect()
+}
+
+fn power(samples: &[f32]) -> f32 {
+    samples.iter().map(|x| x * x).sum::<f32>() / samples.len().max(1) as f32
+}
+
+fn lanes(path: &Path, choice: LaneChoice) -> Vec<Vec<f32>> {
+    let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    decode(&bytes, Encoding::Auto, choice, &Limits::default())
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        .lanes
+}
