@@ -15,6 +15,8 @@
 
 use std::path::Path;
 
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use undertone::audio::{Encoding, LaneChoice, Limits, decode};
 use undertone::frontend::{Analyser, BINS, FRAME_HOP, FRAME_LENGTH};
 use undertone::speech::Detector;
@@ -140,10 +142,10 @@ fn pink(length: usize) -> Vec<f32> {
         (0.55, 0.532_952_2),
         (-0.7616, -0.016_898),
     ];
-    let mut random = fastrand::Rng::with_seed(7);
+    let mut random = StdRng::seed_from_u64(7);
     let mut states = [0.0; POLES.len()];
     let samples = (0..length).map(|_| {
-        let white = 2.0 * random.f32() - 1.0;
+        let white = 2.0 * random.random::<f32>() - 1.0;
         for (state, (pole, weight)) in states.iter_mut().zip(POLES) {
             *state = pole * *state + weight * white;
         }

@@ -6,6 +6,7 @@
 
 mod background;
 mod decoders;
+mod hearing;
 mod intake;
 mod lane;
 mod open;
@@ -22,7 +23,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::audio::{self, AudioError, Encoding, LaneChoice};
 use crate::bundle::Manifest;
-use crate::decision::{self, Abstention, Evidence, Rule, Span, StepTimes};
+use crate::decision::{Abstention, Evidence, Judge, Judgement, Rule, Span};
 use crate::frontend::{FrontendError, SAMPLE_RATE, SEGMENT_VALUES, Spec};
 pub use crate::runtime::Provider;
 use crate::runtime::{History, Sizes};
@@ -87,8 +88,10 @@ pub struct Answer {
 pub struct Lane {
     /// The channel, counted from 0; 0 for a mix.
     pub index: usize,
-    /// Everything the lane says; today a lane is one turn.
-    pub turn: Span,
+    /// Of all that is said in its turns; of a lane without one, an abstention.
+    pub total: Judgement,
+    /// In order; none if nobody speaks.
+    pub turns: Vec<Span>,
     /// One span a window; empty unless a window was asked for.
     pub timeline: Vec<Span>,
 }
@@ -276,7 +279,8 @@ impl Engine {
             .map(async |(lane, heard)| {
                 // A lane without a piece had nothing to say; that cannot be, for a lane has a segment.
                 let features = features.get(lane).map_or(&[][..], Vec::as_slice);
-                let (evidence, spent) = self.sequence(ticket, lane, features).await?;
+                let (evidence, spent) =
+                    self.sequence(ticket, lane, features, &heard.starts).await?;
                 Ok::<_, EngineError>((self.decide(heard, &evidence, window, class)?, spent))
             });
         let mut judged = Vec::new();
@@ -374,28 +378,34 @@ impl Engine {
         Ok((lanes, spent))
     }
 
-    /// Runs a lane's features `[T, C]` through the sequence, chunk after chunk.
+    /// Runs a lane's features `[T, C]` through the sequence, chunk after chunk, with a new state from
+    /// each of `starts` on.
     async fn sequence(
         &self,
         ticket: &Ticket,
         lane: usize,
         features: &[f32],
+        starts: &[usize],
     ) -> Result<(Evidence, Spent), EngineError> {
         let width = self.manifest.encoder.features;
         let mut evidence = Evidence::new(self.manifest.labels.len());
-        let mut history = History::new(Sizes::of(&self.manifest));
         let mut spent = Spent::default();
         // The longest chunk there is: one row of a batch, without much padding.
-        let steps = self.scheduler.most_steps();
-        for (number, features) in features.chunks(steps * width).enumerate() {
-            let chunk = Chunk {
-                features: features.to_vec(),
-                history,
-            };
-            let said = ticket.advance(lane, number * steps, chunk)?.await?;
-            evidence.extend(&said.logits, &said.scores);
-            history = said.history;
-            spent += said.spent;
+        let longest = self.scheduler.most_steps() * width;
+        let ends = starts.iter().skip(1).map(|step| step * width);
+        let ends = ends.chain([features.len()]);
+        for (start, end) in starts.iter().map(|step| step * width).zip(ends) {
+            let mut history = History::new(Sizes::of(&self.manifest));
+            for features in features[start..end].chunks(longest) {
+                let chunk = Chunk {
+                    features: features.to_vec(),
+                    history,
+                };
+                let said = ticket.advance(lane, evidence.steps(), chunk)?.await?;
+                evidence.extend(&said.logits, &said.scores);
+                history = said.history;
+                spent += said.spent;
+            }
         }
         Ok((evidence, spent))
     }
@@ -407,28 +417,30 @@ impl Engine {
         window: Option<Duration>,
         class: Class,
     ) -> Result<Lane, EngineError> {
-        let temperature = self.manifest.decision.temperature;
-        let rule = Rule {
-            abstain_below: self.manifest.decision.abstain_below,
+        let judge = Judge {
+            evidence,
+            times: &heard.times,
+            temperature: self.manifest.decision.temperature,
+            rule: Rule {
+                abstain_below: self.manifest.decision.abstain_below,
+            },
+            reason: heard.short.then_some(Abstention::TooShort),
         };
-        let times: &StepTimes = &heard.times;
-        let reason = heard.short.then_some(Abstention::TooShort);
-        let turn = decision::turn(evidence, times, temperature, rule, reason)
-            .ok_or_else(|| EngineError::Internal("the model's output is not finite".into()))?;
-        let timeline = window
-            .map(|window| decision::timeline(evidence, times, window, temperature, rule, reason))
-            .unwrap_or_default();
-        let label = &self.manifest.labels[turn.judgement.label];
+        let not_finite = || EngineError::Internal("the model's output is not finite".into());
+        let total = judge.total(&heard.turns).ok_or_else(not_finite)?;
+        let turns = heard.turns.iter().map(|turn| judge.turn(turn));
+        let turns = turns.collect::<Option<_>>().ok_or_else(not_finite)?;
         requests::judged(
-            times.end,
+            heard.times.end,
             class.name(),
-            label,
-            turn.judgement.abstention.map(Abstention::name),
+            &self.manifest.labels[total.label],
+            total.abstention.map(Abstention::name),
         );
         Ok(Lane {
             index: heard.index,
-            turn,
-            timeline,
+            total,
+            turns,
+            timeline: window.map_or_else(Vec::new, |window| judge.timeline(window)),
         })
     }
 }

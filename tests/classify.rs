@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use common::{Client, Server};
 use futures_util::future::join_all;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -22,7 +24,7 @@ use undertone::frontend::NarrowBand;
 use undertone::service::pb::lanes::Choice;
 use undertone::service::pb::{
     AudioConfig, AudioEncoding, ClassifyRequest, ClassifyResponse, GetModelRequest, Judgement,
-    Lane, Lanes, Options,
+    Lane, Lanes, Options, Span,
 };
 
 async fn classify(client: &Client, audio: Vec<u8>) -> ClassifyResponse {
@@ -122,7 +124,6 @@ async fn a_call_is_judged_lane_by_lane() {
             judged.confidence,
             probabilities.iter().copied().fold(0.0, f32::max)
         );
-        assert_eq!(lane.turns.len(), 1);
         assert!(lane.timeline.is_empty());
     }
     assert_ne!(
@@ -189,6 +190,99 @@ async fn a_telephone_is_said_to_be_narrow_and_heard_as_the_bundle_says() {
     }
 }
 
+/// Start and end of each turn in seconds, and its judgement.
+fn turns(lane: &Lane) -> Vec<(f64, f64, &Judgement)> {
+    let turn = |span: &Span| (seconds(span.start), seconds(span.end));
+    let judged = lane.turns.iter().map(|span| span.judgement.as_ref());
+    let times = lane.turns.iter().map(turn);
+    times
+        .zip(judged)
+        .map(|((start, end), judged)| (start, end, judged.unwrap()))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_call_has_the_turns_that_a_listener_hears() {
+    let server = Server::start();
+    let client = server.client().await;
+    let answer = classify(&client, common::call()).await;
+    // The customer ends at 2.7 s, the agent answers from 4.9 s on until the clip is cut.
+    let [(start, end, said)] = turns(&answer.lanes[0])[..] else {
+        panic!("{:?}", answer.lanes[0].turns);
+    };
+    assert!(start < 0.3 && (2.4..3.0).contains(&end), "{start} to {end}");
+    assert_eq!(Some(said), answer.lanes[0].total.as_ref());
+    let [(start, end, said)] = turns(&answer.lanes[1])[..] else {
+        panic!("{:?}", answer.lanes[1].turns);
+    };
+    assert!((4.6..5.2).contains(&start) && end > 7.8, "{start} to {end}");
+    assert_eq!(Some(said), answer.lanes[1].total.as_ref());
+    assert!(
+        answer
+            .lanes
+            .iter()
+            .all(|lane| lane.turns[0].speech_share > 0.7)
+    );
+}
+
+#[tokio::test]
+async fn what_is_said_in_turns_alone_decides_the_total() {
+    let server = Server::start();
+    let client = server.client().await;
+    let call = audio::decode(
+        &common::call(),
+        audio::Encoding::Auto,
+        audio::LaneChoice::Select(0),
+        &audio::Limits::default(),
+    );
+    let customer = &call.unwrap().lanes[0];
+    // Behind the turn that ends at 2.7 s there is an idle line, of one length or another, or silence.
+    let ends = [
+        customer[..64_000].to_vec(),
+        customer.clone(),
+        [&customer[..64_000], &[0.0; 80_000]].concat(),
+    ];
+    let mut totals = Vec::new();
+    for samples in &ends {
+        let answer = classify(&client, common::wav(samples, 16_000)).await;
+        assert_eq!(answer.lanes[0].turns.len(), 1);
+        totals.push(probabilities(&answer.lanes[0]));
+    }
+    for total in &totals[1..] {
+        let differ = total.iter().zip(&totals[0]).map(|(a, b)| (a - b).abs());
+        assert!(differ.fold(0.0, f32::max) <= 1e-5, "{totals:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_line_without_a_voice_has_no_turn_and_no_judgement() {
+    let server = Server::start();
+    let client = server.client().await;
+    let mut random = StdRng::seed_from_u64(11);
+    let noise: Vec<f32> = (0..64_000)
+        .map(|_| 0.02 * (random.random::<f32>() - 0.5))
+        .collect();
+    let hum = |i: usize| {
+        let phase = std::f32::consts::TAU * 50.0 * i as f32 / 16_000.0;
+        0.001 * phase.sin() + 0.0005 * (3.0 * phase).sin()
+    };
+    let hum: Vec<f32> = (0..64_000).map(hum).collect();
+    // A knock in a quiet room.
+    let mut knock = vec![0.0; 64_000];
+    for (i, sample) in knock[20_000..20_400].iter_mut().enumerate() {
+        *sample = 0.5 * (random.random::<f32>() - 0.5) * (1.0 - i as f32 / 400.0);
+    }
+    for samples in [noise, hum, knock] {
+        let answer = classify(&client, common::wav(&samples, 16_000)).await;
+        let lane = &answer.lanes[0];
+        assert_eq!(lane.turns, []);
+        assert_eq!(
+            total(lane).reason().as_str_name(),
+            "ABSTENTION_REASON_NO_SPEECH"
+        );
+    }
+}
+
 #[tokio::test]
 async fn lanes_are_picked_and_mixed() {
     let server = Server::start();
@@ -242,12 +336,13 @@ async fn a_timeline_covers_the_recording_window_by_window() {
         .map(|span| (seconds(span.start), seconds(span.end)))
         .collect();
     assert_eq!(spans, [(0.0, 1.5), (1.5, 3.0), (3.0, 4.5), (4.5, 6.0)]);
-    assert!(
-        answer.lanes[0]
-            .timeline
-            .iter()
-            .all(|span| span.speech_share > 0.5)
-    );
+    // The reader pauses from 3.4 to 4.6 s.
+    let spoken: Vec<_> = answer.lanes[0]
+        .timeline
+        .iter()
+        .map(|span| span.speech_share > 0.5)
+        .collect();
+    assert_eq!(spoken, [true, true, false, true]);
     let timing = answer.timing.unwrap();
     assert!(seconds(timing.decode) > 0.0 && seconds(timing.device) > 0.0);
 }
@@ -364,7 +459,15 @@ async fn silence_and_scraps_of_sound_are_answered_by_abstaining() {
             samples.len()
         );
     }
-    let answer = classify(&client, common::wav(&common::tone(4_224), 16_000)).await;
+    // One segment of a voice is enough.
+    let book = audio::decode(
+        &common::book(),
+        audio::Encoding::Auto,
+        audio::LaneChoice::Mix,
+        &audio::Limits::default(),
+    );
+    let voice = &book.unwrap().lanes[0][24_000..][..4_224];
+    let answer = classify(&client, common::wav(voice, 16_000)).await;
     assert!(!total(&answer.lanes[0]).abstained);
 }
 

@@ -67,6 +67,7 @@ fn a_server_and_the_embedded_engine_print_the_same_numbers() {
         "narrow_band",
         "probabilities",
         "reason",
+        "turns",
     ];
     assert_eq!(keys, expected);
     assert_eq!(
@@ -78,6 +79,10 @@ fn a_server_and_the_embedded_engine_print_the_same_numbers() {
         .map(|row| row["narrow_band"].as_bool().unwrap())
         .collect();
     assert_eq!(narrow, [true, true, false]);
+    let turns = rows[2]["turns"].as_array().unwrap();
+    assert_eq!(turns.len(), 2, "a sentence, and the next after a breath");
+    assert!(turns[0]["end_s"].as_f64() < turns[1]["start_s"].as_f64());
+    assert!(turns[1]["label"].is_string() && turns[1]["probabilities"].is_object());
     let sum: f64 = rows[2]["probabilities"]
         .as_object()
         .unwrap()

@@ -9,11 +9,12 @@
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms of this crate that it may name.
-const MAY_KNOW: [(&str, &[&str]); 12] = [
+const MAY_KNOW: [(&str, &[&str]); 13] = [
     ("audio", &[]),
     ("config", &["audio", "engine", "telemetry"]),
     ("frontend", &[]),
     ("decision", &[]),
+    ("speech", &["frontend"]),
     ("scheduler/core", &[]),
     ("telemetry", &[]),
     ("bundle", &["frontend"]),
@@ -28,6 +29,7 @@ const MAY_KNOW: [(&str, &[&str]); 12] = [
             "frontend",
             "runtime",
             "scheduler",
+            "speech",
             "telemetry",
         ],
     ),

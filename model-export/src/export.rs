@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use undertone::bundle::{
-    self, Bundle, Decision, FORMAT, Golden, Manifest, Pooling, Precision, SpeechGate,
+    self, Bundle, Decision, FORMAT, Golden, Manifest, Pooling, Precision, SpeechGate, Turns,
     writer::{Parts, assemble},
 };
 use undertone::frontend::{NarrowBand, SEGMENT_VALUES, Spec};
@@ -60,13 +60,25 @@ pub struct Arguments {
     /// Judgements below this confidence abstain; 0 never does.
     #[arg(long, default_value_t = 0.4)]
     pub abstain_below: f32,
-    /// Segments quieter than this hold no speech, in dBFS.
+    /// Noise of up to this level holds no speech, in dBFS.
     #[arg(long, default_value_t = -75.0, allow_negative_numbers = true)]
     pub speech_gate: f32,
     /// What narrow-band lanes are heard as above their band, `as-is` or `mean`; the preset's if not
     /// given.
     #[arg(long, value_name = "HANDLING")]
     pub narrow_band: Option<NarrowBand>,
+    /// Less speech than this is no turn, in milliseconds.
+    #[arg(long, default_value_t = Turns::default().least_speech_ms, value_name = "MS")]
+    pub least_speech: u32,
+    /// So much silence ends a turn, in milliseconds.
+    #[arg(long, default_value_t = Turns::default().end_silence_ms, value_name = "MS")]
+    pub end_silence: u32,
+    /// Segments of a turn start at most so long before its speech, in milliseconds.
+    #[arg(long, default_value_t = Turns::default().lead_in_ms, value_name = "MS")]
+    pub lead_in: u32,
+    /// And at most so long behind it.
+    #[arg(long, default_value_t = Turns::default().lead_out_ms, value_name = "MS")]
+    pub lead_out: u32,
     /// Folder of the bundle.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -157,6 +169,12 @@ fn manifest(
         speech_gate: SpeechGate {
             level_dbfs: arguments.speech_gate,
         },
+        turns: Some(Turns {
+            least_speech_ms: arguments.least_speech,
+            end_silence_ms: arguments.end_silence,
+            lead_in_ms: arguments.lead_in,
+            lead_out_ms: arguments.lead_out,
+        }),
         training: bundle::Training {
             corpora: outcome.corpora.clone(),
             licence: card::licence(&outcome.corpora),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Turns;
 use crate::frontend::{Spec, SpecError};
 
 /// The version of the bundle format that this code reads and writes.
@@ -29,6 +30,9 @@ pub struct Manifest {
     pub decision: Decision,
     /// What counts as speech.
     pub speech_gate: SpeechGate,
+    /// What makes a turn; without it a lane is one, from its first sample to its last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turns: Option<Turns>,
     /// Where the weights come from.
     pub training: Training,
     /// Samples to segments.
@@ -110,8 +114,9 @@ pub enum Pooling {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpeechGate {
-    /// A segment whose level lies below this, in dBFS, holds no speech. Real speech has been seen
-    /// at −64 dBFS.
+    /// Noise of up to this level, in dBFS and spread evenly over the spectrum, is no speech however it
+    /// comes and goes; all else is measured against what the lane's own noise is. Real speech has been
+    /// seen at −64 dBFS.
     pub level_dbfs: f32,
 }
 
@@ -286,7 +291,8 @@ impl Manifest {
             "speech_gate.level_dbfs",
             level_dbfs.to_string(),
             "must be a finite level",
-        )
+        )?;
+        self.turns.map_or(Ok(()), Turns::check)
     }
 }
 
@@ -317,6 +323,7 @@ pub(crate) mod tests {
                 abstain_below: 0.0,
             },
             speech_gate: SpeechGate { level_dbfs: -75.0 },
+            turns: Some(Turns::default()),
             training: Training {
                 corpora: vec!["none".into()],
                 licence: "Apache-2.0".into(),
@@ -353,7 +360,10 @@ pub(crate) mod tests {
         fn recurrent(layers: usize, state: usize) -> Sequence {
             Sequence::Recurrent { layers, state }
         }
-        let cases: [(&str, Damage); 9] = [
+        fn turns(m: &mut Manifest) -> &mut Turns {
+            m.turns.get_or_insert_default()
+        }
+        let cases: [(&str, Damage); 13] = [
             ("format", |m| m.format = 2),
             ("labels", |m| m.labels[1] = "neutral".into()),
             ("sequence.history", |m| m.sequence = taps(3, 510)),
@@ -364,6 +374,10 @@ pub(crate) mod tests {
             ("speech_gate.level_dbfs", |m| {
                 m.speech_gate.level_dbfs = f32::NAN;
             }),
+            ("turns.least_speech_ms", |m| turns(m).least_speech_ms = 0),
+            ("turns.end_silence_ms", |m| turns(m).end_silence_ms = 191),
+            ("turns.lead_in_ms", |m| turns(m).lead_in_ms = 10_001),
+            ("turns.lead_out_ms", |m| turns(m).lead_out_ms = u32::MAX),
             ("segment_hop", |m| m.frontend.segment_hop = 0),
         ];
         for (field, damage) in cases {
@@ -388,6 +402,17 @@ pub(crate) mod tests {
         let unknown = text.replace("\"mean\"", "\"median\"");
         let error = Manifest::parse(unknown.as_bytes()).unwrap_err().to_string();
         assert!(error.contains("`as-is` or `mean`"), "{error}");
+    }
+
+    #[test]
+    fn a_manifest_from_before_there_were_turns_reads() {
+        let manifest = Manifest {
+            turns: None,
+            ..manifest()
+        };
+        let text = manifest.to_toml().unwrap();
+        assert!(!text.contains("turns"));
+        assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), manifest);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod embedded;
 mod files;
 mod golden;
 mod manifest;
+mod turns;
 pub mod writer;
 
 pub use files::Files;
@@ -18,6 +19,7 @@ pub use manifest::{
     Context, Decision, Encoder, FORMAT, Manifest, ManifestError, Pooling, Precision, Sequence,
     SpeechGate, Training,
 };
+pub use turns::Turns;
 
 use std::path::Path;
 

@@ -18,7 +18,9 @@ use crate::engine::{Engine, Options};
 use crate::service::Emotion;
 use crate::service::pb::emotion_service_client::EmotionServiceClient;
 use crate::service::pb::emotion_service_server::EmotionService as _;
-use crate::service::pb::{AbstentionReason, ClassifyRequest, ClassifyResponse, Lane};
+use crate::service::pb::{
+    AbstentionReason, ClassifyRequest, ClassifyResponse, Judgement, Lane, Span,
+};
 
 /// Files under way at a time: enough to fill batches, and few enough to hold in memory.
 const FILES_AT_A_TIME: usize = 8;
@@ -54,13 +56,30 @@ struct Row<'a> {
     file: &'a str,
     lane: u32,
     duration_s: f64,
+    narrow_band: bool,
+    #[serde(flatten)]
+    total: Said<'a>,
+    turns: Vec<Turn<'a>>,
+    model: String,
+}
+
+/// One turn of a lane.
+#[derive(Serialize)]
+struct Turn<'a> {
+    start_s: f64,
+    end_s: f64,
+    #[serde(flatten)]
+    said: Said<'a>,
+}
+
+/// A judgement.
+#[derive(Serialize)]
+struct Said<'a> {
     label: &'a str,
     confidence: f32,
     abstained: bool,
     reason: Option<&'static str>,
-    narrow_band: bool,
     probabilities: Map<String, Value>,
-    model: String,
 }
 
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
@@ -92,8 +111,8 @@ async fn classify(flags: &Flags) -> Result<ExitCode, CliError> {
                             row.file.to_owned(),
                             row.lane.to_string(),
                             format!("{:.2}", row.duration_s),
-                            row.label.to_owned(),
-                            format!("{:.3}", row.confidence),
+                            row.total.label.to_owned(),
+                            format!("{:.3}", row.total.confidence),
                             note(&row),
                         ]);
                     }
@@ -164,34 +183,50 @@ impl Judge {
 }
 
 fn row<'a>(file: &'a str, lane: &'a Lane, answer: &ClassifyResponse) -> Row<'a> {
-    let duration = answer.audio_duration.unwrap_or_default();
     let model = answer.model.clone().unwrap_or_default();
-    let total = lane.total.as_ref();
-    let emotions = total
-        .map(|total| total.emotions.as_slice())
-        .unwrap_or_default();
     Row {
         file,
         lane: lane.index,
-        duration_s: duration.seconds as f64 + f64::from(duration.nanos) / 1e9,
-        label: total.map(|total| total.label.as_str()).unwrap_or_default(),
-        confidence: total.map_or(0.0, |total| total.confidence),
-        abstained: total.is_some_and(|total| total.abstained),
-        reason: total.and_then(|total| reason(total.reason())),
+        duration_s: seconds(answer.audio_duration),
         narrow_band: answer.narrow_band,
+        total: said(lane.total.as_ref()),
+        turns: lane.turns.iter().map(turn).collect(),
+        model: format!("{} {}", model.name, model.version),
+    }
+}
+
+fn turn(span: &Span) -> Turn<'_> {
+    Turn {
+        start_s: seconds(span.start),
+        end_s: seconds(span.end),
+        said: said(span.judgement.as_ref()),
+    }
+}
+
+fn said(judgement: Option<&Judgement>) -> Said<'_> {
+    let emotions = judgement.map_or(&[][..], |judgement| &judgement.emotions);
+    Said {
+        label: judgement.map_or("", |judgement| &judgement.label),
+        confidence: judgement.map_or(0.0, |judgement| judgement.confidence),
+        abstained: judgement.is_some_and(|judgement| judgement.abstained),
+        reason: judgement.and_then(|judgement| reason(judgement.reason())),
         probabilities: emotions
             .iter()
             .map(|emotion| (emotion.label.clone(), emotion.probability.into()))
             .collect(),
-        model: format!("{} {}", model.name, model.version),
     }
 }
 
 /// What a person should know beside the label.
 fn note(row: &Row<'_>) -> String {
     let band = row.narrow_band.then_some("narrow band");
-    let notes: Vec<&str> = row.reason.into_iter().chain(band).collect();
+    let notes: Vec<&str> = row.total.reason.into_iter().chain(band).collect();
     notes.join(", ")
+}
+
+fn seconds(duration: Option<prost_types::Duration>) -> f64 {
+    let duration = duration.unwrap_or_default();
+    duration.seconds as f64 + f64::from(duration.nanos) / 1e9
 }
 
 fn reason(reason: AbstentionReason) -> Option<&'static str> {

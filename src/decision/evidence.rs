@@ -1,7 +1,5 @@
 //! What the sequence says of each step of a lane, and its pooling over a span.
 
-use std::ops::Range;
-
 /// Evidence of T steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
@@ -48,12 +46,19 @@ impl Evidence {
         &self.scores
     }
 
-    /// Probabilities `[K]` of a span of steps, or nothing if the span is empty or not finite.
+    /// Probabilities `[K]` of some steps taken together, or nothing if there are none or they are not
+    /// finite.
     #[must_use]
-    pub fn pool(&self, steps: Range<usize>, temperature: f32) -> Option<Vec<f32>> {
-        let scores = self.scores.get(steps.clone())?;
-        let rows = self.logits[steps.start * self.labels..].chunks(self.labels);
-        let weights = softmax(scores.iter().map(|score| f64::from(*score)))?;
+    pub fn pool(
+        &self,
+        steps: impl Iterator<Item = usize> + Clone,
+        temperature: f32,
+    ) -> Option<Vec<f32>> {
+        if steps.clone().any(|step| step >= self.steps()) {
+            return None;
+        }
+        let weights = softmax(steps.clone().map(|step| f64::from(self.scores[step])))?;
+        let rows = steps.map(|step| &self.logits[step * self.labels..][..self.labels]);
         let mut pooled = vec![0.0; self.labels];
         for (weight, row) in weights.iter().zip(rows) {
             for (sum, logit) in pooled.iter_mut().zip(row) {
@@ -105,6 +110,13 @@ mod tests {
             evidence.pool(0..1, 4.0).unwrap(),
         );
         assert!(cold[0] > warm[0] && warm[0] > 0.5);
+    }
+
+    #[test]
+    fn steps_apart_are_pooled_as_one_and_what_lies_between_has_no_part() {
+        let apart = evidence(&[2.0, 0.0, 0.0, 9.0, 0.0, 4.0], &[1.0, 9.0, 0.0]);
+        let joined = evidence(&[2.0, 0.0, 0.0, 4.0], &[1.0, 0.0]);
+        assert_eq!(apart.pool([0, 2].into_iter(), 1.0), joined.pool(0..2, 1.0));
     }
 
     #[test]

@@ -6,10 +6,8 @@
 
 mod evidence;
 mod judgement;
-mod speech;
 mod timeline;
 
 pub use evidence::Evidence;
 pub use judgement::{Abstention, Judgement, Rule};
-pub use speech::Gate;
-pub use timeline::{SHORTEST_WINDOW, Span, Step, StepTimes, timeline, turn};
+pub use timeline::{Judge, SHORTEST_WINDOW, Span, Step, StepTimes, Turn};

@@ -1,4 +1,4 @@
-//! Steps to spans of time: the turn, and windows of a timeline.
+//! Steps to spans of time: turns, and windows of a timeline.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -28,6 +28,17 @@ pub struct StepTimes {
     pub end: Duration,
 }
 
+/// Steps that are one turn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Turn {
+    /// By their number in the lane.
+    pub steps: Range<usize>,
+    /// When it begins, from the start of the audio.
+    pub start: Duration,
+    /// When it ends.
+    pub end: Duration,
+}
+
 /// A judged stretch of a lane.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
@@ -41,99 +52,102 @@ pub struct Span {
     pub speech_share: f32,
 }
 
-/// Judges a lane's only turn, all of it. `reason` is what is known against it beforehand. Nothing
-/// if there is no step or the evidence is not finite.
-#[must_use]
-pub fn turn(
-    evidence: &Evidence,
-    times: &StepTimes,
-    temperature: f32,
-    rule: Rule,
-    reason: Option<Abstention>,
-) -> Option<Span> {
-    let all = 0..times.steps.len();
-    span(
-        evidence,
-        times,
-        all,
-        (Duration::ZERO, times.end),
-        temperature,
-        rule,
-        reason,
-    )
+/// Judges spans of a lane.
+#[derive(Clone, Copy, Debug)]
+pub struct Judge<'a> {
+    /// What the sequence said of each step.
+    pub evidence: &'a Evidence,
+    /// Where the steps lie.
+    pub times: &'a StepTimes,
+    /// Pooled logits are divided by this.
+    pub temperature: f32,
+    /// When to abstain.
+    pub rule: Rule,
+    /// What is known against every judgement beforehand.
+    pub reason: Option<Abstention>,
 }
 
-/// Judges one window after the other. A step belongs to the window in which its segment's middle
-/// lies; a last window too short to hold a step belongs to the one before. `reason` is what is known
-/// against all of them beforehand.
-#[must_use]
-pub fn timeline(
-    evidence: &Evidence,
-    times: &StepTimes,
-    window: Duration,
-    temperature: f32,
-    rule: Rule,
-    reason: Option<Abstention>,
-) -> Vec<Span> {
-    let window = window.max(SHORTEST_WINDOW);
-    let mut spans: Vec<Span> = Vec::new();
-    let mut first = 0;
-    let mut start = Duration::ZERO;
-    while start < times.end {
-        let end = (start + window).min(times.end);
-        let inside = times.steps[first..]
-            .iter()
-            .take_while(|step| step.start + times.segment / 2 < end || end == times.end)
-            .count();
-        let steps = first..first + inside;
-        match span(
-            evidence,
-            times,
-            steps,
-            (start, end),
-            temperature,
-            rule,
-            reason,
-        ) {
-            Some(span) => spans.push(span),
-            None => {
-                if let Some(last) = spans.last_mut() {
-                    last.end = end;
+impl Judge<'_> {
+    /// Judges all that is said in the turns; of a lane without one, everything, and abstains. Nothing
+    /// if there is no step or the evidence is not finite.
+    #[must_use]
+    pub fn total(&self, turns: &[Turn]) -> Option<Judgement> {
+        let judged = match turns {
+            [] => self.judge(0..self.times.steps.len()),
+            turns => self.judge(turns.iter().flat_map(|turn| turn.steps.clone())),
+        };
+        judged.map(|(judgement, _)| judgement)
+    }
+
+    /// Judges a turn; nothing as for [`Judge::total`].
+    #[must_use]
+    pub fn turn(&self, turn: &Turn) -> Option<Span> {
+        self.span(turn.steps.clone(), (turn.start, turn.end))
+    }
+
+    /// Judges one window after the other. A step belongs to the window in which its segment's middle
+    /// lies; a last window too short to hold a step belongs to the one before.
+    #[must_use]
+    pub fn timeline(&self, window: Duration) -> Vec<Span> {
+        let times = self.times;
+        let window = window.max(SHORTEST_WINDOW);
+        let mut spans: Vec<Span> = Vec::new();
+        let mut first = 0;
+        let mut start = Duration::ZERO;
+        while start < times.end {
+            let end = (start + window).min(times.end);
+            let inside = times.steps[first..]
+                .iter()
+                .take_while(|step| step.start + times.segment / 2 < end || end == times.end)
+                .count();
+            match self.span(first..first + inside, (start, end)) {
+                Some(span) => spans.push(span),
+                None => {
+                    if let Some(last) = spans.last_mut() {
+                        last.end = end;
+                    }
                 }
             }
+            first += inside;
+            start = end;
         }
-        first += inside;
-        start = end;
+        spans
     }
-    spans
-}
 
-fn span(
-    evidence: &Evidence,
-    times: &StepTimes,
-    steps: Range<usize>,
-    (start, end): (Duration, Duration),
-    temperature: f32,
-    rule: Rule,
-    reason: Option<Abstention>,
-) -> Option<Span> {
-    let probabilities = evidence.pool(steps.clone(), temperature)?;
-    let heard = &times.steps[steps];
-    let speech = heard.iter().filter(|step| step.speech).count();
-    let silent = (speech == 0).then_some(Abstention::NoSpeech);
-    Some(Span {
-        start,
-        end,
-        judgement: rule.judge(probabilities, reason.or(silent)),
-        speech_share: speech as f32 / heard.len() as f32,
-    })
+    fn span(&self, steps: Range<usize>, (start, end): (Duration, Duration)) -> Option<Span> {
+        let (judgement, speech_share) = self.judge(steps)?;
+        Some(Span {
+            start,
+            end,
+            judgement,
+            speech_share,
+        })
+    }
+
+    /// A judgement of some steps, and the share of them that hold speech.
+    fn judge(&self, steps: impl Iterator<Item = usize> + Clone) -> Option<(Judgement, f32)> {
+        let probabilities = self.evidence.pool(steps.clone(), self.temperature)?;
+        let speaks = |step: &usize| self.times.steps.get(*step).is_some_and(|step| step.speech);
+        let speech = steps.clone().filter(speaks).count();
+        let silent = (speech == 0).then_some(Abstention::NoSpeech);
+        let judgement = self.rule.judge(probabilities, self.reason.or(silent));
+        Some((judgement, speech as f32 / steps.count() as f32))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const RULE: Rule = Rule { abstain_below: 0.0 };
+    fn judge<'a>((evidence, times): &'a (Evidence, StepTimes)) -> Judge<'a> {
+        Judge {
+            evidence,
+            times,
+            temperature: 1.0,
+            rule: Rule { abstain_below: 0.0 },
+            reason: None,
+        }
+    }
 
     /// Steps each 128 ms; step t is sure of label t mod 2 and speaks if `speech(t)`.
     fn lane(steps: usize, speech: impl Fn(usize) -> bool) -> (Evidence, StepTimes) {
@@ -158,27 +172,53 @@ mod tests {
     #[test]
     fn windows_cover_the_lane_without_gap_and_each_step_once() {
         for steps in 1..60 {
-            let (evidence, times) = lane(steps, |_| true);
+            let lane = lane(steps, |_| true);
             for window in [264, 300, 1_000, 5_000].map(Duration::from_millis) {
-                let spans = timeline(&evidence, &times, window, 1.0, RULE, None);
+                let spans = judge(&lane).timeline(window);
                 assert_eq!(spans[0].start, Duration::ZERO, "{steps} steps, {window:?}");
                 assert!(spans.windows(2).all(|pair| pair[0].end == pair[1].start));
-                assert_eq!(spans[spans.len() - 1].end, times.end);
+                assert_eq!(spans[spans.len() - 1].end, lane.1.end);
             }
         }
     }
 
     #[test]
-    fn a_silent_window_abstains_and_the_turn_does_not() {
-        let (evidence, times) = lane(16, |t| t < 4);
-        let spans = timeline(&evidence, &times, Duration::from_secs(1), 1.0, RULE, None);
+    fn a_silent_window_abstains_and_the_total_does_not() {
+        let lane = lane(16, |t| t < 4);
+        let judge = judge(&lane);
+        let spans = judge.timeline(Duration::from_secs(1));
         let reasons: Vec<_> = spans.iter().map(|span| span.judgement.abstention).collect();
         assert_eq!(
             reasons,
             [None, Some(Abstention::NoSpeech), Some(Abstention::NoSpeech)]
         );
-        let turn = turn(&evidence, &times, 1.0, RULE, None).unwrap();
+        let all = Turn {
+            steps: 0..16,
+            start: Duration::ZERO,
+            end: lane.1.end,
+        };
+        let turn = judge.turn(&all).unwrap();
         assert_eq!((turn.judgement.abstention, turn.speech_share), (None, 0.25));
-        assert_eq!((turn.start, turn.end), (Duration::ZERO, times.end));
+        assert_eq!((turn.start, turn.end), (Duration::ZERO, lane.1.end));
+        assert_eq!(judge.total(&[all]).unwrap(), turn.judgement);
+    }
+
+    #[test]
+    fn turns_alone_decide_the_total_and_without_one_it_abstains() {
+        let (spoken, silent) = (lane(16, |t| t == 4 || t == 8), lane(16, |_| false));
+        // Even steps are sure of label 0, odd ones of label 1.
+        let turn = |steps: Range<usize>| Turn {
+            start: spoken.1.steps[steps.start].start,
+            end: spoken.1.end,
+            steps,
+        };
+        let total = judge(&spoken).total(&[turn(4..5), turn(8..9)]).unwrap();
+        assert_eq!((total.label, total.abstention), (0, None));
+        assert!(total.confidence() > 0.99);
+        let total = judge(&spoken).total(&[turn(4..5), turn(7..9)]).unwrap();
+        assert!(total.confidence() < 0.99);
+        // Its steps would not be marked if there were no turn.
+        let total = judge(&silent).total(&[]).unwrap();
+        assert_eq!(total.abstention, Some(Abstention::NoSpeech));
     }
 }

@@ -7,9 +7,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::decoders::Decoders;
+use super::hearing::Hearing;
 use super::{EngineError, Request, lane};
 use crate::audio::{self, AudioError, Limits, Stop};
-use crate::decision::Gate;
 use crate::frontend::{Band, Spec};
 use crate::telemetry::requests;
 
@@ -34,7 +34,7 @@ pub(super) struct Decoded {
 #[derive(Debug)]
 pub(super) struct Intake {
     spec: Arc<Spec>,
-    gate: Gate,
+    hearing: Hearing,
     limits: Limits,
     decoders: Decoders,
     /// Recordings of each class decoded at a time.
@@ -47,14 +47,14 @@ impl Intake {
     /// Starts the threads: so many recordings are decoded side by side, and of so many requests
     /// none is refused.
     pub(super) fn start(
-        (spec, gate): (Arc<Spec>, Gate),
+        (spec, hearing): (Arc<Spec>, Hearing),
         limits: Limits,
         cores: usize,
         requests: usize,
     ) -> std::io::Result<Self> {
         Ok(Self {
             spec,
-            gate,
+            hearing,
             limits,
             decoders: Decoders::start(cores, requests)?,
             // Interactive recordings do not queue behind long bulk ones for a decoder.
@@ -106,7 +106,7 @@ impl Intake {
         let stop = Stop::default();
         // Dropped before the recording is decoded, this future gives the decoder back at once.
         let _guard = stop.on_drop();
-        let (spec, gate, held) = (Arc::clone(&self.spec), self.gate, Arc::clone(&self.held));
+        let (spec, hearing, held) = (Arc::clone(&self.spec), self.hearing, Arc::clone(&self.held));
         let runtime = Handle::current();
         let work = self.decoders.run(caller.class, move || {
             let begun = Instant::now();
@@ -132,7 +132,7 @@ impl Intake {
                 band,
                 time,
             });
-            lane::prepare((recording.lanes, band), lanes, &spec, gate, &pieces)
+            lane::prepare((recording.lanes, band), lanes, &spec, hearing, &pieces)
         });
         let work = async { work.await? };
         match decoded.await {
@@ -165,14 +165,14 @@ mod tests {
 
     use super::*;
     use crate::audio::{Encoding, LaneChoice, RawFormat};
+    use crate::bundle::{Bundle, embedded};
     use crate::engine::Caller;
-    use crate::frontend::BINS;
     use crate::scheduler::core::{Class, TenantId};
 
     fn intake() -> Intake {
-        let spec = Spec::new(16, vec![-12.0; BINS], vec![3.0; BINS]).unwrap();
-        let gate = Gate { level_dbfs: -90.0 };
-        Intake::start((Arc::new(spec), gate), Limits::default(), 1, 4).unwrap()
+        let manifest = Bundle::from_files(embedded::files()).unwrap().manifest;
+        let heard = (Arc::new(manifest.frontend.clone()), Hearing::of(&manifest));
+        Intake::start(heard, Limits::default(), 1, 4).unwrap()
     }
 
     /// Two seconds of a telephone line.

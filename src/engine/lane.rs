@@ -1,4 +1,5 @@
-//! The lanes of a recording to pieces of segments, lane after lane, as fast as they are taken.
+//! The lanes of a recording to pieces of segments, lane after lane, as fast as they are taken, and to the
+//! turns that are heard on the way.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,8 +7,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::EngineError;
+use super::hearing::{Hearing, Listener};
 use crate::audio::LaneChoice;
-use crate::decision::{Gate, Step, StepTimes};
+use crate::decision::{StepTimes, Turn};
 use crate::frontend::{Band, FRAME_HOP, SAMPLE_RATE, SEGMENT_SAMPLES, Segmenter, Segments, Spec};
 
 /// Samples segmented at a time: a piece of 64 segments at the default hop, two full batches.
@@ -34,6 +36,9 @@ pub(super) struct Prepared {
 pub(super) struct Heard {
     pub(super) index: usize,
     pub(super) times: StepTimes,
+    pub(super) turns: Vec<Turn>,
+    /// Steps at which the sequence starts anew; the first is one.
+    pub(super) starts: Vec<usize>,
     pub(super) short: bool,
 }
 
@@ -42,7 +47,7 @@ pub(super) fn prepare(
     (lanes, band): (Vec<Vec<f32>>, Band),
     choice: LaneChoice,
     spec: &Arc<Spec>,
-    gate: Gate,
+    hearing: Hearing,
     pieces: &mpsc::Sender<Piece>,
 ) -> Result<Prepared, EngineError> {
     let first = match choice {
@@ -60,30 +65,23 @@ pub(super) fn prepare(
             lane,
             index,
             pieces,
-            segments: 0,
             waited: Duration::ZERO,
         };
         let begun = Instant::now();
-        let short = segment(&samples, band, spec, &mut sender)?;
+        let mut listener = hearing.listener();
+        let short = segment(&samples, band, spec, &mut listener, &mut sender)?;
         prepared.time += begun.elapsed().saturating_sub(sender.waited);
-        let steps = (0..sender.segments)
-            .map(|step| {
-                let start = spec.segment_start(step, samples.len());
-                let end = (start + SEGMENT_SAMPLES).min(samples.len());
-                Step {
-                    start: position(start),
-                    speech: gate.holds_speech(&samples[start..end]),
-                }
-            })
-            .collect();
+        let heard = listener.finish(spec, samples.len());
         let times = StepTimes {
-            steps,
+            steps: heard.steps,
             segment: position(SEGMENT_SAMPLES),
             end: position(samples.len()),
         };
         prepared.lanes.push(Heard {
             index,
             times,
+            turns: heard.turns,
+            starts: heard.starts,
             short,
         });
     }
@@ -96,8 +94,6 @@ struct Sender<'a> {
     /// The lane's channel, for messages.
     index: usize,
     pieces: &'a mpsc::Sender<Piece>,
-    /// Segments sent so far.
-    segments: usize,
     /// Time spent waiting for a place.
     waited: Duration,
 }
@@ -107,7 +103,6 @@ impl Sender<'_> {
         if segments.is_empty() {
             return Ok(());
         }
-        self.segments += segments.len();
         let piece = Piece {
             lane: self.lane,
             segments: Arc::new(segments.into_values()),
@@ -124,6 +119,7 @@ fn segment(
     samples: &[f32],
     band: Band,
     spec: &Arc<Spec>,
+    listener: &mut Listener,
     sender: &mut Sender<'_>,
 ) -> Result<bool, EngineError> {
     let lane = sender.index;
@@ -133,9 +129,13 @@ fn segment(
     for block in samples.chunks(PIECE_SAMPLES) {
         // The last block's go with what the end adds, not as an entry of one segment beside it.
         sender.send(std::mem::take(&mut segments))?;
-        segmenter.push(block, &mut segments).map_err(failed)?;
+        segmenter
+            .push_heard(block, &mut segments, listener)
+            .map_err(failed)?;
     }
-    let ending = segmenter.finish(&mut segments).map_err(failed)?;
+    let ending = segmenter
+        .finish_heard(&mut segments, listener)
+        .map_err(failed)?;
     sender.send(segments)?;
     Ok(ending.short)
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::Engine;
+use super::hearing::Hearing;
 use super::intake::Intake;
 use super::warm_up::{self, Layout};
 use crate::audio::Limits;
 use crate::bundle::{Bundle, BundleError, embedded};
-use crate::decision::Gate;
 use crate::runtime::{Library, Provider, RuntimeError, Sizes};
 use crate::scheduler::core::{Bounds, Policy};
 use crate::scheduler::{Clock, Scheduler};
@@ -122,9 +122,7 @@ impl Engine {
         let warm = warm_up::measure(&library, &bundle, &wanted)?;
         let policy = policy(options, warm.instances.len());
         let spec = Arc::new(bundle.manifest.frontend.clone());
-        let gate = Gate {
-            level_dbfs: bundle.manifest.speech_gate.level_dbfs,
-        };
+        let hearing = Hearing::of(&bundle.manifest);
         warm_up::report(&warm);
         Ok(Self {
             scheduler: Scheduler::start(
@@ -135,7 +133,7 @@ impl Engine {
                 Clock::system(),
             )?,
             intake: Intake::start(
-                (Arc::clone(&spec), gate),
+                (Arc::clone(&spec), hearing),
                 options.limits,
                 cores,
                 options.requests,

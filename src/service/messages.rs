@@ -163,14 +163,17 @@ pub(super) fn response(answer: &Answer, manifest: &Manifest, timing: bool) -> pb
 fn lane(lane: &Lane, manifest: &Manifest) -> pb::Lane {
     pb::Lane {
         index: u32::try_from(lane.index).unwrap_or(u32::MAX),
-        total: Some(judgement(&lane.turn.judgement, manifest)),
-        turns: vec![span(&lane.turn, manifest)],
-        timeline: lane
-            .timeline
-            .iter()
-            .map(|window| span(window, manifest))
-            .collect(),
+        total: Some(judgement(&lane.total, manifest)),
+        turns: spans(&lane.turns, manifest),
+        timeline: spans(&lane.timeline, manifest),
     }
+}
+
+fn spans(spans: &[Span], manifest: &Manifest) -> Vec<pb::Span> {
+    spans
+        .iter()
+        .map(|span| self::span(span, manifest))
+        .collect()
 }
 
 fn span(span: &Span, manifest: &Manifest) -> pb::Span {

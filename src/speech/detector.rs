@@ -121,6 +121,9 @@ impl Detector {
 
 #[cfg(test)]
 mod tests {
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+
     use super::*;
     use crate::frontend::Analyser;
 
@@ -136,8 +139,8 @@ mod tests {
     }
 
     fn noise(samples: usize, level: f32) -> Vec<f32> {
-        let mut random = fastrand::Rng::with_seed(3);
-        let uniform = (0..samples).map(|_| random.f32() * 2.0 - 1.0);
+        let mut random = StdRng::seed_from_u64(3);
+        let uniform = (0..samples).map(|_| random.random::<f32>() * 2.0 - 1.0);
         uniform.map(|x| x * level).collect()
     }
 

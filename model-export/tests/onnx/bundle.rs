@@ -76,6 +76,7 @@ fn manifest(state: usize) -> Manifest {
             abstain_below: 0.0,
         },
         speech_gate: bundle::SpeechGate { level_dbfs: -75.0 },
+        turns: None,
         training: bundle::Training {
             corpora: vec!["none".into()],
             licence: "Apache-2.0".into(),
