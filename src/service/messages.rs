@@ -14,8 +14,10 @@ use crate::frontend::{NarrowBand, SAMPLE_RATE, SEGMENT_SAMPLES};
 
 const DEFAULT_WINDOW: Duration = Duration::from_secs(1);
 /// What is told of formats; a codec inside them may still be refused by name.
-const FORMATS: [&str; 14] = [
+const FORMATS: &[&str] = &[
     "WAV",
+    "Wave64",
+    "AU",
     "FLAC",
     "MP3",
     "MP2",
@@ -23,6 +25,8 @@ const FORMATS: [&str; 14] = [
     "MP4/M4A (AAC, ALAC)",
     "Ogg (Vorbis, FLAC)",
     "Matroska/WebM (Vorbis, FLAC, AAC, MP3, PCM)",
+    #[cfg(feature = "opus")]
+    "Opus (Ogg, Matroska/WebM, MP4)",
     "AIFF",
     "CAF",
     "PCM_S16LE",
@@ -235,7 +239,7 @@ pub(super) fn model(engine: &Engine) -> pb::GetModelResponse {
             audio_duration: Some(duration(Duration::from_secs_f64(limits.seconds))),
             channels: limits.channels.into(),
         }),
-        formats: FORMATS.map(String::from).to_vec(),
+        formats: FORMATS.iter().map(ToString::to_string).collect(),
         card: engine.card().to_owned(),
         device: engine.provider().name().into(),
     }
