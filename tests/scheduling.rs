@@ -287,7 +287,7 @@ async fn a_deadline_that_passes_is_deadline_exceeded_and_the_next_call_is_served
 
 #[tokio::test]
 async fn a_server_that_shuts_down_answers_what_it_has_read_and_ends_the_stream() {
-    let server = Server::start();
+    let server = Server::with(&["--grace-seconds", "300"]);
     let (items, incoming) = tokio::sync::mpsc::channel(1);
     let incoming = stream::unfold(incoming, async |mut incoming| {
         let item = incoming.recv().await?;
