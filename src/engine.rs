@@ -244,6 +244,12 @@ impl Engine {
         self.draining.send_replace(true);
     }
 
+    /// Whether no new request is taken.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
     /// Waits until no new request is taken.
     pub async fn draining(&self) {
         let mut draining = self.draining.subscribe();

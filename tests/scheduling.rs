@@ -316,18 +316,11 @@ async fn a_server_that_shuts_down_answers_what_it_has_read_and_ends_the_stream()
         }
     };
     assert_eq!(ended.code(), Code::Unavailable, "{ended}");
-    answered.sort_by(|(one, _), (other, _)| one.cmp(other));
+    // What it had read is answered; the rest is the sender's, who is still there.
     match &answered[..] {
-        [
-            (first, Outcome::Response(_)),
-            (second, Outcome::Error(error)),
-        ] => {
-            assert_eq!((&first[..], &second[..]), ("first", "second"));
-            assert_eq!(error.code, i32::from(Code::Unavailable));
-        }
+        [(id, Outcome::Response(_))] => assert_eq!(id, "first"),
         other => panic!("{other:?}"),
     }
-    // The sender is still there.
     let ended = tokio::task::spawn_blocking(move || server.ended());
     assert!(ended.await.unwrap().success());
     drop(items);

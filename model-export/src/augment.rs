@@ -143,7 +143,7 @@ impl Augment {
         if !chance(self.telephone, rng) {
             return band;
         }
-        let band = Band::of_rate(NARROW_RATE);
+        let band = band.min(Band::of_rate(NARROW_RATE));
         let floor = POWER_FLOOR.ln();
         let [low, high] = TELEPHONE;
         let low = (low / BIN_HERTZ).ceil() as usize;

@@ -3,7 +3,7 @@
 //! The way of the data, once, forward:
 //! - [`corpus`]: a folder to recordings with speaker and emotion. [`labels`]: emotions to classes.
 //!   [`split`]: utterances to folds. [`features`]: utterances to frames, by the server's own front
-//!   end, over a [`line`] if one is to be tested. [`dataset`] is all of it for a command line.
+//!   end, over a [`mod@line`] if one is to be tested. [`dataset`] is all of it for a command line.
 //! - [`batch`]: frames to segments: cropped, balanced, put through [`augment`]; a function of (seed,
 //!   epoch, step).
 //! - [`preset`]: every free choice of a run, as one TOML file.

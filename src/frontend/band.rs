@@ -12,8 +12,8 @@ use super::{BINS, SAMPLE_RATE};
 /// Highest sample rate of a narrow-band source, in hertz: telephony's.
 pub const NARROW_RATE: u32 = 8_000;
 
-/// The bins that a lane's source can fill.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The bins that a lane's source can fill; the narrower, the less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Band {
     bins: usize,
 }

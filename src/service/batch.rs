@@ -79,7 +79,9 @@ impl Batch {
             {
                 return self.end(over);
             }
-            let reads = self.over.is_none() && self.under_way.len() < UNDER_WAY;
+            let reads = self.over.is_none()
+                && self.under_way.len() < UNDER_WAY
+                && !self.engine.is_draining();
             tokio::select! {
                 // Reading is bounded and cheap; so it comes before answers, and keeps us busy.
                 biased;
@@ -92,7 +94,7 @@ impl Batch {
                 Some(ended) = self.under_way.join_next_with_id() => {
                     return Some(Ok(self.answer(ended)));
                 }
-                // Whoever only keeps the stream open must not keep the server.
+                // Nobody keeps the server, by an open stream or by sending more and more.
                 () = self.engine.draining(), if self.under_way.is_empty() => {
                     return self.end(Err(status::of(EngineError::Draining)));
                 }

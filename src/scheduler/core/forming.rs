@@ -197,6 +197,13 @@ impl Core {
         self.gathers(now, plan, delay).is_some()
     }
 
+    /// How long a plan can wait without harm to anybody in it.
+    pub(super) fn spare(&self, now: Time, plan: &Plan) -> Duration {
+        let slacks = plan.members.iter().map(|(id, _)| self.slack(now, *id));
+        let least = slacks.min().unwrap_or(Duration::MAX);
+        least.saturating_sub(plan.time)
+    }
+
     /// Until when companions for a plan are worth waiting for, if that is not over: a larger batch
     /// must be cheaper an item, nobody waits longer than `delay`, and nobody in it may come to harm.
     fn gathers(&self, now: Time, plan: &Plan, delay: Duration) -> Option<Time> {

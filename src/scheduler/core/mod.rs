@@ -385,9 +385,9 @@ impl Core {
     }
 
     /// A class' next batch, if it is not worth waiting; else `wake` is no later than the end of
-    /// the wait. A batch that is not full yields to the other graph's.
+    /// the wait. A batch that is not full yields to the other graph's, if it can wait for its end.
     fn ready(&self, now: Time, class: Class, wake: &mut Option<Time>) -> Option<Plan> {
-        let mut yielding = None;
+        let mut yielding: Option<Plan> = None;
         for graph in self.graphs(class) {
             let Some(plan) = self.plan(now, class, graph, self.policy.max_batch_time) else {
                 continue;
@@ -396,23 +396,26 @@ impl Core {
                 *wake = Some(wake.map_or(until, |wake| wake.min(until)));
                 continue;
             }
-            if !self.yields(now, &plan) {
-                return Some(plan);
+            match (&yielding, self.yields(now, &plan)) {
+                (None, true) => yielding = Some(plan),
+                (None, false) => return Some(plan),
+                (Some(first), false) if plan.time <= self.spare(now, first) => return Some(plan),
+                (Some(_), _) => {}
             }
-            yielding.get_or_insert(plan);
         }
         yielding
     }
 
     /// Bulk's batch in place of an interactive one with which bulk would have less than its share.
-    /// It waits for no companions, and takes no longer than the one in whose place it runs, or than
-    /// what bulk lacks. (In batches of what it lacks alone it would get a row at a time, the dearest
-    /// way to its share.)
+    /// It waits for no companions, and takes no longer than the one in whose place it runs can wait
+    /// and takes itself, or than what bulk lacks. (In batches of what it lacks alone it would get a
+    /// row at a time, the dearest way to its share.)
     fn overdue_bulk(&self, now: Time, instead_of: &Plan) -> Option<Plan> {
         let graph = *self.graphs(Class::Bulk).first()?;
         let bulk = self.bulk_part(instead_of);
         let lack = self.share.lacks(instead_of.time, bulk)?;
-        let most = lack.max(instead_of.time).min(self.policy.max_batch_time);
+        let harmless = instead_of.time.min(self.spare(now, instead_of));
+        let most = lack.max(harmless).min(self.policy.max_batch_time);
         self.plan(now, Class::Bulk, graph, most)
     }
 

@@ -135,23 +135,46 @@ fn bulk_gets_its_share_in_batches_as_long_as_those_they_stand_in_for() {
 }
 
 #[test]
+fn bulk_that_lacks_its_share_leaves_an_urgent_batch_its_time() {
+    let mut driver = driver(&unbounded(Device::Cpu));
+    let bulk = driver.job(job("a", Class::Bulk, 100, 0)).unwrap();
+    encode(&mut driver, bulk, 100);
+    let urgent = driver.job(Job {
+        deadline: Some(Time::from_millis(20)),
+        ..job("a", Class::Interactive, 16, 0)
+    });
+    let urgent = encode(&mut driver, urgent.unwrap(), 16);
+    // 16 segments take 16.06 ms, two 2.06 ms and four 4.06 ms.
+    for expected in [(0, 2), (1, 16)] {
+        let batch = driver.poll().unwrap();
+        assert_eq!((batch.members[0].entry.0, batch.items()), expected);
+        driver.now += batch.time;
+        driver.done(0, &How::Fine);
+    }
+    assert_eq!(driver.entries[urgent].fate, ANSWERED);
+}
+
+#[test]
 fn a_chunk_yields_to_segments_as_long_as_companions_may_come_of_them() {
     let ms = Time::from_millis;
-    // Until when a chunk that came at 0 yields: a quarter of the longest batch, or as long as its
-    // deadline allows.
-    for (within, until) in [(None, ms(25)), (Some(ms(9)), Time::from_micros(5_872))] {
+    // Until when a chunk that came at 0 yields: a quarter of the longest batch, or as long as it is
+    // in time after 32 segments of 2.32 ms, with a run of 3.008 ms.
+    for (within, last) in [
+        (None, ms(25) - Time::from_nanos(1)),
+        (Some(ms(9)), Time::from_micros(3_672)),
+    ] {
         let mut setup = unbounded(Device::Gpu);
         setup.policy.max_batch_time = ms(100);
         let mut driver = driver(&setup);
-        let urgent = driver.job(Job {
+        let chunk = driver.job(Job {
             deadline: within,
             ..job("a", Class::Interactive, 0, 8)
         });
-        driver.advance(urgent.unwrap(), 0, 8, 0).unwrap();
+        driver.advance(chunk.unwrap(), 0, 8, 0).unwrap();
         for (now, graph) in [
             (ms(0), Graph::Encoder),
-            (until - Time::from_nanos(1), Graph::Encoder),
-            (until, Graph::Sequence),
+            (last, Graph::Encoder),
+            (last + Time::from_nanos(1), Graph::Sequence),
         ] {
             let job = driver.job(job("b", Class::Interactive, 32, 0)).unwrap();
             encode(&mut driver, job, 32);
