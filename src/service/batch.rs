@@ -86,6 +86,12 @@ impl Batch {
                 // Reading is bounded and cheap; so it comes before answers, and keeps us busy.
                 biased;
                 () = reached(self.caller.deadline) => return self.end(Err(deadline::exceeded())),
+                // Nobody keeps the server, by an open stream or by sending more and more.
+                () = self.engine.draining(), if reads || self.under_way.is_empty() => {
+                    if self.under_way.is_empty() {
+                        return self.end(Err(status::of(EngineError::Draining)));
+                    }
+                }
                 message = self.incoming.message(), if reads => match message {
                     Ok(Some(item)) => self.begin(item),
                     Ok(None) => self.over = Some(Ok(())),
@@ -93,10 +99,6 @@ impl Batch {
                 },
                 Some(ended) = self.under_way.join_next_with_id() => {
                     return Some(Ok(self.answer(ended)));
-                }
-                // Nobody keeps the server, by an open stream or by sending more and more.
-                () = self.engine.draining(), if self.under_way.is_empty() => {
-                    return self.end(Err(status::of(EngineError::Draining)));
                 }
             }
         }
