@@ -132,6 +132,17 @@ async fn a_call_is_judged_lane_by_lane() {
     );
 }
 
+/// The customer's channel of the call, at 16 kHz.
+fn customer() -> Vec<f32> {
+    let call = audio::decode(
+        &common::call(),
+        audio::Encoding::Auto,
+        audio::LaneChoice::Select(0),
+        &audio::Limits::default(),
+    );
+    call.unwrap().lanes.remove(0)
+}
+
 /// The embedded bundle with another word in its manifest.
 fn hearing_narrow_bands(narrow_band: NarrowBand) -> Bundle {
     let bundle = Bundle::from_files(embedded::files()).unwrap();
@@ -170,13 +181,7 @@ async fn a_telephone_is_said_to_be_narrow_and_heard_as_the_bundle_says() {
         assert!(ask(&client, telephone).await.narrow_band);
         assert!(!classify(&client, common::book()).await.narrow_band);
         // The same samples at 16 kHz, of which nobody can know where they come from.
-        let call = audio::decode(
-            &common::call(),
-            audio::Encoding::Auto,
-            audio::LaneChoice::Select(0),
-            &audio::Limits::default(),
-        );
-        let samples = &call.unwrap().lanes[0];
+        let samples = customer();
         let bytes = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
         let wide = ask(&client, raw(AudioEncoding::PcmF32le, 16_000, bytes)).await;
         assert!(!wide.narrow_band);
@@ -229,13 +234,7 @@ async fn a_call_has_the_turns_that_a_listener_hears() {
 async fn what_is_said_in_turns_alone_decides_the_total() {
     let server = Server::start();
     let client = server.client().await;
-    let call = audio::decode(
-        &common::call(),
-        audio::Encoding::Auto,
-        audio::LaneChoice::Select(0),
-        &audio::Limits::default(),
-    );
-    let customer = &call.unwrap().lanes[0];
+    let customer = customer();
     // Behind the turn that ends at 2.7 s there is an idle line, of one length or another, or silence.
     let ends = [
         customer[..64_000].to_vec(),
