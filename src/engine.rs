@@ -9,36 +9,37 @@ mod decoders;
 mod hearing;
 mod intake;
 mod lane;
+mod needs;
 mod open;
 mod pushback;
+mod submission;
 mod warm_up;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::audio::{self, AudioError, Encoding, LaneChoice};
 use crate::bundle::Manifest;
 use crate::decision::{Abstention, Evidence, Judge, Judgement, Rule, Span};
-use crate::frontend::{FrontendError, SAMPLE_RATE, SEGMENT_VALUES, Spec};
+use crate::frontend::{FrontendError, SAMPLE_RATE};
 pub use crate::runtime::Provider;
-use crate::runtime::{History, Sizes};
 pub use crate::scheduler::core::{Class, TenantId};
-use crate::scheduler::core::{End, Refusal, Work};
-use crate::scheduler::{self, Chunk, Failure, Scheduler, Spent, Terms, Ticket, Waiter};
+use crate::scheduler::core::{End, Refusal};
+use crate::scheduler::{Failure, Scheduler, Spent, Terms, Ticket};
 use crate::telemetry::{batches, requests};
 use decoders::NoResult;
-use intake::Intake;
+use intake::{Decoded, Intake};
+use needs::Needs;
 pub use open::{OpenError, Options, Schedule};
+use submission::Known;
 
-/// Pieces that segmenting may be ahead of the encoder.
-const PIECES_AHEAD: usize = 1;
-/// Pieces of one recording that wait for batches or run; the next piece is ready when one ends.
-const PIECES_UNDER_WAY: usize = 2;
+/// Pieces of one recording that wait for batches or run.
+const PIECES_UNDER_WAY: usize = 3;
 /// When a bulk request that was evicted should come back.
 const AFTER_EVICTION: Duration = Duration::from_secs(1);
 
@@ -199,7 +200,7 @@ pub struct Engine {
     card: String,
     runtime: String,
     provider: Provider,
-    spec: Arc<Spec>,
+    needs: Needs,
     intake: Intake,
     scheduler: Scheduler,
     weights: BTreeMap<String, u32>,
@@ -262,36 +263,53 @@ impl Engine {
     /// # Errors
     /// [`EngineError`]; the engine serves the next request whatever happened to this one.
     pub async fn classify(&self, request: Request) -> Result<Answer, EngineError> {
-        let class = request.caller.class;
         let mut ticket = self.join(&request)?;
-        let window = request.window;
-        let (pieces, arriving) = mpsc::channel(PIECES_AHEAD);
-        let (decoded, segmenting) = tokio::select! {
-            heard = self.intake.hear(request, pieces) => heard?,
-            end = ticket.ended() => return Err(end.into()),
+        let ended = ticket.ended();
+        tokio::select! {
+            biased;
+            answer = self.answer(request, Arc::new(ticket)) => answer,
+            end = ended => Err(end.into()),
+        }
+    }
+
+    /// The way of a recording that was let in.
+    async fn answer(&self, request: Request, ticket: Arc<Ticket>) -> Result<Answer, EngineError> {
+        let (class, window) = (request.caller.class, request.window);
+        let (submitter, results) = submission::of(&ticket);
+        let submitter = Arc::new(submitter);
+        let needs = self.needs.clone();
+        let measured = {
+            let submitter = Arc::clone(&submitter);
+            move |decoded: &Decoded| {
+                let (work, bytes) = needs.of_samples(decoded.samples, decoded.lanes);
+                let measured = submitter.ticket()?.measured(work, bytes);
+                Ok(measured.inspect_err(|refusal| refused(refusal, class))?)
+            }
         };
-        let segments = self.spec.segments(decoded.samples) * decoded.lanes;
-        let (work, bytes) = self.needs_of(segments, decoded.lanes);
-        ticket
-            .measured(work, bytes)
-            .inspect_err(|refusal| refused(refusal, class))?;
-        let (features, mut spent) = self.encode(&ticket, arriving).await?;
-        let prepared = segmenting.await?;
-        let ticket = &ticket;
-        let lanes = prepared
-            .lanes
-            .iter()
-            .enumerate()
-            .map(async |(lane, heard)| {
-                // A lane without a piece had nothing to say; that cannot be, for a lane has a segment.
-                let features = features.get(lane).map_or(&[][..], Vec::as_slice);
-                let (evidence, spent) =
-                    self.sequence(ticket, lane, features, &heard.starts).await?;
-                Ok::<_, EngineError>((self.decide(heard, &evidence, window, class)?, spent))
-            });
+        let hear = self
+            .intake
+            .hear(request, measured, move |piece| submitter.submit(piece));
+        let ((decoded, prepared), (known, mut spent)) = tokio::try_join!(hear, results.collect())?;
+        let (ticket, labels) = (&ticket, self.manifest.labels.len());
+        let lanes = known.into_iter().zip(&prepared.lanes).enumerate();
+        let lanes = lanes.map(async |(lane, (known, heard))| {
+            let (said, later) = match known {
+                Known::Evidence(said) => (said, Spent::default()),
+                Known::Features(features) => {
+                    let said = ticket
+                        .sequence(lane, features, heard.starts.clone())?
+                        .await?;
+                    let spent = said.spent;
+                    (said, spent)
+                }
+            };
+            let mut evidence = Evidence::new(labels);
+            evidence.extend(&said.logits, &said.scores);
+            Ok::<_, EngineError>((self.decide(heard, &evidence, window, class)?, later))
+        });
         let mut judged = Vec::new();
-        for (lane, lane_spent) in try_join_all(lanes).await? {
-            spent += lane_spent;
+        for (lane, later) in try_join_all(lanes).await? {
+            spent += later;
             judged.push(lane);
         }
         Ok(Answer {
@@ -317,10 +335,10 @@ impl Engine {
         let limits = self.limits();
         let samples = seems.seconds.min(limits.seconds) * f64::from(SAMPLE_RATE);
         let lanes = request.lanes.count(seems.channels.min(limits.channels));
-        let mut segments = self.spec.segments(samples as usize) * usize::from(lanes);
+        let mut segments = self.needs.segments(samples as usize) * usize::from(lanes);
         let weight = self.weights.get(&*tenant.0).copied().unwrap_or(1);
         loop {
-            let (work, bytes) = self.needs_of(segments, usize::from(lanes));
+            let (work, bytes) = self.needs.of(segments, usize::from(lanes));
             let terms = Terms {
                 tenant: tenant.clone(),
                 weight,
@@ -338,82 +356,6 @@ impl Engine {
                 joined => return Ok(joined.inspect_err(|refusal| refused(refusal, class))?),
             }
         }
-    }
-
-    /// The work of so many segments, and the memory that it holds at a time: pieces under way, or
-    /// a chunk a lane.
-    fn needs_of(&self, segments: usize, lanes: usize) -> (Work, usize) {
-        let sizes = Sizes::of(&self.manifest);
-        let work = Work {
-            segments,
-            steps: segments,
-        };
-        let pieces = segments.min(PIECES_UNDER_WAY * lane::most_segments(&self.spec));
-        let chunk = sizes.history_values() + self.scheduler.most_steps() * sizes.features;
-        let values = (pieces * SEGMENT_VALUES).max(lanes * chunk);
-        (work, values * size_of::<f32>())
-    }
-
-    /// Runs the pieces through the encoder as they come, in order: features `[T, C]` a lane.
-    async fn encode(
-        &self,
-        ticket: &Ticket,
-        mut arriving: mpsc::Receiver<lane::Piece>,
-    ) -> Result<(Vec<Vec<f32>>, Spent), EngineError> {
-        let mut lanes: Vec<Vec<f32>> = Vec::new();
-        let mut spent = Spent::default();
-        let mut under_way: VecDeque<(usize, Waiter<scheduler::Encoding>)> = VecDeque::new();
-        loop {
-            let piece = match under_way.len() {
-                PIECES_UNDER_WAY => None,
-                _ => arriving.recv().await,
-            };
-            if let Some(piece) = piece {
-                let waiter = ticket.encode(piece.segments)?;
-                under_way.push_back((piece.lane, waiter));
-                continue;
-            }
-            let Some((lane, waiter)) = under_way.pop_front() else {
-                break;
-            };
-            let encoded = waiter.await?;
-            lanes.resize_with(lanes.len().max(lane + 1), Vec::new);
-            lanes[lane].extend_from_slice(&encoded.features);
-            spent += encoded.spent;
-        }
-        Ok((lanes, spent))
-    }
-
-    /// Runs a lane's features `[T, C]` through the sequence, chunk after chunk, with a new state from
-    /// each of `starts` on.
-    async fn sequence(
-        &self,
-        ticket: &Ticket,
-        lane: usize,
-        features: &[f32],
-        starts: &[usize],
-    ) -> Result<(Evidence, Spent), EngineError> {
-        let width = self.manifest.encoder.features;
-        let mut evidence = Evidence::new(self.manifest.labels.len());
-        let mut spent = Spent::default();
-        // The longest chunk there is: one row of a batch, without much padding.
-        let longest = self.scheduler.most_steps() * width;
-        let ends = starts.iter().skip(1).map(|step| step * width);
-        let ends = ends.chain([features.len()]);
-        for (start, end) in starts.iter().map(|step| step * width).zip(ends) {
-            let mut history = History::new(Sizes::of(&self.manifest));
-            for features in features[start..end].chunks(longest) {
-                let chunk = Chunk {
-                    features: features.to_vec(),
-                    history,
-                };
-                let said = ticket.advance(lane, evidence.steps(), chunk)?.await?;
-                evidence.extend(&said.logits, &said.scores);
-                history = said.history;
-                spent += said.spent;
-            }
-        }
-        Ok((evidence, spent))
     }
 
     fn decide(

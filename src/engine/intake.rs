@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::decoders::Decoders;
 use super::hearing::Hearing;
@@ -68,22 +68,17 @@ impl Intake {
         &self.limits
     }
 
-    /// Decodes a recording and goes on to cut it into segments, which go to `pieces` and which the
-    /// future that is given ends. It stops when nobody takes the pieces any more.
+    /// Decodes a recording, tells `decoded` of it, and goes on to cut it into segments, which `take`
+    /// gets. It stops when one of these fails.
     ///
     /// The place of a decoder is kept until the samples have their share of what may be held
     /// decoded, so that no more than that and one recording a place is ever held.
     pub(super) async fn hear(
         &self,
         request: Request,
-        pieces: mpsc::Sender<lane::Piece>,
-    ) -> Result<
-        (
-            Decoded,
-            impl Future<Output = Result<lane::Prepared, EngineError>> + use<>,
-        ),
-        EngineError,
-    > {
+        decoded: impl FnOnce(&Decoded) -> Result<(), EngineError> + Send + 'static,
+        take: impl FnMut(lane::Piece) -> Result<(), EngineError> + Send + 'static,
+    ) -> Result<(Decoded, lane::Prepared), EngineError> {
         let Request {
             audio,
             encoding,
@@ -102,9 +97,8 @@ impl Intake {
             limits.time = limits.time.min(left);
         }
         let late = limits.time < self.limits.time;
-        let (known, decoded) = oneshot::channel();
         let stop = Stop::default();
-        // Dropped before the recording is decoded, this future gives the decoder back at once.
+        // Dropped before the recording is decoded, this future gives the decoder back.
         let _guard = stop.on_drop();
         let (spec, hearing, held) = (Arc::clone(&self.spec), self.hearing, Arc::clone(&self.held));
         let runtime = Handle::current();
@@ -124,22 +118,18 @@ impl Intake {
             let band = Band::of_rate(recording.source.captured_rate);
             let _room = room(&runtime, held, samples * count * size_of::<f32>())?;
             drop(place);
-            // If nobody waits any more, the first piece finds out.
-            let _ = known.send(Decoded {
+            let known = Decoded {
                 lanes: count,
                 samples,
                 truncated: recording.truncated,
                 band,
                 time,
-            });
-            lane::prepare((recording.lanes, band), lanes, &spec, hearing, &pieces)
+            };
+            decoded(&known)?;
+            let prepared = lane::prepare((recording.lanes, band), lanes, &spec, hearing, take)?;
+            Ok((known, prepared))
         });
-        let work = async { work.await? };
-        match decoded.await {
-            Ok(decoded) => Ok((decoded, work)),
-            // It ended before that, and says why.
-            Err(_) => Err(work.await.err().unwrap_or(EngineError::Cancelled)),
-        }
+        work.await?
     }
 }
 
@@ -203,16 +193,25 @@ mod tests {
             let intake = intake();
             let (release, held) = std::sync::mpsc::channel::<()>();
             let before = tokio::task::spawn_blocking(move || held.recv().is_ok());
-            let (pieces, mut left) = mpsc::channel(8);
-            assert!(intake.hear(request(), pieces).now_or_never().is_none());
-            let (pieces, mut awaited) = mpsc::channel(8);
+            let (decoded, heard) = std::sync::mpsc::channel();
+            let hear = |who: &'static str| {
+                let (decoded, taken) = (decoded.clone(), decoded.clone());
+                let tell = move |to: &std::sync::mpsc::Sender<_>, what| {
+                    to.send((who, what)).map_err(|_| EngineError::Cancelled)
+                };
+                intake.hear(
+                    request(),
+                    move |_| tell(&decoded, "decoded"),
+                    move |_| tell(&taken, "piece"),
+                )
+            };
+            assert!(hear("left").now_or_never().is_none());
             release.send(()).unwrap();
             before.await.unwrap();
-            let (decoded, segmenting) = intake.hear(request(), pieces).await.unwrap();
-            segmenting.await.unwrap();
-            assert_eq!(decoded.samples, 32_000);
-            assert!(awaited.recv().await.is_some());
-            assert!(left.recv().await.is_none(), "its decoding was stopped");
+            let (known, prepared) = hear("awaited").await.unwrap();
+            assert_eq!((known.samples, prepared.lanes.len()), (32_000, 1));
+            let heard: Vec<_> = heard.try_iter().collect();
+            assert_eq!(heard, [("awaited", "decoded"), ("awaited", "piece")]);
         });
     }
 }

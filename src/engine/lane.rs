@@ -4,10 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
-
 use super::EngineError;
-use super::hearing::{Hearing, Listener};
+use super::hearing::Hearing;
 use crate::audio::LaneChoice;
 use crate::decision::{StepTimes, Turn};
 use crate::frontend::{Band, FRAME_HOP, SAMPLE_RATE, SEGMENT_SAMPLES, Segmenter, Segments, Spec};
@@ -21,9 +19,11 @@ pub(super) struct Piece {
     pub(super) lane: usize,
     /// `[N, 32, 129]`.
     pub(super) segments: Arc<Vec<f32>>,
+    /// If these are all of the lane, the steps at which its sequence starts anew.
+    pub(super) starts: Option<Vec<usize>>,
 }
 
-/// What is known of a recording once all its pieces are sent.
+/// What is known of the lanes once all their pieces are taken.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) lanes: Vec<Heard>,
@@ -42,102 +42,80 @@ pub(super) struct Heard {
     pub(super) short: bool,
 }
 
-/// Segments every lane and sends the pieces; stops early when nobody takes them.
+/// Segments every lane and gives the pieces to `take`; stops early when that fails.
 pub(super) fn prepare(
     (lanes, band): (Vec<Vec<f32>>, Band),
     choice: LaneChoice,
     spec: &Arc<Spec>,
     hearing: Hearing,
-    pieces: &mpsc::Sender<Piece>,
+    mut take: impl FnMut(Piece) -> Result<(), EngineError>,
 ) -> Result<Prepared, EngineError> {
     let first = match choice {
         LaneChoice::Select(channel) => usize::from(channel),
         LaneChoice::Auto | LaneChoice::Mix | LaneChoice::Each => 0,
     };
-    let mut prepared = Prepared {
-        lanes: Vec::new(),
-        time: Duration::ZERO,
+    let begun = Instant::now();
+    let mut waited = Duration::ZERO;
+    let mut take = |piece| {
+        let begun = Instant::now();
+        let taken = take(piece);
+        waited += begun.elapsed();
+        taken
     };
+    let mut heard = Vec::new();
     // By value, so that a lane's samples are freed once it is segmented.
     for (lane, samples) in lanes.into_iter().enumerate() {
         let index = first + lane;
-        let mut sender = Sender {
-            lane,
-            index,
-            pieces,
-            waited: Duration::ZERO,
+        let failed = |source| EngineError::Frontend {
+            lane: index,
+            source,
         };
-        let begun = Instant::now();
         let mut listener = hearing.listener();
-        let short = segment(&samples, band, spec, &mut listener, &mut sender)?;
-        prepared.time += begun.elapsed().saturating_sub(sender.waited);
-        let heard = listener.finish(spec, samples.len());
-        let times = StepTimes {
-            steps: heard.steps,
-            segment: position(SEGMENT_SAMPLES),
-            end: position(samples.len()),
-        };
-        prepared.lanes.push(Heard {
+        let mut segmenter = Segmenter::new(Arc::clone(spec)).with_band(band);
+        let mut segments = Segments::default();
+        let mut whole = true;
+        for block in samples.chunks(PIECE_SAMPLES) {
+            // The last block's go with what the end adds, not as an entry of one segment beside it.
+            if !segments.is_empty() {
+                whole = false;
+                take(piece(lane, std::mem::take(&mut segments), None))?;
+            }
+            segmenter
+                .push_heard(block, &mut segments, &mut listener)
+                .map_err(failed)?;
+        }
+        let ending = segmenter
+            .finish_heard(&mut segments, &mut listener)
+            .map_err(failed)?;
+        let turns = listener.finish(spec, samples.len());
+        let starts = whole.then(|| turns.starts.clone());
+        if !segments.is_empty() {
+            take(piece(lane, segments, starts))?;
+        }
+        heard.push(Heard {
             index,
-            times,
-            turns: heard.turns,
-            starts: heard.starts,
-            short,
+            times: StepTimes {
+                steps: turns.steps,
+                segment: position(SEGMENT_SAMPLES),
+                end: position(samples.len()),
+            },
+            turns: turns.turns,
+            starts: turns.starts,
+            short: ending.short,
         });
     }
-    Ok(prepared)
+    Ok(Prepared {
+        lanes: heard,
+        time: begun.elapsed().saturating_sub(waited),
+    })
 }
 
-/// Where one lane's pieces go.
-struct Sender<'a> {
-    lane: usize,
-    /// The lane's channel, for messages.
-    index: usize,
-    pieces: &'a mpsc::Sender<Piece>,
-    /// Time spent waiting for a place.
-    waited: Duration,
-}
-
-impl Sender<'_> {
-    fn send(&mut self, segments: Segments) -> Result<(), EngineError> {
-        if segments.is_empty() {
-            return Ok(());
-        }
-        let piece = Piece {
-            lane: self.lane,
-            segments: Arc::new(segments.into_values()),
-        };
-        let begun = Instant::now();
-        let sent = self.pieces.blocking_send(piece);
-        self.waited += begun.elapsed();
-        sent.map_err(|_| EngineError::Cancelled)
+fn piece(lane: usize, segments: Segments, starts: Option<Vec<usize>>) -> Piece {
+    Piece {
+        lane,
+        segments: Arc::new(segments.into_values()),
+        starts,
     }
-}
-
-/// Sends one lane's pieces; gives whether the lane is short.
-fn segment(
-    samples: &[f32],
-    band: Band,
-    spec: &Arc<Spec>,
-    listener: &mut Listener,
-    sender: &mut Sender<'_>,
-) -> Result<bool, EngineError> {
-    let lane = sender.index;
-    let failed = |source| EngineError::Frontend { lane, source };
-    let mut segmenter = Segmenter::new(Arc::clone(spec)).with_band(band);
-    let mut segments = Segments::default();
-    for block in samples.chunks(PIECE_SAMPLES) {
-        // The last block's go with what the end adds, not as an entry of one segment beside it.
-        sender.send(std::mem::take(&mut segments))?;
-        segmenter
-            .push_heard(block, &mut segments, listener)
-            .map_err(failed)?;
-    }
-    let ending = segmenter
-        .finish_heard(&mut segments, listener)
-        .map_err(failed)?;
-    sender.send(segments)?;
-    Ok(ending.short)
 }
 
 /// Segments of the largest piece: a hop may fall into it late, and the end adds one.

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::Engine;
 use super::hearing::Hearing;
 use super::intake::Intake;
+use super::needs::Needs;
 use super::warm_up::{self, Layout};
 use crate::audio::Limits;
 use crate::bundle::{Bundle, BundleError, embedded};
@@ -124,21 +125,12 @@ impl Engine {
         let spec = Arc::new(bundle.manifest.frontend.clone());
         let hearing = Hearing::of(&bundle.manifest);
         warm_up::report(&warm);
+        let scheduler =
+            Scheduler::start(warm.instances, sizes, policy, warm.costs, Clock::system())?;
         Ok(Self {
-            scheduler: Scheduler::start(
-                warm.instances,
-                sizes,
-                policy,
-                warm.costs,
-                Clock::system(),
-            )?,
-            intake: Intake::start(
-                (Arc::clone(&spec), hearing),
-                options.limits,
-                cores,
-                options.requests,
-            )?,
-            spec,
+            needs: Needs::new(Arc::clone(&spec), sizes, scheduler.most_steps()),
+            scheduler,
+            intake: Intake::start((spec, hearing), options.limits, cores, options.requests)?,
             card: bundle.card(),
             provider: options.provider,
             runtime: format!("{} ({})", library.path.display(), library.info()),

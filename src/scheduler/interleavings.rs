@@ -123,6 +123,10 @@ fn one_goes_another_is_answered() {
             let waiter = ticket.encode(segments(1.0, 3)).unwrap();
             thread::yield_now();
             drop(waiter);
+            // Before, between and after its graphs.
+            let waiter = ticket.lane(0, segments(1.0, 2), vec![]).unwrap();
+            thread::yield_now();
+            drop(waiter);
             let waiter = ticket.encode(segments(1.0, 2)).unwrap();
             thread::yield_now();
             drop(ticket);
@@ -156,9 +160,9 @@ fn one_goes_another_is_answered() {
 fn closing_lets_what_is_under_way_end() {
     let (scheduler, counts) = scheduler(2);
     let ticket = join(&scheduler);
-    let waiter = ticket.encode(segments(1.0, 4)).unwrap();
+    let waiter = ticket.lane(0, segments(1.0, 4), vec![]).unwrap();
     let closing = thread::spawn(move || drop(scheduler));
-    assert_eq!(block_on(waiter).unwrap().features.len(), 4);
+    assert_eq!(block_on(waiter).unwrap().logits, [1.0; 4]);
     closing.join().unwrap();
     assert_eq!(counts.segments.load(Ordering::SeqCst), 4);
     assert!(ticket.encode(segments(1.0, 1)).is_err(), "closed");

@@ -10,6 +10,7 @@ pub mod core;
 #[cfg(all(test, feature = "shuttle"))]
 mod interleavings;
 mod pack;
+mod run;
 mod shell;
 mod sync;
 #[cfg(all(test, not(feature = "shuttle")))]

@@ -11,11 +11,13 @@ use tokio::sync::oneshot;
 
 use super::clock::Clock;
 use super::core::{
-    BatchId, Class, Core, CostTable, End, Ended, EntryId, Graph, Job, JobId, Policy, Refusal, Time,
+    BatchId, Class, Core, CostTable, End, Ended, Entry, EntryId, Graph, Job, JobId, Policy,
+    Refusal, Time,
 };
+use super::run::Run;
 use super::sync::{Condvar, Mutex, MutexGuard, thread};
 use super::ticket::{Terms, Ticket};
-use super::work::{Answer, Pending};
+use super::work::{Answer, ChunkWork, Outcome, Pending, Then};
 use crate::runtime::{Device, Sizes, Stop};
 use crate::telemetry::batches::Gauges;
 
@@ -69,6 +71,8 @@ pub(super) struct Shared {
     /// Workers wait here for something to run.
     work_or_close: Condvar,
     pub(super) sizes: Sizes,
+    /// Steps of the longest chunk.
+    pub(super) longest: usize,
     clock: Clock,
 }
 
@@ -103,6 +107,7 @@ impl Scheduler {
         costs: CostTable,
         clock: Clock,
     ) -> std::io::Result<Self> {
+        let longest = costs.shapes().most_steps();
         let state = State {
             core: Core::new(policy, costs),
             work: HashMap::new(),
@@ -119,6 +124,7 @@ impl Scheduler {
             state: Mutex::new(state),
             work_or_close: Condvar::new(),
             sizes,
+            longest,
             clock,
         });
         let mut scheduler = Self {
@@ -165,7 +171,7 @@ impl Scheduler {
         Ok(Ticket {
             shared: Arc::clone(&self.shared),
             job,
-            over,
+            over: Some(over),
         })
     }
 
@@ -177,7 +183,7 @@ impl Scheduler {
     /// Steps of the longest chunk that [`Ticket::advance`] takes.
     #[must_use]
     pub fn most_steps(&self) -> usize {
-        self.shared.lock().core.costs().shapes().most_steps()
+        self.shared.longest
     }
 
     /// Whether nothing and nobody is held.
@@ -210,8 +216,9 @@ impl Shared {
     /// Tells the core of something, and everybody what came of it.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State, Time) -> T) -> T {
         let mut state = self.lock();
-        let result = change(&mut state, self.clock.now());
-        let answers = state.settle();
+        let now = self.clock.now();
+        let result = change(&mut state, now);
+        let answers = state.settle(now);
         let (wakes, ends) = (state.wakes(), state.ends());
         drop(state);
         if ends {
@@ -259,9 +266,9 @@ impl Shared {
 }
 
 impl State {
-    /// Carries out what came of the latest events: batches to stop, and answers, to be sent once
-    /// the lock is free.
-    pub(super) fn settle(&mut self) -> Vec<Answer> {
+    /// Carries out what came of the latest events: batches to stop, lanes that go on, and answers, to be
+    /// sent once the lock is free.
+    pub(super) fn settle(&mut self, now: Time) -> Vec<Answer> {
         while let Some(batch) = self.core.poll_stop() {
             if let Some(device) = self.running.get(&batch) {
                 device.stop();
@@ -278,7 +285,11 @@ impl State {
                         End::Evicted => Some(Failure::Evicted),
                     };
                     let pending = self.work.remove(&id);
-                    answers.extend(pending.map(|pending| Answer::of(pending, failure)));
+                    match pending.map(|pending| pending.end(failure)) {
+                        Some(Outcome::Answer(answer)) => answers.push(answer),
+                        Some(Outcome::Run(run)) => answers.extend(self.go_on(now, id, run)),
+                        None => {}
+                    }
                 }
                 Ended::Job(id, end) => {
                     crate::telemetry::batches::ended(end == End::Evicted);
@@ -299,6 +310,25 @@ impl State {
         }
         self.gauges.held(self.core.bytes());
         answers
+    }
+
+    /// Submits a lane's next entry; its answer if there is none.
+    fn go_on(&mut self, now: Time, id: EntryId, mut run: Box<Run>) -> Option<Answer> {
+        let Some((task, chunk)) = run.next() else {
+            return Some(run.answer());
+        };
+        let entry = Entry {
+            id,
+            job: run.job,
+            task,
+            bytes: chunk.bytes(),
+        };
+        if let Err(refusal) = self.core.handle_entry(now, entry) {
+            return Some(run.fail(refusal.into()));
+        }
+        let work = ChunkWork::new(chunk, Then::Run(run));
+        self.work.insert(id, Pending::Chunk(work));
+        None
     }
 
     /// Whether a worker that sleeps should look.

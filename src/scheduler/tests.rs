@@ -50,7 +50,7 @@ impl Device for Adder {
     fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError> {
         self.encoded.recv().unwrap();
         Ok(Encoded {
-            features: vec![0.0; segments.len() / SEGMENT_VALUES],
+            features: vec![1.0; segments.len() / SEGMENT_VALUES],
             codes: Vec::new(),
             distance: Vec::new(),
         })
@@ -269,8 +269,8 @@ async fn a_failed_batch_is_run_again_item_by_item() {
     assert_eq!(three.await.unwrap().features.len(), 3);
 }
 
-#[tokio::test]
-async fn a_stream_carries_its_own_state_through_batches_of_unequal_chunks() {
+/// A scheduler with an [`Adder`], what ends its encoder batches, and the steps of its sequence batches.
+fn adding() -> (Scheduler, mpsc::Sender<()>, Arc<Mutex<Vec<Vec<usize>>>>) {
     let (end_encoding, encoded) = mpsc::channel();
     let batches = Arc::new(Mutex::new(Vec::new()));
     let device = Adder {
@@ -278,6 +278,94 @@ async fn a_stream_carries_its_own_state_through_batches_of_unequal_chunks() {
         batches: Arc::clone(&batches),
     };
     let scheduler = start(vec![device], policy(1), &Clock::driven());
+    (scheduler, end_encoding, batches)
+}
+
+fn up_to(steps: usize) -> impl Iterator<Item = f32> {
+    (1..=steps).map(|step| step as f32)
+}
+
+#[tokio::test]
+async fn a_lane_goes_through_both_graphs_by_itself_in_chunks_and_with_a_new_state_where_told() {
+    let (scheduler, end_encoding, batches) = adding();
+    let ticket = join(&scheduler);
+    let said = ticket.lane(7, segments(40), vec![0, 35]).unwrap();
+    // Two batches of the encoder.
+    end_encoding.send(()).unwrap();
+    end_encoding.send(()).unwrap();
+    let said = said.await.unwrap();
+    let sums: Vec<f32> = up_to(35).chain(up_to(5)).collect();
+    assert_eq!(said.scores, sums);
+    assert_eq!(said.logits.len(), 2 * sums.len());
+    assert_eq!(said.history.values(), [5.0]);
+    assert_eq!(*batches.lock().unwrap(), [[32], [3], [5]]);
+    // The stream goes on where the lane left it.
+    let chunk = Chunk {
+        features: vec![1.0],
+        history: said.history,
+    };
+    let said = ticket.advance(7, 40, chunk).unwrap().await.unwrap();
+    assert_eq!(said.scores, [6.0]);
+}
+
+#[tokio::test]
+async fn features_go_through_the_sequence_alone_and_none_are_refused() {
+    let (scheduler, _, batches) = adding();
+    let ticket = join(&scheduler);
+    let said = ticket.sequence(0, vec![1.0; 33], vec![]).unwrap();
+    assert_eq!(said.await.unwrap().scores, up_to(33).collect::<Vec<_>>());
+    assert_eq!(*batches.lock().unwrap(), [[32], [1]]);
+    let refused = ticket.sequence(1, vec![], vec![]).unwrap_err();
+    assert_eq!(refused, Refusal::Terms("nothing to run"));
+}
+
+#[tokio::test]
+async fn a_lane_whose_sequence_fails_fails() {
+    let bench = Bench::new(policy(1));
+    let ticket = join(&bench.scheduler);
+    let lane = ticket.lane(0, segments(2), vec![]).unwrap();
+    bench.begun.recv().unwrap();
+    bench.ends.send(true).unwrap();
+    assert!(matches!(lane.await, Err(Failure::Failed(_))));
+    drop(ticket);
+    assert!(bench.scheduler.is_empty());
+}
+
+#[tokio::test]
+async fn a_lane_that_becomes_too_late_between_its_graphs_is_told_so() {
+    let bench = Bench::new(policy(1));
+    let deadline = bench.clock.instant(Duration::from_millis(5_000));
+    let urgent = Terms {
+        deadline: Some(deadline),
+        ..terms()
+    };
+    let ticket = bench.scheduler.join(urgent).unwrap();
+    let lane = ticket.lane(0, segments(2), vec![]).unwrap();
+    bench.begun.recv().unwrap();
+    // The sequence takes ten milliseconds, and nine are left.
+    bench.advance(4_991);
+    bench.ends.send(true).unwrap();
+    assert_eq!(lane.await, Err(Failure::Expired));
+}
+
+#[tokio::test]
+async fn a_lane_that_nobody_waits_for_goes_no_further() {
+    let (scheduler, end_encoding, batches) = adding();
+    let ticket = join(&scheduler);
+    drop(ticket.lane(0, segments(2), vec![]).unwrap());
+    let after = ticket.encode(segments(1)).unwrap();
+    // The first may be under way, or never have begun.
+    end_encoding.send(()).unwrap();
+    end_encoding.send(()).unwrap();
+    assert!(after.await.is_ok());
+    drop(ticket);
+    drop(scheduler);
+    assert!(batches.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_stream_carries_its_own_state_through_batches_of_unequal_chunks() {
+    let (scheduler, end_encoding, batches) = adding();
     let lengths = [[3, 8], [7, 1], [5, 5]];
     let mut histories = lengths.map(|_| History::new(SIZES));
     let mut heard = [0.0; 3];

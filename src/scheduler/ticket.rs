@@ -7,9 +7,10 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::core::{Class, End, Entry, EntryId, JobId, Left, Refusal, Task, TenantId, Work};
-use super::shell::Shared;
+use super::run::Run;
+use super::shell::{Failure, Shared};
 use super::waiter::{Chunk, Encoding, Evidence, Waiter};
-use super::work::{ChunkWork, Pending, SegmentsWork};
+use super::work::{ChunkWork, Pending, SegmentsWork, Then};
 use crate::frontend::SEGMENT_VALUES;
 
 /// What a request or stream asks for when it comes.
@@ -29,12 +30,14 @@ pub struct Terms {
     pub bytes: usize,
 }
 
+type Replied<T> = oneshot::Receiver<Result<T, Failure>>;
+
 /// A place in the scheduler.
 #[derive(Debug)]
 pub struct Ticket {
     pub(super) shared: Arc<Shared>,
     pub(super) job: JobId,
-    pub(super) over: oneshot::Receiver<End>,
+    pub(super) over: Option<oneshot::Receiver<End>>,
 }
 
 impl Ticket {
@@ -52,13 +55,8 @@ impl Ticket {
     /// # Errors
     /// The job has ended, or asks for more than its terms.
     pub fn encode(&self, segments: Arc<Vec<f32>>) -> Result<Waiter<Encoding>, Refusal> {
-        let task = Task::Encode {
-            segments: segments.len() / SEGMENT_VALUES,
-        };
-        let bytes = size_of_val(segments.as_slice());
-        self.submit(task, bytes, |reply| {
-            Pending::Segments(SegmentsWork::new(segments, reply))
-        })
+        let (sender, reply) = oneshot::channel();
+        self.submit_segments(segments, Then::Reply(sender), reply)
     }
 
     /// Submits the next steps of one of the job's streams, before which came `from` steps. Each
@@ -72,33 +70,99 @@ impl Ticket {
         from: usize,
         chunk: Chunk,
     ) -> Result<Waiter<Evidence>, Refusal> {
-        let values = chunk.features.len() + chunk.history.values().len();
         let task = Task::Advance {
             stream,
             from,
             steps: chunk.features.len() / self.shared.sizes.features,
         };
-        self.submit(task, values * size_of::<f32>(), |reply| {
-            Pending::Chunk(ChunkWork::new(chunk, reply))
-        })
+        let (sender, reply) = oneshot::channel();
+        self.submit_chunk((task, chunk), Then::Reply(sender), reply)
     }
 
-    /// Waits until the scheduler ends the job of itself: expired or evicted. Cancellation safe.
-    pub async fn ended(&mut self) -> End {
-        match (&mut self.over).await {
-            Ok(end) => end,
-            // The sender lives as long as the job, which lives as long as this ticket.
-            Err(_) => std::future::pending().await,
+    /// Submits all segments of a lane, `[N, 32, 129]`: through the encoder, and what that gives through
+    /// the sequence, as one of the job's streams, whose state is new at each of `starts`, ascending.
+    ///
+    /// # Errors
+    /// As [`Ticket::encode`].
+    pub fn lane(
+        &self,
+        stream: usize,
+        segments: Arc<Vec<f32>>,
+        starts: Vec<usize>,
+    ) -> Result<Waiter<Evidence>, Refusal> {
+        let (run, reply) = self.run(stream, starts);
+        self.submit_segments(segments, Then::Run(run), reply)
+    }
+
+    /// Submits all features of a lane, `[T, C]`: through the sequence, as [`Ticket::lane`].
+    ///
+    /// # Errors
+    /// As [`Ticket::encode`].
+    pub fn sequence(
+        &self,
+        stream: usize,
+        features: Vec<f32>,
+        starts: Vec<usize>,
+    ) -> Result<Waiter<Evidence>, Refusal> {
+        let (run, reply) = self.run(stream, starts);
+        let mut run = run.with_features(features);
+        let first = run.next().ok_or(Refusal::Terms("nothing to run"))?;
+        self.submit_chunk(first, Then::Run(run), reply)
+    }
+
+    /// Waits until the scheduler ends the job of itself: expired or evicted. For whoever asks first; to
+    /// others it never happens.
+    pub fn ended(&mut self) -> impl Future<Output = End> + use<> {
+        let over = self.over.take();
+        async {
+            // The sender lives as long as the job, which lives as long as its ticket.
+            if let Some(over) = over
+                && let Ok(end) = over.await
+            {
+                return end;
+            }
+            std::future::pending().await
         }
+    }
+
+    fn run(&self, stream: usize, starts: Vec<usize>) -> (Box<Run>, Replied<Evidence>) {
+        let (sender, reply) = oneshot::channel();
+        let Shared { sizes, longest, .. } = *self.shared;
+        let run = Run::new((self.job, stream), (sizes, longest), starts, sender);
+        (run, reply)
+    }
+
+    fn submit_segments<T>(
+        &self,
+        segments: Arc<Vec<f32>>,
+        then: Then<Encoding>,
+        reply: Replied<T>,
+    ) -> Result<Waiter<T>, Refusal> {
+        let task = Task::Encode {
+            segments: segments.len() / SEGMENT_VALUES,
+        };
+        let bytes = size_of_val(segments.as_slice());
+        let work = Pending::Segments(SegmentsWork::new(segments, then));
+        self.submit((task, bytes), work, reply)
+    }
+
+    fn submit_chunk(
+        &self,
+        (task, chunk): (Task, Chunk),
+        then: Then<Evidence>,
+        reply: Replied<Evidence>,
+    ) -> Result<Waiter<Evidence>, Refusal> {
+        let bytes = chunk.bytes();
+        let work = Pending::Chunk(ChunkWork::new(chunk, then));
+        self.submit((task, bytes), work, reply)
     }
 
     fn submit<T>(
         &self,
-        task: Task,
-        bytes: usize,
-        work: impl FnOnce(oneshot::Sender<Result<T, super::Failure>>) -> Pending,
+        (task, bytes): (Task, usize),
+        work: Pending,
+        reply: Replied<T>,
     ) -> Result<Waiter<T>, Refusal> {
-        let (sender, reply) = oneshot::channel();
         let id = self.shared.change(|state, now| {
             if state.closed {
                 return Err(Refusal::Draining);
@@ -112,7 +176,7 @@ impl Ticket {
             };
             state.core.handle_entry(now, entry)?;
             state.next_entry += 1;
-            state.work.insert(id, work(sender));
+            state.work.insert(id, work);
             Ok(id)
         })?;
         Ok(Waiter {

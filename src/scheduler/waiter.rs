@@ -30,7 +30,14 @@ pub struct Chunk {
     pub history: History,
 }
 
-/// What the sequence says of a chunk's steps.
+impl Chunk {
+    /// Memory that its tensors hold.
+    pub(super) fn bytes(&self) -> usize {
+        (self.features.len() + self.history.values().len()) * size_of::<f32>()
+    }
+}
+
+/// What the sequence says of a run of steps: a chunk's, or a lane's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
     /// `[T, K]`.

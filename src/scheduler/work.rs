@@ -7,12 +7,30 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::core::{Batch, End, Member};
+use super::run::Run;
 use super::shell::{Failure, Spent};
 use super::waiter::{Chunk, Encoding, Evidence};
 use crate::frontend::SEGMENT_VALUES;
 use crate::runtime::{Encoded, History, Sizes, StepEvidence};
 
-type Reply<T> = oneshot::Sender<Result<T, Failure>>;
+pub(super) type Reply<T> = oneshot::Sender<Result<T, Failure>>;
+
+/// What becomes of an entry's result.
+#[derive(Debug)]
+pub(super) enum Then<T> {
+    /// The caller gets it.
+    Reply(Reply<T>),
+    /// A lane goes on with it.
+    Run(Box<Run>),
+}
+
+/// What comes of an entry that ended.
+pub(super) enum Outcome {
+    /// Its caller is told.
+    Answer(Answer),
+    /// Its lane goes on.
+    Run(Box<Run>),
+}
 
 /// An entry's tensors and result.
 #[derive(Debug)]
@@ -25,7 +43,7 @@ pub(super) enum Pending {
 pub(super) struct SegmentsWork {
     pub(super) segments: Arc<Vec<f32>>,
     result: Encoding,
-    reply: Reply<Encoding>,
+    then: Then<Encoding>,
 }
 
 #[derive(Debug)]
@@ -33,15 +51,15 @@ pub(super) struct ChunkWork {
     /// Lent to the batch that runs it.
     pub(super) chunk: Option<Chunk>,
     result: Option<Evidence>,
-    reply: Reply<Evidence>,
+    then: Then<Evidence>,
 }
 
 impl SegmentsWork {
-    pub(super) fn new(segments: Arc<Vec<f32>>, reply: Reply<Encoding>) -> Self {
+    pub(super) fn new(segments: Arc<Vec<f32>>, then: Then<Encoding>) -> Self {
         Self {
             segments,
             result: Encoding::default(),
-            reply,
+            then,
         }
     }
 
@@ -72,11 +90,11 @@ impl SegmentsWork {
 }
 
 impl ChunkWork {
-    pub(super) fn new(chunk: Chunk, reply: Reply<Evidence>) -> Self {
+    pub(super) fn new(chunk: Chunk, then: Then<Evidence>) -> Self {
         Self {
             chunk: Some(chunk),
             result: None,
-            reply,
+            then,
         }
     }
 
@@ -112,20 +130,36 @@ pub(super) enum Answer {
     Job(oneshot::Sender<End>, End),
 }
 
-impl Answer {
-    /// The answer of an entry that ended.
-    pub(super) fn of(pending: Pending, failure: Option<Failure>) -> Self {
-        match pending {
-            Pending::Segments(work) => {
-                Self::Encoding(work.reply, failure.map_or(Ok(work.result), Err))
+impl Pending {
+    /// The entry has ended, well or not.
+    pub(super) fn end(self, failure: Option<Failure>) -> Outcome {
+        match self {
+            Self::Segments(work) => {
+                let result = failure.map_or(Ok(work.result), Err);
+                match (work.then, result) {
+                    (Then::Reply(reply), result) => {
+                        Outcome::Answer(Answer::Encoding(reply, result))
+                    }
+                    (Then::Run(run), Ok(encoding)) => Outcome::Run(run.encoded(encoding)),
+                    (Then::Run(run), Err(failure)) => Outcome::Answer(run.fail(failure)),
+                }
             }
-            Pending::Chunk(work) => {
+            Self::Chunk(work) => {
                 let result = work.result.ok_or(Failure::Lost);
-                Self::Evidence(work.reply, failure.map_or(result, Err))
+                let result = failure.map_or(result, Err);
+                match (work.then, result) {
+                    (Then::Reply(reply), result) => {
+                        Outcome::Answer(Answer::Evidence(reply, result))
+                    }
+                    (Then::Run(run), Ok(evidence)) => Outcome::Run(run.advanced(evidence)),
+                    (Then::Run(run), Err(failure)) => Outcome::Answer(run.fail(failure)),
+                }
             }
         }
     }
+}
 
+impl Answer {
     /// Sends it. Nobody may be waiting any more; then it has nowhere to go.
     pub(super) fn send(self) {
         match self {

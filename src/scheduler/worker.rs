@@ -57,13 +57,14 @@ impl Shared {
     fn take(&self, stop: &Arc<dyn Stop>) -> Option<Taken> {
         let mut state = self.lock();
         loop {
-            let next = state.core.poll(self.now());
+            let now = self.now();
+            let next = state.core.poll(now);
             let (until, taken) = match next {
                 Next::Run(batch) => (None, Some(state.lend(batch, stop))),
                 Next::Wait(until) => (Some(until), None),
                 Next::Idle => (None, None),
             };
-            let answers = state.settle();
+            let answers = state.settle(now);
             if taken.is_some() || !answers.is_empty() {
                 // A change wakes one worker, but may be more than one batch.
                 let wakes = taken.is_some() && state.wakes();

@@ -2,7 +2,7 @@
 
 use super::job::JobId;
 
-/// Names an entry; the shell gives each its own.
+/// Names an entry; no two that are held share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntryId(pub u64);
 

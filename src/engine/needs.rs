@@ -1,0 +1,50 @@
+//! What a recording asks of the scheduler.
+
+use std::sync::Arc;
+
+use super::{PIECES_UNDER_WAY, lane};
+use crate::frontend::{SEGMENT_VALUES, Spec};
+use crate::runtime::Sizes;
+use crate::scheduler::core::Work;
+
+/// What the served bundle makes of a recording's length.
+#[derive(Clone, Debug)]
+pub(super) struct Needs {
+    spec: Arc<Spec>,
+    sizes: Sizes,
+    /// Steps of the longest chunk.
+    longest: usize,
+}
+
+impl Needs {
+    pub(super) fn new(spec: Arc<Spec>, sizes: Sizes, longest: usize) -> Self {
+        Self {
+            spec,
+            sizes,
+            longest,
+        }
+    }
+
+    /// Segments of a lane of so many samples.
+    pub(super) fn segments(&self, samples: usize) -> usize {
+        self.spec.segments(samples)
+    }
+
+    /// As [`Needs::of`], of so many lanes with so many samples each.
+    pub(super) fn of_samples(&self, samples: usize, lanes: usize) -> (Work, usize) {
+        self.of(self.segments(samples) * lanes, lanes)
+    }
+
+    /// The work of so many segments in all, and the memory that it holds at a time: pieces under way,
+    /// or a chunk a lane.
+    pub(super) fn of(&self, segments: usize, lanes: usize) -> (Work, usize) {
+        let work = Work {
+            segments,
+            steps: segments,
+        };
+        let pieces = segments.min(PIECES_UNDER_WAY * lane::most_segments(&self.spec));
+        let chunk = self.sizes.history_values() + self.longest * self.sizes.features;
+        let values = (pieces * SEGMENT_VALUES).max(lanes * chunk);
+        (work, values * size_of::<f32>())
+    }
+}
