@@ -4,6 +4,8 @@
 //! anything else, chunk borders would move samples). Its delay is taken off, so sample n lies at
 //! n / 16,000 s. 16 kHz passes through bit for bit.
 
+mod idle;
+
 use audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
 
@@ -64,7 +66,8 @@ impl Resampler {
         let stage = if rate == SAMPLE_RATE {
             None
         } else {
-            Some(Stage::new(rate)?)
+            let kept = idle::take(rate).map(Ok);
+            Some(kept.unwrap_or_else(|| Stage::new(rate))?)
         };
         Ok(Self {
             rate,
@@ -111,6 +114,14 @@ impl Resampler {
     }
 }
 
+impl Drop for Resampler {
+    fn drop(&mut self) {
+        if let Some(stage) = self.stage.take() {
+            idle::keep(self.rate, stage);
+        }
+    }
+}
+
 impl Stage {
     fn new(rate: u32) -> Result<Self, AudioError> {
         // An even number of periods: only then is the delay a whole number of samples.
@@ -137,6 +148,13 @@ impl Stage {
             delay: fft.output_delay(),
             fft,
         })
+    }
+
+    /// Back to the start of a lane.
+    fn reset(&mut self) {
+        self.fft.reset();
+        self.delay = self.fft.output_delay();
+        self.pending.clear();
     }
 
     fn push(

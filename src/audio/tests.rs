@@ -303,6 +303,24 @@ fn raw_samples_need_a_sane_shape() {
     }
 }
 
+#[test]
+fn a_lane_gives_the_same_samples_whatever_its_thread_resampled_before() {
+    for rate in [8_000, 44_100] {
+        let lane: Vec<f32> = (0..5_000).map(|i| (i as f32 * 0.37).sin()).collect();
+        let other: Vec<f32> = lane.iter().map(|sample| 1.0 - sample).collect();
+        let first = std::thread::scope(|scope| {
+            let first = scope.spawn(|| resampled(rate, &lane, []));
+            first.join().unwrap()
+        });
+        resampled(rate, &other, []);
+        // Broken off in a lane.
+        let mut broken = Resampler::new(rate).unwrap();
+        broken.push(&other[..1_111], &mut Vec::new()).unwrap();
+        drop(broken);
+        assert_eq!(resampled(rate, &lane, []), first);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

@@ -3,7 +3,7 @@
 //! Frame k covers samples \[128k, 128k + 256\); no padding, no dither, no pre-emphasis. State is
 //! the samples of the frame under way, so memory does not grow with the audio.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use realfft::num_complex::Complex32;
 use realfft::{RealFftPlanner, RealToComplex};
@@ -13,12 +13,30 @@ use super::{BINS, FRAME_HOP, FRAME_LENGTH, POWER_FLOOR};
 /// Samples taken into the pending buffer at a time; bounds it whatever a caller pushes.
 const BLOCK: usize = 4_096;
 
-/// Turns samples into raw log-power frames, incrementally.
-pub struct Analyser {
+/// What is the same for every lane: making it takes as long as some frames.
+struct Tables {
     fft: Arc<dyn RealToComplex<f32>>,
     window: [f32; FRAME_LENGTH],
     /// 1 / (Σw)²: makes a full-scale sine 0.25 whatever the window.
     scale: f32,
+}
+
+static TABLES: LazyLock<Tables> = LazyLock::new(|| {
+    let window: [f32; FRAME_LENGTH] = std::array::from_fn(|i| {
+        let turn = std::f64::consts::TAU * i as f64 / FRAME_LENGTH as f64;
+        (0.54 - 0.46 * turn.cos()) as f32
+    });
+    let sum: f32 = window.iter().sum();
+    Tables {
+        fft: RealFftPlanner::new().plan_fft_forward(FRAME_LENGTH),
+        window,
+        scale: 1.0 / (sum * sum),
+    }
+});
+
+/// Turns samples into raw log-power frames, incrementally.
+pub struct Analyser {
+    tables: &'static Tables,
     /// Samples from the start of the next frame on.
     pending: Vec<f32>,
     windowed: Vec<f32>,
@@ -44,20 +62,13 @@ impl Analyser {
     /// An analyser at the start of a lane.
     #[must_use]
     pub fn new() -> Self {
-        let fft = RealFftPlanner::new().plan_fft_forward(FRAME_LENGTH);
-        let window: [f32; FRAME_LENGTH] = std::array::from_fn(|i| {
-            let turn = std::f64::consts::TAU * i as f64 / FRAME_LENGTH as f64;
-            (0.54 - 0.46 * turn.cos()) as f32
-        });
-        let sum: f32 = window.iter().sum();
+        let tables = &*TABLES;
         Self {
-            window,
-            scale: 1.0 / (sum * sum),
+            tables,
             pending: Vec::with_capacity(BLOCK + FRAME_LENGTH),
             windowed: vec![0.0; FRAME_LENGTH],
-            spectrum: fft.make_output_vec(),
-            scratch: fft.make_scratch_vec(),
-            fft,
+            spectrum: tables.fft.make_output_vec(),
+            scratch: tables.fft.make_scratch_vec(),
         }
     }
 
@@ -77,17 +88,22 @@ impl Analyser {
 
     fn analyse(&mut self, start: usize, frames: &mut Vec<f32>) {
         let samples = &self.pending[start..start + FRAME_LENGTH];
-        for ((out, sample), weight) in self.windowed.iter_mut().zip(samples).zip(&self.window) {
+        for ((out, sample), weight) in self
+            .windowed
+            .iter_mut()
+            .zip(samples)
+            .zip(&self.tables.window)
+        {
             *out = sample * weight;
         }
-        let outcome = self.fft.process_with_scratch(
+        let outcome = self.tables.fft.process_with_scratch(
             &mut self.windowed,
             &mut self.spectrum,
             &mut self.scratch,
         );
         debug_assert!(outcome.is_ok(), "the buffers were made by the plan itself");
         debug_assert_eq!(self.spectrum.len(), BINS);
-        let scale = self.scale;
+        let scale = self.tables.scale;
         frames.extend(
             self.spectrum
                 .iter()
