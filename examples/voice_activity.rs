@@ -19,7 +19,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use undertone::audio::{Encoding, LaneChoice, Limits, decode};
 use undertone::frontend::{Analyser, BINS, FRAME_HOP, FRAME_LENGTH};
-use undertone::speech::Detector;
+use undertone::speech::{Detector, STEADY_FRAMES, Sound};
 
 /// Samples that are labelled together: 10 ms.
 const LABELLED: usize = 160;
@@ -77,10 +77,16 @@ fn score(samples: &[f32], clean: &[f32]) -> (f32, f32) {
     let mut frames = Vec::new();
     Analyser::new().push(samples, &mut frames);
     let mut detector = Detector::new(GATE_DBFS);
-    let frames: Vec<bool> = frames
-        .chunks_exact(BINS)
-        .map(|frame| detector.hear(frame))
-        .collect();
+    let mut heard = Vec::new();
+    for frame in frames.chunks_exact(BINS) {
+        let sound = detector.hear(frame);
+        heard.push(sound == Sound::Speech);
+        if sound == Sound::Steady {
+            let before = heard.len().saturating_sub(STEADY_FRAMES + 1);
+            heard[before..].fill(false);
+        }
+    }
+    let frames = heard;
     // The frame whose middle is nearest to the label's.
     let nearest = |label: usize| {
         let middle = label * LABELLED + LABELLED / 2;

@@ -25,8 +25,8 @@ struct Ear(Detector, Tracker);
 
 impl Listener for Ear {
     fn frame(&mut self, frame: &[f32]) {
-        let speech = self.0.hear(frame);
-        self.1.frame(speech);
+        let sound = self.0.hear(frame);
+        self.1.frame(sound);
     }
 
     fn segment(&mut self) {

@@ -32,8 +32,8 @@ struct Ear {
 
 impl Listener for Ear {
     fn frame(&mut self, frame: &[f32]) {
-        let speech = self.detector.hear(frame);
-        self.turns.extend(self.tracker.frame(speech));
+        let sound = self.detector.hear(frame);
+        self.turns.extend(self.tracker.frame(sound));
     }
 
     fn segment(&mut self) {

@@ -21,7 +21,7 @@ use rustix::time::{ClockId, clock_gettime};
 use undertone::audio::{Encoding, LaneChoice, Limits, RawFormat, Resampler, decode};
 use undertone::bundle::Manifest;
 use undertone::frontend::{Analyser, BINS, Segmenter, Segments, Spec};
-use undertone::speech::Detector;
+use undertone::speech::{Detector, Sound};
 use wav::wav;
 
 /// Speech at 16 kHz, and the same at 44.1 kHz.
@@ -201,7 +201,9 @@ fn segmented(samples: &[f32], spec: &Arc<Spec>) -> usize {
 fn spoken(frames: &[f32]) -> usize {
     let mut detector = Detector::new(-75.0);
     let frames = frames.chunks_exact(BINS);
-    frames.filter(|frame| detector.hear(frame)).count()
+    frames
+        .filter(|frame| detector.hear(frame) == Sound::Speech)
+        .count()
 }
 
 /// Time on the processor in the round that took least.

@@ -76,8 +76,8 @@ impl Hearing {
 
 impl frontend::Listener for Listener {
     fn frame(&mut self, frame: &[f32]) {
-        let speech = self.detector.hear(frame);
-        self.turns.extend(self.tracker.frame(speech));
+        let sound = self.detector.hear(frame);
+        self.turns.extend(self.tracker.frame(sound));
     }
 
     fn segment(&mut self) {

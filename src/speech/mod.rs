@@ -1,11 +1,27 @@
 //! Raw frames to speech, and speech to turns: where somebody speaks, and which steps are a turn's.
 //!
-//! A [`Detector`] says of each frame whether it holds speech, a [`Tracker`] makes turns of that, while
-//! they are heard: neither looks at what comes after. State is of fixed size. Knows the front end's frames and nothing else of
-//! the house.
+//! A [`Detector`] says of each frame what [`Sound`] it holds, a [`Tracker`] makes turns of that, while
+//! they are heard: neither looks at what comes after, but the detector may take back what it said last. State is of fixed
+//! size. Knows the front end's frames and nothing else of the house.
 
+mod bands;
 mod detector;
+mod noise;
+mod steadiness;
 mod turns;
 
 pub use detector::Detector;
+pub use steadiness::STEADY_FRAMES;
 pub use turns::{CONFIRMED_FRAMES, ENDING_FRAMES, Rule, Step, Tracker, Turn};
+
+/// What a frame holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sound {
+    /// Noise, or nothing.
+    Silence,
+    /// Somebody speaks.
+    Speech,
+    /// A sound that came and has not varied since is no speech: neither is this frame, nor are
+    /// [`STEADY_FRAMES`] before it, whatever was said of them.
+    Steady,
+}

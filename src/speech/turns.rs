@@ -2,11 +2,13 @@
 //!
 //! Speech counts where it lasts [`CONFIRMED_FRAMES`]. When it does, a turn begins, with the segments of
 //! the lead-in before it: there the sequence starts anew. It ends with a long enough silence, of which
-//! the lead-out is its own. One with too little speech in it was a noise, and is none. All of this is
+//! the lead-out is its own. One with too little speech in it was a noise, and is none, and so is one
+//! whose speech turns out to be a steady sound. All of this is
 //! known when a segment is whole, so a live stream can follow; it keeps the lead-in's features for it.
 
 use std::ops::Range;
 
+use super::{STEADY_FRAMES, Sound};
 use crate::frontend::SEGMENT_FRAMES;
 
 /// Frames in a row without which speech does not count: 64 ms.
@@ -60,9 +62,13 @@ pub struct Tracker {
     /// Frames of speech without a gap until now.
     run: usize,
     /// The newest frames' speech, one bit each.
-    recent: u64,
+    recent: u128,
     current: Option<Current>,
 }
+
+/// The newest frames, about which a steady one may change the detector's mind.
+const DOUBTFUL: u128 = u128::MAX >> (u128::BITS as usize - DOUBTFUL_FRAMES);
+const DOUBTFUL_FRAMES: usize = STEADY_FRAMES + 1;
 
 /// A turn that has not ended.
 #[derive(Clone, Debug)]
@@ -70,6 +76,10 @@ struct Current {
     turn: Turn,
     /// Frames that hold speech.
     speech: usize,
+    /// Those of them that are among the newest, one bit each.
+    recent: u128,
+    /// Behind the last of them that is not among the [`DOUBTFUL`] any more.
+    certain_end: usize,
 }
 
 impl Tracker {
@@ -88,11 +98,18 @@ impl Tracker {
         }
     }
 
-    /// The next frame holds speech or not. Gives the turn that it ends.
-    pub fn frame(&mut self, speech: bool) -> Option<Turn> {
+    /// The next frame holds this. Gives the turn that it ends.
+    pub fn frame(&mut self, sound: Sound) -> Option<Turn> {
+        let speech = sound == Sound::Speech;
         self.frames += 1;
-        self.recent = self.recent << 1 | u64::from(speech);
+        self.recent = self.recent << 1 | u128::from(speech);
         self.run = if speech { self.run + 1 } else { 0 };
+        if let Some(current) = &mut self.current {
+            current.advance(self.frames);
+        }
+        if sound == Sound::Steady {
+            self.take_back();
+        }
         if self.run >= CONFIRMED_FRAMES {
             self.speak();
             return None;
@@ -108,7 +125,7 @@ impl Tracker {
     /// The last 32 frames are a segment.
     pub fn segment(&mut self) -> Step {
         let start = self.frames.saturating_sub(SEGMENT_FRAMES);
-        let heard = self.recent & (u64::MAX >> (64 - SEGMENT_FRAMES));
+        let heard = self.recent & (u128::MAX >> (u128::BITS as usize - SEGMENT_FRAMES));
         let mut step = Step {
             speech: heard.count_ones() as usize >= CONFIRMED_FRAMES,
             begins: None,
@@ -143,22 +160,55 @@ impl Tracker {
                 frames: first..first,
             },
             speech: 0,
+            recent: 0,
+            certain_end: first,
         });
         // What came before the run was confirmed counts as well.
-        current.speech += match self.run {
+        let new = match self.run {
             CONFIRMED_FRAMES => CONFIRMED_FRAMES,
             _ => 1,
         };
+        current.speech += new;
+        current.recent |= (1 << new) - 1;
         current.turn.frames.end = self.frames;
     }
 
+    /// None of the doubtful frames holds speech.
+    fn take_back(&mut self) {
+        self.recent &= !DOUBTFUL;
+        let Some(mut current) = self.current.take() else {
+            return;
+        };
+        current.speech -= (current.recent & DOUBTFUL).count_ones() as usize;
+        current.recent &= !DOUBTFUL;
+        if current.speech == 0 {
+            return;
+        }
+        let turn = &mut current.turn;
+        turn.frames.end = current.certain_end;
+        let last =
+            (turn.frames.end + self.rule.lead_out).saturating_sub(CONFIRMED_FRAMES) / self.hop;
+        turn.steps.end = turn.steps.end.min(last.max(turn.steps.start) + 1);
+        self.current = Some(current);
+    }
+
     fn end(&mut self) -> Option<Turn> {
-        let Current { turn, speech } = self.current.take()?;
+        let Current { turn, speech, .. } = self.current.take()?;
         if turn.steps.is_empty() {
             return None;
         }
         self.over = turn.steps.end;
         (speech >= self.rule.least_speech).then_some(turn)
+    }
+}
+
+impl Current {
+    /// So many frames of the lane have been.
+    fn advance(&mut self, frames: usize) {
+        self.recent <<= 1;
+        if self.recent >> DOUBTFUL_FRAMES & 1 == 1 {
+            self.certain_end = frames - DOUBTFUL_FRAMES;
+        }
     }
 }
 
@@ -177,10 +227,18 @@ mod tests {
 
     /// Steps and turns of a lane that speaks where it is told, in segments every `hop` frames.
     fn follow(rule: Rule, frames: &[bool], hop: usize) -> (Vec<Step>, Vec<Turn>) {
+        let sound = |speech: &bool| match speech {
+            true => Sound::Speech,
+            false => Sound::Silence,
+        };
+        follow_sounds(rule, &frames.iter().map(sound).collect::<Vec<_>>(), hop)
+    }
+
+    fn follow_sounds(rule: Rule, sounds: &[Sound], hop: usize) -> (Vec<Step>, Vec<Turn>) {
         let mut tracker = Tracker::new(rule, hop);
         let (mut steps, mut turns) = (Vec::new(), Vec::new());
-        for (number, speech) in frames.iter().enumerate() {
-            turns.extend(tracker.frame(*speech));
+        for (number, sound) in sounds.iter().enumerate() {
+            turns.extend(tracker.frame(*sound));
             let whole = (number + 1).checked_sub(SEGMENT_FRAMES);
             if whole.is_some_and(|start| start.is_multiple_of(hop)) {
                 steps.push(tracker.segment());
@@ -250,6 +308,38 @@ mod tests {
         assert_eq!((steps[0].begins, steps[0].speech), (Some(0), true));
         assert_eq!(turns[0].steps, 0..3);
         assert_eq!(turns[0].frames, 0..64);
+    }
+
+    #[test]
+    fn a_steady_sound_is_no_turn_nor_the_end_of_one() {
+        let sounds = |spoken: &[Range<usize>], steady: &[usize]| {
+            let mut sounds: Vec<Sound> = lane(1_000, spoken)
+                .iter()
+                .map(|speech| match speech {
+                    true => Sound::Speech,
+                    false => Sound::Silence,
+                })
+                .collect();
+            for frame in steady {
+                sounds[*frame] = Sound::Steady;
+            }
+            follow_sounds(RULE, &sounds, 16)
+        };
+        let long = STEADY_FRAMES;
+        let (steps, turns) = sounds(&[200..200 + long], &[200 + long]);
+        assert_eq!(turns, []);
+        // It has begun all the same, which nobody could know better.
+        assert_eq!(steps[12].begins, Some(12));
+        // A word, and a line that opens half a second behind it.
+        let (word, noise) = (200..230, 280..280 + long);
+        let (_, alone) = sounds(std::slice::from_ref(&word), &[]);
+        let (_, both) = sounds(&[word, noise.clone()], &[noise.end]);
+        assert_eq!(both, alone);
+        // A click before that is not enough.
+        assert_eq!(sounds(&[200..210, noise.clone()], &[noise.end]).1, []);
+        // Who speaks then begins a turn of his own.
+        let (_, after) = sounds(&[noise.clone(), 360..400], &[noise.end]);
+        assert_eq!(after[0].frames, 360..400);
     }
 
     proptest! {
