@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use undertone::audio::{self, Encoding, LaneChoice, Limits};
-use undertone::frontend::{BINS, Listener, Segmenter, Segments, Spec};
+use undertone::frontend::{BINS, FRAME_HOP, Listener, Segmenter, Segments, Spec};
 use undertone::speech::{Detector, Rule, Tracker, Turn};
 
 /// A second of silence ends a turn.
@@ -114,18 +114,64 @@ fn thirty_decibels_less_make_no_other_turns() {
     assert_eq!(counts.collect::<Vec<_>>(), [1, 1, 2]);
 }
 
+/// White noise of so many dBFS.
+fn noise(samples: usize, dbfs: f32) -> Vec<f32> {
+    let mut random = StdRng::seed_from_u64(11);
+    // Uniform noise in ±a has the power a²/3.
+    let most = 3f32.sqrt() * 10f32.powf(dbfs / 20.0);
+    let uniform = (0..samples).map(|_| most * (2.0 * random.random::<f32>() - 1.0));
+    uniform.collect()
+}
+
+/// The turns of a lane that is heard behind `before` are those of the lane alone.
+fn assert_heard_behind(before: &[f32], lane: &[f32]) {
+    let (alone, _) = turns(lane, lane.len());
+    let samples = [before, lane].concat();
+    let (behind, _) = turns(&samples, samples.len());
+    let shift = before.len() / FRAME_HOP;
+    let behind: Vec<Range<usize>> = behind
+        .iter()
+        .map(|turn| turn.frames.start.saturating_sub(shift)..turn.frames.end.saturating_sub(shift))
+        .collect();
+    assert_eq!(behind.len(), alone.len(), "{behind:?}, not {alone:?}");
+    for (a, b) in behind.iter().zip(&alone) {
+        assert!(close(a, &b.frames), "{a:?}, not {b:?}");
+    }
+}
+
+#[test]
+fn a_line_that_opens_is_no_turn_nor_part_of_one() {
+    for dbfs in [-65.0, -50.0, -35.0] {
+        let mut opens = vec![0.0; 48_000];
+        opens.extend(noise(64_000, dbfs));
+        assert_eq!(turns(&opens, opens.len()).0, [], "{dbfs} dBFS");
+        for lane in recordings() {
+            assert_heard_behind(&opens, &lane);
+        }
+    }
+}
+
+#[test]
+fn a_beep_before_a_soft_talker_deafens_nobody() {
+    let tone = |i: usize| 0.5 * (std::f32::consts::TAU * 1_000.0 * i as f32 / 16_000.0).sin();
+    let mut beep: Vec<f32> = (0..16_000).map(tone).collect();
+    beep.extend([0.0; 8_000]);
+    for lane in recordings() {
+        let power = lane.iter().map(|x| x * x).sum::<f32>() / lane.len() as f32;
+        // −45 dBFS.
+        let gain = (10f32.powf(-4.5) / power).sqrt();
+        let soft: Vec<f32> = lane.iter().map(|sample| gain * sample).collect();
+        assert_heard_behind(&beep, &soft);
+    }
+}
+
 #[test]
 fn noise_twenty_decibels_below_the_talker_makes_no_other_turns() {
-    let mut random = StdRng::seed_from_u64(5);
     for samples in recordings() {
         let (clean, _) = turns(&samples, samples.len());
         let power = samples.iter().map(|x| x * x).sum::<f32>() / samples.len() as f32;
-        // Uniform noise in ±a has the power a²/3.
-        let most = (3.0 * power / 100.0).sqrt();
-        let noisy: Vec<f32> = samples
-            .iter()
-            .map(|sample| sample + most * (2.0 * random.random::<f32>() - 1.0))
-            .collect();
+        let noise = noise(samples.len(), 10.0 * power.log10() - 20.0);
+        let noisy: Vec<f32> = samples.iter().zip(noise).map(|(a, b)| a + b).collect();
         let (noisy, _) = turns(&noisy, noisy.len());
         assert_eq!(noisy.len(), clean.len());
         for (a, b) in noisy.iter().zip(&clean) {

@@ -35,6 +35,12 @@ pub(super) fn excess(high: &Levels, low: &Levels) -> f32 {
     top.iter().sum::<f32>() / TOP_BANDS as f32
 }
 
+/// The level of the third loudest band.
+pub(super) fn third(levels: &Levels) -> f32 {
+    let mut levels = *levels;
+    *levels.select_nth_unstable_by(BANDS - 3, f32::total_cmp).1
+}
+
 /// What noise of one level varies by in each band, where a single bin varies by `bin`: the mean over more
 /// bins varies less.
 pub(super) fn spread(bin: f32) -> Levels {

@@ -4,6 +4,7 @@
 
 use super::Sound;
 use super::bands::{self, Levels};
+use super::loudness::Loudness;
 use super::noise::Noise;
 use super::steadiness::Steadiness;
 
@@ -12,20 +13,14 @@ const UNKNOWN_FRAMES: usize = 15;
 /// Speech begins at this score and ends below the other. Pink noise alone reaches 0.57.
 const BEGINS: f32 = 0.7;
 const ENDS: f32 = 0.45;
-/// Whatever lies this far (30 dB) below the lane's loudest band is a breath, or somebody else.
-const RANGE: f32 = 7.0;
-/// How fast the loudest level is taken back, in ln power a frame (1 dB a second), and forward.
-const PEAK_FALL: f32 = 0.002;
-const PEAK_RISE: f32 = 0.1;
 
 /// Says of each frame of a lane whether it holds speech, from that frame and those before.
 #[derive(Clone, Debug)]
 pub struct Detector {
     noise: Noise,
     steadiness: Steadiness,
+    loudness: Loudness,
     levels: Option<Levels>,
-    /// The loudest band's, held.
-    peak: f32,
     frames: usize,
     speech: bool,
 }
@@ -38,8 +33,8 @@ impl Detector {
         Self {
             noise: Noise::new(gate_dbfs),
             steadiness: Steadiness::new(),
+            loudness: Loudness::default(),
             levels: None,
-            peak: f32::NEG_INFINITY,
             frames: 0,
             speech: false,
         }
@@ -50,11 +45,6 @@ impl Detector {
         let levels = bands::follow(self.levels.as_ref(), frame);
         self.levels = Some(levels);
         self.noise.hear(&levels);
-        let loudest = levels.iter().copied().fold(f32::MIN, f32::max);
-        self.peak = match self.frames {
-            0 => loudest,
-            _ => (self.peak - PEAK_FALL).max(self.peak + PEAK_RISE * (loudest - self.peak)),
-        };
         let noise = match self.frames {
             0..UNKNOWN_FRAMES => self.noise.quiet(),
             _ => self.noise.levels(),
@@ -64,15 +54,18 @@ impl Detector {
         let stands_out = bands::excess(&levels, &noise) > enough;
         self.steadiness
             .hear(&self.noise.audible(&levels), stands_out);
-        self.speech = stands_out && loudest > self.peak - RANGE;
+        let near = self.loudness.pass(&levels, self.steadiness.begins());
+        self.speech = stands_out && near;
         if !self.speech {
             return Sound::Silence;
         }
         if self.steadiness.steady() {
             self.noise.settle();
+            self.loudness.take_back();
             self.speech = false;
             return Sound::Steady;
         }
+        self.loudness.rise(&levels);
         Sound::Speech
     }
 }
@@ -157,6 +150,59 @@ mod tests {
             let (heard, _) = speech(&grown(from, to, frames));
             assert!(heard <= UNKNOWN_FRAMES, "{from} to {to}: {heard}");
         }
+    }
+
+    /// A buzz with twenty harmonics, half a second of every second, from 1.5 s on.
+    fn bursts(samples: usize, level: f32) -> Vec<f32> {
+        let buzz = |i: usize| {
+            let phase = std::f32::consts::TAU * 120.0 * i as f32 / 16_000.0;
+            (1..=20).map(|k| (phase * k as f32).sin()).sum::<f32>()
+        };
+        let on = |i: usize| i >= 24_000 && i % 16_000 >= 8_000;
+        let sample = |i| if on(i) { level * buzz(i) } else { 0.0 };
+        (0..samples).map(sample).collect()
+    }
+
+    #[test]
+    fn a_loud_beep_or_buzzer_or_roar_deafens_nobody() {
+        // −44 dBFS.
+        let quiet = bursts(160_000, 0.002);
+        let (alone, _) = speech(&quiet);
+        let beep = |i: usize| 0.5 * (0.4 * i as f32).sin();
+        let buzzer = |i: usize| if i % 130 < 65 { 0.5 } else { -0.5 };
+        let roar = noise(16_000, 0.9);
+        let roar = |i: usize| roar[i];
+        let sounds: [(&dyn Fn(usize) -> f32, usize); 4] = [
+            (&beep, 4_000),
+            (&beep, 16_000),
+            (&buzzer, 16_000),
+            (&roar, 16_000),
+        ];
+        for (number, (sound, length)) in sounds.into_iter().enumerate() {
+            let mut samples = quiet.clone();
+            for i in 0..length {
+                samples[4_800 + i] += sound(i);
+            }
+            let (heard, _) = speech(&samples);
+            // A quarter of a second is too short to be told from a word, and the ends of the nine bursts
+            // may be cut.
+            let word = if length < 8_000 {
+                length / 128 + 10
+            } else {
+                10
+            };
+            let about = alone - 9 * 5..alone + word;
+            assert!(about.contains(&heard), "{number}: {heard}, not {alone}");
+        }
+    }
+
+    #[test]
+    fn who_is_forty_decibels_softer_than_the_talker_is_somebody_else() {
+        let (near, far) = (bursts(80_000, 0.05), bursts(80_000, 0.000_5));
+        let (alone, _) = speech(&near);
+        let (both, _) = speech(&[near, far.clone()].concat());
+        assert!((alone..alone + 5).contains(&both), "{both}, not {alone}");
+        assert!(speech(&far).0 > alone / 2);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod bands;
 mod detector;
+mod loudness;
 mod noise;
 mod steadiness;
 mod turns;

@@ -22,6 +22,7 @@ pub(super) struct Steadiness {
     going_on: usize,
     /// Frames since one that stood out of the noise.
     pause: usize,
+    begins: bool,
 }
 
 impl Steadiness {
@@ -31,6 +32,7 @@ impl Steadiness {
             varies: spread(HIGHEST_TO_LEAST),
             going_on: 0,
             pause: 0,
+            begins: false,
         }
     }
 
@@ -46,14 +48,16 @@ impl Steadiness {
                 *highest = highest.max(*level);
             }
         }
-        if !stands_out {
-            self.pause += 1;
-            return;
-        }
-        if self.pause >= PAUSE_FRAMES {
+        self.begins = stands_out && self.pause >= PAUSE_FRAMES;
+        if self.begins {
             self.going_on = 0;
         }
-        self.pause = 0;
+        self.pause = if stands_out { 0 } else { self.pause + 1 };
+    }
+
+    /// Whether something that stands out begins with this frame.
+    pub(super) fn begins(&self) -> bool {
+        self.begins
     }
 
     /// Whether this frame and [`STEADY_FRAMES`] before it went on without a fall.
