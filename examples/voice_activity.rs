@@ -78,8 +78,10 @@ fn score(samples: &[f32], clean: &[f32]) -> (f32, f32) {
     Analyser::new().push(samples, &mut frames);
     let mut detector = Detector::new(GATE_DBFS);
     let mut heard = Vec::new();
-    for frame in frames.chunks_exact(BINS) {
-        let sound = detector.hear(frame);
+    for sound in frames
+        .chunks_exact(BINS)
+        .flat_map(|frame| detector.hear(frame))
+    {
         heard.push(sound == Sound::Speech);
         if sound == Sound::Steady {
             let before = heard.len().saturating_sub(STEADY_FRAMES + 1);

@@ -25,8 +25,9 @@ struct Ear(Detector, Tracker);
 
 impl Listener for Ear {
     fn frame(&mut self, frame: &[f32]) {
-        let sound = self.0.hear(frame);
-        self.1.frame(sound);
+        for sound in self.0.hear(frame) {
+            self.1.frame(sound);
+        }
     }
 
     fn segment(&mut self) {

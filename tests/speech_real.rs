@@ -32,8 +32,9 @@ struct Ear {
 
 impl Listener for Ear {
     fn frame(&mut self, frame: &[f32]) {
-        let sound = self.detector.hear(frame);
-        self.turns.extend(self.tracker.frame(sound));
+        for sound in self.detector.hear(frame) {
+            self.turns.extend(self.tracker.frame(sound));
+        }
     }
 
     fn segment(&mut self) {
@@ -78,12 +79,8 @@ fn recordings() -> Vec<Vec<f32>> {
 const CLOSE: usize = 60;
 
 /// Whether turns begin and end about where others do.
-///
-/// A lane's first frames are speech if they are louder than the gate, for its noise is not known yet;
-/// a turn that begins soon after may begin with them or not.
 fn close(a: &Range<usize>, b: &Range<usize>) -> bool {
-    let start = |turn: &Range<usize>| turn.start.max(100);
-    start(a).abs_diff(start(b)) <= CLOSE && a.end.abs_diff(b.end) <= CLOSE
+    a.start.abs_diff(b.start) <= CLOSE && a.end.abs_diff(b.end) <= CLOSE
 }
 
 #[test]
@@ -147,6 +144,41 @@ fn a_line_that_opens_is_no_turn_nor_part_of_one() {
         assert_eq!(turns(&opens, opens.len()).0, [], "{dbfs} dBFS");
         for lane in recordings() {
             assert_heard_behind(&opens, &lane);
+        }
+    }
+}
+
+#[test]
+fn a_turn_begins_with_its_first_word_and_not_with_the_lane() {
+    for lane in recordings() {
+        for before in [4_800, 11_200, 16_000] {
+            let quiet = [vec![0.0; before], lane.clone()].concat();
+            let (clean, _) = turns(&quiet, quiet.len());
+            let noise = noise(quiet.len(), -50.0);
+            let samples: Vec<f32> = quiet.iter().zip(noise).map(|(a, b)| a + b).collect();
+            let (noisy, _) = turns(&samples, samples.len());
+            assert_eq!(noisy.len(), clean.len());
+            for (a, b) in noisy.iter().zip(&clean) {
+                assert!(close(&a.frames, &b.frames), "{before}: {a:?}, {b:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_recording_that_begins_within_a_word_begins_with_a_turn() {
+    for lane in recordings() {
+        let (whole, _) = turns(&lane, lane.len());
+        for frame in [5, 10, 20, 40] {
+            let cut = &lane[(whole[0].frames.start + frame) * FRAME_HOP..];
+            let (turns, begins) = turns(cut, cut.len());
+            assert_eq!(turns.len(), whole.len());
+            assert!(
+                turns[0].frames.start <= 32,
+                "cut at {frame}: {:?}",
+                turns[0]
+            );
+            assert_eq!(begins[0], 0);
         }
     }
 }

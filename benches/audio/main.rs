@@ -202,7 +202,8 @@ fn spoken(frames: &[f32]) -> usize {
     let mut detector = Detector::new(-75.0);
     let frames = frames.chunks_exact(BINS);
     frames
-        .filter(|frame| detector.hear(frame) == Sound::Speech)
+        .flat_map(|frame| detector.hear(frame))
+        .filter(|sound| *sound == Sound::Speech)
         .count()
 }
 

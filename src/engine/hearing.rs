@@ -76,8 +76,9 @@ impl Hearing {
 
 impl frontend::Listener for Listener {
     fn frame(&mut self, frame: &[f32]) {
-        let sound = self.detector.hear(frame);
-        self.turns.extend(self.tracker.frame(sound));
+        for sound in self.detector.hear(frame) {
+            self.turns.extend(self.tracker.frame(sound));
+        }
     }
 
     fn segment(&mut self) {

@@ -7,20 +7,24 @@ use super::bands::{self, Levels};
 use super::loudness::Loudness;
 use super::noise::Noise;
 use super::steadiness::Steadiness;
+use crate::frontend::SEGMENT_FRAMES;
 
-/// Frames at the start of a lane of which the least level says nothing yet; the gate stands for it.
-const UNKNOWN_FRAMES: usize = 15;
 /// Speech begins at this score and ends below the other. Pink noise alone reaches 0.57.
 const BEGINS: f32 = 0.7;
 const ENDS: f32 = 0.45;
 
-/// Says of each frame of a lane whether it holds speech, from that frame and those before.
+/// Says of each frame of a lane what it holds, from that frame and those before; of those of the first
+/// segment, from that segment.
 #[derive(Clone, Debug)]
 pub struct Detector {
     noise: Noise,
     steadiness: Steadiness,
     loudness: Loudness,
+    /// Levels of the newest frame.
     levels: Option<Levels>,
+    /// Levels of the first segment's frames: they are judged together, for nothing is known of the noise
+    /// before.
+    first: [Levels; SEGMENT_FRAMES],
     frames: usize,
     speech: bool,
 }
@@ -35,26 +39,45 @@ impl Detector {
             steadiness: Steadiness::new(),
             loudness: Loudness::default(),
             levels: None,
+            first: [Levels::default(); _],
             frames: 0,
             speech: false,
         }
     }
 
-    /// What the next frame, `[129]` of ln power, holds.
-    pub fn hear(&mut self, frame: &[f32]) -> Sound {
+    /// Takes the next frame, `[129]` of ln power. Gives what it holds; of a lane's first 31 frames nothing,
+    /// and with the next what all 32 hold.
+    pub fn hear(&mut self, frame: &[f32]) -> impl Iterator<Item = Sound> + use<> {
         let levels = bands::follow(self.levels.as_ref(), frame);
         self.levels = Some(levels);
         self.noise.hear(&levels);
-        let noise = match self.frames {
-            0..UNKNOWN_FRAMES => self.noise.quiet(),
-            _ => self.noise.levels(),
+        let mut sounds = [Sound::Silence; SEGMENT_FRAMES];
+        let known = match self.first.get_mut(self.frames) {
+            Some(first) => {
+                *first = levels;
+                self.frames += 1;
+                if self.frames == SEGMENT_FRAMES {
+                    sounds = self.first.map(|levels| self.judge(&levels));
+                    SEGMENT_FRAMES
+                } else {
+                    0
+                }
+            }
+            None => {
+                sounds[0] = self.judge(&levels);
+                1
+            }
         };
-        self.frames += 1;
+        sounds.into_iter().take(known)
+    }
+
+    /// What the next frame holds, as far as the noise is known.
+    fn judge(&mut self, levels: &Levels) -> Sound {
         let enough = if self.speech { ENDS } else { BEGINS };
-        let stands_out = bands::excess(&levels, &noise) > enough;
+        let stands_out = bands::excess(levels, &self.noise.levels()) > enough;
         self.steadiness
-            .hear(&self.noise.audible(&levels), stands_out);
-        let near = self.loudness.pass(&levels, self.steadiness.begins());
+            .hear(&self.noise.audible(levels), stands_out);
+        let near = self.loudness.pass(levels, self.steadiness.begins());
         self.speech = stands_out && near;
         if !self.speech {
             return Sound::Silence;
@@ -65,7 +88,7 @@ impl Detector {
             self.speech = false;
             return Sound::Steady;
         }
-        self.loudness.rise(&levels);
+        self.loudness.rise(levels);
         Sound::Speech
     }
 }
@@ -85,8 +108,10 @@ mod tests {
         Analyser::new().push(samples, &mut frames);
         let mut detector = Detector::new(-75.0);
         let mut heard = Vec::new();
-        for frame in frames.chunks_exact(BINS) {
-            let sound = detector.hear(frame);
+        for sound in frames
+            .chunks_exact(BINS)
+            .flat_map(|frame| detector.hear(frame))
+        {
             heard.push(sound == Sound::Speech);
             if sound == Sound::Steady {
                 let before = heard.len().saturating_sub(STEADY_FRAMES + 1);
@@ -112,9 +137,16 @@ mod tests {
     }
 
     #[test]
-    fn noise_and_hum_are_speech_no_longer_than_they_are_unknown() {
+    fn noise_and_hum_and_a_knock_in_them_are_no_speech() {
         for level in [1e-3, 1e-2, 0.5] {
-            assert!(speech(&noise(160_000, level)).0 <= UNKNOWN_FRAMES);
+            let mut noise = noise(160_000, level);
+            assert_eq!(speech(&noise).0, 0);
+            // 20 dB louder for 64 ms, 0.1 s from the start.
+            for sample in &mut noise[1_600..2_624] {
+                *sample *= 10.0;
+            }
+            let knock = 1_024 / 128 + 10;
+            assert!(speech(&noise).0 <= knock);
         }
         // Mains hum and its harmonics at −65 dBFS.
         let hum = |i: usize| {
@@ -126,7 +158,7 @@ mod tests {
                 .sum()
         };
         let hum: Vec<f32> = (0..160_000).map(hum).collect();
-        assert!(speech(&hum).0 <= UNKNOWN_FRAMES);
+        assert_eq!(speech(&hum).0, 0);
     }
 
     #[test]
@@ -148,7 +180,7 @@ mod tests {
             (0.000_3, 0.01, 125.0),
         ] {
             let (heard, _) = speech(&grown(from, to, frames));
-            assert!(heard <= UNKNOWN_FRAMES, "{from} to {to}: {heard}");
+            assert_eq!(heard, 0, "{from} to {to}");
         }
     }
 

@@ -68,11 +68,6 @@ impl Noise {
         })
     }
 
-    /// Levels that are noise from the start.
-    pub(super) fn quiet(&self) -> Levels {
-        [self.quiet; _]
-    }
-
     /// Levels without what is quiet in them, which varies as it likes.
     pub(super) fn audible(&self, levels: &Levels) -> Levels {
         levels.map(|level| level.max(self.quiet))
