@@ -374,8 +374,8 @@ pub(crate) mod tests {
             ("speech_gate.level_dbfs", |m| {
                 m.speech_gate.level_dbfs = f32::NAN;
             }),
-            ("turns.least_speech_ms", |m| turns(m).least_speech_ms = 0),
-            ("turns.end_silence_ms", |m| turns(m).end_silence_ms = 191),
+            ("turns.least_speech_ms", |m| turns(m).least_speech_ms = 127),
+            ("turns.end_silence_ms", |m| turns(m).end_silence_ms = 199),
             ("turns.lead_in_ms", |m| turns(m).lead_in_ms = 10_001),
             ("turns.lead_out_ms", |m| turns(m).lead_out_ms = u32::MAX),
             ("segment_hop", |m| m.frontend.segment_hop = 0),

@@ -13,7 +13,7 @@ mod turns;
 
 pub use detector::Detector;
 pub use steadiness::STEADY_FRAMES;
-pub use turns::{CONFIRMED_FRAMES, ENDING_FRAMES, Rule, Step, Tracker, Turn};
+pub use turns::{CONFIRMED_FRAMES, ENDING_FRAMES, LEAST_SPEECH_FRAMES, Rule, Step, Tracker, Turn};
 
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,17 +14,22 @@ use crate::frontend::SEGMENT_FRAMES;
 /// Frames in a row without which speech does not count: 64 ms.
 pub const CONFIRMED_FRAMES: usize = 8;
 /// By so many frames the silence that ends a turn must be longer than the lead-out, so that the turn's
-/// last segment is whole before the turn is over.
-pub const ENDING_FRAMES: usize = SEGMENT_FRAMES - CONFIRMED_FRAMES;
+/// last segment is whole before the turn is over: 200 ms.
+pub const ENDING_FRAMES: usize = SEGMENT_FRAMES - CONFIRMED_FRAMES + 1;
+
+/// So much speech is at least needed for a turn, so that one of its segments holds
+/// [`CONFIRMED_FRAMES`] of it, wherever segments lie: 128 ms.
+pub const LEAST_SPEECH_FRAMES: usize = 2 * CONFIRMED_FRAMES;
 
 /// What makes a turn; all in frames of 8 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Less speech than this is no turn.
+    /// Less speech than this is no turn; at least [`LEAST_SPEECH_FRAMES`].
     pub least_speech: usize,
     /// So much silence ends a turn; at least [`ENDING_FRAMES`] more than the lead-out.
     pub end_silence: usize,
-    /// The first segment may start so long before the speech, but not in the turn before.
+    /// The first segment may start so long before the speech, but not in the turn before. The first that
+    /// holds [`CONFIRMED_FRAMES`] of it is a turn's however short this is.
     pub lead_in: usize,
     /// Segments are a turn's that start so long after its speech.
     pub lead_out: usize,
@@ -133,11 +138,9 @@ impl Tracker {
         if let Some(Current { turn, .. }) = &mut self.current {
             if turn.steps.is_empty() {
                 let earliest = turn.frames.start.saturating_sub(self.rule.lead_in);
-                let first = earliest.div_ceil(self.hop).max(self.over);
-                if first <= self.steps {
-                    step.begins = Some(first);
-                    turn.steps = first..self.steps + 1;
-                }
+                let first = earliest.div_ceil(self.hop).clamp(self.over, self.steps);
+                step.begins = Some(first);
+                turn.steps = first..self.steps + 1;
             } else if start + CONFIRMED_FRAMES <= turn.frames.end + self.rule.lead_out {
                 turn.steps.end = self.steps + 1;
             }
@@ -184,21 +187,29 @@ impl Tracker {
         if current.speech == 0 {
             return;
         }
-        let turn = &mut current.turn;
-        turn.frames.end = current.certain_end;
-        let last =
-            (turn.frames.end + self.rule.lead_out).saturating_sub(CONFIRMED_FRAMES) / self.hop;
-        turn.steps.end = turn.steps.end.min(last.max(turn.steps.start) + 1);
+        current.turn.frames.end = current.certain_end;
+        let last = self.last_step(&current.turn);
+        let steps = &mut current.turn.steps;
+        steps.end = steps.end.min(last.max(steps.start) + 1);
         self.current = Some(current);
     }
 
     fn end(&mut self) -> Option<Turn> {
-        let Current { turn, speech, .. } = self.current.take()?;
+        let current = self.current.take()?;
+        let mut turn = current.turn;
         if turn.steps.is_empty() {
             return None;
         }
+        // What was confirmed after the newest segment was whole makes segments before it the turn's.
+        let whole = self.steps.min(self.last_step(&turn) + 1);
+        turn.steps.end = turn.steps.end.max(whole);
         self.over = turn.steps.end;
-        (speech >= self.rule.least_speech).then_some(turn)
+        (current.speech >= self.rule.least_speech).then_some(turn)
+    }
+
+    /// The last step that is the turn's, once it is whole.
+    fn last_step(&self, turn: &Turn) -> usize {
+        (turn.frames.end + self.rule.lead_out).saturating_sub(CONFIRMED_FRAMES) / self.hop
     }
 }
 
@@ -217,6 +228,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::frontend::LEFTOVER_FRAMES;
 
     const RULE: Rule = Rule {
         least_speech: 25,
@@ -227,25 +239,36 @@ mod tests {
 
     /// Steps and turns of a lane that speaks where it is told, in segments every `hop` frames.
     fn follow(rule: Rule, frames: &[bool], hop: usize) -> (Vec<Step>, Vec<Turn>) {
+        follow_sounds(rule, &sounds(frames), hop)
+    }
+
+    /// The last segment is right-aligned, as the segmenter does it.
+    fn follow_sounds(rule: Rule, sounds: &[Sound], hop: usize) -> (Vec<Step>, Vec<Turn>) {
+        let mut tracker = Tracker::new(rule, hop);
+        let (mut steps, mut turns) = (Vec::new(), Vec::new());
+        let mut left = 0;
+        for (number, sound) in sounds.iter().enumerate() {
+            turns.extend(tracker.frame(*sound));
+            left += 1;
+            let whole = (number + 1).checked_sub(SEGMENT_FRAMES);
+            if whole.is_some_and(|start| start.is_multiple_of(hop)) {
+                steps.push(tracker.segment());
+                left = 0;
+            }
+        }
+        if !steps.is_empty() && left >= LEFTOVER_FRAMES {
+            steps.push(tracker.segment());
+        }
+        turns.extend(tracker.finish());
+        (steps, turns)
+    }
+
+    fn sounds(frames: &[bool]) -> Vec<Sound> {
         let sound = |speech: &bool| match speech {
             true => Sound::Speech,
             false => Sound::Silence,
         };
-        follow_sounds(rule, &frames.iter().map(sound).collect::<Vec<_>>(), hop)
-    }
-
-    fn follow_sounds(rule: Rule, sounds: &[Sound], hop: usize) -> (Vec<Step>, Vec<Turn>) {
-        let mut tracker = Tracker::new(rule, hop);
-        let (mut steps, mut turns) = (Vec::new(), Vec::new());
-        for (number, sound) in sounds.iter().enumerate() {
-            turns.extend(tracker.frame(*sound));
-            let whole = (number + 1).checked_sub(SEGMENT_FRAMES);
-            if whole.is_some_and(|start| start.is_multiple_of(hop)) {
-                steps.push(tracker.segment());
-            }
-        }
-        turns.extend(tracker.finish());
-        (steps, turns)
+        frames.iter().map(sound).collect()
     }
 
     fn lane(frames: usize, spoken: &[Range<usize>]) -> Vec<bool> {
@@ -257,13 +280,13 @@ mod tests {
     #[test]
     fn a_turn_is_the_steps_with_its_speech_and_a_lead_in() {
         let (steps, turns) = follow(RULE, &lane(1_000, &[200..400, 450..500, 700..800]), 16);
-        // Step 12 starts at 192 and step 11 at 176, a frame before the lead-in.
+        // Step 11 starts at 176, a frame before the lead-in, and has eight frames of speech.
         // Step 30 starts at 480 and has 20 frames of the first turn's speech, step 31 has four.
-        assert_eq!(turns[0].steps, 12..31);
+        assert_eq!(turns[0].steps, 11..31);
         assert_eq!(turns[0].frames, 200..500);
         assert_eq!(turns[1].steps, 43..50);
         assert_eq!(turns.len(), 2);
-        assert_eq!((steps[12].begins, steps[43].begins), (Some(12), Some(43)));
+        assert_eq!((steps[11].begins, steps[43].begins), (Some(11), Some(43)));
     }
 
     #[test]
@@ -312,66 +335,127 @@ mod tests {
 
     #[test]
     fn a_steady_sound_is_no_turn_nor_the_end_of_one() {
-        let sounds = |spoken: &[Range<usize>], steady: &[usize]| {
-            let mut sounds: Vec<Sound> = lane(1_000, spoken)
-                .iter()
-                .map(|speech| match speech {
-                    true => Sound::Speech,
-                    false => Sound::Silence,
-                })
-                .collect();
+        let heard = |spoken: &[Range<usize>], steady: &[usize]| {
+            let mut sounds = sounds(&lane(1_000, spoken));
             for frame in steady {
                 sounds[*frame] = Sound::Steady;
             }
             follow_sounds(RULE, &sounds, 16)
         };
         let long = STEADY_FRAMES;
-        let (steps, turns) = sounds(&[200..200 + long], &[200 + long]);
+        let (steps, turns) = heard(&[200..200 + long], &[200 + long]);
         assert_eq!(turns, []);
         // It has begun all the same, which nobody could know better.
-        assert_eq!(steps[12].begins, Some(12));
+        assert_eq!(steps[11].begins, Some(11));
         // A word, and a line that opens half a second behind it.
         let (word, noise) = (200..230, 280..280 + long);
-        let (_, alone) = sounds(std::slice::from_ref(&word), &[]);
-        let (_, both) = sounds(&[word, noise.clone()], &[noise.end]);
+        let (_, alone) = heard(std::slice::from_ref(&word), &[]);
+        let (_, both) = heard(&[word, noise.clone()], &[noise.end]);
         assert_eq!(both, alone);
         // A click before that is not enough.
-        assert_eq!(sounds(&[200..210, noise.clone()], &[noise.end]).1, []);
+        assert_eq!(heard(&[200..210, noise.clone()], &[noise.end]).1, []);
         // Who speaks then begins a turn of his own.
-        let (_, after) = sounds(&[noise.clone(), 360..400], &[noise.end]);
+        let (_, after) = heard(&[noise.clone(), 360..400], &[noise.end]);
         assert_eq!(after[0].frames, 360..400);
     }
 
-    proptest! {
-        #[test]
-        fn turns_are_apart_in_order_and_begin_where_the_sequence_starts_anew(
+    /// Stretches of speech, of so many frames that count, without the silence that ends a turn.
+    fn stretches(rule: Rule, frames: &[bool]) -> Vec<(Range<usize>, usize)> {
+        let mut stretches: Vec<(Range<usize>, usize)> = Vec::new();
+        let mut start = 0;
+        for run in frames.chunk_by(|a, b| a == b) {
+            let end = start + run.len();
+            if run[0] && run.len() >= CONFIRMED_FRAMES {
+                match stretches.last_mut() {
+                    Some((last, speech)) if start < last.end + rule.end_silence => {
+                        last.end = end;
+                        *speech += run.len();
+                    }
+                    _ => stretches.push((start..end, run.len())),
+                }
+            }
+            start = end;
+        }
+        stretches
+    }
+
+    prop_compose! {
+        /// Silence and speech in turn.
+        fn frames()(
             runs in prop::collection::vec((1..120usize, 1..200usize), 1..12),
-            hop in 1..=SEGMENT_FRAMES,
-            lead_in in 0..150usize,
-            lead_out in 0..100usize,
-            longer in ENDING_FRAMES..150usize,
-        ) {
-            let frames: Vec<bool> = runs
+            silence in prop_oneof![Just(0), 0..60usize],
+        ) -> Vec<bool> {
+            let mut frames: Vec<bool> = runs
                 .iter()
                 .flat_map(|(silence, speech)| {
                     std::iter::repeat_n(false, *silence).chain(std::iter::repeat_n(true, *speech))
                 })
                 .collect();
-            let end_silence = lead_out + longer;
-            let rule = Rule { least_speech: 25, end_silence, lead_in, lead_out };
+            frames.extend(std::iter::repeat_n(false, silence));
+            frames
+        }
+    }
+
+    prop_compose! {
+        fn rules()(
+            least_speech in LEAST_SPEECH_FRAMES..60,
+            lead_in in prop_oneof![0..SEGMENT_FRAMES, 0..150usize],
+            lead_out in 0..100usize,
+            longer in prop_oneof![Just(ENDING_FRAMES), ENDING_FRAMES..150],
+        ) -> Rule {
+            Rule { least_speech, end_silence: lead_out + longer, lead_in, lead_out }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn each_stretch_of_enough_speech_is_one_turn_with_all_its_steps(
+            frames in frames(), rule in rules(), hop in 1..=SEGMENT_FRAMES,
+        ) {
+            prop_assume!(frames.len() >= SEGMENT_FRAMES);
             let (steps, turns) = follow(rule, &frames, hop);
+            let enough: Vec<Range<usize>> = stretches(rule, &frames)
+                .into_iter()
+                .filter(|(_, speech)| *speech >= rule.least_speech)
+                .map(|(stretch, _)| stretch)
+                .collect();
+            let heard: Vec<Range<usize>> = turns.iter().map(|turn| turn.frames.clone()).collect();
+            prop_assert_eq!(heard, enough);
+            let start = |step: usize| (hop * step).min(frames.len() - SEGMENT_FRAMES);
+            for Turn { steps: own, frames } in turns {
+                prop_assert!(!own.is_empty() && own.end <= steps.len());
+                let late = |step: usize| start(step) + CONFIRMED_FRAMES > frames.end + rule.lead_out;
+                let last = own.end - 1;
+                prop_assert!(last == own.start || !late(last));
+                prop_assert!(own.end == steps.len() || late(own.end));
+                let most = rule.lead_in.max(SEGMENT_FRAMES - CONFIRMED_FRAMES);
+                prop_assert!(start(own.start) + most >= frames.start);
+            }
+        }
+
+        #[test]
+        fn turns_are_apart_in_order_and_begin_where_the_sequence_starts_anew(
+            frames in frames(), rule in rules(), hop in 1..=SEGMENT_FRAMES,
+            steady in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+        ) {
+            let mut sounds = sounds(&frames);
+            for frame in steady {
+                *frame.get_mut(&mut sounds) = Sound::Steady;
+            }
+            let (steps, turns) = follow_sounds(rule, &sounds, hop);
+            let begins: Vec<usize> = steps.iter().filter_map(|step| step.begins).collect();
+            prop_assert!(begins.is_sorted());
             for turn in &turns {
-                let begins = steps.iter().filter_map(|step| step.begins);
-                let inside: Vec<usize> = begins.filter(|step| turn.steps.contains(step)).collect();
-                prop_assert_eq!(inside, [turn.steps.start]);
-                prop_assert!(hop * turn.steps.start + lead_in >= turn.frames.start);
-                let last = hop * (turn.steps.end - 1);
-                prop_assert!(last < turn.frames.end + lead_out + SEGMENT_FRAMES);
-                prop_assert!(turn.steps.end <= steps.len());
+                prop_assert!(!turn.steps.is_empty() && turn.steps.end <= steps.len());
+                let inside = begins.iter().filter(|step| turn.steps.contains(step));
+                prop_assert!(begins.contains(&turn.steps.start));
+                prop_assert!(inside.into_iter().all(|step| *step == turn.steps.start));
+                prop_assert!(turn.frames.len() >= rule.least_speech);
             }
             for pair in turns.windows(2) {
                 prop_assert!(pair[0].steps.end <= pair[1].steps.start);
-                prop_assert!(pair[0].frames.end + end_silence <= pair[1].frames.start);
+                prop_assert!(pair[0].frames.end + rule.end_silence <= pair[1].frames.start);
             }
         }
     }
