@@ -24,7 +24,7 @@ pub(super) struct Hearing {
 pub(super) struct Heard {
     pub(super) steps: Vec<Step>,
     pub(super) turns: Vec<Turn>,
-    /// Steps at which the sequence starts anew; the first is one.
+    /// Steps at which the sequence starts anew, in order; the first is one.
     pub(super) starts: Vec<usize>,
 }
 
@@ -127,11 +127,13 @@ impl Listener {
             }
         });
         let begins = self.steps.iter().filter_map(|step| step.begins);
-        let starts = std::iter::once(0).chain(begins.filter(|step| *step > 0));
+        let mut starts: Vec<usize> = std::iter::once(0).chain(begins).collect();
+        // Two that begin with the same step are one start.
+        starts.dedup();
         Heard {
             steps,
             turns: turns.collect(),
-            starts: starts.collect(),
+            starts,
         }
     }
 }

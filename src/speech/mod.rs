@@ -1,8 +1,8 @@
 //! Raw frames to speech, and speech to turns: where somebody speaks, and which steps are a turn's.
 //!
 //! A [`Detector`] says of each frame what [`Sound`] it holds, a [`Tracker`] makes turns of that, while
-//! they are heard: neither looks at what comes after, but the detector may take back what it said last. State is of fixed
-//! size. Knows the front end's frames and nothing else of the house.
+//! they are heard: neither looks at what comes after, but the detector may take back what it said last.
+//! State is of fixed size. Knows the front end's frames and nothing else of the house.
 
 mod bands;
 mod detector;

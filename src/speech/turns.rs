@@ -3,8 +3,8 @@
 //! Speech counts where it lasts [`CONFIRMED_FRAMES`]. When it does, a turn begins, with the segments of
 //! the lead-in before it: there the sequence starts anew. It ends with a long enough silence, of which
 //! the lead-out is its own. One with too little speech in it was a noise, and is none, and so is one
-//! whose speech turns out to be a steady sound. All of this is
-//! known when a segment is whole, so a live stream can follow; it keeps the lead-in's features for it.
+//! whose speech turns out to be a steady sound. All of this is known when a segment is whole, so a live
+//! stream can follow; it keeps the lead-in's features for it.
 
 use std::ops::Range;
 
@@ -41,7 +41,9 @@ pub struct Step {
     /// At least [`CONFIRMED_FRAMES`] of its frames hold speech.
     pub speech: bool,
     /// A turn begins, if there will be enough speech in it, with the step of this number in the lane:
-    /// this one or one before. The sequence starts anew there.
+    /// this one or one before, never one before an earlier turn's first. The sequence starts anew there,
+    /// also if the turn turns out to be none, which a live stream cannot know yet: so it and a recording
+    /// agree on every step.
     pub begins: Option<usize>,
 }
 
@@ -197,14 +199,14 @@ impl Tracker {
     fn end(&mut self) -> Option<Turn> {
         let current = self.current.take()?;
         let mut turn = current.turn;
-        if turn.steps.is_empty() {
+        if turn.steps.is_empty() || current.speech < self.rule.least_speech {
             return None;
         }
         // What was confirmed after the newest segment was whole makes segments before it the turn's.
         let whole = self.steps.min(self.last_step(&turn) + 1);
         turn.steps.end = turn.steps.end.max(whole);
         self.over = turn.steps.end;
-        (current.speech >= self.rule.least_speech).then_some(turn)
+        Some(turn)
     }
 
     /// The last step that is the turn's, once it is whole.
@@ -357,6 +359,20 @@ mod tests {
         // Who speaks then begins a turn of his own.
         let (_, after) = heard(&[noise.clone(), 360..400], &[noise.end]);
         assert_eq!(after[0].frames, 360..400);
+    }
+
+    #[test]
+    fn a_noise_takes_nothing_from_the_lead_in_of_the_turn_behind_it() {
+        let rule = Rule {
+            lead_in: 187,
+            ..RULE
+        };
+        let (steps, turns) = follow(rule, &lane(600, &[200..220, 380..450]), 16);
+        assert_eq!(turns.len(), 1);
+        // Step 13 starts at 208, within the noise.
+        assert_eq!(turns[0].steps.start, 13);
+        let begins: Vec<usize> = steps.iter().filter_map(|step| step.begins).collect();
+        assert_eq!(begins, [1, 13]);
     }
 
     /// Stretches of speech, of so many frames that count, without the silence that ends a turn.
