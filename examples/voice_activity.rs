@@ -2,10 +2,10 @@
 //! CALL TALKERS [OTHER…]`.
 //!
 //! CALL is a recording whose channels are clean and hold a talker each: its level says where they speak,
-//! and noise, babble and another level are added for the detector alone. TALKERS is a folder of FLAC
+//! and noise, babble, beeps and another level are added for the detector alone. TALKERS is a folder of FLAC
 //! files that babble is made of. OTHERs are heard as they are. Prints the balanced accuracy over 10 ms
-//! frames, and the shares of speech and of the rest that were told right. Short gaps
-//! are closed in what the detector says as they are in the labels.
+//! frames, and the shares of speech and of the rest that were told right. Short gaps are closed in what the
+//! detector says as they are in the labels.
 
 #![allow(
     clippy::unwrap_used,
@@ -48,11 +48,22 @@ fn main() {
         }
     }
     let quiet = 10f32.powf(-30.0 / 20.0);
+    let softer = 10f32.powf(-25.0 / 20.0);
     let silence = vec![0.0; length];
     for (name, noise) in [("-30 dB", &silence), ("-30 dB, pink 20", &pink)] {
         let scores = lanes
             .iter()
             .map(|lane| score(&mix(lane, noise, 20.0, quiet), lane));
+        report(name, scores);
+    }
+    let opens: Vec<f32> = pink.iter().enumerate().map(line_opens).collect();
+    let beeps: Vec<f32> = (0..length).map(beep).collect();
+    for (name, sounds, gain) in [("line opens", &opens, 1.0), ("beeps", &beeps, softer)] {
+        let scores = lanes.iter().map(|lane| {
+            let both = lane.iter().zip(sounds);
+            let heard: Vec<f32> = both.map(|(sample, sound)| gain * sample + sound).collect();
+            score(&heard, lane)
+        });
         report(name, scores);
     }
     for path in others {
@@ -74,21 +85,20 @@ fn report(name: &str, scores: impl Iterator<Item = (f32, f32)>) {
 /// Hears `samples`; `clean` says where there is speech.
 fn score(samples: &[f32], clean: &[f32]) -> (f32, f32) {
     let truth = truth(clean);
-    let mut frames = Vec::new();
-    Analyser::new().push(samples, &mut frames);
+    let mut levels = Vec::new();
+    Analyser::new().push(samples, &mut levels);
     let mut detector = Detector::new(GATE_DBFS);
-    let mut heard = Vec::new();
-    for sound in frames
+    let mut frames = Vec::new();
+    let sounds = levels
         .chunks_exact(BINS)
-        .flat_map(|frame| detector.hear(frame))
-    {
-        heard.push(sound == Sound::Speech);
+        .flat_map(|frame| detector.hear(frame));
+    for sound in sounds {
+        frames.push(sound == Sound::Speech);
         if sound == Sound::Steady {
-            let before = heard.len().saturating_sub(STEADY_FRAMES + 1);
-            heard[before..].fill(false);
+            let before = frames.len().saturating_sub(STEADY_FRAMES + 1);
+            frames[before..].fill(false);
         }
     }
-    let frames = heard;
     // The frame whose middle is nearest to the label's.
     let nearest = |label: usize| {
         let middle = label * LABELLED + LABELLED / 2;
@@ -103,6 +113,22 @@ fn score(samples: &[f32], clean: &[f32]) -> (f32, f32) {
         right.count() as f32 / all.count() as f32
     };
     (share(true), share(false))
+}
+
+/// Noise of power 1 to noise of −50 dBFS that is there for four seconds of eight.
+fn line_opens((sample, noise): (usize, &f32)) -> f32 {
+    match sample / 64_000 % 2 {
+        0 => 0.0,
+        _ => 10f32.powf(-50.0 / 20.0) * noise,
+    }
+}
+
+/// A tone of 1 kHz and −6 dBFS for one second of ten.
+fn beep(sample: usize) -> f32 {
+    match sample / 16_000 % 10 {
+        0 => 0.709 * (std::f32::consts::TAU * sample as f32 / 16.0).sin(),
+        _ => 0.0,
+    }
 }
 
 fn truth(clean: &[f32]) -> Vec<bool> {

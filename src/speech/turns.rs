@@ -345,7 +345,8 @@ mod tests {
             follow_sounds(RULE, &sounds, 16)
         };
         let long = STEADY_FRAMES;
-        let (steps, turns) = heard(&[200..200 + long], &[200 + long]);
+        let noise = 200..200 + long;
+        let (steps, turns) = heard(std::slice::from_ref(&noise), &[noise.end]);
         assert_eq!(turns, []);
         // It has begun all the same, which nobody could know better.
         assert_eq!(steps[11].begins, Some(11));
