@@ -271,7 +271,9 @@ async fn a_line_without_a_voice_has_no_turn_and_no_judgement() {
     for (i, sample) in knock[20_000..20_400].iter_mut().enumerate() {
         *sample = 0.5 * (random.random::<f32>() - 0.5) * (1.0 - i as f32 / 400.0);
     }
-    for samples in [noise, hum, knock] {
+    // A line that opens after a second and a half.
+    let opens = [vec![0.0; 24_000], noise.clone()].concat();
+    for samples in [noise, hum, knock, opens] {
         let answer = classify(&client, common::wav(&samples, 16_000)).await;
         let lane = &answer.lanes[0];
         assert_eq!(lane.turns, []);
