@@ -31,6 +31,9 @@ pub(super) fn follow(before: Option<&Levels>, frame: &[f32]) -> Levels {
 /// How far `high` lies over `low` in the bands where it does most, 0 to [`MOST`].
 pub(super) fn excess(high: &Levels, low: &Levels) -> f32 {
     let mut above: Levels = std::array::from_fn(|band| (high[band] - low[band]).clamp(0.0, MOST));
+    if above == [0.0; _] {
+        return 0.0;
+    }
     let (_, _, top) = above.select_nth_unstable_by(BANDS - TOP_BANDS - 1, f32::total_cmp);
     top.iter().sum::<f32>() / TOP_BANDS as f32
 }

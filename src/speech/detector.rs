@@ -77,8 +77,8 @@ impl Detector {
         let stands_out = bands::excess(levels, &self.noise.levels()) > enough;
         self.steadiness
             .hear(&self.noise.audible(levels), stands_out);
-        let near = self.loudness.pass(levels, self.steadiness.begins());
-        self.speech = stands_out && near;
+        self.loudness.pass(levels, self.steadiness.begins());
+        self.speech = stands_out && self.loudness.near(levels);
         if !self.speech {
             return Sound::Silence;
         }

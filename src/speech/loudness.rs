@@ -26,22 +26,23 @@ struct Held {
 }
 
 impl Loudness {
-    /// A frame of these levels passes, with which something begins or not. Gives whether it is loud
-    /// enough to be the talker's.
-    pub(super) fn pass(&mut self, levels: &Levels, begins: bool) -> bool {
-        let now = of(levels);
-        // What a lane starts with may be soft or a roar: both leave room for a talker.
-        let start = Held {
-            most: now - RANGE,
-            before: now - RANGE,
-        };
-        let held = self.held.get_or_insert(start);
+    /// A frame of these levels passes, with which something begins or not.
+    pub(super) fn pass(&mut self, levels: &Levels, begins: bool) {
+        let held = self.held.get_or_insert_with(|| {
+            // What a lane starts with may be soft or a roar: both leave room for a talker.
+            let most = of(levels) - RANGE;
+            Held { most, before: most }
+        });
         held.most -= FALL;
         held.before -= FALL;
         if begins {
             held.before = held.most;
         }
-        now > held.most - RANGE
+    }
+
+    /// Whether a frame of these levels is loud enough to be the talker's.
+    pub(super) fn near(&self, levels: &Levels) -> bool {
+        self.held.is_none_or(|held| of(levels) > held.most - RANGE)
     }
 
     /// The frame that has passed is speech.

@@ -27,6 +27,8 @@ pub(super) struct Noise {
     quiet: f32,
     /// Least levels in each piece.
     least: [Levels; PIECES],
+    /// Least levels in all pieces when the newest began, or something was forgotten.
+    before: Levels,
     /// From the least to the mean, in each band.
     to_mean: Levels,
     frames: usize,
@@ -40,6 +42,7 @@ impl Noise {
         Self {
             quiet: power.max(POWER_FLOOR).ln(),
             least: [nothing; PIECES],
+            before: nothing,
             to_mean: spread(LEAST_TO_MEAN),
             frames: 0,
         }
@@ -49,6 +52,7 @@ impl Noise {
     pub(super) fn hear(&mut self, levels: &Levels) {
         if self.frames.is_multiple_of(PIECE_FRAMES) {
             self.least[self.newest()] = [f32::INFINITY; _];
+            self.sum_up();
         }
         if self.frames >= UNSETTLED_FRAMES {
             let newest = self.newest();
@@ -61,9 +65,9 @@ impl Noise {
 
     /// Mean ln power of each band's noise, as far as it is known.
     pub(super) fn levels(&self) -> Levels {
+        let newest = &self.least[(self.frames - 1) / PIECE_FRAMES % PIECES];
         std::array::from_fn(|band| {
-            let least = self.least.iter().map(|piece| piece[band]);
-            let mean = least.fold(f32::INFINITY, f32::min) + self.to_mean[band];
+            let mean = self.before[band].min(newest[band]) + self.to_mean[band];
             mean.max(self.quiet)
         })
     }
@@ -80,6 +84,15 @@ impl Noise {
         for back in kept..PIECES {
             self.least[(newest + PIECES - back) % PIECES] = [f32::INFINITY; _];
         }
+        self.sum_up();
+    }
+
+    /// Seeks the least of all pieces, so that a frame need not.
+    fn sum_up(&mut self) {
+        self.before = std::array::from_fn(|band| {
+            let least = self.least.iter().map(|piece| piece[band]);
+            least.fold(f32::INFINITY, f32::min)
+        });
     }
 
     /// The piece that the next frame belongs to.
