@@ -26,12 +26,14 @@ const SIZES: Sizes = Sizes {
     codes: None,
 };
 
+/// Real steps of each chunk, batch after batch.
+type Batches = Arc<Mutex<Vec<Vec<usize>>>>;
+
 /// Adds up: a stream's state is the sum of what it has heard.
 struct Adder {
     /// An encoder batch ends when it is told to, so a test can fill the queue meanwhile.
     encoded: mpsc::Receiver<()>,
-    /// The real steps of every sequence batch.
-    batches: Arc<Mutex<Vec<Vec<usize>>>>,
+    batches: Batches,
 }
 
 #[derive(Debug)]
@@ -270,7 +272,7 @@ async fn a_failed_batch_is_run_again_item_by_item() {
 }
 
 /// A scheduler with an [`Adder`], what ends its encoder batches, and the steps of its sequence batches.
-fn adding() -> (Scheduler, mpsc::Sender<()>, Arc<Mutex<Vec<Vec<usize>>>>) {
+fn adding() -> (Scheduler, mpsc::Sender<()>, Batches) {
     let (end_encoding, encoded) = mpsc::channel();
     let batches = Arc::new(Mutex::new(Vec::new()));
     let device = Adder {

@@ -34,8 +34,12 @@ pub async fn serve(
         tokio::select! {
             () = &mut stop => return,
             _ = upkeep.tick() => {
-                super::batches::busy_since_last();
-                metrics.run_upkeep();
+                let metrics = metrics.clone();
+                // Milliseconds under load, which calls would wait for.
+                tokio::task::spawn_blocking(move || {
+                    super::batches::busy_since_last();
+                    metrics.run_upkeep();
+                });
             }
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => {
@@ -46,8 +50,8 @@ pub async fn serve(
                 };
                 let metrics = metrics.clone();
                 let service = service_fn(move |request| {
-                    let response = answer(&request, &metrics);
-                    async move { Ok::<_, Infallible>(response) }
+                    let metrics = metrics.clone();
+                    async move { Ok::<_, Infallible>(answer(&request, metrics).await) }
                 });
                 connections.spawn(async move {
                     // A scraper that hangs up is no event of ours.
@@ -62,11 +66,20 @@ pub async fn serve(
     }
 }
 
-fn answer(request: &Request<Incoming>, metrics: &PrometheusHandle) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, metrics: PrometheusHandle) -> Response<Full<Bytes>> {
     let (status, body) = match (request.method(), request.uri().path()) {
         (&Method::GET, "/metrics") => {
-            metrics_process::Collector::default().collect();
-            (StatusCode::OK, metrics.render())
+            let rendered = tokio::task::spawn_blocking(move || {
+                metrics_process::Collector::default().collect();
+                metrics.render()
+            });
+            match rendered.await {
+                Ok(rendered) => (StatusCode::OK, rendered),
+                Err(_) => (
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the metrics cannot be rendered; the log says why\n".into(),
+                ),
+            }
         }
         (_, "/metrics") => (
             StatusCode::METHOD_NOT_ALLOWED,
