@@ -275,15 +275,14 @@ impl Engine {
     /// The way of a recording that was let in.
     async fn answer(&self, request: Request, ticket: Arc<Ticket>) -> Result<Answer, EngineError> {
         let (class, window) = (request.caller.class, request.window);
-        let (submitter, results) = submission::of(&ticket);
+        let (submitter, results) = submission::of(&ticket, class);
         let submitter = Arc::new(submitter);
         let needs = self.needs.clone();
         let measured = {
             let submitter = Arc::clone(&submitter);
             move |decoded: &Decoded| {
                 let (work, bytes) = needs.of_samples(decoded.samples, decoded.lanes);
-                let measured = submitter.ticket()?.measured(work, bytes);
-                Ok(measured.inspect_err(|refusal| refused(refusal, class))?)
+                submitter.measured(work, bytes)
             }
         };
         let hear = self

@@ -3,10 +3,12 @@
 
 use std::sync::{Arc, Weak};
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::lane::Piece;
-use super::{EngineError, PIECES_UNDER_WAY};
+use super::{EngineError, PIECES_UNDER_WAY, refused};
+use crate::scheduler::core::{Class, Work};
 use crate::scheduler::{self, Spent, Ticket, Waiter};
 
 /// What is under way of a lane.
@@ -32,6 +34,8 @@ pub(super) enum Known {
 pub(super) struct Submitter {
     /// Not to keep the request's place once nobody waits any more.
     ticket: Weak<Ticket>,
+    class: Class,
+    runtime: Handle,
     under_way: mpsc::Sender<(usize, Submitted)>,
 }
 
@@ -39,36 +43,57 @@ pub(super) struct Submitter {
 #[derive(Debug)]
 pub(super) struct Results(mpsc::Receiver<(usize, Submitted)>);
 
-/// Both ends for one request.
-pub(super) fn of(ticket: &Arc<Ticket>) -> (Submitter, Results) {
+/// Both ends for one request. Call it within the runtime.
+pub(super) fn of(ticket: &Arc<Ticket>, class: Class) -> (Submitter, Results) {
     // One is waited for, one waits for its place here.
     let (under_way, results) = mpsc::channel(PIECES_UNDER_WAY - 2);
-    let ticket = Arc::downgrade(ticket);
-    (Submitter { ticket, under_way }, Results(results))
+    let submitter = Submitter {
+        ticket: Arc::downgrade(ticket),
+        class,
+        runtime: Handle::current(),
+        under_way,
+    };
+    (submitter, Results(results))
 }
 
 impl Submitter {
-    /// The request's ticket, if somebody still waits.
-    pub(super) fn ticket(&self) -> Result<Arc<Ticket>, EngineError> {
-        self.ticket.upgrade().ok_or(EngineError::Cancelled)
+    /// More is known of what will be submitted: this much, and so many bytes at a time.
+    pub(super) fn measured(&self, work: Work, bytes: usize) -> Result<(), EngineError> {
+        let measured = self.with_ticket(move |ticket| ticket.measured(work, bytes))?;
+        Ok(measured.inspect_err(|refusal| refused(refusal, self.class))?)
     }
 
     /// Submits a piece; blocks until no more than [`PIECES_UNDER_WAY`] are.
     pub(super) fn submit(&self, piece: Piece) -> Result<(), EngineError> {
-        let Piece {
-            lane,
-            segments,
-            starts,
-        } = piece;
-        let ticket = self.ticket()?;
-        let submitted = match starts {
-            None => Submitted::Piece(ticket.encode(segments)?),
-            Some(starts) => Submitted::Whole(ticket.lane(lane, segments, starts)?),
-        };
-        drop(ticket);
+        let lane = piece.lane;
+        let submitted = self.with_ticket(move |ticket| match piece.starts {
+            None => ticket.encode(piece.segments).map(Submitted::Piece),
+            Some(starts) => ticket
+                .lane(lane, piece.segments, starts)
+                .map(Submitted::Whole),
+        })??;
         self.under_way
             .blocking_send((lane, submitted))
             .map_err(|_| EngineError::Cancelled)
+    }
+
+    /// Does something with the request's ticket, if somebody still waits. Not on a thread for bulk: one
+    /// that runs on idle processors alone may be halted with the scheduler's lock in hand, and everybody
+    /// with it.
+    fn with_ticket<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Ticket) -> T + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let ticket = self.ticket.upgrade().ok_or(EngineError::Cancelled)?;
+        match self.class {
+            Class::Interactive => Ok(work(&ticket)),
+            Class::Bulk => {
+                let done = self.runtime.spawn_blocking(move || work(&ticket));
+                let done = self.runtime.block_on(done);
+                // It did not run: the runtime is ending.
+                done.map_err(|_| EngineError::Cancelled)
+            }
+        }
     }
 }
 
