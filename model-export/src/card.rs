@@ -1,34 +1,38 @@
 //! The model card: what a model is for, what it heard, how good it is, what the law says.
 
+use undertone::bundle::Manifest;
+use undertone::frontend::{NarrowBand, SAMPLE_RATE};
+
 use crate::fit::Outcome;
 use crate::preset::{Preset, Representation};
+use crate::telephone::told::Told;
 
 /// What a card tells of.
 #[derive(Debug)]
 pub struct Card<'a> {
-    /// The model's name.
-    pub name: &'a str,
-    /// Its version.
-    pub version: &'a str,
-    /// What it tells apart, in the order of its logits.
-    pub labels: &'a [String],
+    /// What the bundle says of itself.
+    pub manifest: &'a Manifest,
     /// How it was made.
     pub preset: &'a Preset,
     /// What its training found.
     pub outcome: &'a Outcome,
     /// The report of `evaluate`, in Markdown.
     pub metrics: &'a str,
+    /// What `telephone` found of the same folds, if it was asked.
+    pub telephone: Option<&'a Told>,
+    /// Sentences of whoever made it, such as how the preset was chosen.
+    pub notes: &'a [String],
 }
 
 /// The card, in Markdown.
 pub fn write(card: &Card<'_>) -> String {
     let Card {
-        name,
-        version,
-        labels,
+        manifest,
         preset,
         outcome,
         metrics,
+        notes,
+        ..
     } = card;
     let representation = match preset.representation {
         Representation::Deep => "deep representation of a CNN",
@@ -51,8 +55,12 @@ pub fn write(card: &Card<'_>) -> String {
     };
     let epochs = match outcome.epoch {
         Some(epoch) => format!("Validation speakers chose epoch {epoch}."),
-        None => "The number of epochs was fixed beforehand.".to_owned(),
+        None => format!(
+            "The number of epochs, {}, was fixed beforehand.",
+            preset.training.epochs
+        ),
     };
+    let notes: String = notes.iter().map(|note| format!(" {note}")).collect();
     format!(
         "# {name} {version}\n\n\
          Hears {labels} in how a person speaks, in steps of {hop} ms. Preset `{preset}`: {representation}; \
@@ -64,15 +72,19 @@ pub fn write(card: &Card<'_>) -> String {
          {utterances} utterances of: {corpora}. No sex, age or language is balanced beyond what the corpora \
          have.\n\n\
          ## How good it is\n\n\
-         {heard} (temperature {temperature:.2}). {epochs}\n\n\
-         {metrics}\n\
+         {heard} (temperature {temperature:.2}). {epochs}{notes}\n\n\
+         {metrics}\n\n\
+         ## On the telephone\n\n{telephone}\n\
+         ## Turns\n\n{turns}\n\
          ## Licence\n\n{licence}\n\n\
          ## Law\n\n\
          In the European Union, inferring emotions of people at work or in education is prohibited except for \
          medical or safety reasons (AI Act, Art. 5(1)(f)); elsewhere such systems are high-risk, and the people \
          heard must be told (Annex III, Art. 50(3)). Voices are personal data. This is no legal advice.\n",
-        labels = labels.join(", "),
-        hop = preset.segment_hop * 8,
+        name = manifest.name,
+        version = manifest.version,
+        labels = manifest.labels.join(", "),
+        hop = 1_000 * preset.segment_hop * manifest.frontend.frame_hop / SAMPLE_RATE as usize,
         preset = preset.name,
         model = preset.sequence.model.title(),
         layers = depth,
@@ -80,8 +92,61 @@ pub fn write(card: &Card<'_>) -> String {
         utterances = outcome.utterances,
         corpora = outcome.corpora.join(", "),
         temperature = outcome.temperature,
+        metrics = metrics.trim_end(),
+        telephone = telephone(card),
+        turns = turns(manifest),
         licence = licence(&outcome.corpora),
     )
+}
+
+/// What the model hears of narrow bands, how it was trained for them, and what they cost.
+fn telephone(card: &Card<'_>) -> String {
+    let augment = &card.preset.augment;
+    let heard = card.manifest.frontend.narrow_band;
+    let above = match heard {
+        NarrowBand::AsIs => "are heard as they are, silent above their band",
+        NarrowBand::Mean => "are heard with the training mean above their band",
+    };
+    let trained = match (augment.telephone, augment.companding) {
+        (0.0, _) => "No training crop was sent over a telephone.".to_owned(),
+        (telephone, 0.0) => format!(
+            "Of the training crops {} were cut to the telephone band, 300 to 3,400 Hz; none was companded.",
+            share(telephone)
+        ),
+        (telephone, companding) => format!(
+            "Of the training crops {} were cut to the telephone band, 300 to 3,400 Hz; to {} of these the noise \
+             of 8-bit µ-law or A-law was added.",
+            share(telephone),
+            share(companding)
+        ),
+    };
+    let cost = match card.telephone {
+        Some(told) => format!(
+            "The test utterances of the folds, sent over a line and heard so. {}",
+            told.table(heard)
+        ),
+        None => "What a telephone costs it was not measured.\n".to_owned(),
+    };
+    format!("Lanes that were sampled at 8 kHz or less {above}. {trained}\n\n{cost}")
+}
+
+/// How lanes are cut into turns.
+fn turns(manifest: &Manifest) -> String {
+    let Some(turns) = manifest.turns else {
+        return "Lanes are not cut into turns: each is judged from its first sample to its last, silences \
+                too.\n"
+            .to_owned();
+    };
+    format!(
+        "A lane is cut into turns where {} ms pass without speech; less than {} ms of speech is no turn. Each is \
+         judged by itself, from {} ms before its speech, or the end of the turn before, to {} ms behind it. A \
+         lane without a turn is abstained from.\n",
+        turns.end_silence_ms, turns.least_speech_ms, turns.lead_in_ms, turns.lead_out_ms
+    )
+}
+
+fn share(share: f32) -> String {
+    format!("{:.0} %", 100.0 * share)
 }
 
 /// What the licences of these corpora mean for weights that heard them.
@@ -120,7 +185,77 @@ pub fn summary(metrics: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use undertone::bundle::Turns;
+
     use super::*;
+
+    /// The card of a preset's run whose bundle has another word in its manifest than the shipped one.
+    fn card(preset: &str, word: impl FnOnce(&mut Manifest)) -> String {
+        let shipped = include_bytes!("../../models/default/bundle.toml");
+        let mut manifest = Manifest::parse(shipped).unwrap();
+        word(&mut manifest);
+        let outcome = Outcome {
+            temperature: 0.9,
+            validation_ua: 0.6,
+            test_ua: None,
+            corpora: vec!["banglaser".into()],
+            utterances: 986,
+            epoch: None,
+        };
+        write(&Card {
+            manifest: &manifest,
+            preset: &Preset::load(preset).unwrap(),
+            outcome: &outcome,
+            metrics: "Speaker-independent.\n",
+            telephone: None,
+            notes: &["Nothing was chosen.".to_owned()],
+        })
+    }
+
+    #[test]
+    fn a_card_tells_how_telephones_are_heard_and_were_trained_for() {
+        let (quiet, mean) = (NarrowBand::AsIs, NarrowBand::Mean);
+        for (preset, narrow_band, says) in [
+            (
+                "default",
+                quiet,
+                ["silent above", "15 % were cut", "none was companded"],
+            ),
+            (
+                "telephone",
+                mean,
+                ["training mean above", "40 % were cut", "to 50 % of these"],
+            ),
+            (
+                "paper",
+                quiet,
+                ["silent above", "No training crop", "not measured"],
+            ),
+        ] {
+            let card = card(preset, |manifest| {
+                manifest.frontend.narrow_band = narrow_band
+            });
+            for words in says {
+                assert!(card.contains(words), "{preset}: {card}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_card_tells_what_makes_a_turn_of_this_bundle() {
+        let turns = Turns {
+            end_silence_ms: 700,
+            ..Turns::default()
+        };
+        let cut = card("default", |manifest| manifest.turns = Some(turns));
+        assert!(cut.contains("700 ms pass without speech"), "{cut}");
+        let whole = card("default", |manifest| manifest.turns = None);
+        assert!(whole.contains("not cut into turns"), "{whole}");
+        assert!(
+            whole
+                .contains("fixed beforehand. Nothing was chosen.\n\nSpeaker-independent.\n\n## On")
+        );
+    }
 
     #[test]
     fn no_licence_is_guessed() {

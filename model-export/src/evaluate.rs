@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::checkpoint;
-use crate::figures::{Figure, Figures, Spreads, by_corpus, by_speaker, counts};
+use crate::figures::{Figures, Spreads, by_corpus, by_speaker, counts};
 use crate::metrics::{Confusion, Spread};
 use crate::tested::{Tested, Verdict};
 
@@ -129,7 +129,7 @@ fn markdown(runs: &[Tested], first: &Tested, groups: &[(String, Figures)]) -> St
         first.protocol.describe()
     );
     for (name, figures) in groups {
-        let cells = [figures.ua, figures.wa, figures.f1].map(interval);
+        let cells = [figures.ua, figures.wa, figures.f1].map(|figure| figure.percent());
         text += &format!(
             "| {name} | {} | {} | {} | {:.1} / {:.1} |\n",
             figures.speakers,
@@ -149,12 +149,6 @@ fn markdown(runs: &[Tested], first: &Tested, groups: &[(String, Figures)]) -> St
         text += &format!("\n### {name}\n\n{table}");
     }
     text + &speakers(runs, first)
-}
-
-fn interval(figure: Figure) -> String {
-    let [value, low, high] =
-        [figure.value, figure.interval.low, figure.interval.high].map(|share| 100.0 * share);
-    format!("{value:.1} ({low:.1}–{high:.1})")
 }
 
 /// Mean and deviation over folds, and over seeds if there are several.

@@ -28,6 +28,7 @@ use crate::onnx;
 use crate::preset::{Preset, Representation};
 use crate::pretrain::WEIGHTS;
 use crate::run::{Run, SavedStatistics};
+use crate::telephone::told::Told;
 use crate::trainer::Trainer;
 use crate::weights::{Body, Recurrent, Sequence};
 
@@ -48,9 +49,14 @@ pub struct Arguments {
     /// The corpora without labels: an utterance of theirs becomes the golden vectors.
     #[command(flatten)]
     pub source: Source,
-    /// Folder that `evaluate --out` wrote, for the model card's figures.
+    /// Folder that `evaluate --out` wrote, and `telephone --out` if it was asked, for the model card's
+    /// figures.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
+    /// A sentence for the model card on what the trainer cannot know, such as how the preset was
+    /// chosen; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    pub note: Vec<String>,
     /// Name of the model, as requests ask for it.
     #[arg(long)]
     pub name: String,
@@ -110,20 +116,34 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         None => "Not measured.".to_owned(),
     };
-    let card = Card {
-        name: &arguments.name,
-        version: &arguments.version,
-        labels: &labels,
+    let telephone = match &arguments.report {
+        Some(folder) => Told::find(folder, &preset)?,
+        None => None,
+    };
+    let made = Made {
+        labels,
         preset: &preset,
         outcome: &outcome,
         metrics: &metrics,
+        golden: &golden,
+        sequence: form(&sequence),
+        statistics,
     };
+    let manifest = manifest(arguments, made)?;
+    let card = card::write(&Card {
+        manifest: &manifest,
+        preset: &preset,
+        outcome: &outcome,
+        metrics: &metrics,
+        telephone: telephone.as_ref(),
+        notes: &arguments.note,
+    });
     let bundle = assemble(Parts {
-        manifest: manifest(arguments, &card, &golden, form(&sequence), statistics)?,
+        manifest,
         encoder: onnx::encoder(&extract::encoder(trainer.averaged(), trainer.vqvae())?)?,
         sequence: onnx::sequence(&sequence)?,
         step: onnx::step(&sequence)?,
-        card: card::write(&card),
+        card,
         golden,
     })?;
     check(&bundle)?;
@@ -132,25 +152,32 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn manifest(
-    arguments: &Arguments,
-    card: &Card<'_>,
-    golden: &Golden,
+/// What a run made, as far as a manifest tells of it.
+struct Made<'a> {
+    labels: Vec<String>,
+    preset: &'a Preset,
+    outcome: &'a Outcome,
+    metrics: &'a str,
+    golden: &'a Golden,
     sequence: bundle::Sequence,
     statistics: Statistics,
-) -> Result<Manifest> {
-    let Card {
+}
+
+fn manifest(arguments: &Arguments, made: Made<'_>) -> Result<Manifest> {
+    let Made {
         labels,
         preset,
         outcome,
         metrics,
-        ..
-    } = card;
+        golden,
+        sequence,
+        statistics,
+    } = made;
     Ok(Manifest {
         format: FORMAT,
         name: arguments.name.clone(),
         version: arguments.version.clone(),
-        labels: labels.to_vec(),
+        labels,
         context: bundle::Context::Turn,
         encoder: bundle::Encoder {
             features: preset.sequence.width,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::metrics::{
     Confusion, Interval, Spread, bootstrap, brier, by_group, calibration_error, risk_coverage,
@@ -15,13 +15,23 @@ use crate::tested::{Tested, Verdict};
 pub const SEED: u64 = 1;
 
 /// A figure with its 95 % interval over speakers.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// The figure.
     pub value: f64,
     /// Its interval.
     #[serde(flatten)]
     pub interval: Interval,
+}
+
+impl Figure {
+    /// In per cent, the interval in brackets.
+    #[must_use]
+    pub fn percent(&self) -> String {
+        let Interval { low, high } = self.interval;
+        let [value, low, high] = [self.value, low, high].map(|share| 100.0 * share);
+        format!("{value:.1} ({low:.1}–{high:.1})")
+    }
 }
 
 /// What a group of verdicts comes to.

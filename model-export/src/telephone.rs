@@ -4,6 +4,8 @@
 //! Decoding, resampling and the front end are the server's own; the weights, temperatures and test
 //! speakers are those of the runs. Nothing is trained and nothing is chosen.
 
+pub mod told;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -92,7 +94,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for line in Line::ALL {
         rows.extend(over(line, &folds, &data)?);
     }
-    let name = &first.preset.name;
     println!("{}", markdown(&first.protocol, &rows));
     if let Some(folder) = &arguments.out {
         std::fs::create_dir_all(folder)?;
@@ -100,7 +101,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "preset": first.preset, "protocol": first.protocol, "labels": data.classes,
             "data": data.digest(), "rows": rows,
         });
-        let path = folder.join(format!("telephone-{name}.json"));
+        let path = folder.join(told::file_name(&first.preset.name));
         checkpoint::replace(&path, &serde_json::to_vec_pretty(&report)?)?;
     }
     Ok(())

@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Confusion, mean};
 
@@ -12,7 +12,7 @@ use super::{Confusion, mean};
 pub const BOOTSTRAP_DRAWS: usize = 2_000;
 
 /// A 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// The 2.5 % quantile.
     pub low: f64,
