@@ -19,12 +19,12 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use undertone::audio;
-use undertone::bundle::{Bundle, embedded, writer};
+use undertone::bundle::{Bundle, Manifest, Turns, embedded, writer};
 use undertone::frontend::NarrowBand;
 use undertone::service::pb::lanes::Choice;
 use undertone::service::pb::{
     AudioConfig, AudioEncoding, ClassifyRequest, ClassifyResponse, GetModelRequest, Judgement,
-    Lane, Lanes, Options, Span,
+    Lane, Lanes, Options, Span, TurnDetection,
 };
 
 async fn classify(client: &Client, audio: Vec<u8>) -> ClassifyResponse {
@@ -144,11 +144,11 @@ fn customer() -> Vec<f32> {
 }
 
 /// The embedded bundle with another word in its manifest.
-fn hearing_narrow_bands(narrow_band: NarrowBand) -> Bundle {
+fn saying(word: impl FnOnce(&mut Manifest)) -> Bundle {
     let bundle = Bundle::from_files(embedded::files()).unwrap();
     let file = |name| bundle.file(name).unwrap().to_vec();
     let mut manifest = bundle.manifest.clone();
-    manifest.frontend.narrow_band = narrow_band;
+    word(&mut manifest);
     writer::assemble(writer::Parts {
         manifest,
         encoder: file("encoder.onnx"),
@@ -168,7 +168,8 @@ async fn a_telephone_is_said_to_be_narrow_and_heard_as_the_bundle_says() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("bundle");
-        writer::write(&hearing_narrow_bands(handling), &folder).unwrap();
+        let bundle = saying(|manifest| manifest.frontend.narrow_band = handling);
+        writer::write(&bundle, &folder).unwrap();
         let server = Server::with(&["--bundle", folder.to_str().unwrap()]);
         let client = server.client().await;
         let model = client.clone().get_model(GetModelRequest::default()).await;
@@ -228,6 +229,50 @@ async fn a_call_has_the_turns_that_a_listener_hears() {
             .iter()
             .all(|lane| lane.turns[0].speech_share > 0.7)
     );
+}
+
+#[tokio::test]
+async fn turns_are_told_and_cut_as_the_bundle_says() {
+    let quick = Turns {
+        least_speech_ms: 104,
+        end_silence_ms: 304,
+        lead_in_ms: 504,
+        lead_out_ms: 96,
+    };
+    for turns in [Some(quick), None] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("bundle");
+        writer::write(&saying(|manifest| manifest.turns = turns), &folder).unwrap();
+        let server = Server::with(&["--bundle", folder.to_str().unwrap()]);
+        let client = server.client().await;
+        let model = client.clone().get_model(GetModelRequest::default()).await;
+        let told = model.unwrap().into_inner().turn_detection;
+        let times = told.map(|told| {
+            let TurnDetection {
+                least_speech,
+                end_silence,
+                lead_in,
+                lead_out,
+            } = told;
+            [least_speech, end_silence, lead_in, lead_out].map(seconds)
+        });
+        let said = turns.map(|_| [0.104, 0.304, 0.504, 0.096]);
+        assert_eq!(times, said);
+
+        let answer = classify(&client, common::book()).await;
+        let cut = &answer.lanes[0];
+        match turns {
+            // Cut at silences of a second it has two turns (tests/cli.rs); at 0.3 s it has more.
+            Some(_) => assert!(cut.turns.len() > 2, "{:?}", cut.turns),
+            None => {
+                let [(start, end, said)] = self::turns(cut)[..] else {
+                    panic!("{:?}", cut.turns);
+                };
+                assert_eq!((start, end), (0.0, 6.0));
+                assert_eq!(Some(said), cut.total.as_ref());
+            }
+        }
+    }
 }
 
 #[tokio::test]

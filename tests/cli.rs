@@ -182,6 +182,7 @@ fn inspect_tells_what_the_bundle_is_and_proves_it() {
     for words in [
         "neutral, anger, sadness, happiness",
         "narrow band ",
+        "turns       ended by 1000 ms of silence",
         "golden segments reproduced",
         "chance UA",
         "Speaker-independent",

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::CliError;
-use crate::bundle::{Bundle, Sequence, embedded};
+use crate::bundle::{Bundle, Sequence, Turns, embedded};
 use crate::engine::OpenError;
 use crate::frontend::{NarrowBand, SAMPLE_RATE};
 use crate::runtime::{Instance, Library, RuntimeError, golden};
@@ -45,6 +45,19 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
             NarrowBand::Mean => "set to the training mean above its band",
         }
     )?;
+    match manifest.turns {
+        Some(Turns {
+            least_speech_ms,
+            end_silence_ms,
+            lead_in_ms,
+            lead_out_ms,
+        }) => writeln!(
+            out,
+            "turns       ended by {end_silence_ms} ms of silence, of {least_speech_ms} ms of speech or more, \
+             judged from {lead_in_ms} ms before it to {lead_out_ms} ms behind"
+        )?,
+        None => writeln!(out, "turns       none: a lane is one")?,
+    }
     writeln!(out, "features    {}", manifest.encoder.features)?;
     match manifest.sequence {
         Sequence::Taps { layers, history } => writeln!(

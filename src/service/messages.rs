@@ -7,7 +7,7 @@ use tonic::Status;
 use super::pb;
 use super::status::invalid;
 use crate::audio::{Encoding, LaneChoice, RawFormat};
-use crate::bundle::Manifest;
+use crate::bundle::{Manifest, Turns};
 use crate::decision::{Abstention, Judgement, SHORTEST_WINDOW, Span};
 use crate::engine::{Answer, Caller, Class, Engine, Lane, Request, Timing};
 use crate::frontend::{NarrowBand, SAMPLE_RATE, SEGMENT_SAMPLES};
@@ -242,6 +242,23 @@ pub(super) fn model(engine: &Engine) -> pb::GetModelResponse {
         formats: FORMATS.iter().map(ToString::to_string).collect(),
         card: engine.card().to_owned(),
         device: engine.provider().name().into(),
+        turn_detection: manifest.turns.map(turn_detection),
+    }
+}
+
+fn turn_detection(turns: Turns) -> pb::TurnDetection {
+    let Turns {
+        least_speech_ms,
+        end_silence_ms,
+        lead_in_ms,
+        lead_out_ms,
+    } = turns;
+    let milliseconds = |ms: u32| Some(duration(Duration::from_millis(ms.into())));
+    pb::TurnDetection {
+        least_speech: milliseconds(least_speech_ms),
+        end_silence: milliseconds(end_silence_ms),
+        lead_in: milliseconds(lead_in_ms),
+        lead_out: milliseconds(lead_out_ms),
     }
 }
 
