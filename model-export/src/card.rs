@@ -95,7 +95,7 @@ pub fn write(card: &Card<'_>) -> String {
         metrics = metrics.trim_end(),
         telephone = telephone(card),
         turns = turns(manifest),
-        licence = licence(&outcome.corpora),
+        licence = manifest.training.licence,
     )
 }
 
@@ -233,7 +233,7 @@ mod tests {
             ),
         ] {
             let card = card(preset, |manifest| {
-                manifest.frontend.narrow_band = narrow_band
+                manifest.frontend.narrow_band = narrow_band;
             });
             for words in says {
                 assert!(card.contains(words), "{preset}: {card}");

@@ -108,7 +108,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let labels = run.labels()?;
     let trainer = Trainer::resume(&preset, labels.len(), vqvae, run.folder())?;
     let sequence = extract::sequence(trainer.averaged(), preset.sequence.heads)?;
-    let golden = golden(arguments, &preset, &trainer, &statistics)?;
+    let unlabelled = Dataset::unlabelled(&arguments.source)?;
+    let golden = golden(&unlabelled, &preset, &trainer, &statistics)
+        .with_context(|| arguments.source.to_string())?;
     let metrics = match &arguments.report {
         Some(folder) => {
             let path = folder.join("report.md");
@@ -120,11 +122,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Some(folder) => Told::find(folder, &preset)?,
         None => None,
     };
+    // The VQ-VAE was pre-trained on speech without labels, and the golden vectors are such.
+    let unlabelled = unlabelled.corpora();
+    let unlabelled = unlabelled.iter().map(ToString::to_string);
+    let heard: Vec<String> = outcome.corpora.iter().cloned().chain(unlabelled).collect();
     let made = Made {
         labels,
         preset: &preset,
         outcome: &outcome,
         metrics: &metrics,
+        licence: card::licence(&heard),
         golden: &golden,
         sequence: form(&sequence),
         statistics,
@@ -158,6 +165,7 @@ struct Made<'a> {
     preset: &'a Preset,
     outcome: &'a Outcome,
     metrics: &'a str,
+    licence: String,
     golden: &'a Golden,
     sequence: bundle::Sequence,
     statistics: Statistics,
@@ -169,6 +177,7 @@ fn manifest(arguments: &Arguments, made: Made<'_>) -> Result<Manifest> {
         preset,
         outcome,
         metrics,
+        licence,
         golden,
         sequence,
         statistics,
@@ -204,7 +213,7 @@ fn manifest(arguments: &Arguments, made: Made<'_>) -> Result<Manifest> {
         }),
         training: bundle::Training {
             corpora: outcome.corpora.clone(),
-            licence: card::licence(&outcome.corpora),
+            licence,
             metrics: card::summary(metrics),
         },
         frontend: Spec {
@@ -230,12 +239,11 @@ fn form(sequence: &Sequence) -> bundle::Sequence {
 
 /// What the trainer computes on the utterance whose codes are clearest.
 fn golden(
-    arguments: &Arguments,
+    data: &Dataset,
     preset: &Preset,
     trainer: &Trainer,
     statistics: &Statistics,
 ) -> Result<Golden> {
-    let data = Dataset::unlabelled(&arguments.source)?;
     let options = SamplerOptions {
         hop: preset.segment_hop,
         narrow_band: preset.narrow_band,
@@ -267,12 +275,8 @@ fn golden(
             clearest = Some((margin, index, segments));
         }
     }
-    let (margin, index, segments) = clearest.with_context(|| {
-        format!(
-            "no utterance in {} has {GOLDEN_SEGMENTS} segments",
-            arguments.source
-        )
-    })?;
+    let (margin, index, segments) = clearest
+        .with_context(|| format!("no utterance without label has {GOLDEN_SEGMENTS} segments"))?;
     eprintln!(
         "golden vectors: {}, nearest codes clear by {margin:.1e}",
         data.utterances[index].path.display()

@@ -133,10 +133,10 @@ fn a_batch_depends_on_seed_epoch_and_step_alone() {
     );
 }
 
-/// What the shipped preset drew before any of the later switches existed. Logarithms differ in their
+/// What the default preset drew before any of the later switches existed. Logarithms differ in their
 /// last bits from one libm to another, so the sums have a tolerance; another draw would be far off.
 #[test]
-fn the_shipped_preset_draws_what_it_always_drew() {
+fn the_default_preset_draws_what_it_always_drew() {
     let (features, utterances) = three_corpora();
     let indices = everyone(utterances.len());
     let augment = Preset::load("default").unwrap().augment;
