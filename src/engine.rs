@@ -289,6 +289,7 @@ impl Engine {
             .intake
             .hear(request, measured, move |piece| submitter.submit(piece));
         let ((decoded, prepared), (known, mut spent)) = tokio::try_join!(hear, results.collect())?;
+        debug_assert_eq!(known.len(), prepared.lanes.len(), "a lane has a segment");
         let (ticket, labels) = (&ticket, self.manifest.labels.len());
         let lanes = known.into_iter().zip(&prepared.lanes).enumerate();
         let lanes = lanes.map(async |(lane, (known, heard))| {
