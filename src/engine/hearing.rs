@@ -7,7 +7,7 @@ use super::lane::position;
 use crate::bundle::{Manifest, Turns};
 use crate::decision::{Step, Turn};
 use crate::frontend::{self, FRAME_HOP, FRAME_LENGTH, SAMPLE_RATE, Spec};
-use crate::speech::{self, Detector, Rule, Tracker};
+use crate::speech::{self, Detector, Rule, Sound, Tracker};
 
 /// What counts as speech and as a turn.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +78,10 @@ impl frontend::Listener for Listener {
     fn frame(&mut self, frame: &[f32]) {
         for sound in self.detector.hear(frame) {
             self.turns.extend(self.tracker.frame(sound));
+            if sound == Sound::Steady {
+                let doubtful = &mut self.steps[self.tracker.first_doubtful()..];
+                doubtful.iter_mut().for_each(|step| step.speech = false);
+            }
         }
     }
 

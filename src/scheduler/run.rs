@@ -79,7 +79,8 @@ impl Run {
         let width = self.sizes.features;
         let from = self.scores.len();
         let start = self.starts.iter().find(|start| **start > from);
-        let end = start.map_or(self.features.len(), |start| start * width);
+        let last = self.features.len();
+        let end = start.map_or(last, |start| last.min(start * width));
         let left = self.features.get(from * width..end)?;
         let features = left.chunks(self.longest * width).next()?.to_vec();
         let task = Task::Advance {

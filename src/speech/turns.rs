@@ -38,7 +38,7 @@ pub struct Rule {
 /// What is known of a segment when it is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// At least [`CONFIRMED_FRAMES`] of its frames hold speech.
+    /// At least [`CONFIRMED_FRAMES`] of its frames hold speech; see [`Tracker::first_doubtful`].
     pub speech: bool,
     /// A turn begins, if there will be enough speech in it, with the step of this number in the lane:
     /// this one or one before, never one before an earlier turn's first. The sequence starts anew there,
@@ -127,6 +127,14 @@ impl Tracker {
             Some(current) if silence(&current.turn) >= self.rule.end_silence => self.end(),
             _ => None,
         }
+    }
+
+    /// The first step that holds no speech, nor do those behind it, if the newest frame is
+    /// [`Sound::Steady`]: all of their frames are taken back.
+    #[must_use]
+    pub fn first_doubtful(&self) -> usize {
+        let first = self.frames.saturating_sub(DOUBTFUL_FRAMES);
+        first.div_ceil(self.hop).min(self.steps)
     }
 
     /// The last 32 frames are a segment.

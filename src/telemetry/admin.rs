@@ -36,10 +36,13 @@ pub async fn serve(
             _ = upkeep.tick() => {
                 let metrics = metrics.clone();
                 // Milliseconds under load, which calls would wait for.
-                tokio::task::spawn_blocking(move || {
+                let tended = tokio::task::spawn_blocking(move || {
                     super::batches::busy_since_last();
                     metrics.run_upkeep();
                 });
+                if let Err(error) = tended.await {
+                    tracing::error!(%error, "the metrics were not tended");
+                }
             }
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => {

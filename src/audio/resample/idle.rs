@@ -7,7 +7,7 @@ use super::Stage;
 
 /// Stages kept a thread: of a call, a lane each.
 const KEPT: usize = 2;
-/// Input samples of the largest stage that is kept.
+/// Samples of the longest block, before or after, of a stage that is kept.
 const LARGEST: usize = 4_096;
 
 thread_local! {
@@ -27,7 +27,7 @@ pub(super) fn take(rate: u32) -> Option<Stage> {
 
 /// Keeps a stage from `rate` (Hz), wherever in a lane it is.
 pub(super) fn keep(rate: u32, mut stage: Stage) {
-    if stage.block > LARGEST {
+    if stage.block.max(stage.output.len()) > LARGEST {
         return;
     }
     stage.reset();

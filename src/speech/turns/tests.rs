@@ -24,6 +24,10 @@ fn follow_sounds(rule: Rule, sounds: &[Sound], hop: usize) -> (Vec<Step>, Vec<Tu
     let mut left = 0;
     for (number, sound) in sounds.iter().enumerate() {
         turns.extend(tracker.frame(*sound));
+        if *sound == Sound::Steady {
+            let doubtful: &mut [Step] = &mut steps[tracker.first_doubtful()..];
+            doubtful.iter_mut().for_each(|step| step.speech = false);
+        }
         left += 1;
         let whole = (number + 1).checked_sub(SEGMENT_FRAMES);
         if whole.is_some_and(|start| start.is_multiple_of(hop)) {
@@ -130,6 +134,14 @@ fn a_steady_sound_is_no_turn_nor_the_end_of_one() {
     assert_eq!(both, alone);
     // A click before that is not enough.
     assert_eq!(heard(&[200..210, noise.clone()], &[noise.end]).1, []);
+    // A fan between two words of a turn: steps 15 to 17, from 240 on, hold nothing else.
+    let fan = 240..240 + long;
+    let (steps, turns) = heard(&[200..230, fan.clone(), 320..400], &[fan.end]);
+    assert_eq!(turns[0].frames, 200..400);
+    let speech: Vec<usize> = (0..steps.len())
+        .filter(|step| steps[*step].speech)
+        .collect();
+    assert_eq!(speech, (11..15).chain(19..25).collect::<Vec<_>>());
     // Who speaks then begins a turn of his own.
     let (_, after) = heard(&[noise.clone(), 360..400], &[noise.end]);
     assert_eq!(after[0].frames, 360..400);
