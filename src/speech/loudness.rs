@@ -64,3 +64,28 @@ fn of(levels: &Levels) -> f32 {
     let loudest = levels.iter().copied().fold(f32::MIN, f32::max);
     loudest.min(third(levels) + TILT)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many frames of something that begins and is taken for speech, in all bands alike.
+    fn speak(loudness: &mut Loudness, level: f32, frames: usize) {
+        for frame in 0..frames {
+            loudness.pass(&[level; _], frame == 0);
+            loudness.rise(&[level; _]);
+        }
+    }
+
+    #[test]
+    fn what_was_no_speech_leaves_the_talker_as_loud_as_he_was() {
+        let mut loudness = Loudness::default();
+        speak(&mut loudness, -8.0, 100);
+        let near = |loudness: &Loudness| [-14.0, -16.0].map(|level| loudness.near(&[level; _]));
+        assert_eq!(near(&loudness), [true, false]);
+        speak(&mut loudness, -2.0, 60);
+        assert_eq!(near(&loudness), [false, false]);
+        loudness.take_back();
+        assert_eq!(near(&loudness), [true, false]);
+    }
+}

@@ -100,3 +100,29 @@ impl Noise {
         self.frames / PIECE_FRAMES % PIECES
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_soft_first_frame_is_not_the_lanes_noise() {
+        let mut noise = Noise::new(-75.0);
+        for frame in 0..30 {
+            noise.hear(&[if frame == 0 { -16.0 } else { -10.0 }; _]);
+        }
+        assert!(noise.levels().iter().all(|level| *level > -10.0));
+    }
+
+    #[test]
+    fn the_least_level_is_forgotten_after_a_second_and_a_half() {
+        let mut noise = Noise::new(-75.0);
+        let mut hear = |level: f32, frames: usize| {
+            (0..frames).for_each(|_| noise.hear(&[level; _]));
+            noise.levels()[0]
+        };
+        let soft = hear(-12.0, 48);
+        assert_eq!(hear(-8.0, 6 * PIECE_FRAMES), soft);
+        assert!(hear(-8.0, 2 * PIECE_FRAMES) > soft + 3.9);
+    }
+}
