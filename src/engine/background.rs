@@ -21,16 +21,26 @@ pub(super) fn run_on_idle_processors() {
 }
 
 #[cfg(all(test, target_os = "linux"))]
-mod tests {
+pub(super) mod tests {
+    #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+    /// SCHED_IDLE, see sched(7).
+    pub(crate) const IDLE: &str = "5";
+
+    /// The calling thread's scheduling policy.
+    pub(crate) fn policy() -> String {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        // The 41st field; the second, a name in parentheses, may hold blanks.
+        let fields = stat.rsplit(')').next().unwrap();
+        fields.split_whitespace().nth(38).unwrap().to_owned()
+    }
+
     #[test]
     fn the_system_is_told() {
         let policy = std::thread::spawn(|| {
             super::run_on_idle_processors();
-            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-            // The 41st field; the second, a name in parentheses, may hold blanks.
-            let fields = stat.rsplit(')').next().unwrap();
-            fields.split_whitespace().nth(38).unwrap().to_owned()
+            policy()
         });
-        assert_eq!(policy.join().unwrap(), "5", "SCHED_IDLE, see sched(7)");
+        assert_eq!(policy.join().unwrap(), IDLE);
     }
 }
