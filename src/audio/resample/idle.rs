@@ -41,3 +41,23 @@ pub(super) fn keep(rate: u32, mut stage: Stage) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_two_stages_are_kept_and_large_ones_never() {
+        let used = |rate| keep(rate, Stage::new(rate).unwrap());
+        for rate in [8_000, 44_100, 48_000] {
+            used(rate);
+        }
+        // 4,094 samples in and 32,000 out; 48,000 in.
+        for rate in [2_047, 191_999] {
+            used(rate);
+            assert!(take(rate).is_none(), "{rate}");
+        }
+        let kept = [8_000, 44_100, 48_000, 48_000].map(|rate| take(rate).is_some());
+        assert_eq!(kept, [false, true, true, false]);
+    }
+}
