@@ -1,7 +1,9 @@
 //! Layers of a causal sequence model over M rows of three taps, in nodes.
 //!
 //! It knows neither chunks nor steps. The price of a layer is its nodes, so whatever depends only on
-//! which taps are real is made once for all layers, and split.
+//! which taps are real is made once for all layers, and split. And it is the shape of what they see: an
+//! attending layer's taps come before its rows, for what runs along a short axis behind them, a softmax
+//! over three keys above all, costs several times as much.
 
 use super::fold::{Attention, Folded};
 use super::graph::{Attribute, Graph, Value};
@@ -24,7 +26,7 @@ pub(super) struct Layers {
 
 /// What one attending layer needs to know of M rows.
 struct Masks {
-    /// Added to the scores of each query and key: 0 or [`MASKED`], [M, 3, 3, 1].
+    /// Added to the scores of each query and key: 0 or [`MASKED`], [9M, 1].
     pairs: Value,
     /// The convolution's bias, as much of it as real taps bring: [M, C].
     bias: Value,
@@ -61,13 +63,13 @@ impl Layers {
         }
     }
 
-    /// Layer `index`: `taps` holds S = [x_{t−2d}, x_{t−d}, x_t] of M rows in any shape [.., 3C],
-    /// `current` x_t [M, C]; the result [M, C] is x_t + ReLU(y).
+    /// Layer `index`: `taps` x_{t−2d}, x_{t−d} and x_t of M rows in one shape [.., C], `current` x_t
+    /// [M, C]; the result [M, C] is x_t + ReLU(y).
     pub(super) fn apply(
         &self,
         graph: &mut Graph,
         index: usize,
-        taps: &Value,
+        taps: [&Value; TAPS],
         current: &Value,
     ) -> Value {
         let width = self.sizes.width;
@@ -77,7 +79,7 @@ impl Layers {
                 self.attend(graph, attention, taps, &masks.pairs),
                 masks.bias.clone(),
             ),
-            _ => (taps.clone(), graph.floats(&[width], &layer.bias)),
+            _ => (graph.concat(&taps, -1), graph.floats(&[width], &layer.bias)),
         };
         let attended = graph.reshape(&attended, &[-1, (TAPS * width) as i64]);
         let weight = graph.floats(&[TAPS * width, width], &layer.taps);
@@ -95,19 +97,20 @@ impl Layers {
         &self,
         graph: &mut Graph,
         attention: &Attention,
-        taps: &Value,
+        taps: [&Value; TAPS],
         pairs: &Value,
     ) -> Value {
         let Sizes { width, heads, .. } = self.sizes;
         let (three, channels) = (TAPS as i64, width as i64);
-        let rows = graph.reshape(taps, &[-1, channels]);
+        let rows = graph.concat(&taps, 0);
+        let rows = graph.reshape(&rows, &[-1, channels]);
         let weight = graph.floats(&[width, 3 * width], &attention.weight);
         let bias = graph.floats(&[3 * width], &attention.bias);
         let projected = graph.node("Gemm", &[&rows, &weight, &bias], []);
-        let projected = graph.reshape(&projected, &[-1, 1, three, 3 * channels]);
+        let projected = graph.reshape(&projected, &[1, three, -1, 3 * channels]);
         let parts = graph.split(&projected, 3, &[width; 3]);
         let (keys, values) = (&parts[1], &parts[2]);
-        let queries = graph.reshape(&parts[0], &[-1, three, 1, channels]);
+        let queries = graph.reshape(&parts[0], &[three, 1, -1, channels]);
 
         let mut sum = vec![0.0; width * heads];
         let mut spread = vec![0.0; heads * width];
@@ -118,20 +121,33 @@ impl Layers {
         }
         let sum = graph.floats(&[width, heads], &sum);
         let spread = graph.floats(&[heads, width], &spread);
-        // [M, query, key, ..]: C products, then a score and a share for each head.
+        // [query, key, M, ..]: C products, then a score and a share for each head.
         let products = graph.node("Mul", &[&queries, keys], []);
-        let scores = graph.node("MatMul", &[&products, &sum], []);
-        let scores = graph.node("Add", &[&scores, pairs], []);
-        let shares = graph.node("Softmax", &[&scores], [Attribute::Int("axis", 2)]);
+        let products = graph.reshape(&products, &[-1, channels]);
+        let scores = graph.node("Gemm", &[&products, &sum, pairs], []);
+        let scores = graph.reshape(&scores, &[three, three, -1, heads as i64]);
+        let shares = softmax_over_keys(graph, &scores);
         let shares = graph.node("MatMul", &[&shares, &spread], []);
         let parts = graph.node("Mul", &[&shares, values], []);
-        let key_axis = graph.ints(&[2]);
-        graph.node(
-            "ReduceSum",
-            &[&parts, &key_axis],
-            [Attribute::Int("keepdims", 0)],
-        )
+        let attended = over_keys(graph, "ReduceSum", &parts, false);
+        graph.transpose(&attended, &[1, 0, 2])
     }
+}
+
+/// The softmax of [query, key, M, heads] along its second axis. The operator of this name would move
+/// that axis to the end and back, which takes longer than all of these.
+fn softmax_over_keys(graph: &mut Graph, scores: &Value) -> Value {
+    let largest = over_keys(graph, "ReduceMax", scores, true);
+    let scores = graph.node("Sub", &[scores, &largest], []);
+    let powers = graph.node("Exp", &[&scores], []);
+    let total = over_keys(graph, "ReduceSum", &powers, true);
+    graph.node("Div", &[&powers, &total], [])
+}
+
+fn over_keys(graph: &mut Graph, operator: &str, value: &Value, keep: bool) -> Value {
+    let axis = graph.ints(&[1]);
+    let keep = Attribute::Int("keepdims", keep.into());
+    graph.node(operator, &[value, &axis], [keep])
 }
 
 /// Each layer's [`Masks::pairs`] from flags [M, 2L].
@@ -139,23 +155,26 @@ impl Layers {
 /// Two taps see each other if both are real, that is if the older one is. A tap always sees itself:
 /// one that is not real sees nothing else, and its own value is zero.
 fn pair_masks(graph: &mut Graph, real: &Value, depth: usize) -> Vec<Value> {
-    let columns = depth * TAPS * TAPS;
-    let mut weight = vec![0.0; 2 * depth * columns];
-    let mut offset = vec![0.0; columns];
+    let flags = 2 * depth;
+    let pairs = depth * TAPS * TAPS;
+    let mut weight = vec![0.0; pairs * flags];
+    let mut offset = vec![0.0; pairs];
     for layer in 0..depth {
         for query in 0..TAPS {
             for key in (0..TAPS).filter(|&key| key != query) {
-                let column = (layer * TAPS + query) * TAPS + key;
-                weight[(2 * layer + query.min(key)) * columns + column] = -MASKED;
-                offset[column] = MASKED;
+                let pair = (layer * TAPS + query) * TAPS + key;
+                weight[pair * flags + 2 * layer + query.min(key)] = -MASKED;
+                offset[pair] = MASKED;
             }
         }
     }
-    let weight = graph.floats(&[2 * depth, columns], &weight);
-    let offset = graph.floats(&[columns], &offset);
-    let masks = graph.node("Gemm", &[real, &weight, &offset], []);
-    let masks = graph.reshape(&masks, &[-1, (TAPS * depth) as i64, TAPS as i64, 1]);
-    graph.split(&masks, 1, &vec![TAPS; depth])
+    let weight = graph.floats(&[pairs, flags], &weight);
+    let offset = graph.floats(&[pairs, 1], &offset);
+    let transposed = Attribute::Int("transB", 1);
+    let masks = graph.node("Gemm", &[&weight, real, &offset], [transposed]);
+    let masks = graph.split(&masks, 0, &vec![TAPS * TAPS; depth]);
+    let column = |masks: &Value| graph.reshape(masks, &[-1, 1]);
+    masks.iter().map(column).collect()
 }
 
 /// Each layer's [`Masks::bias`] from flags [M, 2L].

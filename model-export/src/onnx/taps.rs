@@ -55,9 +55,8 @@ pub(super) fn sequence(sequence: &Sequence, body: &Taps) -> Result<Vec<u8>, Onnx
         let joined = graph.concat(&[&histories[index], &x], 1);
         let oldest = slice_steps(&mut graph, &joined, 0, -2 * dilation as i64);
         let middle = slice_steps(&mut graph, &joined, dilation as i64, -(dilation as i64));
-        let taps = graph.concat(&[&oldest, &middle, &x], 2);
+        rows = layers.apply(&mut graph, index, [&oldest, &middle, &x], &rows);
         inputs.push(x);
-        rows = layers.apply(&mut graph, index, &taps, &rows);
         x = graph.node("Reshape", &[&rows, &shape], []);
     }
 
@@ -107,14 +106,14 @@ pub(super) fn step(sequence: &Sequence, body: &Taps) -> Result<Vec<u8>, OnnxErro
     let taps = graph.reshape(&taps, &[-1, 2 * depth as i64, width as i64]);
     let taps = zero_unless(&mut graph, &real, &taps);
     let taps = graph.reshape(&taps, &[-1, (2 * depth * width) as i64]);
-    let earlier_taps = graph.split(&taps, 1, &vec![2 * width; depth]);
+    let earlier_taps = graph.split(&taps, 1, &vec![width; 2 * depth]);
 
     let mut x = features;
     let mut inputs = Vec::with_capacity(depth);
-    for (index, earlier) in earlier_taps.iter().enumerate() {
-        let taps = graph.concat(&[earlier, &x], 1);
-        inputs.push(x.clone());
-        x = layers.apply(&mut graph, index, &taps, &x);
+    for (index, earlier) in earlier_taps.chunks_exact(2).enumerate() {
+        let taps = [&earlier[0], &earlier[1], &x];
+        let next = layers.apply(&mut graph, index, taps, &x);
+        inputs.push(std::mem::replace(&mut x, next));
     }
 
     let (weight, bias) = heads(&mut graph, sequence);

@@ -89,6 +89,30 @@ proptest! {
     }
 }
 
+/// However many codes there are, and of two that are the same the first.
+#[test]
+fn the_first_of_the_nearest_codes_is_chosen() {
+    let mut random = Random::new(1);
+    for codes in [1_usize, 2, 7, 13, 16, 24, 255, 256] {
+        let mut model = model(&mut random, true);
+        let vq = model.vq.as_mut().unwrap();
+        let half = random.values(codes.div_ceil(2) * 5, 1.5);
+        let twice = half.iter().chain(&half).take(codes * 5).copied();
+        vq.codebook.data = twice.collect();
+        vq.codebook.shape = vec![codes, 5];
+        let segment = random.values(SEGMENT, 2.0);
+        let mut session = runtime::session(&onnx::encoder(&model).unwrap());
+        let input = vec![floats("segments", &[1, 1, 32, 129], &segment)];
+        let outputs = session.run(input).unwrap();
+        let (_, found) = outputs["codes"].try_extract_tensor::<i64>().unwrap();
+        assert_eq!(
+            found,
+            reference::encoder(&model, &segment).codes,
+            "{codes} codes"
+        );
+    }
+}
+
 #[test]
 fn a_layer_that_does_not_fit_is_named() {
     let mut random = Random::new(0);
