@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use realfft::num_complex::Complex32;
 use realfft::{RealFftPlanner, RealToComplex};
 
+use super::logarithm::logarithms;
 use super::{BINS, FRAME_HOP, FRAME_LENGTH, POWER_FLOOR};
 
 /// Samples taken into the pending buffer at a time; bounds it whatever a caller pushes.
@@ -104,11 +105,10 @@ impl Analyser {
         debug_assert!(outcome.is_ok(), "the buffers were made by the plan itself");
         debug_assert_eq!(self.spectrum.len(), BINS);
         let scale = self.tables.scale;
-        frames.extend(
-            self.spectrum
-                .iter()
-                .map(|bin| (bin.norm_sqr() * scale + POWER_FLOOR).ln()),
-        );
+        let start = frames.len();
+        let powers = self.spectrum.iter().map(|bin| bin.norm_sqr() * scale);
+        frames.extend(powers.map(|power| power + POWER_FLOOR));
+        logarithms(&mut frames[start..]);
     }
 }
 

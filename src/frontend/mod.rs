@@ -8,6 +8,7 @@
 
 mod analyser;
 mod band;
+mod logarithm;
 mod segmenter;
 mod spec;
 
