@@ -18,7 +18,7 @@ const SERIES: [f32; 9] = [
     -1.666_805_7e-1,
     2.000_071_4e-1,
     -2.499_999_4e-1,
-    3.333_333_1e-1,
+    0.333_333_3,
 ];
 
 /// Replaces each value, positive and normal, by its natural logarithm, within two units in the last place.
