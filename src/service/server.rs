@@ -18,6 +18,9 @@ use crate::engine::Engine;
 /// A dead peer is noticed within keepalive interval + timeout.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Bytes of a frame: the protocol's own 16 KiB cut an utterance into several, each with a read and a buffer
+/// of its own on both sides.
+const FRAME: u32 = 64 << 10;
 /// Streams of one connection; a caller who wants more opens another.
 const STREAMS_PER_CONNECTION: u32 = 256;
 /// Bytes of a request beside its audio.
@@ -120,6 +123,7 @@ pub async fn run(
     let serving = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_frame_size(Some(FRAME))
         .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
         // Outermost, so that the deadline counts from the arrival of a call's head.
         .layer(DeadlineLayer)
