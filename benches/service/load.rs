@@ -29,6 +29,8 @@ const DEADLINE: Duration = Duration::from_millis(500);
 const MAX_BATCH_MS: f64 = 10.0;
 /// Bulk recordings that are always under way.
 const BULK: usize = 4;
+/// Niceness of the callers.
+const NICENESS: i32 = -10;
 
 /// How a call ended.
 struct Call {
@@ -199,9 +201,6 @@ fn fill_with_bulk(callers: &[Caller]) -> JoinSet<()> {
     }
     bulk
 }
-
-/// Niceness of the callers.
-const NICENESS: i32 = -10;
 
 fn block_on(measure: impl Future<Output = Figures>) -> Figures {
     // One thread: handing calls from one to another would cost as much as making them.

@@ -1,7 +1,7 @@
 //! Natural logarithms of many values side by side.
 //!
-//! The library's takes them one by one, which was two fifths of the front end's time. Nothing here rounds
-//! twice in one operation, so the vectors of every processor give the same bits.
+//! The library's takes them one by one, which was two fifths of the front end's time. No product is fused
+//! with a sum here, so vectors of any width give the same bits on every processor.
 
 use multiversion::multiversion;
 
@@ -21,7 +21,8 @@ const SERIES: [f32; 9] = [
     0.333_333_3,
 ];
 
-/// Replaces each value, positive and normal, by its natural logarithm, within two units in the last place.
+/// Replaces each value, positive and normal, by its natural logarithm, within two units in the last place;
+/// close to 1, within 1.2e−8.
 #[multiversion(targets("x86_64+avx2"))]
 pub(super) fn logarithms(values: &mut [f32]) {
     for value in values {
