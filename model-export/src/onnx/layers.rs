@@ -91,7 +91,7 @@ impl Layers {
     /// Eq. 4–7 but for W_o: the joined heads of each tap's query, [M, 3, C], zero for a tap that is
     /// not real.
     ///
-    /// Products of 3 × C/8 matrices, one a row and head, cost twice as much as this: elementwise
+    /// Products of 3 × C/8 matrices, one a row and head, cost more than twice as much as this: elementwise
     /// products of all pairs of taps, summed over each head by a matrix of ones, and back.
     fn attend(
         &self,

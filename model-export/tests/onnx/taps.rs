@@ -215,6 +215,21 @@ fn eight_layers_agree_beyond_their_receptive_field() {
     expect(&output, &expected);
 }
 
+/// Their exponentials alone would be infinite, or all zero.
+#[test]
+fn scores_of_thousands_either_way_have_shares() {
+    for seed in 0..8 {
+        let mut case = case(seed, Kind::Tacn, 1, 20);
+        case.features.iter_mut().for_each(|value| *value *= 30.0);
+        let expected = case.expected();
+        let sizes = case.sizes;
+        let (output, _) = in_chunks(&mut case.chunk, sizes, &case.features, &[20], 0.0);
+        expect(&output, &expected);
+        let (output, _) = in_steps(&mut case.step, sizes, &case.features, 0.0);
+        expect(&output, &expected);
+    }
+}
+
 #[test]
 fn a_weight_that_does_not_fit_is_named() {
     let mut model = Random::new(0).sequence(2, 4, 8, 3, |_| true);
