@@ -13,6 +13,9 @@ const MEMORY: u32 = 8;
 /// the system did not let run says nothing of the graph. The longer a run the likelier that is, so
 /// that whatever such runs count for speaks against large batches.
 const CLIP: u32 = 8;
+/// With a run of half its rows, a shape's prediction goes back to twice that one's by one part in this
+/// many of what it exceeds it.
+const DOUBT: u32 = 256;
 /// What every batch costs beside its run, whatever its size: taking, packing, handing out.
 const OVERHEAD: Duration = Duration::from_micros(20);
 /// A larger batch must be this much cheaper an item to be worth its longer run.
@@ -130,21 +133,42 @@ impl CostTable {
         let Some(place) = self.place(graph, shape) else {
             return;
         };
-        let times = match graph {
-            Graph::Encoder => &mut self.encoder,
-            Graph::Sequence => &mut self.sequence,
-        };
+        let times = self.times_mut(graph);
         let predicted = times[place];
         let most = predicted / CLIP;
         let took = took.clamp(predicted - most, predicted + most);
         let moved = (predicted * (MEMORY - 1) + took) / MEMORY;
         times[place] = moved.max(Duration::from_nanos(1));
+        self.doubt_larger(graph, shape);
+    }
+
+    /// Doubts what is predicted of the next larger shape, now that this one has run. Larger shapes that
+    /// seem not to pay are not run, so nothing would correct a prediction that a slow moment has raised:
+    /// it sinks until they seem worth a run again, which tells.
+    fn doubt_larger(&mut self, graph: Graph, ran: Shape) {
+        let mut sizes = self.shapes.rows(graph).iter().copied();
+        let Some(rows) = sizes.find(|rows| *rows > ran.rows) else {
+            return;
+        };
+        let several = self.of(graph, ran).mul_f64(rows as f64 / ran.rows as f64);
+        let Some(place) = self.place(graph, Shape { rows, ..ran }) else {
+            return;
+        };
+        let predicted = &mut self.times_mut(graph)[place];
+        *predicted -= predicted.saturating_sub(several) / DOUBT;
     }
 
     fn times(&self, graph: Graph) -> &[Duration] {
         match graph {
             Graph::Encoder => &self.encoder,
             Graph::Sequence => &self.sequence,
+        }
+    }
+
+    fn times_mut(&mut self, graph: Graph) -> &mut [Duration] {
+        match graph {
+            Graph::Encoder => &mut self.encoder,
+            Graph::Sequence => &mut self.sequence,
         }
     }
 
@@ -218,6 +242,24 @@ mod tests {
             }
         }
         assert_eq!(costs.largest(Graph::Encoder, 1, most), 32);
+    }
+
+    #[test]
+    fn a_large_batch_that_a_slow_moment_has_made_dear_is_tried_again() {
+        let mut costs = table();
+        let most = micros(10_000);
+        let shape = |rows| Shape { rows, steps: 1 };
+        (0..100).for_each(|_| costs.observe(Graph::Encoder, shape(32), micros(2_000)));
+        assert_eq!(costs.largest(Graph::Encoder, 1, most), 16);
+        let mut runs = 0;
+        while costs.largest(Graph::Encoder, 1, most) == 16 {
+            costs.observe(Graph::Encoder, shape(16), micros(260));
+            runs += 1;
+            assert!(runs < 2_000);
+        }
+        // It goes no further: a shape that is dear in truth is run now and then, no more.
+        (0..10_000).for_each(|_| costs.observe(Graph::Encoder, shape(16), micros(260)));
+        assert!(costs.of(Graph::Encoder, shape(32)) >= 2 * micros(260));
     }
 
     #[test]
