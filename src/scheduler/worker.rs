@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::core::{Batch, Class, Graph, Next, Outcome};
 use super::pack::{Buffers, Part};
 use super::shell::{Failure, Shared, State};
+use super::sync::thread;
 use super::waiter::Chunk;
 use super::work::{Answer, Pending};
 use crate::runtime::{Device, Encoded, RuntimeError, Sizes, StepEvidence, Stop};
@@ -50,6 +51,9 @@ impl Shared {
                 self.carry_on(&batch, evidence, chunks);
             }
             self.hand_out(&batch, inputs, &outputs, took);
+            // Whoever decodes or answers on this processor has waited for it as long as the batch took.
+            // They need less of it than the next batch, and what they do may go into that.
+            thread::yield_now();
         }
     }
 
