@@ -1,56 +1,54 @@
-//! The share of device time that bulk work is sure of while it waits, however much interactive
-//! work there is: in any ten batches in a row.
+//! The share of device time that bulk work is sure of while it waits, however much interactive work
+//! there is.
+//!
+//! It holds over a while, not from batch to batch: what bulk gets anyhow, in moments in which nobody else
+//! waits, is mostly more than its share, and a burst of interactive work should not be the longer for it.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Batches over which the share holds.
-const WINDOW: usize = 10;
+/// Device time by which bulk's share may come late: of any stretch of batches that are formed while bulk
+/// work waits, it gets its share of all but so much.
+const LATE: Duration = Duration::from_millis(250);
 
-/// Device time of the latest batches that were formed while bulk work waited.
+/// How far bulk work is behind its share.
 #[derive(Clone, Debug)]
 pub(super) struct Share {
     share: f64,
-    /// Of each batch: its time, and bulk's part in it.
-    latest: VecDeque<(Duration, Duration)>,
+    /// Seconds of device time that it has had too little, since it waits.
+    behind: f64,
 }
 
 impl Share {
     pub(super) fn new(share: f64) -> Self {
         Self {
             share: share.clamp(0.0, 0.9),
-            latest: VecDeque::with_capacity(WINDOW),
+            behind: 0.0,
         }
     }
 
     /// A batch is formed while bulk work waits.
     pub(super) fn formed(&mut self, time: Duration, bulk: Duration) {
-        self.latest.push_back((time, bulk));
-        if self.latest.len() == WINDOW {
-            self.latest.pop_front();
-        }
+        self.behind = self.after(time, bulk).max(0.0);
     }
 
     /// No bulk work waits: what it got before is no matter of its next wait.
     pub(super) fn nobody_waits(&mut self) {
-        self.latest.clear();
+        self.behind = 0.0;
     }
 
     /// Device time that bulk lacks if the next batch is this one; none if it has its share.
     pub(super) fn lacks(&self, time: Duration, bulk: Duration) -> Option<Duration> {
-        let (mut times, mut bulks) = (time, bulk);
-        for (time, bulk) in &self.latest {
-            times += *time;
-            bulks += *bulk;
-        }
-        let due = times.mul_f64(self.share);
-        if bulks >= due {
+        let most = self.share * LATE.as_secs_f64();
+        if self.after(time, bulk) <= most {
             return None;
         }
         // With a batch of bulk alone in its place.
-        let due = (times - time).mul_f64(self.share);
-        let lack = due.saturating_sub(bulks.saturating_sub(bulk));
-        Some(lack.div_f64(1.0 - self.share))
+        let lack = (self.behind - most).max(0.0) / (1.0 - self.share);
+        Some(Duration::from_secs_f64(lack))
+    }
+
+    fn after(&self, time: Duration, bulk: Duration) -> f64 {
+        self.behind + self.share * time.as_secs_f64() - bulk.as_secs_f64()
     }
 }
 
@@ -58,20 +56,40 @@ impl Share {
 mod tests {
     use super::*;
 
+    const BATCH: Duration = Duration::from_millis(3);
+
+    /// The places of bulk's batches among so many that are equally long.
+    fn bulk_batches(share: &mut Share, count: usize) -> Vec<usize> {
+        let led = |batch| {
+            let lacks = share.lacks(BATCH, Duration::ZERO).is_some();
+            share.formed(BATCH, if lacks { BATCH } else { Duration::ZERO });
+            lacks.then_some(batch)
+        };
+        (0..count).filter_map(led).collect()
+    }
+
     #[test]
-    fn of_equal_batches_one_in_ten_is_bulk() {
+    fn of_equal_batches_one_in_ten_is_bulk_once_its_share_is_late() {
         let mut share = Share::new(0.1);
-        let time = Duration::from_millis(3);
-        let mut bulk = Vec::new();
-        for batch in 0..40 {
-            if share.lacks(time, Duration::ZERO).is_some() {
-                bulk.push(batch);
-                share.formed(time, time);
-            } else {
-                share.formed(time, Duration::ZERO);
-            }
+        // 83 batches take 249 ms.
+        assert_eq!(bulk_batches(&mut share, 120), [83, 93, 103, 113]);
+    }
+
+    #[test]
+    fn what_bulk_gets_when_nobody_else_waits_counts() {
+        let mut share = Share::new(0.1);
+        for _ in 0..100 {
+            share.formed(BATCH, BATCH / 5);
         }
-        assert_eq!(bulk, [0, 10, 20, 30]);
+        assert_eq!(bulk_batches(&mut share, 90), [83]);
+    }
+
+    #[test]
+    fn what_bulk_had_too_little_is_forgotten_when_none_waits() {
+        let mut share = Share::new(0.1);
+        bulk_batches(&mut share, 100);
+        share.nobody_waits();
+        assert_eq!(bulk_batches(&mut share, 90), [83]);
     }
 
     #[test]
