@@ -143,7 +143,7 @@ impl Policy for Ours {
     fn done(&mut self, run: Run, took: Duration) {
         let broken = Vec::new();
         if let Some(id) = run.id {
-            self.0.handle_done(id, &Outcome::Ran { took, broken });
+            self.0.handle_done(id, &Outcome::Ran { cost: took, broken });
         }
     }
 

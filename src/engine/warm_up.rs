@@ -2,12 +2,12 @@
 //! sessions with how many threads do most, and the time of each batch shape.
 
 use std::sync::Barrier;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::bundle::Bundle;
 use crate::frontend::SEGMENT_VALUES;
 use crate::runtime::{
-    Device as _, Instance, Library, Provider, RuntimeError, SequenceBatch, Sizes, golden,
+    Device as _, Instance, Library, Provider, RuntimeError, SequenceBatch, Sizes, Stopwatch, golden,
 };
 use crate::scheduler::core::{CostTable, Graph, Shape, Shapes};
 use crate::telemetry::batches;
@@ -184,8 +184,12 @@ fn trial(
 ) -> Result<Duration, RuntimeError> {
     let workers = u32::try_from(instances.len()).unwrap_or(u32::MAX);
     let times = side_by_side(instances, |instance| {
-        let segments = median(TRIALS, instance, Graph::Encoder, segments, sizes)?;
-        let chunks = median(TRIALS, instance, Graph::Sequence, chunks, sizes)?;
+        // By the clock: where there are fewer processors than threads, these wait for each other.
+        let time = |instance: &mut Instance, graph, shape| {
+            median(TRIALS, Stopwatch::elapsed, instance, (graph, shape), sizes)
+        };
+        let segments = time(instance, Graph::Encoder, segments)?;
+        let chunks = time(instance, Graph::Sequence, chunks)?;
         Ok(segments + chunks)
     })?;
     let slowest = times.into_iter().max().unwrap_or_default();
@@ -209,7 +213,7 @@ fn table(
         .collect();
     let measured = side_by_side(instances, |instance| {
         all.iter()
-            .map(|(graph, shape)| median(RUNS, instance, *graph, *shape, sizes))
+            .map(|batch| median(RUNS, Stopwatch::cost, instance, *batch, sizes))
             .collect::<Result<Vec<Duration>, _>>()
     })?;
     let of = |place: usize| {
@@ -245,12 +249,12 @@ fn side_by_side<T: Send>(
     })
 }
 
-/// The median time of runs that hear something.
+/// The median over runs of what a stopwatch says.
 fn median(
     runs: usize,
+    reading: impl Fn(&Stopwatch) -> Duration,
     instance: &mut Instance,
-    graph: Graph,
-    Shape { rows, steps }: Shape,
+    (graph, Shape { rows, steps }): (Graph, Shape),
     sizes: Sizes,
 ) -> Result<Duration, RuntimeError> {
     // Outside of what is timed: under load such buffers lie ready.
@@ -260,7 +264,7 @@ fn median(
     };
     let history = vec![0.1; rows * sizes.history_values()];
     let (real, valid) = (vec![steps; rows], vec![0; rows]);
-    let mut run = || match graph {
+    let run = |instance: &mut Instance| match graph {
         Graph::Encoder => instance.encode(&inputs).map(drop),
         Graph::Sequence => {
             let batch = SequenceBatch {
@@ -273,12 +277,12 @@ fn median(
             instance.sequence(batch).map(drop)
         }
     };
-    run()?;
+    run(instance)?;
     let mut times = Vec::with_capacity(runs);
     for _ in 0..runs {
-        let begun = Instant::now();
-        run()?;
-        times.push(begun.elapsed());
+        let stopwatch = instance.stopwatch();
+        run(instance)?;
+        times.push(reading(&stopwatch));
     }
     times.sort_unstable();
     Ok(times.get(runs / 2).copied().unwrap_or_default())

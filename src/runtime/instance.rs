@@ -10,7 +10,7 @@ use ort::value::TensorRef;
 use super::graph::{self, Expected};
 use super::recurrent::Recurrent;
 use super::taps::Taps;
-use super::{Library, RuntimeError, Sizes};
+use super::{Library, Provider, RuntimeError, Sizes, Stopwatch};
 use crate::bundle::{Bundle, Sequence, names};
 use crate::frontend::{BINS, SEGMENT_FRAMES, SEGMENT_VALUES};
 
@@ -79,6 +79,11 @@ pub trait Device: Send {
     /// What stops this device's runs.
     fn stopper(&self) -> Arc<dyn Stop>;
 
+    /// A stopwatch that tells what a run of this device costs.
+    fn stopwatch(&self) -> Stopwatch {
+        Stopwatch::of_the_wall()
+    }
+
     /// Runs N segments, `[N, 1, 32, 129]`.
     ///
     /// # Errors
@@ -100,6 +105,8 @@ pub struct Instance {
     sequence: Sequencer,
     sizes: Sizes,
     options: Arc<Options>,
+    /// Nobody but the thread that asks for a run computes it.
+    alone: bool,
 }
 
 /// What every run of an instance is run with.
@@ -185,6 +192,7 @@ impl Instance {
                 )?),
             },
             sizes,
+            alone: threads == 1 && library.provider() == Provider::Cpu,
         })
     }
 
@@ -203,6 +211,13 @@ impl Instance {
 impl Device for Instance {
     fn stopper(&self) -> Arc<dyn Stop> {
         Arc::clone(&self.options) as Arc<dyn Stop>
+    }
+
+    fn stopwatch(&self) -> Stopwatch {
+        match self.alone {
+            true => Stopwatch::of_this_thread(),
+            false => Stopwatch::of_the_wall(),
+        }
     }
 
     fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError> {

@@ -2,7 +2,7 @@
 //!
 //! [`library`] finds and loads ONNX Runtime, [`Instance`] holds one set of single-threaded
 //! sessions and runs batches through them (`taps` and `recurrent` for the two forms of sequence),
-//! [`History`] is the state of a stream between batches, [`golden`] proves that the graphs compute what the trainer computed. The only room that knows
+//! [`Stopwatch`] tells what a run costs, [`History`] is the state of a stream between batches, [`golden`] proves that the graphs compute what the trainer computed. The only room that knows
 //! `ort`; knows nothing of callers, queues or audio.
 
 pub mod golden;
@@ -12,6 +12,7 @@ mod instance;
 pub mod library;
 mod recurrent;
 mod sizes;
+mod stopwatch;
 mod taps;
 
 pub use graph::GraphError;
@@ -19,6 +20,7 @@ pub use history::History;
 pub use instance::{Device, Encoded, Instance, SequenceBatch, StepBatch, StepEvidence, Stop};
 pub use library::{Library, Provider};
 pub use sizes::Sizes;
+pub use stopwatch::Stopwatch;
 
 use crate::bundle::BundleError;
 

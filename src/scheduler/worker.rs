@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::core::{Batch, Class, Graph, Next, Outcome};
 use super::pack::{Buffers, Part};
@@ -17,6 +17,14 @@ use crate::telemetry::batches::{Busy, Instruments, Ran};
 struct Taken {
     batch: Batch,
     inputs: Inputs,
+}
+
+/// Of a run.
+#[derive(Clone, Copy)]
+struct Times {
+    took: Duration,
+    /// [`Stopwatch::cost`](crate::runtime::Stopwatch::cost).
+    cost: Duration,
 }
 
 enum Inputs {
@@ -37,20 +45,23 @@ impl Shared {
             Instruments::new(Graph::ALL.map(Graph::name), Class::ALL.map(Class::name));
         let stop = device.stopper();
         while let Some(Taken { batch, mut inputs }) = self.take(&stop) {
-            let begun = Instant::now();
+            let stopwatch = device.stopwatch();
             // A panic inside a run fails its batch like any other error; the worker lives on.
             let run = || self.run(&mut device, &mut buffers, &batch, &inputs);
             let outputs =
                 catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(RuntimeError::Panicked));
-            let took = begun.elapsed();
-            busy.add(took);
-            watch(&mut instruments, &batch, took, outputs.is_ok());
+            let times = Times {
+                took: stopwatch.elapsed(),
+                cost: stopwatch.cost(),
+            };
+            busy.add(times.took);
+            watch(&mut instruments, &batch, times, outputs.is_ok());
             if let (Ok(Outputs::Evidence(evidence)), Inputs::Chunks(chunks)) =
                 (&outputs, &mut inputs)
             {
                 self.carry_on(&batch, evidence, chunks);
             }
-            self.hand_out(&batch, inputs, &outputs, took);
+            self.hand_out(&batch, inputs, &outputs, times);
             // Whoever decodes or answers on this processor has waited for it as long as the batch took.
             // They need less of it than the next batch, and what they do may go into that.
             thread::yield_now();
@@ -123,11 +134,11 @@ impl Shared {
         batch: &Batch,
         inputs: Inputs,
         outputs: &Result<Outputs, RuntimeError>,
-        took: Duration,
+        Times { took, cost }: Times,
     ) {
         let outcome = match outputs {
             Ok(outputs) => Outcome::Ran {
-                took,
+                cost,
                 broken: self.broken(batch, outputs),
             },
             Err(_) => Outcome::Failed,
@@ -239,7 +250,7 @@ impl State {
     }
 }
 
-fn watch(instruments: &mut Instruments, batch: &Batch, duration: Duration, succeeded: bool) {
+fn watch(instruments: &mut Instruments, batch: &Batch, times: Times, succeeded: bool) {
     let graph = batch.graph as usize;
     for member in &batch.members {
         instruments.waited(graph, member.class as usize, member.waited);
@@ -255,7 +266,8 @@ fn watch(instruments: &mut Instruments, batch: &Batch, duration: Duration, succe
         items: batch.items(),
         callers: jobs.len(),
         predicted: batch.time,
-        duration,
+        cost: times.cost,
+        duration: times.took,
         succeeded,
     });
 }

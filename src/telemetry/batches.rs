@@ -27,8 +27,10 @@ pub struct Ran {
     pub items: usize,
     /// Callers whose items are in it.
     pub callers: usize,
-    /// Predicted time on the device.
+    /// What it was predicted to cost, in time of the device.
     pub predicted: Duration,
+    /// What it did cost.
+    pub cost: Duration,
     /// Time on the device.
     pub duration: Duration,
     /// Whether it gave a result.
@@ -94,7 +96,7 @@ impl Instruments {
         });
         duration.record(batch.duration.as_secs_f64());
         if batch.succeeded {
-            let error = batch.duration.as_secs_f64() / batch.predicted.as_secs_f64().max(1e-9);
+            let error = batch.cost.as_secs_f64() / batch.predicted.as_secs_f64().max(1e-9);
             of.cost_error.record(error);
         }
     }

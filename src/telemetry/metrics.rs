@@ -140,7 +140,7 @@ fn describe() {
     );
     describe_histogram!(
         BATCH_COST_ERROR,
-        "Time of a run divided by its prediction, by graph."
+        "Cost of a run divided by its prediction, by graph."
     );
     describe_gauge!(
         COST,

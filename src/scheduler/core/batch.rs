@@ -64,8 +64,8 @@ impl Batch {
 pub enum Outcome {
     /// It ran.
     Ran {
-        /// Time on the device.
-        took: Duration,
+        /// Time on the device, but for time that the system kept the device from it.
+        cost: Duration,
         /// Places in [`Batch::members`] whose outputs are not finite, ascending.
         broken: Vec<usize>,
     },

@@ -278,8 +278,8 @@ impl Core {
             return;
         };
         let (graph, shape) = (running.batch.graph, running.batch.shape);
-        if let Outcome::Ran { took, .. } = outcome {
-            self.costs.observe(graph, shape, *took);
+        if let Outcome::Ran { cost, .. } = outcome {
+            self.costs.observe(graph, shape, *cost);
             self.prices[graph as usize] = self.costs.price(graph, self.policy.max_batch_time);
         }
         for (place, member) in running.batch.members.into_iter().enumerate() {

@@ -282,7 +282,7 @@ impl Driver {
                 let places = 0..batch.members.len();
                 let broken = places.filter(|place| bits >> place & 1 == 1).collect();
                 let took = batch.time;
-                Outcome::Ran { took, broken }
+                Outcome::Ran { cost: took, broken }
             }
         };
         for member in &batch.members {

@@ -1,0 +1,75 @@
+//! What a run costs, told apart from how long it takes.
+
+use std::time::{Duration, Instant};
+
+/// Started before a run and read after it, on the same thread.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch {
+    begun: Instant,
+    /// The thread's processor time at the start, if that is what counts.
+    processor: Option<Duration>,
+}
+
+impl Stopwatch {
+    /// For runs in which others compute: a GPU, or more threads.
+    #[must_use]
+    pub fn of_the_wall() -> Self {
+        Self {
+            begun: Instant::now(),
+            processor: None,
+        }
+    }
+
+    /// For runs that the calling thread computes alone. Where the system tells its processor time, time
+    /// in which others had the processor is no part of the cost.
+    #[must_use]
+    pub fn of_this_thread() -> Self {
+        Self {
+            begun: Instant::now(),
+            processor: processor_time(),
+        }
+    }
+
+    /// Time since the start.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// What was computed since the start, as time of the device.
+    #[must_use]
+    pub fn cost(&self) -> Duration {
+        let computed = |begun| processor_time()?.checked_sub(begun);
+        let computed = self.processor.and_then(computed);
+        computed.unwrap_or_else(|| self.elapsed())
+    }
+}
+
+/// Time that the calling thread has had a processor.
+#[cfg(unix)]
+fn processor_time() -> Option<Duration> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.try_into().ok()
+}
+
+#[cfg(not(unix))]
+fn processor_time() -> Option<Duration> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_thread_that_sleeps_costs_next_to_nothing() {
+        let nap = Duration::from_millis(100);
+        let watches = [Stopwatch::of_this_thread(), Stopwatch::of_the_wall()];
+        std::thread::sleep(nap);
+        assert!(watches[0].elapsed() >= nap);
+        let [own, wall] = watches.map(|watch| watch.cost());
+        assert!(own < nap / 2, "{own:?}");
+        assert!(wall >= nap, "{wall:?}");
+    }
+}
