@@ -105,7 +105,9 @@ struct Service {
 impl Service {
     fn start(library: &Library, bundle: &Bundle, workers: usize, costs: CostTable) -> Self {
         let sizes = Sizes::of(&bundle.manifest);
-        let ran: Vec<_> = (0..workers).map(|_| Arc::<Mutex<Vec<_>>>::default()).collect();
+        let ran: Vec<_> = (0..workers)
+            .map(|_| Arc::<Mutex<Vec<_>>>::default())
+            .collect();
         let devices = ran
             .iter()
             .map(|ran| Noting {
