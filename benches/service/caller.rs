@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use h2::client::{self, SendRequest};
+use http::{HeaderMap, HeaderValue, Request};
 use prost::Message as _;
 use tokio::net::TcpStream;
 use tonic::Code;
@@ -33,47 +32,50 @@ impl Message {
 /// A connection; clones share it.
 #[derive(Clone)]
 pub(crate) struct Caller {
-    sender: SendRequest<Full<Bytes>>,
-    url: String,
+    sender: SendRequest<Bytes>,
+    head: Request<()>,
 }
 
 impl Caller {
     pub(crate) async fn connect(server: &Server) -> Self {
         let stream = TcpStream::connect(&server.address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
+        let (sender, connection) = client::handshake(stream).await.unwrap();
         // It ends with the last of its senders.
         tokio::spawn(connection);
+        let head = Request::post(server.url() + METHOD)
+            .header("te", "trailers")
+            .header("content-type", "application/grpc");
         Self {
             sender,
-            url: server.url() + METHOD,
+            head: head.body(()).unwrap(),
         }
     }
 
     /// Calls `Classify`; how it ended.
     pub(crate) async fn classify(&self, message: &Message, deadline: Option<Duration>) -> Code {
-        let mut request = http::Request::post(&self.url)
-            .header("te", "trailers")
-            .header("content-type", "application/grpc");
+        let mut head = self.head.clone();
         if let Some(deadline) = deadline {
-            request = request.header("grpc-timeout", format!("{}m", deadline.as_millis()));
+            let millis = format!("{}m", deadline.as_millis());
+            let timeout = HeaderValue::from_str(&millis).unwrap();
+            head.headers_mut().insert("grpc-timeout", timeout);
         }
-        let request = request.body(Full::new(message.0.clone())).unwrap();
-        let mut response = self.sender.clone().send_request(request).await.unwrap();
+        let mut sender = self.sender.clone().ready().await.unwrap();
+        let (response, mut body) = sender.send_request(head, false).unwrap();
+        body.send_data(message.0.clone(), true).unwrap();
+        let response = response.await.unwrap();
         if let Some(code) = code(response.headers()) {
             return code;
         }
-        loop {
-            let frame = response.frame().await.unwrap().unwrap();
-            if let Some(code) = frame.trailers_ref().and_then(code) {
-                return code;
-            }
+        let mut answer = response.into_body();
+        while let Some(data) = answer.data().await {
+            let length = data.unwrap().len();
+            answer.flow_control().release_capacity(length).unwrap();
         }
+        code(&answer.trailers().await.unwrap().unwrap()).unwrap()
     }
 }
 
-fn code(headers: &http::HeaderMap) -> Option<Code> {
+fn code(headers: &HeaderMap) -> Option<Code> {
     Some(Code::from_bytes(headers.get("grpc-status")?.as_bytes()))
 }

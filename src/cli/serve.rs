@@ -118,10 +118,16 @@ pub(super) struct Flags {
     log: Option<String>,
 }
 
+/// Talking to callers takes a tenth of the processors under full load, the rest is decoding and the model's.
+/// With a thread on each processor calls would be handed from one to the other for nothing.
+const PROCESSORS_PER_NETWORK_THREAD: usize = 4;
+
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
     let config = Config::load(flags.config.as_deref(), flags)?;
     logs::start(config.log_format, &config.log)?;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(processors.div_ceil(PROCESSORS_PER_NETWORK_THREAD))
         .enable_all()
         .build()?;
     let served = runtime.block_on(serve(config));
