@@ -8,6 +8,7 @@ use super::admission::Refusal;
 use super::batch::End;
 use super::entry::{Entry, EntryId, Graph, Task};
 use super::job::{Class, Job, JobId, TenantId, Work};
+use super::pace::Life;
 
 /// A job that is in.
 #[derive(Debug)]
@@ -196,17 +197,31 @@ impl Jobs {
         });
     }
 
-    /// How long a job took that is done, or that came too late, and how long it was to take.
-    pub(super) fn lived(&self, now: Time, id: JobId) -> Option<(Class, Duration, Duration)> {
+    /// How a job went that is done, or that came too late.
+    pub(super) fn lived(&self, now: Time, id: JobId) -> Option<(Class, Life)> {
         let state = self.jobs.get(&id)?;
         let (from, predicted) = state.predicted;
         let took = now.saturating_sub(from);
-        let took = match state.over {
-            None if state.left() == Work::default() => took,
-            Some(End::Expired) => took.max(predicted),
-            _ => return None,
+        let done = state.over.is_none() && state.left() == Work::default();
+        // Its caller may give it up at its deadline before it is ended here.
+        let late = match state.over {
+            None => state.job.deadline.is_some_and(|deadline| now >= deadline),
+            Some(end) => end == End::Expired,
         };
-        Some((state.job.class, took, predicted))
+        let life = match (late, done) {
+            (true, _) => Life {
+                took: took.max(predicted),
+                predicted,
+                in_time: Some(false),
+            },
+            (false, true) => Life {
+                took,
+                predicted,
+                in_time: state.job.deadline.map(|_| true),
+            },
+            (false, false) => return None,
+        };
+        Some((state.job.class, life))
     }
 
     /// Takes an entry into its job's account.

@@ -254,8 +254,8 @@ impl Core {
     /// entries are cancelled, and it holds nothing any more.
     pub fn handle_leave(&mut self, now: Time, id: JobId) -> Left {
         let mut left = Left::default();
-        if let Some((class, took, predicted)) = self.jobs.lived(now, id) {
-            self.pace[class as usize].observe(took, predicted);
+        if let Some((class, life)) = self.jobs.lived(now, id) {
+            self.pace[class as usize].observe(life);
         }
         for entry in self.jobs.entries(id) {
             let begun = self

@@ -8,26 +8,61 @@ const MEMORY: f64 = 15.0 / 16.0;
 /// Whatever was seen, no answer is taken to need longer than this many times its prediction.
 const MOST: f64 = 16.0;
 
-/// Sums over the latest jobs, in seconds: long waits, which matter most to a deadline, weigh most.
-#[derive(Clone, Copy, Debug, Default)]
+/// A job that came too late raises the margin by one part in this many, one that came in time lowers it by
+/// a fiftieth of that, so that it settles where one in fifty comes too late.
+const RAISE: f64 = 30.0;
+const TOO_LATE: f64 = 1.0 / 50.0;
+
+/// How a job went.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Life {
+    pub(super) took: Duration,
+    /// How long it was to take.
+    pub(super) predicted: Duration,
+    /// Whether it met its deadline, if it had one.
+    pub(super) in_time: Option<bool>,
+}
+
+/// What the latest jobs teach.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
+    /// Sums, in seconds: long waits, which matter most to a deadline, weigh most.
     took: f64,
     predicted: f64,
+    /// Factor on top, for a prediction that is right on average comes too late half of the time.
+    margin: f64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            took: 0.0,
+            predicted: 0.0,
+            margin: 1.0,
+        }
+    }
 }
 
 impl Pace {
-    /// A job ended after so long, for which so much was predicted.
-    pub(super) fn observe(&mut self, took: Duration, predicted: Duration) {
-        self.took = self.took * MEMORY + took.as_secs_f64();
-        self.predicted = self.predicted * MEMORY + predicted.as_secs_f64();
+    /// A job ended.
+    pub(super) fn observe(&mut self, life: Life) {
+        self.took = self.took * MEMORY + life.took.as_secs_f64();
+        self.predicted = self.predicted * MEMORY + life.predicted.as_secs_f64();
+        let factor = match life.in_time {
+            None => return,
+            Some(false) => 1.0 + 1.0 / RAISE,
+            Some(true) => 1.0 - TOO_LATE / RAISE,
+        };
+        self.margin = (self.margin * factor).clamp(1.0, MOST);
     }
 
-    /// What a prediction comes to.
+    /// The time in which nearly all answers come for which so much is predicted.
     pub(super) fn of(&self, predicted: Duration) -> Duration {
-        if self.predicted <= 0.0 {
-            return predicted;
-        }
-        predicted.mul_f64((self.took / self.predicted).clamp(1.0, MOST))
+        let slower = match self.predicted > 0.0 {
+            true => self.took / self.predicted,
+            false => 1.0,
+        };
+        predicted.mul_f64((slower.max(1.0) * self.margin).min(MOST))
     }
 }
 
@@ -35,14 +70,39 @@ impl Pace {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn life(took: Duration, in_time: Option<bool>) -> Life {
+        Life {
+            took,
+            predicted: SECOND,
+            in_time,
+        }
+    }
+
     #[test]
     fn predictions_follow_what_was_seen_and_never_fall_below_the_table() {
-        let second = Duration::from_secs(1);
         let mut pace = Pace::default();
-        assert_eq!(pace.of(second), second);
-        (0..100).for_each(|_| pace.observe(3 * second, second));
-        assert_eq!(pace.of(second), 3 * second);
-        (0..100).for_each(|_| pace.observe(second / 2, second));
-        assert_eq!(pace.of(second), second);
+        assert_eq!(pace.of(SECOND), SECOND);
+        (0..100).for_each(|_| pace.observe(life(3 * SECOND, None)));
+        assert_eq!(pace.of(SECOND), 3 * SECOND);
+        (0..100).for_each(|_| pace.observe(life(SECOND / 2, None)));
+        assert_eq!(pace.of(SECOND), SECOND);
+    }
+
+    #[test]
+    fn the_margin_grows_until_one_in_fifty_is_late_and_is_forgotten() {
+        let mut pace = Pace::default();
+        let mut late = 0;
+        // Answers take up to twice what they should, each as long as any other.
+        for job in 0..10_000_u32 {
+            let took = SECOND + SECOND * (job * 37 % 100) / 100;
+            let in_time = took <= pace.of(SECOND);
+            late += u32::from(!in_time && job >= 5_000);
+            pace.observe(life(took, Some(in_time)));
+        }
+        assert!((50..=150).contains(&late), "{late} of 5,000");
+        (0..10_000).for_each(|_| pace.observe(life(SECOND, Some(true))));
+        assert_eq!(pace.of(SECOND), SECOND);
     }
 }
