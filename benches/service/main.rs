@@ -1,6 +1,6 @@
 //! What the service keeps of the raw runtime, and what it promises under load: `cargo bench --bench
 //! service`. Figures are ratios to a reference in the same run, one a line at the end; the lines
-//! before say what they come from. Takes about four minutes.
+//! before say what they come from. Takes about five minutes.
 
 #![allow(
     clippy::unwrap_used,

@@ -67,7 +67,7 @@ pub struct Schedule {
     pub max_batch_time: Duration,
     /// How long work may wait for companions on a free device, where the table says that they pay.
     pub max_queue_delay: Duration,
-    /// Bulk's share of device time while it waits.
+    /// As [`Policy::bulk_share`].
     pub bulk_share: f64,
     /// Weights of tenants by name; 1 for all others.
     pub weights: BTreeMap<String, u32>,

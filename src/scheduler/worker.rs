@@ -19,7 +19,7 @@ struct Taken {
     inputs: Inputs,
 }
 
-/// Of a run.
+/// How long a run took, and what it cost.
 #[derive(Clone, Copy)]
 struct Times {
     took: Duration,

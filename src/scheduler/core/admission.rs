@@ -195,7 +195,7 @@ impl Core {
             if self.costs.least(job.work) > left {
                 return Err(Refusal::Late);
             }
-            let answered = self.pace[class as usize].of(predicted);
+            let answered = self.pace[class as usize].of(now, predicted);
             if answered > left {
                 let drain = (answered - left).max(SOONEST);
                 return Err(Refusal::Deadline {

@@ -60,7 +60,7 @@ pub struct Policy {
     /// How long an entry may wait for companions on a free instance, where the table says that
     /// they pay. Zero never waits.
     pub max_queue_delay: Duration,
-    /// Bulk's share of device time while it waits, from 0 to 0.9.
+    /// Bulk's share of device time while it waits, from 0 to 0.9. It may come 250 ms of it late.
     pub bulk_share: f64,
 }
 
@@ -255,7 +255,7 @@ impl Core {
     pub fn handle_leave(&mut self, now: Time, id: JobId) -> Left {
         let mut left = Left::default();
         if let Some((class, life)) = self.jobs.lived(now, id) {
-            self.pace[class as usize].observe(life);
+            self.pace[class as usize].observe(now, life);
         }
         for entry in self.jobs.entries(id) {
             let begun = self

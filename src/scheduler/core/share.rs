@@ -31,7 +31,7 @@ impl Share {
         self.behind = self.after(time, bulk).max(0.0);
     }
 
-    /// No bulk work waits: what it got before is no matter of its next wait.
+    /// No bulk work waits or is under way: what it got before is no matter of its next wait.
     pub(super) fn nobody_waits(&mut self) {
         self.behind = 0.0;
     }

@@ -114,11 +114,17 @@ impl Core {
 
     /// A batch is about to be formed, so much of it for bulk.
     fn count_share(&mut self, time: Duration, bulk: Duration) {
-        if self.queues[Class::Bulk as usize].is_empty() {
-            self.share.nobody_waits();
-        } else {
+        if !self.queues[Class::Bulk as usize].is_empty() {
             self.share.formed(time, bulk);
+        } else if !self.runs_bulk() {
+            self.share.nobody_waits();
         }
+    }
+
+    /// Whether bulk work is under way: what carries on after it has waited before.
+    fn runs_bulk(&self) -> bool {
+        let mut members = self.running.values().flat_map(|run| &run.batch.members);
+        members.any(|member| member.class == Class::Bulk)
     }
 
     fn next_batch(&mut self) -> BatchId {

@@ -136,6 +136,57 @@ fn bulk_gets_its_share_in_batches_as_long_as_those_they_stand_in_for() {
 }
 
 #[test]
+fn bulk_that_comes_one_entry_at_a_time_gets_its_share_beside_several_instances() {
+    let mut setup = unbounded(Device::Cpu);
+    setup.policy.instances = 2;
+    let mut driver = driver(&setup);
+    let [interactive, bulk] =
+        Class::ALL.map(|class| driver.job(job("a", class, 100_000, 0)).unwrap());
+    encode(&mut driver, interactive, 50_000);
+    let mut waits = encode(&mut driver, bulk, 16);
+    let (mut all, mut of_bulk) = (Time::ZERO, Time::ZERO);
+    for _ in 0..400 {
+        if driver.entries[waits].fate.is_some() {
+            waits = encode(&mut driver, bulk, 16);
+        }
+        while driver.running.len() < 2 {
+            let batch = driver.poll().unwrap();
+            all += batch.time;
+            if batch.members[0].class == Class::Bulk {
+                of_bulk += batch.time;
+            }
+        }
+        driver.done(0, &How::Fine);
+    }
+    assert!(
+        of_bulk.as_secs_f64() > 0.08 * all.as_secs_f64(),
+        "{of_bulk:?} of {all:?}"
+    );
+}
+
+#[test]
+fn jobs_given_up_at_their_deadline_teach_that_answers_take_longer() {
+    let mut driver = driver(&unbounded(Device::Cpu));
+    let ms = Time::from_millis;
+    // 16 segments take 16.06 ms.
+    let asks = |driver: &mut Driver| {
+        driver.job(Job {
+            deadline: Some(driver.now + ms(50)),
+            ..job("a", Class::Interactive, 16, 0)
+        })
+    };
+    for _ in 0..20 {
+        let job = asks(&mut driver).unwrap();
+        driver.now += ms(50);
+        driver.leave(job);
+        if asks(&mut driver).is_err() {
+            return;
+        }
+    }
+    panic!("let in, whatever became of those before");
+}
+
+#[test]
 fn bulk_that_lacks_its_share_leaves_an_urgent_batch_its_time() {
     let mut driver = driver(&unbounded(Device::Cpu));
     let bulk = driver.job(job("a", Class::Bulk, 100, 0)).unwrap();

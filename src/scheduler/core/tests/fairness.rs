@@ -170,7 +170,7 @@ proptest! {
         bulk in busy(),
         share in 0.02..0.6f64,
         (most, delay) in (5..40u64, 0..10u64),
-        pauses in prop::collection::vec(any::<bool>(), 80),
+        pauses in prop::collection::vec(any::<bool>(), 300),
     ) {
         let mut setup = unbounded(device);
         setup.policy.bulk_share = share;
