@@ -25,10 +25,13 @@ const LENGTHS: [f64; 4] = [1.5, 3.0, 4.5, 8.0];
 
 type Ran = (Graph, Shape);
 
-/// Notes what it runs, and when it began.
+/// What a worker ran, and when it began.
+type Log = Arc<Mutex<Vec<(Instant, Ran)>>>;
+
+/// Notes what it runs.
 struct Noting {
     instance: Instance,
-    ran: Arc<Mutex<Vec<(Instant, Ran)>>>,
+    ran: Log,
 }
 
 impl Noting {
@@ -98,16 +101,14 @@ pub(crate) fn measure() -> Figures {
 /// The scheduler, and what its devices ran.
 struct Service {
     scheduler: Scheduler,
-    ran: Vec<Arc<Mutex<Vec<(Instant, Ran)>>>>,
+    ran: Vec<Log>,
     recordings: Vec<Arc<Vec<f32>>>,
 }
 
 impl Service {
     fn start(library: &Library, bundle: &Bundle, workers: usize, costs: CostTable) -> Self {
         let sizes = Sizes::of(&bundle.manifest);
-        let ran: Vec<_> = (0..workers)
-            .map(|_| Arc::<Mutex<Vec<_>>>::default())
-            .collect();
+        let ran: Vec<Log> = (0..workers).map(|_| Log::default()).collect();
         let devices = ran
             .iter()
             .map(|ran| Noting {
