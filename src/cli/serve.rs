@@ -76,7 +76,7 @@ pub(super) struct Flags {
     #[arg(long, value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_queue_delay_ms: Option<f64>,
-    /// Share of device time that waiting bulk work is sure of, 0 to 0.9 [default: 0.1]
+    /// Share of device time that waiting bulk work is sure of, at most 250 ms of it late, 0 to 0.9 [default: 0.1]
     #[arg(long, value_name = "SHARE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     bulk_share: Option<f64>,

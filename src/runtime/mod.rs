@@ -1,8 +1,9 @@
 //! A bundle as sessions that run one batch at a time.
 //!
-//! [`library`] finds and loads ONNX Runtime, [`Instance`] holds one set of single-threaded
-//! sessions and runs batches through them (`taps` and `recurrent` for the two forms of sequence),
-//! [`Stopwatch`] tells what a run costs, [`History`] is the state of a stream between batches, [`golden`] proves that the graphs compute what the trainer computed. The only room that knows
+//! [`library`] finds and loads ONNX Runtime, [`Instance`] holds one set of single-threaded sessions
+//! and runs batches through them (`taps` and `recurrent` for the two forms of sequence),
+//! [`Stopwatch`] tells what a run costs, [`History`] is the state of a stream between batches,
+//! [`golden`] proves that the graphs compute what the trainer computed. The only room that knows
 //! `ort`; knows nothing of callers, queues or audio.
 
 pub mod golden;

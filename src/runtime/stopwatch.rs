@@ -36,7 +36,8 @@ impl Stopwatch {
         self.begun.elapsed()
     }
 
-    /// What was computed since the start, as time of the device.
+    /// What was computed since the start: the thread's processor time, or time by the clock where that is not
+    /// asked for or not known.
     #[must_use]
     pub fn cost(&self) -> Duration {
         let computed = |begun| processor_time()?.checked_sub(begun);

@@ -31,7 +31,7 @@ pub struct Ran {
     pub predicted: Duration,
     /// What it did cost.
     pub cost: Duration,
-    /// Time on the device.
+    /// Time on the device, by the clock.
     pub duration: Duration,
     /// Whether it gave a result.
     pub succeeded: bool,

@@ -140,12 +140,12 @@ fn describe() {
     );
     describe_histogram!(
         BATCH_COST_ERROR,
-        "Cost of a run divided by its prediction, by graph."
+        "Cost of a run divided by its prediction, by graph. On one CPU thread it is processor time, else time by the clock."
     );
     describe_gauge!(
         COST,
         Unit::Seconds,
-        "Time of one run as measured at warm-up, by graph and shape."
+        "Cost of one run as measured at warm-up, by graph and shape. On one CPU thread it is processor time, else time by the clock."
     );
     describe_gauge!(
         DEVICE_BUSY,
