@@ -10,7 +10,7 @@ use ort::value::TensorRef;
 use super::graph::{self, Expected};
 use super::recurrent::Recurrent;
 use super::taps::Taps;
-use super::{Library, Provider, RuntimeError, Sizes, Stopwatch};
+use super::{Library, Provider, RuntimeError, Sizes, Stopwatch, Values};
 use crate::bundle::{Bundle, Sequence, names};
 use crate::frontend::{BINS, SEGMENT_FRAMES, SEGMENT_VALUES};
 
@@ -53,7 +53,7 @@ pub struct StepBatch<'a> {
 
 /// What the sequence says of each step; T is 1 for a [`StepBatch`]. What it says of padding is
 /// nobody's.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct StepEvidence {
     /// `[N, T, K]`.
     pub logits: Vec<f32>,
@@ -61,7 +61,7 @@ pub struct StepEvidence {
     pub scores: Vec<f32>,
     /// What each stream's [`History`](super::History) takes: each layer's inputs `[N, L, T, C]`, or
     /// the state after the last real step `[N, S]`.
-    pub carried: Vec<f32>,
+    pub carried: Values,
 }
 
 /// Stops a device's run from another thread.
@@ -270,11 +270,13 @@ impl Device for Instance {
 
 impl StepEvidence {
     /// Takes a sequence graph's outputs; `carried` is the name of what streams carry on.
-    pub(super) fn of(outputs: &SessionOutputs<'_>, carried: &str) -> ort::Result<Self> {
+    pub(super) fn of(mut outputs: SessionOutputs<'_>, carried: &str) -> ort::Result<Self> {
+        let carried = outputs.remove(carried);
+        let carried = carried.ok_or_else(|| ort::Error::new("nothing is given to carry on"))?;
         Ok(Self {
             logits: outputs["logits"].try_extract_tensor::<f32>()?.1.to_vec(),
             scores: outputs["scores"].try_extract_tensor::<f32>()?.1.to_vec(),
-            carried: outputs[carried].try_extract_tensor::<f32>()?.1.to_vec(),
+            carried: Values::of(carried)?,
         })
     }
 

@@ -15,6 +15,7 @@ mod recurrent;
 mod sizes;
 mod stopwatch;
 mod taps;
+mod values;
 
 pub use graph::GraphError;
 pub use history::History;
@@ -22,6 +23,7 @@ pub use instance::{Device, Encoded, Instance, SequenceBatch, StepBatch, StepEvid
 pub use library::{Library, Provider};
 pub use sizes::Sizes;
 pub use stopwatch::Stopwatch;
+pub use values::Values;
 
 use crate::bundle::BundleError;
 

@@ -81,13 +81,18 @@ impl Recurrent {
             let mut all = run(&mut self.graph, self.sizes, (full, t), features, state)?;
             all.logits.resize(n * t * k, 0.0);
             all.scores.resize(n * t, 0.0);
-            all.carried.resize(n * s, 0.0);
+            if full < n {
+                let mut carried = all.carried.into_vec();
+                carried.resize(n * s, 0.0);
+                all.carried = carried.into();
+            }
             return Ok(all);
         }
+        let mut carried = vec![0.0; n * s];
         let mut all = StepEvidence {
             logits: vec![0.0; n * t * k],
             scores: vec![0.0; n * t],
-            carried: vec![0.0; n * s],
+            carried: Vec::new().into(),
         };
         let mut lengths = batch.real.to_vec();
         lengths.sort_unstable();
@@ -114,9 +119,10 @@ impl Recurrent {
                     .copy_from_slice(&group.logits[member * real * k..][..real * k]);
                 all.scores[row * t..][..real]
                     .copy_from_slice(&group.scores[member * real..][..real]);
-                all.carried[row * s..][..s].copy_from_slice(&group.carried[member * s..][..s]);
+                carried[row * s..][..s].copy_from_slice(&group.carried[member * s..][..s]);
             }
         }
+        all.carried = carried.into();
         Ok(all)
     }
 
@@ -147,7 +153,7 @@ fn run(
             "state" => TensorRef::from_array_view(([n, s], state))?,
         ];
         let outputs = session.run_with_options(inputs, &options.0)?;
-        StepEvidence::of(&outputs, CARRIED)
+        StepEvidence::of(outputs, CARRIED)
     };
     let found = run().map_err(|source| RuntimeError::Run { graph, source })?;
     found.checked(graph, CARRIED, (n, t), sizes)

@@ -89,7 +89,7 @@ impl Taps {
                 "valid" => TensorRef::from_array_view(([n], batch.valid))?,
             ];
             let outputs = self.chunks.run_with_options(inputs, &self.options.0)?;
-            StepEvidence::of(&outputs, CARRIED)
+            StepEvidence::of(outputs, CARRIED)
         };
         let found = run().map_err(|source| RuntimeError::Run { graph, source })?;
         found.checked(graph, CARRIED, (n, t), self.sizes)
@@ -105,7 +105,7 @@ impl Taps {
                 "valid" => TensorRef::from_array_view(([n], batch.valid))?,
             ];
             let outputs = self.step.run_with_options(inputs, &self.options.0)?;
-            StepEvidence::of(&outputs, CARRIED)
+            StepEvidence::of(outputs, CARRIED)
         };
         let found = run().map_err(|source| RuntimeError::Run { graph, source })?;
         found.checked(graph, CARRIED, (n, 1), self.sizes)

@@ -70,7 +70,12 @@ impl Device for Counter {
         Ok(StepEvidence {
             logits: batch.features.to_vec(),
             scores: batch.features.to_vec(),
-            carried: batch.history.iter().map(|state| state + 1.0).collect(),
+            carried: batch
+                .history
+                .iter()
+                .map(|state| state + 1.0)
+                .collect::<Vec<_>>()
+                .into(),
         })
     }
 }

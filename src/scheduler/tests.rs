@@ -60,21 +60,22 @@ impl Device for Adder {
 
     fn sequence(&mut self, batch: SequenceBatch<'_>) -> Result<StepEvidence, RuntimeError> {
         self.batches.lock().unwrap().push(batch.real.to_vec());
-        let mut evidence = StepEvidence {
-            logits: Vec::new(),
-            scores: Vec::new(),
-            carried: batch.history.to_vec(),
-        };
-        for (row, sum) in evidence.carried.iter_mut().enumerate() {
+        let mut sums = batch.history.to_vec();
+        let (mut logits, mut scores) = (Vec::new(), Vec::new());
+        for (row, sum) in sums.iter_mut().enumerate() {
             for step in 0..batch.steps {
                 if step < batch.real[row] {
                     *sum += batch.features[row * batch.steps + step];
                 }
-                evidence.logits.extend([*sum, -*sum]);
-                evidence.scores.push(*sum);
+                logits.extend([*sum, -*sum]);
+                scores.push(*sum);
             }
         }
-        Ok(evidence)
+        Ok(StepEvidence {
+            logits,
+            scores,
+            carried: sums.into(),
+        })
     }
 }
 
