@@ -70,7 +70,7 @@ impl Provider {
 
     fn registered(self) -> ep::ExecutionProviderDispatch {
         match self {
-            Self::Cpu => ep::CPU::default().with_arena_allocator(false).build(),
+            Self::Cpu => ep::CPU::default().with_arena_allocator(true).build(),
             // TF32 would cost three digits. An exhaustive search would try every algorithm for every
             // shape at start.
             Self::Cuda => ep::CUDA::default()
@@ -141,8 +141,9 @@ impl Library {
         self.provider
     }
 
-    /// A session of a graph as undertone runs it: so many threads, the caller among them; arena and
-    /// memory pattern off, for they keep the largest batch's memory and gain nothing on a CPU.
+    /// A session of a graph as undertone runs it: so many threads, the caller among them. On a CPU a run
+    /// finds its memory in an arena, in one piece: taken from the system and given back with each run it
+    /// cost a fifth of a batch of 32 segments.
     ///
     /// # Errors
     /// What ONNX Runtime says of the graph.
@@ -151,7 +152,7 @@ impl Library {
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_intra_threads(threads)?
             .with_inter_threads(1)?
-            .with_memory_pattern(false)?
+            .with_memory_pattern(self.provider == Provider::Cpu)?
             .with_config_entry("session.intra_op.allow_spinning", "0")?
             .with_execution_providers([self.provider.registered()])?
             .commit_from_memory(graph)
