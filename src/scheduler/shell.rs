@@ -3,7 +3,6 @@
 //! All bookkeeping is behind one lock, which is held for that alone: never across a run, nor while
 //! answers are sent. Callers submit from any thread, through a [`Ticket`].
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -11,8 +10,8 @@ use tokio::sync::oneshot;
 
 use super::clock::Clock;
 use super::core::{
-    BatchId, Class, Core, CostTable, End, Ended, Entry, EntryId, Graph, Job, JobId, Policy,
-    Refusal, Time,
+    BatchId, Class, Core, CostTable, End, Ended, Entry, EntryId, Graph, Job, JobId, Numbered,
+    Policy, Refusal, Time,
 };
 use super::run::Run;
 use super::sync::{Condvar, Mutex, MutexGuard, thread};
@@ -79,11 +78,11 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) core: Core,
-    pub(super) work: HashMap<EntryId, Pending>,
+    pub(super) work: Numbered<EntryId, Pending>,
     /// Who is told that the scheduler ended a job.
-    pub(super) jobs: HashMap<JobId, oneshot::Sender<End>>,
+    pub(super) jobs: Numbered<JobId, oneshot::Sender<End>>,
     /// Batches under way, and how they are stopped.
-    pub(super) running: HashMap<BatchId, Arc<dyn Stop>>,
+    pub(super) running: Numbered<BatchId, Arc<dyn Stop>>,
     /// Why entries failed, if some did by the event at hand.
     pub(super) failure: Option<Failure>,
     pub(super) next_entry: u64,
@@ -110,9 +109,9 @@ impl Scheduler {
         let longest = costs.shapes().most_steps();
         let state = State {
             core: Core::new(policy, costs),
-            work: HashMap::new(),
-            jobs: HashMap::new(),
-            running: HashMap::new(),
+            work: Numbered::default(),
+            jobs: Numbered::default(),
+            running: Numbered::default(),
             failure: None,
             next_entry: 0,
             next_job: 0,

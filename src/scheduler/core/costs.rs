@@ -102,9 +102,12 @@ impl CostTable {
     /// The most rows of `steps` steps that a batch should have: as many as `most` allows and the
     /// table says pay; the smallest shape is always allowed.
     pub(super) fn largest(&self, graph: Graph, steps: usize, most: Duration) -> usize {
+        let all = self.shapes.steps(graph);
+        let step = all.partition_point(|size| *size < steps).min(all.len() - 1);
+        // The times of the shapes with so many steps.
+        let times = self.times(graph).iter().skip(step).step_by(all.len());
         let mut best: Option<(usize, f64)> = None;
-        for &rows in self.shapes.rows(graph) {
-            let time = self.of(graph, self.shapes.fit(graph, rows, steps));
+        for (&rows, &time) in self.shapes.rows(graph).iter().zip(times) {
             if best.is_some() && time > most {
                 break;
             }
@@ -293,6 +296,20 @@ mod tests {
             micros(1_000) * u32::try_from(shape.rows).unwrap()
         });
         assert_eq!(linear.largest(Graph::Encoder, 1, micros(100_000)), 1);
+    }
+
+    #[test]
+    fn chunks_are_priced_as_the_shape_that_they_are_padded_to() {
+        // Batches of chunks pay the more the longer they are: up to so many rows.
+        let pays = |steps| [(8, 1), (16, 2), (24, 4), (32, 8)].map(|(s, rows)| (s == steps, rows));
+        let costs = CostTable::new(Shapes::default(), |_, shape| {
+            let best = pays(shape.steps).into_iter().find(|(this, _)| *this);
+            let rows = best.map_or(1, |(_, rows)| rows);
+            micros(1_000) * u32::try_from(shape.rows.div_ceil(rows)).unwrap()
+        });
+        let largest = |steps| costs.largest(Graph::Sequence, steps, micros(1_000_000));
+        let found = [1, 8, 9, 16, 17, 24, 25, 32, 33].map(largest);
+        assert_eq!(found, [1, 1, 2, 2, 4, 4, 8, 8, 8]);
     }
 
     #[test]

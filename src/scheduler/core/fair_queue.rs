@@ -6,7 +6,8 @@
 //! starts at the clock, so nobody saves up. For two tenants that wait all along, charges differ by
 //! a batch at most (Goyal, Vin and Cheng, Start-time Fair Queueing, SIGCOMM 1996).
 
-use std::collections::{BTreeMap, BTreeSet, btree_map, btree_set};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, btree_set};
 use std::iter::Peekable;
 use std::time::Duration;
 
@@ -131,8 +132,8 @@ impl FairQueue {
             queue: self,
             graph,
             fresh: self.ready[graph as usize].iter().peekable(),
-            again: BTreeSet::new(),
-            lines: BTreeMap::new(),
+            again: BinaryHeap::new(),
+            lines: Vec::new(),
             charge,
         }
     }
@@ -169,9 +170,10 @@ pub(super) struct InOrder<'a, C> {
     graph: Graph,
     /// Tenants that have given nothing yet.
     fresh: Peekable<btree_set::Iter<'a, (Tag, TenantId)>>,
-    /// Tenants that have given something, by the tag they would have then.
-    again: BTreeSet<(Tag, &'a TenantId)>,
-    lines: BTreeMap<&'a TenantId, btree_set::Iter<'a, Place>>,
+    /// Tenants that have given something, by the tag they would have then, and the places of their lines.
+    again: BinaryHeap<Reverse<(Tag, &'a TenantId, usize)>>,
+    /// What is left of the lines of tenants that have given something.
+    lines: Vec<btree_set::Iter<'a, Place>>,
     charge: C,
 }
 
@@ -180,23 +182,22 @@ impl<C: Fn(EntryId) -> (Duration, u32)> Iterator for InOrder<'_, C> {
 
     fn next(&mut self) -> Option<EntryId> {
         loop {
+            let again = self.again.peek();
+            let again = again.map(|Reverse((tag, tenant, _))| (*tag, *tenant));
             let fresh = self.fresh.peek().map(|(tag, tenant)| (*tag, tenant));
-            let (tag, tenant) = match (self.again.first().copied(), fresh) {
-                (Some(again), Some(fresh)) if again <= fresh => self.again.pop_first()?,
-                (_, Some(_)) => self.fresh.next().map(|(tag, tenant)| (*tag, tenant))?,
-                (_, None) => self.again.pop_first()?,
-            };
-            let line = match self.lines.entry(tenant) {
-                btree_map::Entry::Occupied(line) => line.into_mut(),
-                btree_map::Entry::Vacant(place) => {
+            let (tag, tenant, line) = match (again, fresh) {
+                (again, Some((tag, tenant))) if again.is_none_or(|again| again > (tag, tenant)) => {
+                    self.fresh.next();
                     let state = self.queue.tenants.get(tenant)?;
-                    place.insert(state.lines[self.graph as usize].iter())
+                    self.lines.push(state.lines[self.graph as usize].iter());
+                    (tag, tenant, self.lines.len() - 1)
                 }
+                _ => self.again.pop()?.0,
             };
-            if let Some(place) = line.next() {
+            if let Some(place) = self.lines[line].next() {
                 let (time, weight) = (self.charge)(place.entry);
-                self.again
-                    .insert((tag.saturating_add(cost(time, weight)), tenant));
+                let tag = tag.saturating_add(cost(time, weight));
+                self.again.push(Reverse((tag, tenant, line)));
                 return Some(place.entry);
             }
         }
@@ -271,6 +272,22 @@ mod tests {
         let order: Vec<_> = order.map(|entry| entry.0).collect();
         assert_eq!(serve(&mut queue, owner, 30), order);
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn who_is_charged_twice_as_much_comes_half_as_often() {
+        let mut queue = FairQueue::default();
+        for entry in 0..12 {
+            let tenant = TenantId::from(if entry < 6 { "dear" } else { "cheap" });
+            queue.push(&tenant, Graph::Encoder, place(entry));
+        }
+        let charge = |EntryId(entry)| (Duration::from_millis(if entry < 6 { 2 } else { 1 }), 1);
+        let order: Vec<_> = queue
+            .in_order(Graph::Encoder, charge)
+            .map(|entry| entry.0)
+            .collect();
+        // Where tags are equal, the name decides.
+        assert_eq!(order, [6, 0, 7, 8, 1, 9, 10, 2, 11, 3, 4, 5]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Who is in: each job's terms and what is left of them, and what all jobs together hold.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Time;
@@ -8,6 +8,7 @@ use super::admission::Refusal;
 use super::batch::End;
 use super::entry::{Entry, EntryId, Graph, Task};
 use super::job::{Class, Job, JobId, TenantId, Work};
+use super::numbered::Numbered;
 use super::pace::Life;
 
 /// A job that is in.
@@ -97,6 +98,12 @@ impl Holding {
         self.evictable_bytes += other.evictable_bytes;
     }
 
+    /// Of one job it is this much now that was that much before.
+    fn replace(&mut self, before: Self, after: Self) {
+        self.subtract(before);
+        self.add(after);
+    }
+
     pub(super) fn subtract(&mut self, other: Self) {
         self.jobs -= other.jobs;
         self.bytes -= other.bytes;
@@ -119,7 +126,7 @@ struct Tenant {
 /// All jobs.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
-    jobs: HashMap<JobId, JobState>,
+    jobs: Numbered<JobId, JobState>,
     tenants: BTreeMap<TenantId, Tenant>,
     held: Holding,
     deadlines: BTreeSet<(Time, JobId)>,
@@ -149,34 +156,37 @@ impl Jobs {
             predicted: (now, predicted),
             job,
         };
-        let id = state.job.id;
-        self.jobs.insert(id, state);
-        self.count(id);
+        let holding = Holding::of(&state);
+        self.held.add(holding);
+        tenant.held.add(holding);
+        if state.may_be_evicted() {
+            tenant.evictable.insert(state.number, state.job.id);
+        }
+        self.jobs.insert(state.job.id, state);
     }
 
     /// Changes a living job, and the sums with it.
     fn change<T>(&mut self, id: JobId, change: impl FnOnce(&mut JobState) -> T) -> Option<T> {
-        self.jobs.get(&id).filter(|state| state.over.is_none())?;
-        self.discount(id);
-        let changed = self.jobs.get_mut(&id).map(change);
-        self.count(id);
-        changed
-    }
-
-    fn count(&mut self, id: JobId) {
-        let Some(state) = self.jobs.get(&id).filter(|state| state.over.is_none()) else {
-            return;
-        };
-        let holding = Holding::of(state);
-        self.held.add(holding);
+        let state = self.jobs.get_mut(&id)?;
+        if state.over.is_some() {
+            return None;
+        }
+        let before = Holding::of(state);
+        let changed = change(state);
+        let after = Holding::of(state);
+        self.held.replace(before, after);
         if let Some(tenant) = self.tenants.get_mut(&state.job.tenant) {
-            tenant.held.add(holding);
-            if state.may_be_evicted() {
+            tenant.held.replace(before, after);
+            if before.evictable_jobs > after.evictable_jobs {
+                tenant.evictable.remove(&state.number);
+            } else if before.evictable_jobs < after.evictable_jobs {
                 tenant.evictable.insert(state.number, id);
             }
         }
+        Some(changed)
     }
 
+    /// Takes a job that has not ended out of the sums.
     fn discount(&mut self, id: JobId) {
         let Some(state) = self.jobs.get(&id).filter(|state| state.over.is_none()) else {
             return;

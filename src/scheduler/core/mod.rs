@@ -24,12 +24,13 @@ mod fair_queue;
 mod forming;
 mod job;
 mod jobs;
+mod numbered;
 mod pace;
 mod shapes;
 mod share;
 mod starting;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 pub use admission::{Bounds, Refusal};
@@ -40,6 +41,7 @@ use fair_queue::{FairQueue, Place};
 use forming::Plan;
 pub use job::{Class, Job, JobId, TenantId, Work};
 use jobs::Jobs;
+pub(super) use numbered::Numbered;
 use pace::Pace;
 pub use shapes::{Shape, Shapes};
 use share::Share;
@@ -130,7 +132,7 @@ pub struct Core {
     /// Device time of one item of each graph, by the table: kept, for every event asks for it.
     prices: [Duration; 2],
     jobs: Jobs,
-    entries: HashMap<EntryId, State>,
+    entries: Numbered<EntryId, State>,
     /// In the order of [`Class::ALL`].
     queues: [FairQueue; 2],
     share: Share,
@@ -156,7 +158,7 @@ impl Core {
             policy,
             costs,
             jobs: Jobs::default(),
-            entries: HashMap::new(),
+            entries: Numbered::default(),
             queues: Default::default(),
             pace: Default::default(),
             again: VecDeque::new(),
