@@ -4,7 +4,6 @@
 //! step evidence (`scheduler`, sequence) → judgements (`decision`). The first two are work for a
 //! processor and run on a bounded number of blocking threads; the rest is waiting.
 
-mod background;
 mod decoders;
 mod hearing;
 mod intake;
@@ -13,6 +12,7 @@ mod needs;
 mod open;
 mod pushback;
 mod submission;
+mod threads;
 mod warm_up;
 
 use std::collections::BTreeMap;
@@ -37,6 +37,7 @@ use intake::{Decoded, Intake};
 use needs::Needs;
 pub use open::{OpenError, Options, Schedule};
 use submission::Known;
+pub use threads::interrupt_nobody;
 
 /// Pieces of one recording that wait for batches or run.
 const PIECES_UNDER_WAY: usize = 3;

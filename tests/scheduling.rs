@@ -465,3 +465,26 @@ async fn after_a_burst_with_callers_who_left_nothing_is_held() {
     let gone = r#"undertone_requests_total{method="BatchClassify",code="CANCELLED"}"#;
     assert_eq!(server.metric(gone), 2.0);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_thread_interrupts_a_batch_and_bulk_is_decoded_on_idle_processors() {
+    let server = Server::start();
+    let mut found = std::collections::BTreeSet::new();
+    for thread in std::fs::read_dir(format!("/proc/{}/task", server.id())).unwrap() {
+        let stat = std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap();
+        let (name, fields) = stat.split_once('(').unwrap().1.rsplit_once(')').unwrap();
+        let policy = fields.split_whitespace().nth(38).unwrap();
+        let kind = name.split('-').next().unwrap();
+        found.insert((kind.to_owned(), policy.to_owned()));
+    }
+    // SCHED_BATCH and SCHED_IDLE, see sched(7).
+    let expected = [
+        ("bulk", "5"),
+        ("device", "3"),
+        ("tokio", "3"),
+        ("undertone", "3"),
+    ];
+    let expected = expected.map(|(kind, policy)| (kind.to_owned(), policy.to_owned()));
+    assert_eq!(found, expected.into());
+}

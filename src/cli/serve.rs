@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::CliError;
 use crate::config::Config;
-use crate::engine::{Engine, Provider};
+use crate::engine::{self, Engine, Provider};
 use crate::service::server::{self, ServerError};
 use crate::telemetry::{admin, logs, metrics};
 
@@ -125,6 +125,8 @@ const PROCESSORS_PER_NETWORK_THREAD: usize = 4;
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
     let config = Config::load(flags.config.as_deref(), flags)?;
     logs::start(config.log_format, &config.log)?;
+    // Before any other thread is started.
+    engine::interrupt_nobody();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(processors.div_ceil(PROCESSORS_PER_NETWORK_THREAD))

@@ -10,7 +10,7 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-use super::background::run_on_idle_processors;
+use super::threads::run_on_idle_processors;
 use crate::scheduler::core::Class;
 
 type Work = Box<dyn FnOnce() + Send>;

@@ -261,7 +261,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test(flavor = "multi_thread")]
     async fn no_thread_that_may_be_halted_for_others_takes_the_schedulers_lock() {
-        use super::super::background::tests::{IDLE, policy};
+        use super::super::threads::tests::{IDLE, policy};
 
         let (_scheduler, ticket, _end) = ticket(Class::Bulk);
         let (submitter, _results) = of(&ticket, Class::Bulk);

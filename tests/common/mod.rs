@@ -87,6 +87,11 @@ impl Server {
         EmotionServiceClient::new(self.channel().await)
     }
 
+    /// The process' number.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Sends SIGTERM and waits for the end.
     pub fn terminate(self) -> std::process::ExitStatus {
         self.signal();
@@ -95,7 +100,7 @@ impl Server {
 
     /// Sends SIGTERM.
     pub fn signal(&self) {
-        let id = self.process.id().to_string();
+        let id = self.id().to_string();
         assert!(
             Command::new("kill")
                 .args(["-TERM", &id])
