@@ -351,15 +351,15 @@ async fn who_is_refused_is_told_when_to_come_back() {
 async fn a_recording_too_large_for_its_class_is_served_as_bulk_which_a_batch_is() {
     let server = Server::with(&["--max-interactive-seconds", "0.01"]);
     let client = server.client().await;
-    let refused = classify(&client, silence(60)).await.unwrap_err();
+    let refused = classify(&client, silence(300)).await.unwrap_err();
     assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
     assert!(refused.message().contains("send it as bulk"), "{refused}");
-    let bulk = classify(&client, with_priority(silence(60), Priority::Bulk)).await;
+    let bulk = classify(&client, with_priority(silence(300), Priority::Bulk)).await;
     let items = vec![
-        item("left out", silence(60)),
+        item("left out", silence(300)),
         item(
             "interactive",
-            with_priority(silence(60), Priority::Interactive),
+            with_priority(silence(300), Priority::Interactive),
         ),
     ];
     for answer in batch(&client, items).await {
