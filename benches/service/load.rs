@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 use tonic::Code;
-use undertone::service::pb::{AudioConfig, AudioEncoding, ClassifyRequest, Options, Priority};
+use undertone::service::pb::{ClassifyRequest, Options, Priority};
 
 use crate::caller::{Caller, Message};
 use crate::common::Server;
@@ -288,11 +288,7 @@ fn recording(seconds: f64, priority: Priority) -> Message {
             priority: priority.into(),
             ..Options::default()
         }),
-        config: Some(AudioConfig {
-            encoding: AudioEncoding::Mulaw.into(),
-            sample_rate_hz: 8_000,
-            ..AudioConfig::default()
-        }),
+        config: None,
     })
 }
 
