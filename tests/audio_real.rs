@@ -9,34 +9,15 @@
     reason = "helpers of tests are tests"
 )]
 
+#[path = "common/data.rs"]
+mod data;
+
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use data::shared;
 use undertone::audio::{AudioError, Decoder, Encoding, LaneChoice, Limits, Recording, decode};
-
-fn data(part: &str) -> Option<PathBuf> {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")).join(part);
-    if !path.exists() {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "{} is missing",
-            path.display()
-        );
-        let line = format!(
-            "
-*** SKIPPED: {} is not there ***
-
-",
-            path.display()
-        );
-        // Not `eprintln!`, which the test runner keeps to itself when a test passes.
-        let _ = std::io::stderr().write_all(line.as_bytes());
-        return None;
-    }
-    Some(path)
-}
 
 fn read(path: &Path) -> Result<Recording, AudioError> {
     let bytes = fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -60,7 +41,9 @@ fn files(folder: &Path, extension: &str, into: &mut Vec<PathBuf>) {
 #[test]
 fn corpora_decode_whole() {
     for corpus in ["ravdess", "banglaser", "emodb", "unlabelled"] {
-        let Some(folder) = data(corpus) else { continue };
+        let Some(folder) = shared(corpus) else {
+            continue;
+        };
         let mut paths = Vec::new();
         files(&folder, "flac", &mut paths);
         assert!(!paths.is_empty());
@@ -81,7 +64,7 @@ fn corpora_decode_whole() {
 
 #[test]
 fn a_stereo_call_is_two_lanes() {
-    let Some(folder) = data("long") else { return };
+    let Some(folder) = shared("long") else { return };
     let call = read(&folder.join("call-40-customer-agent-8k-stereo.flac")).unwrap();
     assert_eq!(call.lanes.len(), 2);
     assert_eq!(call.lanes[0].len(), call.lanes[1].len());
@@ -173,7 +156,7 @@ const MADE: &[(&str, Result<f64, &str>)] = &[
 
 #[test]
 fn made_variants_decode_or_are_refused_by_name() {
-    let Some(folder) = data("formats/made") else {
+    let Some(folder) = shared("formats/made") else {
         return;
     };
     for (name, expected) in MADE {
@@ -199,7 +182,7 @@ fn made_variants_decode_or_are_refused_by_name() {
 
 #[test]
 fn odd_files_end_in_audio_or_in_words() {
-    let Some(folder) = data("formats") else {
+    let Some(folder) = shared("formats") else {
         return;
     };
     let index = fs::read_to_string(folder.join("INDEX.tsv")).unwrap();
@@ -237,7 +220,7 @@ fn odd_files_end_in_audio_or_in_words() {
 
 #[test]
 fn odd_files_are_the_same_in_pieces() {
-    let Some(folder) = data("formats") else {
+    let Some(folder) = shared("formats") else {
         return;
     };
     let index = fs::read_to_string(folder.join("INDEX.tsv")).unwrap();

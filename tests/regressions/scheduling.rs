@@ -1,0 +1,1 @@
+//! Admission and order of work.

@@ -1,0 +1,1 @@
+//! gRPC messages and their limits.
