@@ -21,7 +21,7 @@ pub const ENVIRONMENT: &str = "UNDERTONE_";
 
 /// The keys. Other variables of that prefix are none of ours: Kubernetes sets
 /// `UNDERTONE_SERVICE_HOST` and more for a service of that name.
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 25] = [
     "listen",
     "metrics_listen",
     "bundle",
@@ -36,6 +36,7 @@ const KEYS: [&str; 24] = [
     "max_batch_ms",
     "max_queue_delay_ms",
     "bulk_share",
+    "interactive_seconds",
     "tenant_weights",
     "max_audio_bytes",
     "max_audio_seconds",
@@ -82,6 +83,9 @@ pub struct Config {
     pub max_queue_delay_ms: f64,
     /// Share of device time that bulk work is sure of while it waits, from 0 to 0.9.
     pub bulk_share: f64,
+    /// Seconds of the longest recording that stays interactive without a deadline; longer ones are
+    /// scheduled as bulk.
+    pub interactive_seconds: f64,
     /// Shares of tenants beside each other, by name; 1 for those that are not named.
     pub tenant_weights: BTreeMap<String, u32>,
     /// Bytes of one recording.
@@ -127,6 +131,7 @@ impl Default for Config {
             max_batch_ms: schedule.max_batch_time.as_secs_f64() * 1e3,
             max_queue_delay_ms: schedule.max_queue_delay.as_secs_f64() * 1e3,
             bulk_share: schedule.bulk_share,
+            interactive_seconds: schedule.interactive_audio.as_secs_f64(),
             tenant_weights: schedule.weights,
             max_audio_bytes: limits.bytes,
             max_audio_seconds: limits.seconds,
@@ -201,6 +206,7 @@ impl Config {
                 max_batch_time: Duration::from_secs_f64(self.max_batch_ms / 1e3),
                 max_queue_delay: Duration::from_secs_f64(self.max_queue_delay_ms / 1e3),
                 bulk_share: self.bulk_share,
+                interactive_audio: Duration::from_secs_f64(self.interactive_seconds),
                 weights: self.tenant_weights.clone(),
             },
             limits: Limits {
@@ -244,6 +250,7 @@ impl Config {
             ("max_audio_seconds", self.max_audio_seconds, 0.01),
             ("max_decode_seconds", self.max_decode_seconds, 0.01),
             ("grace_seconds", self.grace_seconds, 0.0),
+            ("interactive_seconds", self.interactive_seconds, 0.0),
             (
                 "max_interactive_seconds",
                 self.max_interactive_seconds,

@@ -4,6 +4,7 @@
 //! step evidence (`scheduler`, sequence) → judgements (`decision`). The first two are work for a
 //! processor and run on a bounded number of blocking threads; the rest is waiting.
 
+mod class_rule;
 mod decoders;
 mod hearing;
 mod intake;
@@ -32,6 +33,7 @@ pub use crate::scheduler::core::{Class, TenantId};
 use crate::scheduler::core::{End, Refusal};
 use crate::scheduler::{Failure, Scheduler, Spent, Terms, Ticket};
 use crate::telemetry::{batches, requests};
+use class_rule::ClassRule;
 use decoders::NoResult;
 use intake::{Decoded, Intake};
 use needs::Needs;
@@ -130,8 +132,14 @@ pub enum EngineError {
         retry_after: Duration,
     },
     /// The answer could not be there by the caller's deadline.
-    #[error("the answer could not be there by the deadline")]
-    Late,
+    #[error("the answer could not be there by the deadline{}", match alone {
+        Some(alone) => format!(": it takes {:.1} ms on an idle server", alone.as_secs_f64() * 1e3),
+        None => String::new(),
+    })]
+    Late {
+        /// Its predicted time on an idle server, if that alone is too long.
+        alone: Option<Duration>,
+    },
     /// The recording is more than requests of its class may hold.
     #[error("{0}")]
     TooMuch(String),
@@ -161,9 +169,11 @@ impl From<Refusal> for EngineError {
                 retry_after: pushback::spread(drain),
             },
             (None, Refusal::Draining) => Self::Draining,
-            (None, Refusal::Late) => Self::Late,
+            (None, Refusal::Late { alone }) => Self::Late {
+                alone: Some(*alone),
+            },
             (None, Refusal::Ended(Some(end))) => Self::from(*end),
-            (None, Refusal::TooMuch { .. }) => Self::TooMuch(reason),
+            (None, Refusal::TooMuch { .. } | Refusal::TooManyBytes { .. }) => Self::TooMuch(reason),
             (None, _) => Self::Internal(reason),
         }
     }
@@ -172,7 +182,7 @@ impl From<Refusal> for EngineError {
 impl From<End> for EngineError {
     fn from(end: End) -> Self {
         match end {
-            End::Expired => Self::Late,
+            End::Expired => Self::Late { alone: None },
             End::Evicted => Self::Busy {
                 reason: Failure::Evicted.to_string(),
                 retry_after: pushback::spread(AFTER_EVICTION),
@@ -205,6 +215,7 @@ pub struct Engine {
     intake: Intake,
     scheduler: Scheduler,
     weights: BTreeMap<String, u32>,
+    class_rule: ClassRule,
     /// Whether no new request is taken.
     draining: watch::Sender<bool>,
 }
@@ -263,27 +274,38 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError`]; the engine serves the next request whatever happened to this one.
-    pub async fn classify(&self, request: Request) -> Result<Answer, EngineError> {
-        let mut ticket = self.join(&request)?;
+    pub async fn classify(&self, mut request: Request) -> Result<Answer, EngineError> {
+        let estimate = audio::estimate(&request.audio, request.encoding);
+        let asked = request.caller.clone();
+        let length = Duration::try_from_secs_f64(estimate.seconds).unwrap_or(Duration::MAX);
+        request.caller.class = self.class_rule.class(&asked, length);
+        let mut ticket = self.join(&request, &estimate)?;
         let ended = ticket.ended();
         tokio::select! {
             biased;
-            answer = self.answer(request, Arc::new(ticket)) => answer,
+            answer = self.answer(request, asked, Arc::new(ticket)) => answer,
             end = ended => Err(end.into()),
         }
     }
 
     /// The way of a recording that was let in.
-    async fn answer(&self, request: Request, ticket: Arc<Ticket>) -> Result<Answer, EngineError> {
-        let (class, window) = (request.caller.class, request.window);
-        let (submitter, results) = submission::of(&ticket, class);
+    async fn answer(
+        &self,
+        request: Request,
+        asked: Caller,
+        ticket: Arc<Ticket>,
+    ) -> Result<Answer, EngineError> {
+        let window = request.window;
+        let (submitter, results) = submission::of(&ticket, request.caller.class);
         let submitter = Arc::new(submitter);
         let needs = self.needs.clone();
         let measured = {
-            let submitter = Arc::clone(&submitter);
+            let (submitter, asked) = (Arc::clone(&submitter), asked.clone());
+            let rule = self.class_rule;
             move |decoded: &Decoded| {
+                let class = rule.class(&asked, lane::position(decoded.samples));
                 let (work, bytes) = needs.of_samples(decoded.samples, decoded.lanes);
-                submitter.measured(work, bytes)
+                submitter.measured(class, work, bytes)
             }
         };
         let hear = self
@@ -306,6 +328,9 @@ impl Engine {
             };
             let mut evidence = Evidence::new(labels);
             evidence.extend(&said.logits, &said.scores);
+            let class = self
+                .class_rule
+                .class(&asked, lane::position(decoded.samples));
             Ok::<_, EngineError>((self.decide(heard, &evidence, window, class)?, later))
         });
         let mut judged = Vec::new();
@@ -326,13 +351,12 @@ impl Engine {
     }
 
     /// A place for a request, by what it seems to be before it is decoded.
-    fn join(&self, request: &Request) -> Result<Ticket, EngineError> {
+    fn join(&self, request: &Request, seems: &audio::Estimate) -> Result<Ticket, EngineError> {
         let Caller {
             tenant,
             class,
             deadline,
         } = request.caller.clone();
-        let seems = audio::estimate(&request.audio, request.encoding);
         let limits = self.limits();
         let samples = seems.seconds.min(limits.seconds) * f64::from(SAMPLE_RATE);
         let lanes = request.lanes.count(seems.channels.min(limits.channels));
@@ -351,9 +375,9 @@ impl Engine {
             match self.scheduler.join(terms) {
                 // A guess is no reason to turn a recording away for good: it is halved until it is none,
                 // and `measured` judges what decoding finds.
-                Err(Refusal::TooMuch { .. } | Refusal::Late) if !seems.exact && segments > 1 => {
-                    segments /= 2;
-                }
+                Err(
+                    Refusal::TooMuch { .. } | Refusal::TooManyBytes { .. } | Refusal::Late { .. },
+                ) if !seems.exact && segments > 1 => segments /= 2,
                 joined => return Ok(joined.inspect_err(|refusal| refused(refusal, class))?),
             }
         }
@@ -396,7 +420,7 @@ impl Engine {
 
 fn refused(refusal: &Refusal, class: Class) {
     requests::refused(refusal.name(), class.name());
-    if matches!(refusal, Refusal::Deadline { .. } | Refusal::Late) {
+    if matches!(refusal, Refusal::Deadline { .. } | Refusal::Late { .. }) {
         batches::expired("admission");
     }
 }

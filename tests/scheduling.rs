@@ -14,31 +14,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use common::calls::{audio, patient, silence, timed};
 use common::{Client, Server};
 use futures_util::{StreamExt as _, future::join_all, stream};
-use hyper::body::Incoming;
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
-use tonic::body::Body;
-use tonic::client::GrpcService;
 use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
 use undertone::service::pb::batch_classify_response::Result as Outcome;
-use undertone::service::pb::emotion_service_client::EmotionServiceClient;
 use undertone::service::pb::{
-    AudioConfig, AudioEncoding, BatchClassifyRequest, BatchClassifyResponse, ClassifyRequest,
-    ClassifyResponse, GetModelRequest, Options, Priority,
+    BatchClassifyRequest, BatchClassifyResponse, ClassifyRequest, ClassifyResponse,
+    GetModelRequest, Options, Priority,
 };
-
-fn audio(bytes: Vec<u8>) -> ClassifyRequest {
-    ClassifyRequest {
-        audio: bytes.into(),
-        ..Default::default()
-    }
-}
 
 fn with_priority(request: ClassifyRequest, priority: Priority) -> ClassifyRequest {
     let options = Some(Options {
@@ -46,19 +33,6 @@ fn with_priority(request: ClassifyRequest, priority: Priority) -> ClassifyReques
         ..Default::default()
     });
     ClassifyRequest { options, ..request }
-}
-
-/// So many seconds of a telephone line on which nobody speaks, 8 kB each.
-fn silence(seconds: usize) -> ClassifyRequest {
-    let config = AudioConfig {
-        encoding: AudioEncoding::Mulaw.into(),
-        sample_rate_hz: 8_000,
-        ..Default::default()
-    };
-    ClassifyRequest {
-        config: Some(config),
-        ..audio(vec![0xff; seconds * 8_000])
-    }
 }
 
 /// Five minutes: under way for long enough that whatever is sent meanwhile arrives meanwhile.
@@ -81,31 +55,6 @@ async fn batch(client: &Client, items: Vec<BatchClassifyRequest>) -> Vec<BatchCl
     let answers = client.clone().batch_classify(stream::iter(items)).await;
     let answers = answers.unwrap().into_inner();
     answers.map(Result::unwrap).collect().await
-}
-
-/// A client that leaves a deadline to the server: tonic's keeps it too, and answers CANCELLED.
-async fn patient(
-    server: &Server,
-) -> EmotionServiceClient<impl GrpcService<Body, ResponseBody = Incoming>> {
-    let stream = TcpStream::connect(&server.address).await.unwrap();
-    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-        .await
-        .unwrap();
-    // It ends with the last of its senders.
-    tokio::spawn(connection);
-    let service = tower::service_fn(move |request| {
-        let mut sender = sender.clone();
-        async move { sender.send_request(request).await }
-    });
-    EmotionServiceClient::with_origin(service, server.url().parse().unwrap())
-}
-
-/// A request with a `grpc-timeout`.
-fn timed<T>(message: T, timeout: &str) -> Request<T> {
-    let mut request = Request::new(message);
-    let timeout = timeout.parse().unwrap();
-    request.metadata_mut().insert("grpc-timeout", timeout);
-    request
 }
 
 /// Waits until the server's metrics say so, asking as often as it answers; not for ever.
@@ -342,14 +291,18 @@ async fn who_is_refused_is_told_when_to_come_back() {
     let delay = info.retry_delay.unwrap();
     assert_eq!(u128::from(pushback), delay.as_millis());
     assert!(delay > Duration::ZERO);
-    let counted =
-        server.metric(r#"undertone_refused_total{reason="requests",class="interactive"}"#);
+    let counted = server.metric(r#"undertone_refused_total{reason="requests",class="bulk"}"#);
     assert_eq!(counted, 1.0);
 }
 
 #[tokio::test]
 async fn a_recording_too_large_for_its_class_is_served_as_bulk_which_a_batch_is() {
-    let server = Server::with(&["--max-interactive-seconds", "0.01"]);
+    let server = Server::with(&[
+        "--max-interactive-seconds",
+        "0.01",
+        "--interactive-seconds",
+        "600",
+    ]);
     let client = server.client().await;
     let refused = classify(&client, silence(300)).await.unwrap_err();
     assert_eq!(refused.code(), Code::OutOfRange, "{refused}");

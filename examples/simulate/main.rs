@@ -22,7 +22,9 @@ use device::Device;
 use policies::Kind;
 use report::Seen;
 use trace::Trace;
-use world::{Efforts, World};
+use world::{Conditions, Efforts, Pauses, World};
+
+const PAUSES_EVERY: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,6 +32,7 @@ Examples:
   cargo run --release --example simulate -- --trace abuse --load 1.5 --policy ours
   cargo run --release --example simulate -- --device gpu --load 2 --plot latency.svg
   cargo run --release --example simulate -- --trace recorded.csv --hang-up
+  cargo run --release --example simulate -- --pause 300 --load 0.5
 
 A recorded trace is CSV. Its first line is a heading; deadlines count from the arrival, and an
 empty one is none:
@@ -70,6 +73,9 @@ struct Options {
     /// Callers leave at their deadline. Without this, baselines answer late.
     #[arg(long)]
     hang_up: bool,
+    /// Every second of virtual time the process stands still for so many milliseconds.
+    #[arg(long, default_value_t = 0.0, value_name = "MS", allow_negative_numbers = true, value_parser = not_negative)]
+    pause: f64,
     /// The same seed gives the same table.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -147,7 +153,16 @@ fn run(
     bar.set_message(kind.name());
     let started = Instant::now();
     let policy = kind.start(device);
-    let world = World::new(device, trace, policy, options.hang_up, options.seed);
+    let pauses = (options.pause > 0.0).then(|| Pauses {
+        every: PAUSES_EVERY,
+        length: Duration::from_secs_f64(options.pause / 1e3),
+    });
+    let conditions = Conditions {
+        hang_up: options.hang_up,
+        pauses,
+        seed: options.seed,
+    };
+    let world = World::new(device, trace, policy, conditions);
     let result = world.run(|arrived| {
         if arrived % 4_096 == 0 {
             // A short run needs no bar.

@@ -90,6 +90,8 @@ pub(crate) trait Policy {
     fn poll(&mut self, now: Time) -> Do;
     /// A batch took so long.
     fn done(&mut self, run: Run, took: Duration);
+    /// The whole process stood still for so long.
+    fn stall(&mut self, lost: Duration);
     /// Nobody waits for a request any more.
     fn leave(&mut self, now: Time, job: JobId);
     /// What ended since this was last asked.
@@ -119,6 +121,10 @@ impl Ours {
 }
 
 impl Policy for Ours {
+    fn stall(&mut self, lost: Duration) {
+        self.0.handle_stall(lost);
+    }
+
     fn job(&mut self, now: Time, job: Job) -> bool {
         self.0.handle_job(now, job).is_ok()
     }
@@ -283,6 +289,8 @@ impl Plain {
 }
 
 impl Policy for Plain {
+    fn stall(&mut self, _: Duration) {}
+
     fn job(&mut self, now: Time, job: Job) -> bool {
         if self.jobs.len() == MOST_JOBS {
             return false;

@@ -1,17 +1,25 @@
 //! What must hold of every run.
 
 use std::fs;
+use std::time::Duration;
+
+use undertone::scheduler::core::Class;
 
 use crate::device::{Device, Kind as DeviceKind};
 use crate::policies::Kind;
 use crate::report::{Seen, table};
-use crate::trace::{self, Kind as TraceKind, Trace};
-use crate::world::{Fate, World};
+use crate::trace::{self, Kind as TraceKind, Request, Trace};
+use crate::world::{Conditions, Fate, Pauses, World};
 
 const SEED: u64 = 7;
 
 fn run(policy: Kind, device: &Device, trace: &Trace, hang_up: bool) -> Seen {
-    let world = World::new(device, trace, policy.start(device), hang_up, SEED);
+    let conditions = Conditions {
+        hang_up,
+        pauses: None,
+        seed: SEED,
+    };
+    let world = World::new(device, trace, policy.start(device), conditions);
     world.run(|_| {}).unwrap().0
 }
 
@@ -73,6 +81,39 @@ fn an_abusive_tenant_gets_less_of_us_than_of_fifo() {
     let ours = run(Kind::Ours, &device, &trace, false).fairness();
     let fifo = run(Kind::Fifo, &device, &trace, false).fairness();
     assert!(ours > fifo, "{ours:.3} > {fifo:.3}");
+}
+
+/// Calls whose deadline is four times what they need alone are all answered between two pauses, though
+/// sixteen others waited through the first.
+#[test]
+fn a_pause_locks_nobody_out() {
+    let device = Device::of(DeviceKind::Cpu);
+    let minute = |arrival, deadline| Request {
+        arrival,
+        tenant: 0,
+        class: Class::Interactive,
+        segments: 470,
+        deadline,
+    };
+    let work = minute(Duration::ZERO, None).work();
+    let alone = device.costs.predict(work, device.max_batch_time);
+    let (every, length) = (Duration::from_secs(10), Duration::from_secs(3));
+    let waiting = (0..16).map(|_| minute(every - Duration::from_millis(1), None));
+    let begin = every + length + 16 * alone;
+    let later = (0..20).map(|call| minute(begin + call * 5 * alone, Some(4 * alone)));
+    let trace = Trace {
+        tenants: vec!["one".into()],
+        requests: waiting.chain(later).collect(),
+    };
+    let conditions = Conditions {
+        hang_up: true,
+        pauses: Some(Pauses { every, length }),
+        seed: SEED,
+    };
+    let world = World::new(&device, &trace, Kind::Ours.start(&device), conditions);
+    let seen = world.run(|_| {}).unwrap().0;
+    let answered = |fate: &Option<Fate>| matches!(fate, Some(Fate::Answered(_)));
+    assert!(seen.fates.iter().all(answered), "{:?}", seen.fates);
 }
 
 #[test]

@@ -65,6 +65,24 @@ pub(crate) struct Efforts {
     pub(crate) leave: Effort,
 }
 
+/// What the world is like, beside its requests and its device.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Conditions {
+    /// Callers leave at their deadline, whatever the policy does.
+    pub(crate) hang_up: bool,
+    /// When the whole process stands still.
+    pub(crate) pauses: Option<Pauses>,
+    pub(crate) seed: u64,
+}
+
+/// Regular times in which the process stands still: a paused machine, exhausted processor quota.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pauses {
+    /// From the end of one to the start of the next.
+    pub(crate) every: Duration,
+    pub(crate) length: Duration,
+}
+
 #[derive(Debug)]
 enum Event {
     /// A batch ends on an instance.
@@ -93,8 +111,9 @@ struct Flight {
 pub(crate) struct World<'a> {
     device: &'a Device,
     trace: &'a Trace,
-    /// Callers leave at their deadline, whatever the policy does.
-    hang_up: bool,
+    conditions: Conditions,
+    /// When the process stands still next.
+    next_pause: Option<Time>,
     policy: Box<dyn Policy>,
     random: StdRng,
     now: Time,
@@ -116,16 +135,16 @@ impl<'a> World<'a> {
         device: &'a Device,
         trace: &'a Trace,
         policy: Box<dyn Policy>,
-        hang_up: bool,
-        seed: u64,
+        conditions: Conditions,
     ) -> Self {
         let tenants = trace.tenants.iter().map(|name| name.as_str().into());
         Self {
             device,
             trace,
-            hang_up,
+            next_pause: conditions.pauses.map(|pauses| pauses.every),
+            conditions,
             policy,
-            random: StdRng::seed_from_u64(seed),
+            random: StdRng::seed_from_u64(conditions.seed),
             now: Time::ZERO,
             events: BinaryHeap::new(),
             foreseen: HashMap::new(),
@@ -151,9 +170,16 @@ impl<'a> World<'a> {
         loop {
             let arrival = self.trace.requests.get(arrived).map(|next| next.arrival);
             let event = self.events.peek().map(|Reverse((time, _))| *time);
+            let next = arrival.into_iter().chain(event).min();
+            if let (Some(pause), Some(next)) = (self.next_pause, next)
+                && pause <= next
+            {
+                self.stand_still(pause);
+                continue;
+            }
             match (arrival, event) {
                 (Some(arrival), event) if event.is_none_or(|event| arrival < event) => {
-                    self.now = arrival;
+                    self.now = self.now.max(arrival);
                     self.arrive(arrived)?;
                     arrived += 1;
                     progress(arrived);
@@ -187,11 +213,29 @@ impl<'a> World<'a> {
         if !self.efforts.job.measure(|| policy.job(now, job)) {
             return self.seen.ended(id, now, Fate::Refused);
         }
-        if let Some(due) = request.due().filter(|_| self.hang_up) {
+        if let Some(due) = request.due().filter(|_| self.conditions.hang_up) {
             self.foresee(due, Event::HangUp(id));
         }
         self.flights.insert(id, Flight::default());
         self.submit(id)
+    }
+
+    /// The process stands still: batches end later, arrivals wait, and callers' patience runs on.
+    fn stand_still(&mut self, from: Time) {
+        let Some(Pauses { every, length }) = self.conditions.pauses else {
+            return;
+        };
+        self.now = self.now.max(from) + length;
+        self.next_pause = Some(self.now + every);
+        let events = std::mem::take(&mut self.events).into_iter();
+        let foreseen = &self.foreseen;
+        self.events = events
+            .map(|Reverse((time, number))| match foreseen.get(&number) {
+                Some(Event::Done(_)) => Reverse((time + length, number)),
+                Some(Event::HangUp(_) | Event::Wake) | None => Reverse((time, number)),
+            })
+            .collect();
+        self.policy.stall(length);
     }
 
     /// The next event that was foreseen.
@@ -199,7 +243,7 @@ impl<'a> World<'a> {
         let Some(Reverse((time, number))) = self.events.pop() else {
             return Ok(());
         };
-        self.now = time;
+        self.now = self.now.max(time);
         match self.foreseen.remove(&number) {
             Some(Event::Done(instance)) => {
                 if let Some((run, took)) = self.instances[instance].take() {

@@ -80,6 +80,10 @@ pub(super) struct Flags {
     #[arg(long, value_name = "SHARE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     bulk_share: Option<f64>,
+    /// Seconds of the longest recording that stays interactive without a deadline; longer ones are bulk [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interactive_seconds: Option<f64>,
     /// Bytes of one recording [default: 33554432]
     #[arg(long, value_name = "BYTES")]
     #[serde(skip_serializing_if = "Option::is_none")]

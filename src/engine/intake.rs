@@ -106,7 +106,7 @@ impl Intake {
             let begun = Instant::now();
             let recording = audio::decode_until(&stop, &audio, encoding, lanes, &limits);
             let recording = recording.map_err(|error| match error {
-                AudioError::Timeout { .. } if late => EngineError::Late,
+                AudioError::Timeout { .. } if late => EngineError::Late { alone: None },
                 AudioError::Stopped => EngineError::Cancelled,
                 error => error.into(),
             })?;

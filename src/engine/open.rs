@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::Engine;
+use super::class_rule::ClassRule;
 use super::hearing::Hearing;
 use super::intake::Intake;
 use super::needs::Needs;
@@ -69,6 +70,8 @@ pub struct Schedule {
     pub max_queue_delay: Duration,
     /// As [`Policy::bulk_share`].
     pub bulk_share: f64,
+    /// Length of the longest recording that is interactive without a deadline; longer ones are bulk.
+    pub interactive_audio: Duration,
     /// Weights of tenants by name; 1 for all others.
     pub weights: BTreeMap<String, u32>,
 }
@@ -82,6 +85,7 @@ impl Default for Schedule {
             max_batch_time: Duration::from_millis(10),
             max_queue_delay: Duration::ZERO,
             bulk_share: 0.1,
+            interactive_audio: Duration::from_secs(30),
             weights: BTreeMap::new(),
         }
     }
@@ -136,6 +140,9 @@ impl Engine {
             runtime: format!("{} ({})", library.path.display(), library.info()),
             manifest: bundle.manifest,
             weights: options.schedule.weights.clone(),
+            class_rule: ClassRule {
+                interactive_audio: options.schedule.interactive_audio,
+            },
             draining: watch::Sender::new(false),
         })
     }

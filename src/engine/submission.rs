@@ -58,9 +58,14 @@ pub(super) fn of(ticket: &Arc<Ticket>, class: Class) -> (Submitter, Results) {
 
 impl Submitter {
     /// More is known of what will be submitted: this much, and so many bytes at a time.
-    pub(super) fn measured(&self, work: Work, bytes: usize) -> Result<(), EngineError> {
-        let measured = self.with_ticket(move |ticket| ticket.measured(work, bytes))?;
-        Ok(measured.inspect_err(|refusal| refused(refusal, self.class))?)
+    pub(super) fn measured(
+        &self,
+        class: Class,
+        work: Work,
+        bytes: usize,
+    ) -> Result<(), EngineError> {
+        let measured = self.with_ticket(move |ticket| ticket.measured(class, work, bytes))?;
+        Ok(measured.inspect_err(|refusal| refused(refusal, class))?)
     }
 
     /// Submits a piece; blocks until no more than [`PIECES_UNDER_WAY`] are.

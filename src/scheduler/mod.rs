@@ -12,6 +12,7 @@ mod interleavings;
 mod pack;
 mod run;
 mod shell;
+mod stalls;
 mod sync;
 #[cfg(all(test, not(feature = "shuttle")))]
 mod tests;

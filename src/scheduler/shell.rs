@@ -14,11 +14,12 @@ use super::core::{
     Policy, Refusal, Time,
 };
 use super::run::Run;
+use super::stalls::StallDetector;
 use super::sync::{Condvar, Mutex, MutexGuard, thread};
 use super::ticket::{Terms, Ticket};
 use super::work::{Answer, ChunkWork, Outcome, Pending, Then};
 use crate::runtime::{Device, Sizes, Stop};
-use crate::telemetry::batches::Gauges;
+use crate::telemetry::batches::{self, Gauges};
 
 /// Where the time of an entry went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,6 +92,7 @@ pub(super) struct State {
     pub(super) idle: usize,
     /// Nothing more is taken, and workers end when nothing is left.
     pub(super) closed: bool,
+    stalls: StallDetector,
     gauges: Gauges,
 }
 
@@ -117,6 +119,7 @@ impl Scheduler {
             next_job: 0,
             idle: 0,
             closed: false,
+            stalls: StallDetector::default(),
             gauges: Gauges::new(Graph::ALL.map(Graph::name), Class::ALL.map(Class::name)),
         };
         let shared = Arc::new(Shared {
@@ -216,6 +219,7 @@ impl Shared {
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State, Time) -> T) -> T {
         let mut state = self.lock();
         let now = self.clock.now();
+        self.detect_stall(&mut state, now);
         let result = change(&mut state, now);
         let answers = state.settle(now);
         let (wakes, ends) = (state.wakes(), state.ends());
@@ -240,6 +244,16 @@ impl Shared {
 
     pub(super) fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// Tells the core that the process stood still, if it did, before what happens next is judged by the time.
+    pub(super) fn detect_stall(&self, state: &mut State, now: Time) {
+        let is_idle = state.core.jobs() == 0;
+        let processor = || self.clock.processor_time();
+        if let Some(lost) = state.stalls.observe(now, is_idle, processor) {
+            state.core.handle_stall(lost);
+            batches::stalled();
+        }
     }
 
     /// Sleeps until something happens, or until then.
@@ -291,7 +305,7 @@ impl State {
                     }
                 }
                 Ended::Job(id, end) => {
-                    crate::telemetry::batches::ended(end == End::Evicted);
+                    batches::ended(end == End::Evicted);
                     answers.extend(self.jobs.remove(&id).map(|job| Answer::Job(job, end)));
                 }
             }

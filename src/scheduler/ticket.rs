@@ -41,13 +41,17 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// More is known of what will be asked for: this much, and so many bytes at a time.
+    /// More is known of what will be asked for: this much, and so many bytes at a time. The class may change
+    /// before the first submission.
     ///
     /// # Errors
     /// The bound that this would break; the ticket is best dropped then.
-    pub fn measured(&self, work: Work, bytes: usize) -> Result<(), Refusal> {
-        self.shared
-            .change(|state, now| state.core.handle_measured(now, self.job, work, bytes))
+    pub fn measured(&self, class: Class, work: Work, bytes: usize) -> Result<(), Refusal> {
+        self.shared.change(|state, now| {
+            state
+                .core
+                .handle_measured(now, self.job, class, work, bytes)
+        })
     }
 
     /// Submits a run of segments, `[N, 32, 129]`.

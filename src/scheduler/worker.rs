@@ -73,6 +73,7 @@ impl Shared {
         let mut state = self.lock();
         loop {
             let now = self.now();
+            self.detect_stall(&mut state, now);
             let next = state.core.poll(now);
             let (until, taken) = match next {
                 Next::Run(batch) => (None, Some(state.lend(batch, stop))),

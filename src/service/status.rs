@@ -34,7 +34,7 @@ pub(super) fn of(error: EngineError) -> Status {
                 .insert(PUSHBACK, MetadataValue::from(pushback));
             status
         }
-        EngineError::Late => Status::deadline_exceeded(message),
+        EngineError::Late { .. } => Status::deadline_exceeded(message),
         EngineError::TooMuch(_) => Status::out_of_range(message),
         EngineError::Draining => Status::unavailable(message),
         EngineError::Cancelled => Status::cancelled(message),
@@ -130,7 +130,7 @@ mod tests {
                 Code::OutOfRange,
             ),
             (busy, Code::ResourceExhausted),
-            (EngineError::Late, Code::DeadlineExceeded),
+            (EngineError::Late { alone: None }, Code::DeadlineExceeded),
             (EngineError::TooMuch("an hour".into()), Code::OutOfRange),
             (EngineError::Draining, Code::Unavailable),
             (EngineError::Cancelled, Code::Cancelled),

@@ -10,6 +10,7 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use super::metrics::{
     BATCH_CALLERS, BATCH_COST_ERROR, BATCH_DURATION, BATCH_PADDING, BATCH_SIZE, BATCHES, CANCELLED,
     COST, DEVICE_BUSY, EVICTED, EXPIRED, QUEUE_BYTES, QUEUE_DEVICE, QUEUE_DURATION, QUEUE_ENTRIES,
+    STALLS,
 };
 
 /// A batch that was run.
@@ -169,6 +170,11 @@ pub fn ended(evicted: bool) {
         true => counter!(EVICTED).increment(1),
         false => expired("queue"),
     }
+}
+
+/// The whole process stood still while it had requests in hand.
+pub fn stalled() {
+    counter!(STALLS).increment(1);
 }
 
 /// A request missed its deadline at a stage: `admission`, `queue` or `answer`.

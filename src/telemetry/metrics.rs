@@ -26,6 +26,7 @@ pub(super) const QUEUE_DEVICE: &str = "undertone_queue_device_seconds";
 pub(super) const BATCH_COST_ERROR: &str = "undertone_batch_cost_error_ratio";
 pub(super) const DEVICE_BUSY: &str = "undertone_device_busy_ratio";
 pub(super) const EVICTED: &str = "undertone_evicted_total";
+pub(super) const STALLS: &str = "undertone_stalls_total";
 pub(super) const EXPIRED: &str = "undertone_expired_total";
 pub(super) const CANCELLED: &str = "undertone_cancelled_total";
 pub(super) const COST: &str = "undertone_batch_cost_seconds";
@@ -122,6 +123,10 @@ fn describe() {
     describe_counter!(
         CANCELLED,
         "Entries whose caller went away, by stage: queue or device."
+    );
+    describe_counter!(
+        STALLS,
+        "Times that the whole process stood still for 125 ms or longer with requests in hand."
     );
     describe_counter!(BATCHES, "Batches run, by graph and outcome.");
     describe_histogram!(

@@ -7,6 +7,7 @@
     reason = "each test file mounts it and uses its part"
 )]
 
+pub(crate) mod calls;
 mod wav;
 
 use std::io::{BufRead as _, BufReader};

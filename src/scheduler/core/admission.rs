@@ -1,19 +1,16 @@
-//! What is let in: bounds on what is held, whatever arrives, and on what cannot be done in time.
+//! Admission: bounds on what is held, whatever arrives, and on what cannot be done in time.
 
 use std::time::Duration;
 
 use super::batch::End;
-use super::job::{Class, Job};
+use super::job::{Class, Job, Work};
 use super::jobs::Holding;
+use super::rounds::ROUND;
 use super::{Core, Time};
 
 /// Of a bound, one part in this many is kept for tenants that hold less than their share, so that
 /// a tenant who fills the rest does not shut the others out.
 const KEPT: u128 = 8;
-
-/// A refused caller is told to come back no sooner and no later than this.
-const SOONEST: Duration = Duration::from_millis(1);
-const LATEST: Duration = Duration::from_secs(60);
 
 /// Bounds on what the scheduler holds, waiting or under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +66,13 @@ pub enum Refusal {
         /// When a job of this size would have met its deadline, from now.
         drain: Duration,
     },
-    /// The answer would come too late if nothing else were to be done.
-    #[error("the deadline is too near for any answer")]
-    Late,
+    /// The answer would come too late if nothing else were to be done. Trying again with the same deadline
+    /// does not help.
+    #[error("the answer alone takes {} ms, longer than the deadline allows", alone.as_secs_f64() * 1e3)]
+    Late {
+        /// Its predicted time on an idle server.
+        alone: Duration,
+    },
     /// The job alone is more than its class may hold.
     #[error("the recording needs {} s of the device; {} work may hold {} s{}", needs.as_secs_f64(), class.name(), most.as_secs_f64(), match class {
         Class::Interactive => "; send it as bulk, or in parts",
@@ -84,6 +85,16 @@ pub enum Refusal {
         needs: Duration,
         /// The bound.
         most: Duration,
+    },
+    /// The job alone takes more memory than all jobs together may hold.
+    #[error(
+        "the recording needs {needs} bytes of tensors at a time; all requests together may hold {most}"
+    )]
+    TooManyBytes {
+        /// Bytes of the job.
+        needs: usize,
+        /// The bound.
+        most: usize,
     },
     /// The server is shutting down.
     #[error("the scheduler is draining")]
@@ -107,8 +118,8 @@ impl Refusal {
             Self::Backlog { .. } => "backlog",
             Self::TenantShare { .. } => "tenant",
             Self::Deadline { .. } => "deadline",
-            Self::Late => "late",
-            Self::TooMuch { .. } => "too_much",
+            Self::Late { .. } => "late",
+            Self::TooMuch { .. } | Self::TooManyBytes { .. } => "too_much",
             Self::Draining => "draining",
             Self::Ended(_) => "ended",
             Self::Terms(_) => "terms",
@@ -124,8 +135,25 @@ impl Refusal {
             | Self::Backlog { drain, .. }
             | Self::TenantShare { drain }
             | Self::Deadline { drain, .. } => Some(*drain),
-            Self::Late
+            Self::Late { .. }
             | Self::TooMuch { .. }
+            | Self::TooManyBytes { .. }
+            | Self::Draining
+            | Self::Ended(_)
+            | Self::Terms(_) => None,
+        }
+    }
+
+    fn drain_mut(&mut self) -> Option<&mut Duration> {
+        match self {
+            Self::Jobs { drain, .. }
+            | Self::Bytes { drain, .. }
+            | Self::Backlog { drain, .. }
+            | Self::TenantShare { drain }
+            | Self::Deadline { drain, .. } => Some(drain),
+            Self::Late { .. }
+            | Self::TooMuch { .. }
+            | Self::TooManyBytes { .. }
             | Self::Draining
             | Self::Ended(_)
             | Self::Terms(_) => None,
@@ -133,9 +161,25 @@ impl Refusal {
     }
 }
 
+/// A refusal that holds for one caller, and the predicted time between one such caller's turn and the next.
+struct Refused {
+    refusal: Refusal,
+    interval: Duration,
+}
+
+impl Refused {
+    /// One that no waiting helps.
+    fn for_good(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            interval: Duration::ZERO,
+        }
+    }
+}
+
 impl Core {
-    /// Lets a job in, with the time in which its answer is predicted, or says why not. Evicts bulk
-    /// jobs that have not begun if an interactive one finds no place without.
+    /// Admits a job, with the time in which its answer is predicted, or says why not. Evicts bulk jobs that
+    /// have not begun if an interactive one finds no place without.
     pub(super) fn admit(&mut self, now: Time, job: &Job) -> Result<Duration, Refusal> {
         let (all, tenant, own) = self.jobs.beside(job);
         let is_new = own.jobs == 0;
@@ -147,10 +191,36 @@ impl Core {
             work += state.waiting;
             work += state.under_way;
         }
+        let (needs, most) = (job.bytes, self.policy.bounds.bytes);
+        if needs > most {
+            return Err(Refusal::TooManyBytes { needs, most });
+        }
         let needs = self.predict(work);
-        let predicted = self.admit_time(now, job, needs, &all, &tenant)?;
-        self.admit_place(job, is_new, all, tenant)?;
-        Ok(predicted)
+        let admitted = self
+            .admit_time(now, job, needs, &all, &tenant)
+            .and_then(|predicted| {
+                self.admit_place(job, is_new, all, tenant)?;
+                Ok(predicted)
+            });
+        admitted.map_err(|refused| self.with_appointment(now, job, refused))
+    }
+
+    /// A refusal that says when this caller should come back, behind those of its tenant who were refused
+    /// before.
+    fn with_appointment(&mut self, now: Time, job: &Job, refused: Refused) -> Refusal {
+        let Refused {
+            mut refusal,
+            interval,
+        } = refused;
+        if let Some(drain) = refusal.drain_mut() {
+            // Places become free as slowly as work is really done.
+            let slowdown = self.drain_rate.slowdown(now, self.policy.instances);
+            let slower = |time: Duration| time.min(Duration::from_secs(3_600)).mul_f64(slowdown);
+            *drain = self
+                .returns
+                .next(now, &job.tenant, slower(*drain), slower(interval));
+        }
+        refusal
     }
 
     /// Whether the devices have the time.
@@ -161,48 +231,58 @@ impl Core {
         needs: Duration,
         all: &Holding,
         tenant: &Holding,
-    ) -> Result<Duration, Refusal> {
+    ) -> Result<Duration, Refused> {
         let class = job.class;
         let most = self.policy.bounds.backlog[class as usize];
         if needs > most {
-            return Err(Refusal::TooMuch { class, needs, most });
+            return Err(Refused::for_good(Refusal::TooMuch { class, needs, most }));
+        }
+        let alone = self
+            .drained_after(class, needs, &Holding::default())
+            .max(self.costs.least(job.work));
+        let left = job.deadline.map(|deadline| deadline.saturating_sub(now));
+        let corrected = |waiting, alone| self.delays[class as usize].corrected(now, waiting, alone);
+        let soonest = corrected(Duration::ZERO, alone);
+        if left.is_some_and(|left| soonest > left) {
+            return Err(Refused::for_good(Refusal::Late { alone: soonest }));
         }
         let used = self.predict(all.work[class as usize]);
         let held = self.predict(tenant.work[class as usize]);
-        if used + needs > most {
-            let drain = self.drained_after(class, used + needs - most, all);
-            return Err(Refusal::Backlog { class, most, drain });
-        }
-        let weight = u64::from(job.weight.max(1));
+        let weight = job.weight.max(1);
         let weights = self
             .jobs
             .weights(job, |held| held.work[class as usize] != Default::default());
-        let amounts = (used.as_nanos(), held.as_nanos(), needs.as_nanos());
-        if !share_allows(most.as_nanos(), amounts, (weight, weights + 1)) {
-            let drain = self.drained_after(class, held, all);
-            return Err(Refusal::TenantShare { drain });
+        // A tenant's own work takes so many times as long beside that of others.
+        let shared = |time: Duration| scaled(time, weights, weight);
+        let interval = shared(needs) / self.instances();
+        if used + needs > most {
+            let drain = self.drained_after(class, used + needs - most, all);
+            let refusal = Refusal::Backlog { class, most, drain };
+            return Err(Refused { refusal, interval });
         }
-        // Behind all of its class, or with its share of the device behind its tenant's own work,
-        // whichever is sooner.
-        let behind_all = self.drained_after(class, used + needs, all);
-        let shared = (held + needs).saturating_mul(u32::try_from(weights).unwrap_or(u32::MAX))
-            / u32::try_from(weight).unwrap_or(1);
-        let predicted = behind_all
-            .min(self.drained_after(class, shared, all))
-            .max(self.costs.least(job.work));
-        if let Some(deadline) = job.deadline {
-            let left = deadline.saturating_sub(now);
-            if self.costs.least(job.work) > left {
-                return Err(Refusal::Late);
-            }
-            let answered = self.pace[class as usize].of(now, predicted);
-            if answered > left {
-                let drain = (answered - left).max(SOONEST);
-                return Err(Refusal::Deadline {
-                    predicted: answered,
-                    drain,
-                });
-            }
+        let amounts = (used.as_nanos(), held.as_nanos(), needs.as_nanos());
+        if let Err(excess) = share_allows(most.as_nanos(), amounts, (weight.into(), weights + 1)) {
+            let excess = Duration::from_nanos(u64::try_from(excess).unwrap_or(u64::MAX));
+            let drain = self.drained_after(class, shared(excess), all);
+            let refusal = Refusal::TenantShare { drain };
+            return Err(Refused { refusal, interval });
+        }
+        // Behind all of its class, or with its share of the device behind its tenant's own work, whichever
+        // is sooner. Of its tenant's longer jobs no more is ahead of it than they may run meanwhile.
+        let others = u32::try_from(self.jobs.beside_in_class(job)).unwrap_or(u32::MAX);
+        let in_turns = (needs + self.round() * 2).saturating_mul(others);
+        let own = held.min(in_turns) + needs;
+        let predicted = self
+            .drained_after(class, used + needs, all)
+            .min(self.drained_after(class, shared(own), all))
+            .max(alone);
+        let answered = corrected(predicted - alone, alone);
+        if let Some(left) = left.filter(|left| answered > *left) {
+            let refusal = Refusal::Deadline {
+                predicted: answered,
+                drain: answered - left,
+            };
+            return Err(Refused { refusal, interval });
         }
         Ok(predicted)
     }
@@ -214,7 +294,7 @@ impl Core {
         is_new: bool,
         mut all: Holding,
         tenant: Holding,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Refused> {
         let Bounds { jobs, bytes, .. } = self.policy.bounds;
         let evicts = job.class == Class::Interactive;
         let count = |held: &Holding| match evicts {
@@ -225,24 +305,30 @@ impl Core {
             false => (held.jobs, held.bytes),
         };
         let ((used_jobs, used_bytes), (held_jobs, held_bytes)) = (count(&all), count(&tenant));
+        let weight = job.weight.max(1);
+        let weights = self.jobs.weights(job, |held| held.jobs > 0);
         let drain = self.one_ends_after(&all);
+        let interval = scaled(drain, weights, weight);
         let more = usize::from(is_new);
         if used_jobs + more > jobs {
-            return Err(Refusal::Jobs { most: jobs, drain });
+            let refusal = Refusal::Jobs { most: jobs, drain };
+            return Err(Refused { refusal, interval });
         }
         if job.bytes > bytes.saturating_sub(used_bytes) {
-            return Err(Refusal::Bytes { most: bytes, drain });
+            let refusal = Refusal::Bytes { most: bytes, drain };
+            return Err(Refused { refusal, interval });
         }
-        let weight = u64::from(job.weight.max(1));
-        let weights = self.jobs.weights(job, |held| held.jobs > 0) + 1;
         let allows = |most: usize, used: usize, held: usize, more: usize| {
             let amounts = (used as u128, held as u128, more as u128);
-            share_allows(most as u128, amounts, (weight, weights))
+            share_allows(most as u128, amounts, (weight.into(), weights + 1)).is_ok()
         };
         if !allows(jobs, used_jobs, held_jobs, more)
             || !allows(bytes, used_bytes, held_bytes, job.bytes)
         {
-            return Err(Refusal::TenantShare { drain });
+            // One of the tenant's own must end, which are served by its share.
+            let drain = scaled(self.one_ends_after(&tenant), weights, weight);
+            let refusal = Refusal::TenantShare { drain };
+            return Err(Refused { refusal, interval });
         }
         while all.jobs + more > jobs || all.bytes + job.bytes > bytes {
             let Some(evicted) = self.jobs.first_to_evict().filter(|_| evicts) else {
@@ -254,41 +340,65 @@ impl Core {
         Ok(())
     }
 
-    /// When the devices will have done so much of a class' work, as predicted.
+    /// When the devices will have done so much of a class' work beside what `all` holds of the other class,
+    /// as predicted.
     fn drained_after(&self, class: Class, work: Duration, all: &Holding) -> Duration {
-        let instances = u32::try_from(self.policy.instances.max(1)).unwrap_or(u32::MAX);
+        let instances = self.instances();
         let share = self.policy.bulk_share.clamp(0.0, 0.9);
         let other = self.predict(all.work[class.other() as usize]);
-        let both = (work + other) / instances;
-        let after = match class {
+        let both = work.saturating_add(other) / instances;
+        match class {
             // Bulk has its share as long as there is some.
             Class::Interactive => both.min((work / instances).div_f64(1.0 - share)),
             // Interactive work goes first, but for bulk's share.
             Class::Bulk if share > 0.0 => both.min((work / instances).div_f64(share)),
             Class::Bulk => both,
-        };
-        after.clamp(SOONEST, LATEST)
+        }
     }
 
-    /// When one of the jobs will have ended, as predicted.
-    fn one_ends_after(&self, all: &Holding) -> Duration {
-        let work: Duration = all.work.iter().map(|work| self.predict(*work)).sum();
-        let jobs = all.jobs.saturating_mul(self.policy.instances).max(1);
-        (work / u32::try_from(jobs).unwrap_or(u32::MAX)).clamp(SOONEST, LATEST)
+    /// When one of the jobs that hold this will have ended, as predicted.
+    fn one_ends_after(&self, held: &Holding) -> Duration {
+        let work: Duration = held.work.iter().map(|work| self.predict(*work)).sum();
+        let jobs = u32::try_from(held.jobs.max(1)).unwrap_or(u32::MAX);
+        work / jobs / self.instances()
     }
+
+    /// Device time of a round of one job.
+    fn round(&self) -> Duration {
+        self.predict(Work {
+            segments: ROUND / 2,
+            steps: ROUND / 2,
+        })
+    }
+
+    fn instances(&self) -> u32 {
+        u32::try_from(self.policy.instances.max(1)).unwrap_or(u32::MAX)
+    }
+}
+
+/// A time that is `weight` parts out of `weights` of what is wanted.
+fn scaled(time: Duration, weights: u64, weight: u32) -> Duration {
+    time.saturating_mul(u32::try_from(weights).unwrap_or(u32::MAX)) / weight
 }
 
 /// Whether a tenant may take `more` of something of which all tenants hold `used` and this one
 /// `held`: there is room that is nobody's, or it stays within its share of the bound, `weight` out
 /// of `weights`, or nobody holds any. Without the last, what needs nearly all of the bound would be
 /// told to come back for ever.
+///
+/// # Errors
+/// By how much the tenant exceeds what it may have, whichever way is sooner.
 fn share_allows(
     most: u128,
     (used, held, more): (u128, u128, u128),
     (weight, weights): (u64, u64),
-) -> bool {
+) -> Result<(), u128> {
     let open = most - most / KEPT;
-    used == 0
-        || used + more <= open
-        || (held + more) * u128::from(weights) <= most * u128::from(weight)
+    let share = most * u128::from(weight) / u128::from(weights);
+    let beyond_open = (used + more).saturating_sub(open).min(used);
+    let beyond_share = (held + more).saturating_sub(share);
+    match beyond_open.min(beyond_share) {
+        0 => Ok(()),
+        excess => Err(excess),
+    }
 }

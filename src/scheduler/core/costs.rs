@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::Time;
 use super::entry::Graph;
 use super::job::Work;
 use super::shapes::{Shape, Shapes};
@@ -22,6 +23,11 @@ const OVERHEAD: Duration = Duration::from_micros(20);
 const WORTH: f64 = 0.97;
 /// Of what several smaller batches take, the part at which a doubted one seems worth it whatever they take.
 const HOPED: f64 = WORTH - 0.02;
+/// Half of what a prediction exceeds the warm-up measurement by fades in so long, beside what observations
+/// say. A prediction that refuses all work would otherwise never be corrected.
+const HALF_LIFE: Duration = Duration::from_secs(60);
+/// Predictions fade in steps of this.
+const RELAXES_EVERY: Duration = Duration::from_secs(1);
 /// A batch that takes no longer than this many times the smallest is never too long: on a device that
 /// has become slow, or is slow whatever the size, smaller ones would only make it slower.
 const AS_SHORT_AS_CAN_BE: f64 = 1.25;
@@ -33,20 +39,26 @@ pub struct CostTable {
     /// By the shape's place in [`Shapes::all`].
     encoder: Vec<Duration>,
     sequence: Vec<Duration>,
+    /// The same as measured at warm-up.
+    measured: [Vec<Duration>; 2],
+    relaxed_at: Time,
 }
 
 impl CostTable {
     /// The table of what was measured.
     pub fn new(shapes: Shapes, mut measured: impl FnMut(Graph, Shape) -> Duration) -> Self {
-        let mut times = |graph| {
+        let mut times = |graph| -> Vec<Duration> {
             let all = shapes.all(graph).into_iter();
             // No run takes no time; a prediction of nothing could not be corrected.
             all.map(|shape| measured(graph, shape).max(Duration::from_nanos(1)))
                 .collect()
         };
+        let (encoder, sequence) = (times(Graph::Encoder), times(Graph::Sequence));
         Self {
-            encoder: times(Graph::Encoder),
-            sequence: times(Graph::Sequence),
+            measured: [encoder.clone(), sequence.clone()],
+            relaxed_at: Time::ZERO,
+            encoder,
+            sequence,
             shapes,
         }
     }
@@ -145,6 +157,25 @@ impl CostTable {
         let moved = (predicted * (MEMORY - 1) + took) / MEMORY;
         times[place] = moved.max(Duration::from_nanos(1));
         self.doubt_larger(graph, shape);
+    }
+
+    /// Lets predictions above the warm-up measurement fade towards it. Gives whether any may have changed.
+    pub(super) fn relax(&mut self, now: Time) -> bool {
+        let age = now.saturating_sub(self.relaxed_at);
+        if age < RELAXES_EVERY {
+            return false;
+        }
+        self.relaxed_at = now;
+        let left = 0.5_f64.powf(age.as_secs_f64() / HALF_LIFE.as_secs_f64());
+        let [encoder, sequence] = &self.measured;
+        let times = [(&mut self.encoder, encoder), (&mut self.sequence, sequence)];
+        for (times, measured) in times {
+            for (time, measured) in times.iter_mut().zip(measured) {
+                let excess = time.saturating_sub(*measured);
+                *time -= excess - excess.mul_f64(left);
+            }
+        }
+        true
     }
 
     /// Doubts what is predicted of the next larger shape, now that this one has run. Larger shapes that

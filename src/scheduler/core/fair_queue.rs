@@ -1,5 +1,5 @@
 //! Who is next within a class: tenants by start-time fair queueing, and within a tenant the
-//! earliest deadline, then the earliest job.
+//! earliest round ([`super::rounds`]), then the earliest deadline, then the earliest job.
 //!
 //! Each tenant carries a tag: the device time it was charged, divided by its weight, on a clock
 //! that all tenants share. The least tag is served next. A tenant that comes back from idleness
@@ -22,6 +22,8 @@ const REMEMBERED: usize = 1_024;
 /// An entry's place among its tenant's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
+    /// Of the job's work, by [`super::rounds`].
+    pub(super) round: u64,
     /// Of the job; entries of a job without one come last.
     pub(super) deadline: Time,
     /// Number of the job's arrival: a job that is begun is finished before a later one.
@@ -210,6 +212,7 @@ mod tests {
 
     fn place(entry: u64) -> Place {
         Place {
+            round: 0,
             deadline: Time::MAX,
             job: entry,
             entry: EntryId(entry),

@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::Time;
 use super::admission::Refusal;
 use super::batch::End;
+use super::delay_estimator::Observation;
 use super::entry::{Entry, EntryId, Graph, Task};
 use super::job::{Class, Job, JobId, TenantId, Work};
 use super::numbered::Numbered;
-use super::pace::Life;
+use super::rounds::{Progress, Rounds};
 
 /// A job that is in.
 #[derive(Debug)]
@@ -31,8 +32,18 @@ pub(super) struct JobState {
     begun: bool,
     /// How it ended, if it did; it holds nothing then.
     over: Option<End>,
-    /// When it was let in, and how long it was then to be until its end.
-    predicted: (Time, Duration),
+    admission: Admission,
+    progress: Progress,
+}
+
+/// What was known when a job was admitted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Admission {
+    pub(super) at: Time,
+    /// Time until its end.
+    pub(super) predicted: Duration,
+    /// How long the process had stood still by then, in all.
+    pub(super) stalled: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +65,11 @@ impl JobState {
 
     pub(super) fn entries(&self) -> impl Iterator<Item = EntryId> {
         self.entries.iter().copied()
+    }
+
+    /// Its entries wait in their class' queue, so the class stays once there are any.
+    pub(super) fn may_change_class(&self) -> bool {
+        self.entries.is_empty() && !self.begun
     }
 
     fn may_be_evicted(&self) -> bool {
@@ -119,6 +135,8 @@ impl Holding {
 struct Tenant {
     weight: u32,
     held: Holding,
+    /// By class.
+    rounds: [Rounds; 2],
     /// Jobs that may be evicted, by arrival.
     evictable: BTreeMap<u64, JobId>,
 }
@@ -136,7 +154,7 @@ pub(super) struct Jobs {
 }
 
 impl Jobs {
-    pub(super) fn insert(&mut self, now: Time, job: Job, predicted: Duration) {
+    pub(super) fn insert(&mut self, job: Job, admission: Admission) {
         self.arrivals += 1;
         let tenant = self.tenants.entry(job.tenant.clone()).or_default();
         tenant.weight = job.weight.max(1);
@@ -153,12 +171,14 @@ impl Jobs {
             streams: BTreeMap::new(),
             begun: false,
             over: None,
-            predicted: (now, predicted),
+            admission,
+            progress: Progress::default(),
             job,
         };
         let holding = Holding::of(&state);
         self.held.add(holding);
         tenant.held.add(holding);
+        tenant.rounds[state.job.class as usize].jobs += 1;
         if state.may_be_evicted() {
             tenant.evictable.insert(state.number, state.job.id);
         }
@@ -195,47 +215,66 @@ impl Jobs {
         self.held.subtract(holding);
         if let Some(tenant) = self.tenants.get_mut(&state.job.tenant) {
             tenant.held.subtract(holding);
+            tenant.rounds[state.job.class as usize].jobs -= 1;
             tenant.evictable.remove(&state.number);
         }
     }
 
-    /// Sets a job's terms anew.
-    pub(super) fn measured(&mut self, id: JobId, work: Work, bytes: usize) {
-        self.change(id, |state| {
-            state.promised = work;
-            state.job.bytes = bytes;
+    /// Sets a living job's terms anew.
+    pub(super) fn measured(&mut self, job: Job) {
+        let (id, tenant, class) = (job.id, job.tenant.clone(), job.class);
+        let before = self.change(id, |state| {
+            state.promised = job.work;
+            std::mem::replace(&mut state.job, job).class
         });
+        if let (Some(before), Some(tenant)) = (before, self.tenants.get_mut(&tenant)) {
+            tenant.rounds[before as usize].jobs -= 1;
+            tenant.rounds[class as usize].jobs += 1;
+        }
     }
 
-    /// How a job went that is done, or that came too late.
-    pub(super) fn lived(&self, now: Time, id: JobId) -> Option<(Class, Life)> {
+    /// What a job that is done or late tells about predictions. A job in whose time the process stood still
+    /// (`stalled` in all, by now) tells nothing.
+    pub(super) fn observed(
+        &self,
+        now: Time,
+        stalled: Duration,
+        id: JobId,
+    ) -> Option<(Class, Observation)> {
         let state = self.jobs.get(&id)?;
-        let (from, predicted) = state.predicted;
-        let took = now.saturating_sub(from);
+        let Admission {
+            at,
+            predicted,
+            stalled: stalled_before,
+        } = state.admission;
+        if stalled > stalled_before {
+            return None;
+        }
+        let took = now.saturating_sub(at);
         let done = state.over.is_none() && state.left() == Work::default();
         // Its caller may give it up at its deadline before it is ended here.
         let late = match state.over {
             None => state.job.deadline.is_some_and(|deadline| now >= deadline),
             Some(end) => end == End::Expired,
         };
-        let life = match (late, done) {
-            (true, _) => Life {
+        let observation = match (late, done) {
+            (true, _) => Observation {
                 took: took.max(predicted),
                 predicted,
                 in_time: Some(false),
             },
-            (false, true) => Life {
+            (false, true) => Observation {
                 took,
                 predicted,
                 in_time: state.job.deadline.map(|_| true),
             },
             (false, false) => return None,
         };
-        Some((state.job.class, life))
+        Some((state.job.class, observation))
     }
 
-    /// Takes an entry into its job's account.
-    pub(super) fn submit(&mut self, entry: &Entry) -> Result<&JobState, Refusal> {
+    /// Takes an entry into its job's account; also gives the round to which it belongs.
+    pub(super) fn submit(&mut self, entry: &Entry) -> Result<(&JobState, u64), Refusal> {
         let state = self.living(entry.job)?;
         let graph = entry.task.graph();
         if entry.task.items() > state.promised.of(graph) {
@@ -253,7 +292,12 @@ impl Jobs {
                 return Err(Refusal::Terms("a stream's steps out of order"));
             }
         }
-        self.change(entry.job, |state| {
+        let rounds = self
+            .tenants
+            .get(&state.job.tenant)
+            .map(|tenant| tenant.rounds[state.job.class as usize])
+            .unwrap_or_default();
+        let round = self.change(entry.job, |state| {
             state.entries.insert(entry.id);
             state.bytes += entry.bytes;
             *state.promised.of_mut(graph) -= entry.task.items();
@@ -263,18 +307,23 @@ impl Jobs {
                 stream.steps += steps;
                 stream.chunk = Some(entry.id);
             }
+            state.progress.submit(&rounds, entry.task.items())
         });
-        self.living(entry.job)
+        Ok((self.living(entry.job)?, round.unwrap_or_default()))
     }
 
     /// A batch takes some of a job's work.
     pub(super) fn take(&mut self, id: JobId, graph: Graph, items: usize) -> Option<Job> {
-        self.change(id, |state| {
+        let job = self.change(id, |state| {
             state.begun = true;
             *state.waiting.of_mut(graph) -= items;
             *state.under_way.of_mut(graph) += items;
             state.job.clone()
-        })
+        })?;
+        if let Some(tenant) = self.tenants.get_mut(&job.tenant) {
+            tenant.rounds[job.class as usize].served(items);
+        }
+        Some(job)
     }
 
     /// A batch with some of a job's work has ended.
@@ -374,6 +423,15 @@ impl Jobs {
             tenant.subtract(own);
         }
         (all, tenant, own)
+    }
+
+    /// Jobs of a job's tenant and class that have not ended, itself not counted.
+    pub(super) fn beside_in_class(&self, job: &Job) -> usize {
+        let tenant = self.tenants.get(&job.tenant);
+        let all = tenant.map_or(0, |tenant| tenant.rounds[job.class as usize].jobs);
+        let own = self.jobs.get(&job.id);
+        let own = own.filter(|own| own.over.is_none() && own.job.class == job.class);
+        all - usize::from(own.is_some())
     }
 
     /// Weights of the tenants that hold something, and one more: a tenant's part of a bound is its

@@ -8,7 +8,7 @@
 //! The methods are of four kinds:
 //!
 //! - `handle_*` says what happened: a job or an entry arrived, nobody waits any more, a batch ended,
-//!   the server drains. Time is what the caller's clock said then; it must not run backwards.
+//!   the process stood still, the server drains. Time is what the caller's clock said then; it must not run backwards.
 //! - [`Core::poll`] asks what a free instance should do; ask whenever one is free and something
 //!   happened. Nothing is bound to a batch earlier, so a batch is as full as the queue allows then.
 //! - [`Core::poll_ended`] and [`Core::poll_stop`] tell what came of an event; ask until they are
@@ -18,6 +18,8 @@
 mod admission;
 mod batch;
 mod costs;
+mod delay_estimator;
+mod drain_rate;
 mod ending;
 mod entry;
 mod fair_queue;
@@ -25,7 +27,8 @@ mod forming;
 mod job;
 mod jobs;
 mod numbered;
-mod pace;
+mod return_book;
+mod rounds;
 mod shapes;
 mod share;
 mod starting;
@@ -36,13 +39,15 @@ use std::time::Duration;
 pub use admission::{Bounds, Refusal};
 pub use batch::{Batch, BatchId, End, Ended, Member, Next, Outcome};
 pub use costs::CostTable;
+use delay_estimator::DelayEstimator;
+use drain_rate::DrainRateEstimator;
 pub use entry::{Entry, EntryId, Graph, Task};
 use fair_queue::{FairQueue, Place};
 use forming::Plan;
 pub use job::{Class, Job, JobId, TenantId, Work};
-use jobs::Jobs;
+use jobs::{Admission, Jobs};
 pub(super) use numbered::Numbered;
-use pace::Pace;
+use return_book::ReturnBook;
 pub use shapes::{Shape, Shapes};
 use share::Share;
 
@@ -137,7 +142,11 @@ pub struct Core {
     queues: [FairQueue; 2],
     share: Share,
     /// By class.
-    pace: [Pace; 2],
+    delays: [DelayEstimator; 2],
+    drain_rate: DrainRateEstimator,
+    returns: ReturnBook,
+    /// How long the process has stood still, in all.
+    stalled: Duration,
     again: VecDeque<Again>,
     running: BTreeMap<BatchId, Running>,
     ended: VecDeque<Ended>,
@@ -160,7 +169,10 @@ impl Core {
             jobs: Jobs::default(),
             entries: Numbered::default(),
             queues: Default::default(),
-            pace: Default::default(),
+            delays: Default::default(),
+            drain_rate: DrainRateEstimator::default(),
+            returns: ReturnBook::default(),
+            stalled: Duration::ZERO,
             again: VecDeque::new(),
             running: BTreeMap::new(),
             ended: VecDeque::new(),
@@ -180,13 +192,22 @@ impl Core {
         if self.jobs.get(&job.id).is_some() {
             return Err(Refusal::Terms("its job is there already"));
         }
-        let predicted = self.admit(now, &job)?;
-        self.jobs.insert(now, job, predicted);
+        if self.costs.relax(now) {
+            self.prices =
+                Graph::ALL.map(|graph| self.costs.price(graph, self.policy.max_batch_time));
+        }
+        let admission = Admission {
+            at: now,
+            predicted: self.admit(now, &job)?,
+            stalled: self.stalled,
+        };
+        self.jobs.insert(job, admission);
+        self.count_jobs(now);
         Ok(())
     }
 
     /// More is known of what a job will ask for, beside what it has asked for already. Say it before
-    /// the entries that need it.
+    /// the entries that need it. The class stays as it was once an entry was submitted.
     ///
     /// # Errors
     /// As [`Core::handle_job`]. The job stays as it was let in, and is best given up.
@@ -194,18 +215,24 @@ impl Core {
         &mut self,
         now: Time,
         id: JobId,
+        class: Class,
         work: Work,
         bytes: usize,
     ) -> Result<(), Refusal> {
         let state = self.jobs.living(id)?;
         let bytes = bytes.max(state.bytes);
+        let class = match state.may_change_class() {
+            true => class,
+            false => state.job.class,
+        };
         let job = Job {
+            class,
             work,
             bytes,
             ..state.job.clone()
         };
         self.admit(now, &job)?;
-        self.jobs.measured(id, work, bytes);
+        self.jobs.measured(job);
         Ok(())
     }
 
@@ -222,8 +249,9 @@ impl Core {
         {
             return Err(Refusal::Terms("a chunk longer than the largest shape"));
         }
-        let job = self.jobs.submit(&entry)?;
+        let (job, round) = self.jobs.submit(&entry)?;
         let place = Place {
+            round,
             deadline: job.job.deadline.unwrap_or(Time::MAX),
             job: job.number,
             entry: entry.id,
@@ -256,8 +284,8 @@ impl Core {
     /// entries are cancelled, and it holds nothing any more.
     pub fn handle_leave(&mut self, now: Time, id: JobId) -> Left {
         let mut left = Left::default();
-        if let Some((class, life)) = self.jobs.lived(now, id) {
-            self.pace[class as usize].observe(now, life);
+        if let Some((class, observation)) = self.jobs.observed(now, self.stalled, id) {
+            self.delays[class as usize].observe(now, observation);
         }
         for entry in self.jobs.entries(id) {
             let begun = self
@@ -271,6 +299,7 @@ impl Core {
             self.handle_cancel(entry);
         }
         self.jobs.remove(id);
+        self.count_jobs(now);
         left
     }
 
@@ -294,6 +323,13 @@ impl Core {
                 Outcome::Failed => self.run_again(batch, graph, member),
             }
         }
+    }
+
+    /// The whole process stood still for so long: a paused machine, a stopped process, exhausted processor
+    /// quota. Jobs in hand took longer for it, which says nothing about jobs to come.
+    pub fn handle_stall(&mut self, lost: Duration) {
+        self.stalled = self.stalled.saturating_add(lost);
+        self.drain_rate.stalled(lost);
     }
 
     /// From now on nothing is admitted; what was admitted still ends.
@@ -380,6 +416,11 @@ impl Core {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.jobs.is_empty() && self.entries.is_empty() && self.running.is_empty()
+    }
+
+    fn count_jobs(&mut self, now: Time) {
+        let instances = self.policy.instances;
+        self.drain_rate.held(now, self.jobs.len(), instances);
     }
 
     fn predict(&self, work: Work) -> Duration {

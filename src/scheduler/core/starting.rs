@@ -27,6 +27,7 @@ impl Core {
     /// Takes a plan's items and charges for them.
     pub(super) fn form(&mut self, now: Time, plan: Plan) -> Batch {
         self.count_share(plan.time, self.bulk_part(&plan));
+        self.drain_rate.started(now, plan.time);
         let id = self.next_batch();
         let rows = plan.rows();
         let mut served = false;
@@ -82,6 +83,7 @@ impl Core {
             Class::Bulk => time,
         };
         self.count_share(time, bulk);
+        self.drain_rate.started(now, time);
         if let Some(state) = self.entries.get_mut(&member.entry) {
             member.waited = now.saturating_sub(state.arrived);
             state.under_way.retain(|batch| *batch != again.failed);

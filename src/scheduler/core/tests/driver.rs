@@ -72,8 +72,13 @@ impl Driver {
                     bytes,
                 });
             }
-            Event::Measured { of, work, bytes } if jobs > 0 => {
-                self.measured(of % jobs, work, bytes);
+            Event::Measured {
+                of,
+                class,
+                work,
+                bytes,
+            } if jobs > 0 => {
+                self.measured(of % jobs, class, work, bytes);
             }
             Event::Encode {
                 of,
@@ -99,6 +104,7 @@ impl Driver {
                 self.done(of % self.running.len(), &how);
             }
             Event::Pass(moment) => self.now += moment,
+            Event::Stall(moment) => self.stall(moment),
             Event::Drain => self.core.handle_drain(),
             _ => {}
         }
@@ -125,13 +131,25 @@ impl Driver {
         Ok(number)
     }
 
-    pub(super) fn measured(&mut self, of: usize, work: Work, bytes: usize) {
-        let JobBook { job, .. } = &self.jobs[of];
-        self.arriving = Some(job.class);
-        let result = self.core.handle_measured(self.now, job.id, work, bytes);
+    /// Time passes in which the process stands still.
+    pub(super) fn stall(&mut self, moment: Time) {
+        self.now += moment;
+        self.core.handle_stall(moment);
+    }
+
+    pub(super) fn measured(&mut self, of: usize, class: Class, work: Work, bytes: usize) {
+        let id = self.jobs[of].job.id;
+        let submitted = self.entries_of(of).any(EntryBook::is_held) || self.jobs[of].begun;
+        let class = match submitted {
+            true => self.jobs[of].job.class,
+            false => class,
+        };
+        self.arriving = Some(class);
+        let result = self.core.handle_measured(self.now, id, class, work, bytes);
         if result.is_ok() {
             let held = self.held_bytes(of);
             let book = &mut self.jobs[of];
+            book.job.class = class;
             book.promised = work;
             book.job.bytes = bytes.max(held);
         }

@@ -206,3 +206,139 @@ proptest! {
         }
     }
 }
+
+/// A call of one stream: all its segments, then its steps, in pieces as the engine cuts them.
+struct Call {
+    job: usize,
+    work: Work,
+    /// Segments and steps that it has submitted.
+    submitted: Work,
+    entries: Vec<usize>,
+}
+
+/// Segments of a piece, and pieces in hand.
+const PIECE: usize = 64;
+const PIECES: usize = 3;
+
+impl Call {
+    fn new(driver: &mut Driver, segments: usize) -> Self {
+        let steps = segments;
+        Self {
+            job: driver
+                .job(job("one", Class::Interactive, segments, steps))
+                .unwrap(),
+            work: Work { segments, steps },
+            submitted: Work::default(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// Submits what can be run now; gives whether all is done, and leaves then.
+    fn advance(&mut self, driver: &mut Driver) -> bool {
+        self.entries
+            .retain(|&entry| driver.entries[entry].fate.is_none());
+        while self.entries.len() < PIECES && self.submitted.segments < self.work.segments {
+            let segments = PIECE.min(self.work.segments - self.submitted.segments);
+            self.submitted.segments += segments;
+            self.entries.push(
+                driver
+                    .entry(self.job, Task::Encode { segments }, 0)
+                    .unwrap(),
+            );
+        }
+        if !self.entries.is_empty() {
+            return false;
+        }
+        let steps = (self.work.steps - self.submitted.steps).min(32);
+        if steps == 0 {
+            driver.leave(self.job);
+            return true;
+        }
+        self.submitted.steps += steps;
+        self.entries
+            .push(driver.advance(self.job, 0, steps, 0).unwrap());
+        false
+    }
+
+    fn has_begun(&self, driver: &Driver) -> bool {
+        driver.jobs[self.job].begun
+    }
+}
+
+/// Runs one batch on the only instance, as long as predicted.
+fn run_one(driver: &mut Driver) -> Batch {
+    let batch = driver.poll().unwrap();
+    driver.now += batch.time;
+    driver.done(0, &How::Fine);
+    batch
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// A call waits until its first batch for no more than a round of each call that its tenant has
+    /// besides, and a batch, however long those calls are.
+    #[test]
+    fn a_call_waits_for_a_round_of_each_other_call_of_its_tenant_however_long_they_are(
+        device in device(),
+        long in 1..5usize,
+        length in prop_oneof![Just(2_000usize), Just(20_000)],
+        before in 0..300usize,
+        short in 8..100usize,
+    ) {
+        let mut setup = unbounded(device);
+        setup.policy.max_batch_time = Time::from_millis(20);
+        let mut driver = Driver::new(&setup, |_, _| ());
+        let mut others: Vec<_> = (0..long).map(|_| Call::new(&mut driver, length)).collect();
+        for _ in 0..before {
+            others.retain_mut(|call| !call.advance(&mut driver));
+            if others.is_empty() {
+                return Ok(());
+            }
+            run_one(&mut driver);
+        }
+        let mut call = Call::new(&mut driver, short);
+        let mut items = 0;
+        loop {
+            call.advance(&mut driver);
+            others.retain_mut(|call| !call.advance(&mut driver));
+            let batch = run_one(&mut driver);
+            if call.has_begun(&driver) {
+                break;
+            }
+            items += batch.items();
+        }
+        let bound = long * (super::super::rounds::ROUND + PIECE);
+        prop_assert!(items <= bound, "{items} items ahead of it, {long} long calls");
+    }
+
+    /// However many short calls a tenant has under way at a time, its long call gets the part that is even
+    /// among them, but for a few rounds.
+    #[test]
+    fn short_calls_do_not_starve_their_tenants_long_one(
+        device in device(), beside in 1..20usize, short in 8..100usize,
+    ) {
+        let mut setup = unbounded(device);
+        setup.policy.max_batch_time = Time::from_millis(20);
+        let mut driver = Driver::new(&setup, |_, _| ());
+        let mut long = Call::new(&mut driver, 1_000_000);
+        let mut shorts: Vec<Call> = Vec::new();
+        let (mut all, mut of_long) = (0, 0);
+        for _ in 0..3_000 {
+            long.advance(&mut driver);
+            shorts.retain_mut(|call| !call.advance(&mut driver));
+            while shorts.len() < beside {
+                let mut call = Call::new(&mut driver, short);
+                call.advance(&mut driver);
+                shorts.push(call);
+            }
+            let batch = run_one(&mut driver);
+            all += batch.items();
+            let mine = batch.members.iter().filter(|member| member.job.0 as usize == long.job);
+            of_long += mine.map(|member| member.items).sum::<usize>();
+        }
+        let even = all / (beside + 1);
+        let behind = 4 * super::super::rounds::ROUND;
+        prop_assert!(of_long + behind >= even * 9 / 10, "{of_long} of {all}, {even} is even");
+    }
+}

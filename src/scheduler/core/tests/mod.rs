@@ -3,11 +3,13 @@
 //! A [`Driver`] plays the shell and keeps books of its own; a test gives it a [`Setup`], events and
 //! the one promise ([`driver::Check`]) that it looks after.
 
+mod admission;
 mod books;
 mod cases;
 mod driver;
 mod fairness;
 mod invariants;
+mod returns;
 
 use proptest::prelude::*;
 
@@ -37,6 +39,7 @@ enum Event {
     },
     Measured {
         of: usize,
+        class: Class,
         work: Work,
         bytes: usize,
     },
@@ -63,6 +66,8 @@ enum Event {
         how: How,
     },
     Pass(Time),
+    /// Time passes in which the process stands still.
+    Stall(Time),
     Drain,
 }
 
@@ -122,9 +127,9 @@ fn work() -> impl Strategy<Value = Work> {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let class = prop_oneof![Just(Class::Interactive), Just(Class::Bulk)];
+    let class = || prop_oneof![Just(Class::Interactive), Just(Class::Bulk)];
     let within = prop::option::of((1..300u64).prop_map(Time::from_millis));
-    let job = (0..4usize, class, within, work(), 0..500usize).prop_map(
+    let job = (0..4usize, class(), within, work(), 0..500usize).prop_map(
         |(tenant, class, within, work, bytes)| Event::Job {
             tenant,
             class,
@@ -133,7 +138,7 @@ fn event() -> impl Strategy<Value = Event> {
             bytes,
         },
     );
-    let measured = (0..64usize, work(), 0..500usize);
+    let measured = (0..64usize, class(), work(), 0..500usize);
     let encode = (0..64usize, 0..50usize, 0..200usize);
     let advance = (0..64usize, 0..3usize, 0..34usize, 0..200usize);
     let how = prop_oneof![
@@ -144,7 +149,12 @@ fn event() -> impl Strategy<Value = Event> {
     let moment = prop_oneof![0..2_000u64, 0..30_000u64];
     prop_oneof![
         40 => job,
-        10 => measured.prop_map(|(of, work, bytes)| Event::Measured { of, work, bytes }),
+        10 => measured.prop_map(|(of, class, work, bytes)| Event::Measured {
+            of,
+            class,
+            work,
+            bytes,
+        }),
         60 => encode.prop_map(|(of, segments, bytes)| Event::Encode { of, segments, bytes }),
         60 => advance.prop_map(|(of, stream, steps, bytes)| Event::Advance {
             of,
@@ -157,6 +167,7 @@ fn event() -> impl Strategy<Value = Event> {
         80 => Just(Event::Poll),
         60 => (0..8usize, how).prop_map(|(of, how)| Event::Done { of, how }),
         40 => moment.prop_map(|micros| Event::Pass(Time::from_micros(micros))),
+        4 => (1..5_000u64).prop_map(|ms| Event::Stall(Time::from_millis(ms))),
         1 => Just(Event::Drain),
     ]
 }
