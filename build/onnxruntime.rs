@@ -37,7 +37,8 @@ fn wheel(os: &str, arch: &str) -> Option<Wheel> {
 pub(crate) fn provide(may_fetch: bool) -> Result<(), String> {
     println!("cargo::rerun-if-env-changed=ORT_DYLIB_PATH");
     println!("cargo::rustc-check-cfg=cfg(onnxruntime_fetched)");
-    if std::env::var_os("ORT_DYLIB_PATH").is_some() || !may_fetch {
+    let named = std::env::var_os("ORT_DYLIB_PATH").is_some_and(|path| !path.is_empty());
+    if named || !may_fetch {
         return Ok(());
     }
     let path = match fetch() {

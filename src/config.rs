@@ -3,24 +3,44 @@
 //! A key `metrics_listen` is `metrics_listen = "…"` in the file, `UNDERTONE_METRICS_LISTEN` in the
 //! environment and `--metrics-listen` on the command line.
 
+mod environment;
+
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use figment::Figment;
-use figment::providers::{Env, Format, Serialized, Toml};
+use figment::error::Kind;
+use figment::providers::{Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+use crate::address::Address;
 use crate::audio::Limits;
 use crate::engine;
-use crate::telemetry::logs::LogFormat;
+use crate::telemetry::logs::{self, LogFormat};
 
-/// Prefix of the environment variables.
-pub const ENVIRONMENT: &str = "UNDERTONE_";
+pub use environment::{Misspelt, PREFIX, file, misspelt};
 
-/// The keys. Other variables of that prefix are none of ours: Kubernetes sets
-/// `UNDERTONE_SERVICE_HOST` and more for a service of that name.
+/// Port of the gRPC service where none is given.
+pub const PORT: u16 = 50_051;
+/// Port of the admin listener where none is given.
+pub const METRICS_PORT: u16 = 9_464;
+
+/// Longest name of a tenant that a call can give.
+const LONGEST_TENANT: usize = 64;
+
+/// Keys whose values are text, whatever they look like.
+const TEXTS: [&str; 7] = [
+    "listen",
+    "metrics_listen",
+    "bundle",
+    "onnxruntime",
+    "device",
+    "log_format",
+    "log",
+];
+
+/// The keys.
 const KEYS: [&str; 25] = [
     "listen",
     "metrics_listen",
@@ -54,9 +74,11 @@ const KEYS: [&str; 25] = [
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Address of the gRPC service.
-    pub listen: SocketAddr,
+    #[serde(deserialize_with = "Address::deserialize::<PORT, _>")]
+    pub listen: Address,
     /// Address of the admin listener with `/metrics`.
-    pub metrics_listen: SocketAddr,
+    #[serde(deserialize_with = "Address::deserialize::<METRICS_PORT, _>")]
+    pub metrics_listen: Address,
     /// Folder of the bundle; the embedded one if left out.
     pub bundle: Option<PathBuf>,
     /// ONNX Runtime's shared library; searched for if left out.
@@ -117,8 +139,8 @@ impl Default for Config {
             ..
         } = engine::Options::default();
         Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 50_051)),
-            metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9_464)),
+            listen: Address::tcp("127.0.0.1", PORT),
+            metrics_listen: Address::tcp("127.0.0.1", METRICS_PORT),
             bundle: None,
             onnxruntime: None,
             device: engine::Provider::default(),
@@ -150,21 +172,48 @@ impl Default for Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A key does not parse, or is unknown.
-    #[error("configuration: {0}")]
-    Parse(Box<figment::Error>),
+    #[error("configuration: {error}{}", did_you_mean(error))]
+    Parse {
+        /// What, and where it was set.
+        error: Box<figment::Error>,
+    },
     /// The file is not there.
     #[error("configuration file {} is not there", .0.display())]
     File(PathBuf),
     /// A value that cannot work.
     #[error("configuration: `{key}` is {value}; {rule}")]
     Value {
-        /// The key.
-        key: &'static str,
+        /// The key, with what stands before it: `tenant_weights.acme`.
+        key: String,
         /// Its value.
         value: String,
         /// What it must be.
         rule: String,
     },
+    /// The configuration cannot be written as TOML.
+    #[error("the configuration cannot be printed: {0}")]
+    Print(#[from] toml::ser::Error),
+}
+
+/// The key that was probably meant by one that is unknown.
+fn did_you_mean(error: &figment::Error) -> String {
+    let meant = match &error.kind {
+        Kind::UnknownField(name, known) => environment::nearest(name, known.iter().copied()),
+        _ => None,
+    };
+    meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"))
+}
+
+fn refuse(
+    key: impl Into<String>,
+    value: &impl ToString,
+    rule: impl Into<String>,
+) -> Result<(), ConfigError> {
+    Err(ConfigError::Value {
+        key: key.into(),
+        value: value.to_string(),
+        rule: rule.into(),
+    })
 }
 
 impl Config {
@@ -181,12 +230,34 @@ impl Config {
             figment = figment.merge(Toml::file_exact(file));
         }
         let config: Self = figment
-            .merge(Env::prefixed(ENVIRONMENT).only(&KEYS))
+            .merge(environment::Environment)
             .merge(Serialized::defaults(flags))
             .extract()
-            .map_err(|error| ConfigError::Parse(Box::new(error)))?;
+            .map_err(|error| ConfigError::Parse {
+                error: Box::new(error),
+            })?;
         config.check()?;
         Ok(config)
+    }
+
+    /// All keys with their values as TOML, which [`Config::load`] reads again. Those that have none are
+    /// comments.
+    ///
+    /// # Errors
+    /// A path that is no text.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        let mut unset = String::new();
+        for (key, is_set, instead) in [
+            ("bundle", self.bundle.is_some(), "the embedded one"),
+            ("onnxruntime", self.onnxruntime.is_some(), "searched for"),
+            ("workers", self.workers.is_some(), "measured at start"),
+            ("threads", self.threads.is_some(), "measured at start"),
+        ] {
+            if !is_set {
+                unset += &format!("# {key} is not set: {instead}\n");
+            }
+        }
+        Ok(unset + &toml::to_string(self)?)
     }
 
     /// What the engine is opened with.
@@ -240,8 +311,7 @@ impl Config {
         ];
         for (key, value, most) in bounded {
             if !(1..=most).contains(&value) {
-                let (value, rule) = (value.to_string(), format!("1 to {most} are possible"));
-                return Err(ConfigError::Value { key, value, rule });
+                return refuse(key, &value, format!("1 to {most} are possible"));
             }
         }
         // A day is far beyond every use, and keeps each sum of times in range.
@@ -261,27 +331,37 @@ impl Config {
             ("max_queue_delay_ms", self.max_queue_delay_ms, 0.0),
         ] {
             if !(least..=day).contains(&value) {
-                let (value, rule) = (value.to_string(), format!("{least} to {day} are possible"));
-                return Err(ConfigError::Value { key, value, rule });
+                return refuse(key, &value, format!("{least} to {day} are possible"));
             }
         }
         // A million seconds are 8 bits a second: no limit.
         let per_megabyte = self.max_seconds_per_megabyte;
         if !(1.0..=1e6).contains(&per_megabyte) {
-            let (value, rule) = (per_megabyte.to_string(), "1 to 1000000 are possible".into());
-            return Err(ConfigError::Value {
-                key: "max_seconds_per_megabyte",
-                value,
-                rule,
-            });
+            let key = "max_seconds_per_megabyte";
+            return refuse(key, &per_megabyte, "1 to 1000000 are possible");
         }
         if !(0.0..=0.9).contains(&self.bulk_share) {
-            let (value, rule) = (self.bulk_share.to_string(), "0 to 0.9 are possible".into());
-            return Err(ConfigError::Value {
-                key: "bulk_share",
-                value,
-                rule,
-            });
+            return refuse("bulk_share", &self.bulk_share, "0 to 0.9 are possible");
+        }
+        for (tenant, weight) in &self.tenant_weights {
+            let key = format!("tenant_weights.{tenant}");
+            if *weight == 0 {
+                let rule = "1 or more is possible, as a tenant without a share would wait for ever";
+                return refuse(key, weight, rule);
+            }
+            let visible = tenant.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+            if !(1..=LONGEST_TENANT).contains(&tenant.len()) || !visible {
+                let rule =
+                    format!("a tenant's name has 1 to {LONGEST_TENANT} visible ASCII characters");
+                return refuse(key, weight, rule);
+            }
+        }
+        if let Address::Unix(_) = self.metrics_listen {
+            let rule = "Prometheus scrapes over TCP, so HOST:PORT is needed";
+            return refuse("metrics_listen", &self.metrics_listen, rule);
+        }
+        if let Err(error) = logs::filter(&self.log) {
+            return refuse("log", &format!("`{}`", self.log), error.to_string());
         }
         Ok(())
     }
@@ -331,10 +411,62 @@ mod tests {
     }
 
     #[test]
+    fn what_one_default_limit_allows_the_others_do_not_refuse() {
+        let config = Config::default();
+        let seconds = config.max_audio_seconds;
+        // Two channels of 16 bits at 16 kHz, and room for a header.
+        let pcm = seconds * 16_000.0 * 2.0 * 2.0 + 65_536.0;
+        assert!(pcm <= config.max_audio_bytes as f64, "{pcm} bytes");
+        // Every channel a lane of 32-bit floats at 16 kHz.
+        let decoded = seconds * 16_000.0 * 4.0 * f64::from(config.max_channels);
+        assert!(
+            decoded <= config.max_decoded_bytes as f64,
+            "{decoded} bytes"
+        );
+        // Speech is coded with 6 kbit/s or more.
+        let allowed = config.engine().limits.seconds_per_megabyte * seconds * 750.0 / 1e6;
+        assert!(seconds <= allowed, "{allowed} s");
+        // Decoding takes 4 ms a second at most.
+        assert!(seconds * 0.004 <= config.max_decode_seconds);
+    }
+
+    #[test]
+    fn what_is_printed_is_read_again() {
+        for content in [
+            "",
+            "workers = 3\nlisten = \"[::1]\"\n[tenant_weights]\nacme = 3\n\"10.0.0.1\" = 2",
+            "listen = \"unix:/run/u.sock\"\nbundle = \"models/default\"\nlog = \"off\"",
+        ] {
+            let config = Config::load(Some(file(content).path()), &NO_FLAGS).unwrap();
+            let printed = config.to_toml().unwrap();
+            let again = Config::load(Some(file(&printed).path()), &NO_FLAGS).unwrap();
+            assert_eq!(again, config, "{printed}");
+        }
+    }
+
+    #[test]
     fn what_cannot_work_is_refused_by_key() {
         for (content, message) in [
-            ("listen = \"nowhere\"", "listen"),
+            ("listen = \"no where\"", "listen"),
+            ("listen = 50051", "listen"),
+            (
+                "metrics_listen = \"unix:/run/u.sock\"",
+                "HOST:PORT is needed",
+            ),
             ("colour = 1", "colour"),
+            ("workrs = 1", "did you mean `workers`?"),
+            ("max-requests = 1", "did you mean `max_requests`?"),
+            (
+                "[tenant_weights]\nacme = 0",
+                "`tenant_weights.acme` is 0; 1 or more",
+            ),
+            ("[tenant_weights]\nacme = -1", "tenant_weights.acme"),
+            ("[tenant_weights]\n\"\" = 1", "1 to 64 visible ASCII"),
+            (
+                "[tenant_weights]\n\"caf\u{e9}\" = 1",
+                "1 to 64 visible ASCII",
+            ),
+            ("log = \"wran\"", "`wran` is no level"),
             ("workers = 0", "`workers` is 0; 1 to 1024 are possible"),
             ("max_audio_seconds = -1.0", "max_audio_seconds"),
             ("max_decoded_bytes = 0", "max_decoded_bytes"),

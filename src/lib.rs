@@ -13,7 +13,7 @@
 //! - [`engine`]: the way of a recording through all of these, in one readable place.
 //! - [`service`]: gRPC to the engine and back.
 //! - [`telemetry`]: metrics, the admin listener, logs.
-//! - [`config`] and [`cli`]: how a person sets all that up.
+//! - [`config`] and [`cli`]: how a person sets all that up; [`address`] is where a server listens.
 //!
 //! Without default features there are `audio`, `frontend`, `speech` and `bundle`, which is what a trainer
 //! needs; feature `runtime` adds ONNX Runtime, `server` the rest. Who may know whom stands in
@@ -27,6 +27,8 @@ pub mod speech;
 #[cfg(feature = "runtime")]
 pub mod runtime;
 
+#[cfg(feature = "server")]
+pub mod address;
 #[cfg(feature = "server")]
 pub mod cli;
 #[cfg(feature = "server")]

@@ -9,9 +9,10 @@
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms of this crate that it may name.
-const MAY_KNOW: [(&str, &[&str]); 13] = [
+const MAY_KNOW: [(&str, &[&str]); 14] = [
+    ("address", &[]),
     ("audio", &[]),
-    ("config", &["audio", "engine", "telemetry"]),
+    ("config", &["address", "audio", "engine", "telemetry"]),
     ("frontend", &[]),
     ("decision", &[]),
     ("speech", &["frontend"]),
@@ -36,6 +37,7 @@ const MAY_KNOW: [(&str, &[&str]); 13] = [
     (
         "service",
         &[
+            "address",
             "audio",
             "bundle",
             "decision",
@@ -47,6 +49,8 @@ const MAY_KNOW: [(&str, &[&str]); 13] = [
     (
         "cli",
         &[
+            "address",
+            "audio",
             "bundle",
             "config",
             "engine",

@@ -3,9 +3,10 @@
 mod classify;
 mod inspect;
 mod serve;
+mod signals;
 mod table;
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -23,12 +24,13 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   undertone                                   serve the embedded model on 127.0.0.1:50051
-  undertone serve --listen 0.0.0.0:50051      serve to the network
+  undertone serve --listen [::]:50051         serve to the network
+  undertone serve --check                     print the effective configuration
   undertone classify call.wav                 judge a file without a server
   undertone classify --json *.flac            one JSON object a line
   undertone inspect models/default            what a bundle is and how good it is
 
-Exit codes: 0 done, 1 something failed, 2 the command line is not understood.";
+Exit codes: 0 done, 1 something failed, 2 the command line is not understood, 130 stopped by Ctrl-C.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -55,10 +57,15 @@ pub fn run() -> ExitCode {
         // Whoever reads our output has read enough, as `head` does.
         Err(CliError::System(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("undertone: {error}");
+            say(&error.to_string());
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says something on standard error, if anybody reads it.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "undertone: {line}");
 }
 
 /// What ends a command; its sentence is all that a person needs.
@@ -72,6 +79,8 @@ enum CliError {
     Bundle(#[from] crate::bundle::BundleError),
     #[error(transparent)]
     Server(#[from] crate::service::server::ServerError),
+    #[error(transparent)]
+    Filter(#[from] crate::telemetry::logs::FilterError),
     #[error("logging cannot start: {0}")]
     Log(#[from] tracing_subscriber::util::TryInitError),
     #[error("metrics cannot start: {0}")]
@@ -82,6 +91,8 @@ enum CliError {
     Panicked(#[from] tokio::task::JoinError),
     #[error("no server answers at {url}: {reason}; start one with `undertone serve`")]
     Connect { url: String, reason: String },
+    #[error("the server at {url} does not say what it takes: {reason}")]
+    Limits { url: String, reason: String },
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `undertone serve`: bind, load, prove, serve, stop.
 
-use std::net::SocketAddr;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,10 +9,13 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use super::CliError;
-use crate::config::Config;
+use super::signals::Signals;
+use super::{CliError, say};
+use crate::address::{Address, AddressError, Bound};
+use crate::config::{self, Config};
 use crate::engine::{self, Engine, Provider};
 use crate::service::server::{self, ServerError};
 use crate::telemetry::{admin, logs, metrics};
@@ -20,18 +23,22 @@ use crate::telemetry::{admin, logs, metrics};
 /// Flags override environment variables (`UNDERTONE_LISTEN`), which override the file.
 #[derive(Debug, Default, Args, Serialize)]
 pub(super) struct Flags {
-    /// Configuration file, TOML; its keys are the flags' names with `_` for `-`
-    #[arg(long, env = "UNDERTONE_CONFIG", value_name = "FILE")]
+    /// Configuration file, TOML; its keys are the flags' names with `_` for `-` [env: UNDERTONE_CONFIG]
+    #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     config: Option<PathBuf>,
-    /// Address of the gRPC service [default: 127.0.0.1:50051]
-    #[arg(long, value_name = "ADDRESS")]
+    /// Print the effective configuration as TOML and exit
+    #[arg(long)]
+    #[serde(skip)]
+    check: bool,
+    /// Address of the gRPC service: HOST:PORT or unix:PATH [default: 127.0.0.1:50051]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    listen: Option<SocketAddr>,
-    /// Address of the admin listener with /metrics [default: 127.0.0.1:9464]
-    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<Address>,
+    /// Address of the admin listener with /metrics: HOST:PORT [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDRESS", value_parser = metrics_address)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    metrics_listen: Option<SocketAddr>,
+    metrics_listen: Option<Address>,
     /// Folder of the model's bundle [default: the embedded one]
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,7 +91,7 @@ pub(super) struct Flags {
     #[arg(long, value_name = "SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     interactive_seconds: Option<f64>,
-    /// Bytes of one recording [default: 33554432]
+    /// Bytes of one recording [default: 268435456]
     #[arg(long, value_name = "BYTES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_audio_bytes: Option<usize>,
@@ -126,9 +133,29 @@ pub(super) struct Flags {
 /// With a thread on each processor calls would be handed from one to the other for nothing.
 const PROCESSORS_PER_NETWORK_THREAD: usize = 4;
 
+fn address(text: &str) -> Result<Address, AddressError> {
+    Address::parse(text, config::PORT)
+}
+
+fn metrics_address(text: &str) -> Result<Address, AddressError> {
+    Address::parse(text, config::METRICS_PORT)
+}
+
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
-    let config = Config::load(flags.config.as_deref(), flags)?;
-    logs::start(config.log_format, &config.log)?;
+    let file = flags.config.clone().or_else(config::file);
+    let config = Config::load(file.as_deref(), flags)?;
+    let misspelt = config::misspelt();
+    if flags.check {
+        for config::Misspelt { variable, meant } in misspelt {
+            say(&format!("{variable} sets nothing; did you mean {meant}?"));
+        }
+        write!(std::io::stdout(), "{}", config.to_toml()?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    logs::start(config.log_format, logs::filter(&config.log)?)?;
+    for config::Misspelt { variable, meant } in misspelt {
+        tracing::warn!("{variable} sets nothing; did you mean {meant}?");
+    }
     // Before any other thread is started.
     engine::interrupt_nobody();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -147,23 +174,17 @@ async fn serve(config: Config) -> Result<(), CliError> {
     let mut signals = Signals::listen()?;
     let recorder = metrics::install()?;
     // Addresses first: one that is taken should not cost a model's loading.
-    let listener = server::Listener::bind(config.listen)?;
-    let metrics_listener = TcpListener::bind(config.metrics_listen)
-        .await
-        .map_err(|error| {
-            let (address, flag) = (config.metrics_listen, "metrics-listen");
-            ServerError::Listen {
-                address,
-                flag,
-                reason: error.to_string(),
-            }
-        })?;
-    let metrics_address = metrics_listener.local_addr()?;
-    let (stopped, stopping) = tokio::sync::oneshot::channel::<()>();
-    let admin = tokio::spawn(admin::serve(metrics_listener, recorder, async {
-        // Either way of ending the wait means that it is time to stop.
-        let _ = stopping.await;
-    }));
+    let listener = server::Listener::bind(&config.listen).await?;
+    let (metrics_listeners, metrics_address) = bind_metrics(&config.metrics_listen).await?;
+    let (stop_admin, stopping) = watch::channel(());
+    let mut admin = JoinSet::new();
+    for listener in metrics_listeners {
+        let mut stopping = stopping.clone();
+        admin.spawn(admin::serve(listener, recorder.clone(), async move {
+            // Either way of ending the wait means that it is time to stop.
+            let _ = stopping.changed().await;
+        }));
+    }
 
     let options = config.engine();
     let engine = Arc::new(tokio::task::spawn_blocking(move || Engine::open(&options)).await??);
@@ -186,43 +207,40 @@ async fn serve(config: Config) -> Result<(), CliError> {
     let grace = config.grace();
     let (stop, cut) = tokio::sync::oneshot::channel();
     let signalled = async move {
-        tracing::info!(
-            signal = signals.next().await,
-            "stopping: requests under way end"
-        );
+        let signal = signals.next().await.name();
+        tracing::info!(signal, "stopping: requests under way end");
         // The server is gone if nobody hears this.
         let _ = stop.send(());
         tokio::select! {
             () = tokio::time::sleep(grace) => tracing::warn!(?grace, "the grace is over"),
-            signal = signals.next() => tracing::warn!(signal, "a second signal: ending at once"),
+            signal = signals.next() => {
+                tracing::warn!(signal = signal.name(), "a second signal: ending at once");
+            }
         }
     };
     server::run(listener, engine, async { drop(cut.await) }, signalled).await?;
-    drop(stopped);
-    admin.await?;
+    drop(stop_admin);
+    while let Some(ended) = admin.join_next().await {
+        ended?;
+    }
     tracing::info!("stopped");
     Ok(())
 }
 
-/// SIGTERM and SIGINT, heard from the start.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    /// Waits for the next; gives its name.
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
+/// Binds the admin listener; what was bound, as it is written.
+async fn bind_metrics(address: &Address) -> Result<(Vec<TcpListener>, String), ServerError> {
+    let failed = |reason: String| ServerError::Listen {
+        address: address.to_string(),
+        flag: "metrics-listen",
+        reason,
+    };
+    let bound = address
+        .bind()
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    let written = bound.address();
+    match bound {
+        Bound::Tcp(listeners) => Ok((listeners, written)),
+        Bound::Unix(..) => Err(failed("Prometheus scrapes over TCP".into())),
     }
 }

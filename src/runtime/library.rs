@@ -175,7 +175,8 @@ pub fn disable_telemetry() {
 }
 
 fn find() -> Option<PathBuf> {
-    if let Some(path) = std::env::var_os("ORT_DYLIB_PATH") {
+    // An empty variable counts as unset.
+    if let Some(path) = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) {
         return Some(path.into());
     }
     let executable = std::env::current_exe().ok();

@@ -5,6 +5,7 @@
 mod batch;
 mod deadline;
 mod emotion;
+mod listener;
 mod messages;
 #[cfg(any(test, fuzzing))]
 pub mod property;

@@ -1,17 +1,16 @@
 //! The gRPC server: what it offers, how connections are kept, how it stops.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::server::NamedService as _;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
 use super::Emotion;
 use super::deadline::DeadlineLayer;
+pub use super::listener::Listener;
 use super::pb::{self, emotion_service_server::EmotionServiceServer};
 use crate::engine::Engine;
 
@@ -36,7 +35,7 @@ pub enum ServerError {
     #[error("cannot listen on {address}: {reason}; choose another with --{flag}")]
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: String,
         /// The flag that sets it.
         flag: &'static str,
         /// What the system said.
@@ -48,36 +47,6 @@ pub enum ServerError {
     /// The descriptors do not register.
     #[error("reflection cannot be offered: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-}
-
-/// A bound address. Callers may connect; they are answered once the server runs.
-#[derive(Debug)]
-pub struct Listener {
-    incoming: TcpIncoming,
-    /// The address that was bound; its port is the system's choice if 0 was asked for.
-    pub address: SocketAddr,
-}
-
-impl Listener {
-    /// Binds an address.
-    ///
-    /// # Errors
-    /// [`ServerError::Listen`].
-    pub fn bind(address: SocketAddr) -> Result<Self, ServerError> {
-        let failed = |reason: String| ServerError::Listen {
-            address,
-            flag: "listen",
-            reason,
-        };
-        // Without it an answer waits 40 ms for the acknowledgement of the one before.
-        let incoming = TcpIncoming::bind(address)
-            .map_err(|error| failed(error.to_string()))?
-            .with_nodelay(Some(true));
-        let address = incoming
-            .local_addr()
-            .map_err(|error| failed(error.to_string()))?;
-        Ok(Self { incoming, address })
-    }
 }
 
 /// Serves until `stop` is ready, then lets requests under way end, or until `cut` is ready.
@@ -120,6 +89,7 @@ pub async fn run(
             .await;
         health.clear_service_status("").await;
     };
+    let (connections, _file) = listener.into_connections();
     let serving = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
@@ -131,7 +101,7 @@ pub async fn run(
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .add_service(emotion)
-        .serve_with_incoming_shutdown(listener.incoming, stopping);
+        .serve_with_incoming_shutdown(connections, stopping);
     tokio::select! {
         served = serving => Ok(served?),
         () = cut => Ok(()),

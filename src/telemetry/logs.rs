@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{Directive, LevelFilter};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::util::TryInitError;
@@ -19,13 +20,20 @@ pub enum LogFormat {
     Json,
 }
 
+/// A filter that does not say what it seems to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0}; off, error, warn, info, debug or trace are possible, or directives such as \
+     info,undertone=debug"
+)]
+pub struct FilterError(String);
+
 /// Starts logging. `filter` is a level, or directives as `tracing` reads them
 /// (`info,undertone=debug`).
 ///
 /// # Errors
 /// A logger that is already there.
-pub fn start(format: LogFormat, filter: &str) -> Result<(), TryInitError> {
-    let filter = EnvFilter::builder().parse_lossy(filter);
+pub fn start(format: LogFormat, filter: EnvFilter) -> Result<(), TryInitError> {
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
@@ -33,5 +41,72 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), TryInitError> {
     match format {
         LogFormat::Human => registry.with(layer).try_init(),
         LogFormat::Json => registry.with(layer.json()).try_init(),
+    }
+}
+
+/// Reads a filter.
+///
+/// # Errors
+/// A directive that does not parse, or a single word that is no level: `tracing` would take it for a
+/// module's name and hide all others, so that `wran` would log nothing.
+pub fn filter(text: &str) -> Result<EnvFilter, FilterError> {
+    let directives = text.split(',').map(str::trim);
+    let directives: Vec<&str> = directives.filter(|each| !each.is_empty()).collect();
+    if directives.is_empty() {
+        return Err(FilterError("it is empty".into()));
+    }
+    for directive in &directives {
+        if !directive.contains(['=', '[', ']']) && directive.parse::<LevelFilter>().is_err() {
+            let what = format!("`{directive}` is no level; for a module write `{directive}=trace`");
+            return Err(FilterError(what));
+        }
+        if directive.ends_with('=') {
+            return Err(FilterError(format!("`{directive}` lacks a level")));
+        }
+        let parsed = directive.parse::<Directive>();
+        parsed.map_err(|error| FilterError(format!("`{directive}` does not parse ({error})")))?;
+    }
+    let parsed = EnvFilter::builder().parse(directives.join(","));
+    parsed.map_err(|error| FilterError(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_directives_are_read() {
+        for text in [
+            "off",
+            "warn",
+            "INFO",
+            "info,undertone=debug",
+            "undertone::engine=trace, warn",
+            "undertone[span{a=1}]=debug",
+            "info,",
+        ] {
+            assert!(filter(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_would_hide_everything_is_refused_with_an_example() {
+        for (text, says) in [
+            ("wran", "`wran` is no level"),
+            ("info,debgu", "`debgu` is no level"),
+            ("undertone", "`undertone=trace`"),
+            ("info,undertone=loud", "`undertone=loud` does not parse"),
+            ("info,undertone=", "`undertone=` lacks a level"),
+            ("[", "`[` does not parse"),
+            ("", "empty"),
+            (" , ", "empty"),
+        ] {
+            let Err(error) = filter(text) else {
+                panic!("{text} is taken");
+            };
+            let error = error.to_string();
+            assert!(error.contains(says), "{text}: {error}");
+            assert!(error.contains("info,undertone=debug"), "{error}");
+        }
     }
 }

@@ -34,14 +34,19 @@ impl Server {
     }
 
     pub fn with(flags: &[&str]) -> Self {
+        Self::listening("127.0.0.1:0", flags)
+    }
+
+    /// With an address of its own.
+    pub fn listening(address: &str, flags: &[&str]) -> Self {
+        let addresses = ["--listen", address, "--metrics-listen", "127.0.0.1:0"];
+        Self::spawned(&[&addresses, flags].concat())
+    }
+
+    /// With no flags but these.
+    pub fn spawned(flags: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_undertone"))
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--metrics-listen",
-                "127.0.0.1:0",
-            ])
+            .arg("serve")
             .args(["--log-format", "json"])
             .args(flags)
             .stderr(Stdio::piped())
@@ -172,4 +177,10 @@ pub fn tone(samples: usize) -> Vec<f32> {
     (0..samples)
         .map(|i| 0.5 * (i as f32 * 0.2).sin() * (i as f32 * 0.001).sin().abs())
         .collect()
+}
+
+/// A port of this machine that was free a moment ago, for a server that does not say which it took.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }

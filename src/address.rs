@@ -1,0 +1,334 @@
+//! Addresses of listeners: parsing what a person writes, and binding it.
+//!
+//! `HOST:PORT` with a name, an IPv4 address or an IPv6 address in brackets, or `unix:PATH`. Nothing
+//! here depends on what is served there.
+
+mod socket_file;
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, lookup_host};
+
+pub use socket_file::SocketFile;
+
+/// Connections that the system keeps until they are accepted.
+const BACKLOG: u32 = 1_024;
+
+/// Where to listen, or whom to call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A TCP port.
+    Tcp {
+        /// A name, an IPv4 address, or an IPv6 address without brackets.
+        host: String,
+        /// The port; 0 lets the system choose one.
+        port: u16,
+    },
+    /// A Unix domain socket.
+    Unix(PathBuf),
+}
+
+/// Why a text is no address; says what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no address: {what}")]
+pub struct AddressError {
+    text: String,
+    what: String,
+}
+
+/// Sockets that listen.
+#[derive(Debug)]
+pub enum Bound {
+    /// One for each address that the host's name stands for.
+    Tcp(Vec<TcpListener>),
+    /// A Unix domain socket, and its file.
+    Unix(UnixListener, SocketFile),
+}
+
+impl Address {
+    /// A TCP address.
+    #[must_use]
+    pub fn tcp(host: impl Into<String>, port: u16) -> Self {
+        Self::Tcp {
+            host: host.into(),
+            port,
+        }
+    }
+
+    /// Reads an address; `port` is for a host without one.
+    ///
+    /// # Errors
+    /// What is wrong, and what to write instead.
+    ///
+    /// # Example
+    /// ```
+    /// use undertone::address::Address;
+    ///
+    /// assert_eq!(Address::parse("[::1]", 50_051)?, Address::tcp("::1", 50_051));
+    /// assert_eq!(Address::parse("unix:/run/u.sock", 0)?.to_string(), "unix:/run/u.sock");
+    /// # Ok::<(), undertone::address::AddressError>(())
+    /// ```
+    pub fn parse(text: &str, port: u16) -> Result<Self, AddressError> {
+        let refuse = |what: String| {
+            Err(AddressError {
+                text: text.into(),
+                what,
+            })
+        };
+        if let Some(path) = text.strip_prefix("unix:") {
+            // `unix:///PATH` is the same path as an absolute URL.
+            let path = match path.strip_prefix("//") {
+                Some(absolute) if absolute.starts_with('/') => absolute,
+                Some(_) => return refuse("write unix:/PATH or unix:PATH".into()),
+                None => path,
+            };
+            return match path {
+                "" => refuse("a path is missing, as in unix:/run/undertone.sock".into()),
+                path => Ok(Self::Unix(path.into())),
+            };
+        }
+        if let Some((scheme, rest)) = text.split_once("://") {
+            return refuse(format!("leave out `{scheme}://` and write {rest}"));
+        }
+        let (host, port_text) = if let Some(bracketed) = text.strip_prefix('[') {
+            let Some((host, rest)) = bracketed.split_once(']') else {
+                return refuse("the bracket is not closed".into());
+            };
+            // Behind `%` stands the interface of a link-local address.
+            let (number, _interface) = host.split_once('%').unwrap_or((host, ""));
+            if number.parse::<Ipv6Addr>().is_err() {
+                return refuse(format!("`{host}` is no IPv6 address"));
+            }
+            match rest.strip_prefix(':') {
+                Some(port) => (host, Some(port)),
+                None if rest.is_empty() => (host, None),
+                None => return refuse("a colon and a port may follow the bracket".into()),
+            }
+        } else {
+            match text.split_once(':') {
+                Some((_, rest)) if rest.contains(':') => {
+                    return refuse(format!(
+                        "an IPv6 address stands in brackets, as in [::1]:{port}"
+                    ));
+                }
+                Some((host, port)) => (host, Some(port)),
+                None => (text, None),
+            }
+        };
+        if !text.starts_with('[')
+            && let Some(what) = wrong_host(host, port_text, port)
+        {
+            return refuse(what);
+        }
+        let port = match port_text {
+            None => port,
+            Some(digits) => match digits.parse() {
+                Ok(port) if digits.bytes().all(|digit| digit.is_ascii_digit()) => port,
+                _ => return refuse(format!("`{digits}` is no port; 0 to 65535 are possible")),
+            },
+        };
+        Ok(Self::tcp(host, port))
+    }
+
+    /// Reads an address from a configuration, for `deserialize_with`; `PORT` is for a host without one.
+    ///
+    /// # Errors
+    /// As [`Address::parse`].
+    pub fn deserialize<'de, const PORT: u16, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text, PORT).map_err(de::Error::custom)
+    }
+
+    /// Binds all that the address stands for: a name may have an IPv4 and an IPv6 address.
+    ///
+    /// # Errors
+    /// The system's, if there is nothing to listen on, or if an address is taken.
+    pub async fn bind(&self) -> io::Result<Bound> {
+        match self {
+            Self::Tcp { host, port } => Ok(Bound::Tcp(bind_tcp(host, *port).await?)),
+            Self::Unix(path) => {
+                let (listener, file) = SocketFile::bind(path)?;
+                Ok(Bound::Unix(listener, file))
+            }
+        }
+    }
+}
+
+/// What is wrong with a host that is no IPv6 address, if something is.
+fn wrong_host(host: &str, port_text: Option<&str>, port: u16) -> Option<String> {
+    let port = port_text.map_or_else(|| port.to_string(), str::to_owned);
+    if host.is_empty() || host == "*" {
+        return Some(format!(
+            "write 127.0.0.1:{port} for this machine, or [::]:{port} for every interface"
+        ));
+    }
+    let numeric = host
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if numeric && host.parse::<Ipv4Addr>().is_err() {
+        return Some(match host.contains('.') {
+            true => format!("`{host}` is no IPv4 address"),
+            false => format!("a host is missing, as in 127.0.0.1:{host}"),
+        });
+    }
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
+    (!host.chars().all(allowed)).then(|| format!("`{host}` is no host name"))
+}
+
+async fn bind_tcp(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
+    let mut found: Vec<SocketAddr> = Vec::new();
+    for address in lookup_host((host, port)).await? {
+        if !found.contains(&address) {
+            found.push(address);
+        }
+    }
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    let mut absent = None;
+    for mut address in found {
+        if let Some(first) = listeners.first() {
+            // Of several addresses the system chooses one port.
+            address.set_port(first.local_addr()?.port());
+        }
+        match listen(address) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if is_ours(&error) => return Err(error),
+            // `localhost` has an IPv6 address on machines that have no IPv6.
+            Err(error) => absent = Some(error),
+        }
+    }
+    match (listeners.is_empty(), absent) {
+        (false, _) => Ok(listeners),
+        (true, Some(error)) => Err(error),
+        (true, None) => Err(io::Error::other("the name stands for no address")),
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restart need not wait for connections of the last run to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Whether the machine has the address, and it is taken or forbidden.
+fn is_ours(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
+    )
+}
+
+impl Bound {
+    /// What was bound, as it is written; the port is the system's choice if 0 was asked for.
+    #[must_use]
+    pub fn address(&self) -> String {
+        match self {
+            Self::Tcp(listeners) => {
+                let addresses = listeners.iter().filter_map(|each| each.local_addr().ok());
+                let addresses: Vec<String> = addresses.map(|address| address.to_string()).collect();
+                addresses.join(", ")
+            }
+            Self::Unix(_, file) => unix(file.path()),
+        }
+    }
+}
+
+fn unix(path: &Path) -> String {
+    format!("unix:{}", path.display())
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => f.write_str(&unix(path)),
+        }
+    }
+}
+
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_write_is_read() {
+        for (text, written) in [
+            ("127.0.0.1:50051", "127.0.0.1:50051"),
+            ("127.0.0.1", "127.0.0.1:7"),
+            ("localhost:0", "localhost:0"),
+            ("speech-1.example.com:80", "speech-1.example.com:80"),
+            ("under_score", "under_score:7"),
+            ("[::]:50051", "[::]:50051"),
+            ("[::1]", "[::1]:7"),
+            ("[fe80::1%eth0]:5", "[fe80::1%eth0]:5"),
+            ("[::ffff:127.0.0.1]:5", "[::ffff:127.0.0.1]:5"),
+            ("unix:/run/u.sock", "unix:/run/u.sock"),
+            ("unix:///run/u.sock", "unix:/run/u.sock"),
+            ("unix:u.sock", "unix:u.sock"),
+        ] {
+            let address = Address::parse(text, 7).unwrap();
+            assert_eq!(address.to_string(), written);
+            assert_eq!(Address::parse(written, 9).unwrap(), address);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_what_to_write() {
+        for (text, says) in [
+            ("", "127.0.0.1:7"),
+            (":50051", "[::]:50051"),
+            ("*:50051", "[::]:50051"),
+            ("50051", "127.0.0.1:50051"),
+            ("::1", "[::1]:7"),
+            ("::1:50051", "brackets"),
+            ("[::1", "not closed"),
+            ("[::1]50051", "colon"),
+            ("[localhost]:1", "no IPv6 address"),
+            ("127.0.0.300:1", "no IPv4 address"),
+            ("localhost:http", "`http` is no port"),
+            ("localhost:65536", "0 to 65535"),
+            ("localhost:+1", "0 to 65535"),
+            ("localhost:", "0 to 65535"),
+            ("no where", "no host name"),
+            ("http://localhost:1", "write localhost:1"),
+            ("unix:", "a path is missing"),
+            ("unix://run/u.sock", "unix:/PATH"),
+        ] {
+            let error = Address::parse(text, 7).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_bound_with_one_port() {
+        let bound = Address::tcp("localhost", 0).bind().await.unwrap();
+        let Bound::Tcp(listeners) = &bound else {
+            panic!("{bound:?}");
+        };
+        let ports = listeners
+            .iter()
+            .map(|each| each.local_addr().unwrap().port());
+        let mut ports: Vec<u16> = ports.collect();
+        ports.dedup();
+        assert!(ports.len() == 1 && ports[0] != 0, "{ports:?}");
+        let taken = Address::tcp("localhost", ports[0]).bind().await;
+        assert_eq!(taken.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+}

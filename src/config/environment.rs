@@ -1,0 +1,140 @@
+//! Environment variables as a source of the configuration, and those that look like a slip.
+
+use figment::value::{Dict, Map, Value};
+use figment::{Error, Metadata, Profile, Provider};
+
+use super::{KEYS, TEXTS};
+
+/// Prefix of the environment variables.
+pub const PREFIX: &str = "UNDERTONE_";
+
+/// The key `config` is the file's own, and no key of it.
+const CONFIG: &str = "config";
+
+/// The variables whose names are keys. Empty ones count as unset, as deployment tools write them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Environment;
+
+impl Provider for Environment {
+    fn metadata(&self) -> Metadata {
+        let name = format!("`{PREFIX}` environment variable(s)");
+        Metadata::named(name).interpolater(|_: &Profile, keys: &[&str]| {
+            let keys: Vec<_> = keys.iter().map(|key| key.to_ascii_uppercase()).collect();
+            keys.join(".")
+        })
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, Error> {
+        let mut set = Dict::new();
+        for (key, text) in variables() {
+            let value = match TEXTS.contains(&&*key) {
+                // As it is: `[::1]` is an address, not a list.
+                true => Value::from(text),
+                false => match text.parse() {
+                    Ok(value) => value,
+                    Err(never) => match never {},
+                },
+            };
+            if KEYS.contains(&&*key) {
+                set.insert(key, value);
+            }
+        }
+        Ok(Profile::Default.collect(set))
+    }
+}
+
+/// The path of the configuration file that `UNDERTONE_CONFIG` names.
+#[must_use]
+pub fn file() -> Option<std::path::PathBuf> {
+    let path = std::env::var_os(format!("{PREFIX}{}", CONFIG.to_ascii_uppercase()))?;
+    (!path.is_empty()).then(|| path.into())
+}
+
+/// A variable of ours that is no key, but nearly one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misspelt {
+    /// The variable.
+    pub variable: String,
+    /// The variable that was probably meant.
+    pub meant: String,
+}
+
+/// Variables with our prefix that set nothing and look like a slip. Others are none of ours: Kubernetes
+/// sets `UNDERTONE_SERVICE_HOST` and more for a service of that name.
+#[must_use]
+pub fn misspelt() -> Vec<Misspelt> {
+    let named = |key: &str| format!("{PREFIX}{}", key.to_ascii_uppercase());
+    let unknown = variables().filter(|(key, _)| !KEYS.contains(&&**key) && key != CONFIG);
+    let mut misspelt: Vec<_> = unknown
+        .filter_map(|(key, _)| {
+            let keys = KEYS.iter().copied().chain([CONFIG]);
+            Some(Misspelt {
+                variable: named(&key),
+                meant: named(nearest(&key, keys)?),
+            })
+        })
+        .collect();
+    misspelt.sort_by(|a, b| a.variable.cmp(&b.variable));
+    misspelt
+}
+
+/// The name that was probably meant by one that is unknown.
+pub(super) fn nearest<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let unknown = unknown.to_ascii_lowercase().replace('-', "_");
+    // A slip in three letters, and no more than three in all: `port` is none in `log`.
+    let most = (unknown.chars().count() / 3).min(3);
+    names
+        .map(|name| (strsim::osa_distance(&unknown, name), name))
+        .min()
+        .filter(|(distance, _)| *distance <= most)
+        .map(|(_, name)| name)
+}
+
+/// Variables with our prefix that are not empty: the rest of the name in small letters, and the value.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.to_str()?;
+        let (prefix, key) = name.split_at_checked(PREFIX.len())?;
+        let value = value.to_string_lossy();
+        let ours = prefix.eq_ignore_ascii_case(PREFIX) && !value.trim().is_empty();
+        ours.then(|| (key.to_ascii_lowercase(), value.trim().to_owned()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_told_from_a_name_of_others() {
+        let nearest = |unknown| nearest(unknown, KEYS.into_iter());
+        for (unknown, meant) in [
+            ("workrs", "workers"),
+            ("worker", "workers"),
+            ("wrokers", "workers"),
+            ("log_fromat", "log_format"),
+            ("logformat", "log_format"),
+            ("max-requests", "max_requests"),
+            ("max_audio_secs", "max_audio_seconds"),
+            ("thread", "threads"),
+            ("listne", "listen"),
+            ("LISTEN", "listen"),
+        ] {
+            assert_eq!(nearest(unknown), Some(meant), "{unknown}");
+        }
+        for others in [
+            "service_host",
+            "service_port",
+            "service_port_grpc",
+            "port",
+            "port_50051_tcp",
+            "port_50051_tcp_addr",
+            "port_50051_tcp_proto",
+            "colour",
+            "home",
+            "",
+        ] {
+            assert_eq!(nearest(others), None, "{others}");
+        }
+    }
+}
