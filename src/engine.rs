@@ -4,6 +4,7 @@
 //! step evidence (`scheduler`, sequence) → judgements (`decision`). The first two are work for a
 //! processor and run on a bounded number of blocking threads; the rest is waiting.
 
+mod audio_file;
 mod class_rule;
 mod decoders;
 mod hearing;
@@ -12,6 +13,7 @@ mod lane;
 mod needs;
 mod open;
 mod pushback;
+mod streamed;
 mod submission;
 mod threads;
 mod warm_up;
@@ -30,12 +32,13 @@ use crate::decision::{Abstention, Evidence, Judge, Judgement, Rule, Span};
 use crate::frontend::{FrontendError, SAMPLE_RATE};
 pub use crate::runtime::Provider;
 pub use crate::scheduler::core::{Class, TenantId};
-use crate::scheduler::core::{End, Refusal};
+use crate::scheduler::core::{End, Refusal, Work};
 use crate::scheduler::{Failure, Scheduler, Spent, Terms, Ticket};
 use crate::telemetry::{batches, requests};
+pub use audio_file::{AudioFile, Decoded};
 use class_rule::ClassRule;
 use decoders::NoResult;
-use intake::{Decoded, Intake};
+use intake::{Intake, Need};
 use needs::Needs;
 pub use open::{OpenError, Options, Schedule};
 use submission::Known;
@@ -49,8 +52,8 @@ const AFTER_EVICTION: Duration = Duration::from_secs(1);
 /// One recording to judge.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The recording's bytes.
-    pub audio: Bytes,
+    /// The recording.
+    pub audio: Audio,
     /// How they encode sound.
     pub encoding: Encoding,
     /// Which channels to hear.
@@ -59,6 +62,21 @@ pub struct Request {
     pub window: Option<Duration>,
     /// Who asks.
     pub caller: Caller,
+}
+
+/// Where a recording is.
+#[derive(Clone, Debug)]
+pub enum Audio {
+    /// All of its bytes.
+    Memory(Bytes),
+    /// A file, which is read while it is decoded.
+    File(Arc<AudioFile>),
+}
+
+impl<T: Into<Bytes>> From<T> for Audio {
+    fn from(bytes: T) -> Self {
+        Self::Memory(bytes.into())
+    }
 }
 
 /// Who asks for a recording to be judged, and how urgently.
@@ -115,6 +133,9 @@ pub enum EngineError {
     /// The audio cannot be read.
     #[error(transparent)]
     Audio(#[from] AudioError),
+    /// The file cannot be read.
+    #[error("the file cannot be read: {0}")]
+    File(#[from] std::io::Error),
     /// The audio cannot be cut into segments.
     #[error("lane {lane}: {source}")]
     Frontend {
@@ -275,7 +296,10 @@ impl Engine {
     /// # Errors
     /// [`EngineError`]; the engine serves the next request whatever happened to this one.
     pub async fn classify(&self, mut request: Request) -> Result<Answer, EngineError> {
-        let estimate = audio::estimate(&request.audio, request.encoding);
+        let estimate = match &request.audio {
+            Audio::Memory(bytes) => audio::estimate(bytes, request.encoding),
+            Audio::File(file) => file.estimate(),
+        };
         let asked = request.caller.clone();
         let length = Duration::try_from_secs_f64(estimate.seconds).unwrap_or(Duration::MAX);
         request.caller.class = self.class_rule.class(&asked, length);
@@ -301,11 +325,16 @@ impl Engine {
         let needs = self.needs.clone();
         let measured = {
             let (submitter, asked) = (Arc::clone(&submitter), asked.clone());
-            let rule = self.class_rule;
-            move |decoded: &Decoded| {
-                let class = rule.class(&asked, lane::position(decoded.samples));
-                let (work, bytes) = needs.of_samples(decoded.samples, decoded.lanes);
-                submitter.measured(class, work, bytes)
+            let (rule, estimated) = (self.class_rule, request.caller.class);
+            move |need: Need| {
+                let work = Work {
+                    segments: need.segments,
+                    steps: need.steps,
+                };
+                let class = need
+                    .length
+                    .map_or(estimated, |length| rule.class(&asked, length));
+                submitter.measured(class, work, needs.bytes(need.steps, need.lanes))
             }
         };
         let hear = self

@@ -119,7 +119,10 @@ fn a_file_that_fails_is_named_and_the_others_are_judged() {
         "book.flac",
     ]);
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(json(&output).len(), 1);
+    let rows = json(&output);
+    assert_eq!(rows.len(), 3);
+    assert!(rows[..2].iter().all(|row| row["error"].is_string()));
+    assert_eq!(rows[2]["file"], "book.flac");
     let errors = text(&output.stderr);
     assert!(
         errors.contains("README.md: no audio format known here"),

@@ -27,7 +27,7 @@ pub(crate) fn measure() -> Figures {
     let mut whole = Vec::new();
     for call in 0..CALLS {
         let request = Request {
-            audio: audio.clone(),
+            audio: audio.clone().into(),
             encoding: Encoding::Auto,
             lanes: LaneChoice::Auto,
             window: None,

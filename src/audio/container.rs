@@ -293,6 +293,7 @@ impl<'a> Session<'a> {
             Some(lanes) => lanes,
             none => {
                 self.captured_rate = captured_rate(&self.params, rate);
+                self.job.captured_rate.set(self.captured_rate);
                 none.insert(Lanes::new(ORIGIN, rate, channels as u32, self.job)?)
             }
         };

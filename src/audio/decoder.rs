@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::input::Input;
 use super::limits::Watch;
 use super::pcm::Pcm;
-use super::{AudioError, Encoding, Ending, Job, LaneChoice, Limits, Stop};
+use super::{AudioError, CapturedRate, Encoding, Ending, Job, LaneChoice, Limits, Stop};
 
 /// Bytes handed over at a time.
 const PIECE: usize = 64 << 10;
@@ -58,6 +58,7 @@ pub struct Decoder {
     bytes: usize,
     limit: usize,
     stop: Stop,
+    captured_rate: CapturedRate,
 }
 
 #[derive(Debug)]
@@ -84,6 +85,7 @@ impl Decoder {
         limits: &Limits,
     ) -> Result<Self, AudioError> {
         let stop = Stop::default();
+        let captured_rate = CapturedRate::default();
         // Samples are handed over as they come, not held.
         let limits = Limits {
             decoded_bytes: usize::MAX,
@@ -101,19 +103,28 @@ impl Decoder {
                     limits,
                     watch: Watch::start(Duration::MAX, stop.clone()),
                     size: None,
+                    captured_rate: captured_rate.clone(),
                 };
                 let origin = "the request";
                 let samples = Pcm::new(origin, format.into(), sample_rate, channels, &job)?;
                 Work::Here(Box::new(samples))
             }
-            Encoding::Auto => Work::Apart(Link::start(lanes, limits, &stop)?),
+            Encoding::Auto => Work::Apart(Link::start(lanes, limits, &stop, &captured_rate)?),
         };
         Ok(Self {
             work,
             bytes: 0,
             limit: limits.bytes,
             stop,
+            captured_rate,
         })
+    }
+
+    /// Hz at which the sound was sampled, as [`Source::captured_rate`](super::Source::captured_rate): known
+    /// once samples have come.
+    #[must_use]
+    pub fn captured_rate(&self) -> Option<u32> {
+        self.captured_rate.get()
     }
 
     /// What stops this decoder from elsewhere.
@@ -227,13 +238,18 @@ struct Link {
 }
 
 impl Link {
-    fn start(lanes: LaneChoice, limits: Limits, stop: &Stop) -> Result<Self, AudioError> {
+    fn start(
+        lanes: LaneChoice,
+        limits: Limits,
+        stop: &Stop,
+        captured_rate: &CapturedRate,
+    ) -> Result<Self, AudioError> {
         let (feed, fed) = sync_channel(1);
         let (sender, events) = sync_channel(BLOCKS_AHEAD);
-        let stop = stop.clone();
+        let (stop, captured_rate) = (stop.clone(), captured_rate.clone());
         thread::Builder::new()
             .name("decode".into())
-            .spawn(move || run(lanes, limits, stop, fed, &sender))
+            .spawn(move || run((lanes, limits), stop, captured_rate, fed, &sender))
             .map_err(AudioError::Thread)?;
         Ok(Self { feed, events })
     }
@@ -263,9 +279,9 @@ fn gave_up() -> AudioError {
 
 /// What the thread does.
 fn run(
-    lanes: LaneChoice,
-    limits: Limits,
+    (lanes, limits): (LaneChoice, Limits),
     stop: Stop,
+    captured_rate: CapturedRate,
     feed: Receiver<Feed>,
     events: &SyncSender<Event>,
 ) {
@@ -275,6 +291,7 @@ fn run(
         limits,
         watch: watch.clone(),
         size: None,
+        captured_rate,
     };
     let pipe = Pipe {
         feed: Mutex::new(feed),

@@ -13,7 +13,8 @@ pub(super) const FREE_SECONDS: f64 = 600.0;
 /// What one decode may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// Bytes of input. Default 32 MiB.
+    /// Bytes of input. Default 256 MiB: an hour, the default of `seconds`, of two channels of 16 bits at
+    /// 16 kHz is 230 MB.
     pub bytes: usize,
     /// Seconds of audio, counted while decoding. Default 3,600.
     pub seconds: f64,
@@ -41,7 +42,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            bytes: 32 << 20,
+            bytes: 256 << 20,
             seconds: 3_600.0,
             channels: 8,
             seconds_per_megabyte: 2_500.0,

@@ -34,6 +34,9 @@ pub use estimate::{Estimate, estimate};
 pub use limits::{Limits, Stop, StopOnDrop};
 pub use resample::Resampler;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use input::Input;
 use limits::Watch;
 use pcm::Pcm;
@@ -187,6 +190,7 @@ pub fn decode_until(
         limits: *limits,
         watch: Watch::start(limits.time, stop.clone()),
         size: Some(bytes.len() as u64),
+        captured_rate: CapturedRate::default(),
     };
     let mut held = Vec::new();
     let mut hold = |lanes: &mut [Vec<f32>]| {
@@ -241,6 +245,22 @@ struct Job {
     watch: Watch,
     /// Bytes of the recording, where they are all there.
     size: Option<u64>,
+    /// Told before the first samples are handed over.
+    captured_rate: CapturedRate,
+}
+
+/// [`Source::captured_rate`] in Hz while decoding goes on; 0 until it is known. Clones share it.
+#[derive(Clone, Debug, Default)]
+struct CapturedRate(Arc<AtomicU32>);
+
+impl CapturedRate {
+    fn set(&self, rate: u32) {
+        self.0.store(rate, Ordering::Release);
+    }
+
+    fn get(&self) -> Option<u32> {
+        Some(self.0.load(Ordering::Acquire)).filter(|rate| *rate > 0)
+    }
 }
 
 #[cfg(test)]

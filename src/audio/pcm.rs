@@ -126,6 +126,7 @@ impl Pcm {
         channels: u16,
         job: &Job,
     ) -> Result<Self, AudioError> {
+        job.captured_rate.set(sample_rate);
         Ok(Self {
             coding,
             source: Source {

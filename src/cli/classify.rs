@@ -1,39 +1,41 @@
-//! `undertone classify`: files to judgements, by an engine of our own or by a server.
+//! `undertone classify`: files to predictions, by an engine of our own or by a server.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+mod judge;
+mod progress;
+mod target;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Args;
 use futures_util::{StreamExt as _, stream};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tonic::transport::Channel;
-use tonic::{Request, Status};
 
-use super::{CliError, table};
-use crate::engine::{Engine, Options};
-use crate::service::Emotion;
-use crate::service::pb::emotion_service_client::EmotionServiceClient;
-use crate::service::pb::emotion_service_server::EmotionService as _;
-use crate::service::pb::{
-    AbstentionReason, ClassifyRequest, ClassifyResponse, Judgement, Lane, Span,
-};
+use self::judge::Judge;
+use self::progress::{LOOK, Progress, Summary};
+use self::target::Target;
+use super::signals::{Signal, Signals};
+use super::{CliError, say, table};
+use crate::service::pb::{AbstentionReason, ClassifyResponse, Judgement, Lane, Span};
 
-/// Files under way at a time: enough to fill batches, and few enough to hold in memory.
+/// Files under way at a time: enough to fill batches.
 const FILES_AT_A_TIME: usize = 8;
+
+/// What stands where a prediction abstains, in place of its confidence.
+const NO_CONFIDENCE: &str = "-";
 
 #[derive(Debug, Args)]
 pub(super) struct Flags {
     /// Audio files: WAV, FLAC, MP3, Ogg, M4A and more
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Ask a server instead, such as http://127.0.0.1:50051
-    #[arg(long, value_name = "URL")]
-    server: Option<String>,
-    /// One JSON object a line for each lane
+    /// Ask a server instead: http://HOST:PORT, HOST:PORT or unix:PATH
+    #[arg(long, value_name = "URL", value_parser = Target::parse)]
+    server: Option<Target>,
+    /// One JSON object a line for each lane, and for each file that fails
     #[arg(long)]
     json: bool,
     /// Folder of the model's bundle [default: the embedded one]
@@ -42,12 +44,6 @@ pub(super) struct Flags {
     /// ONNX Runtime's shared library [default: ORT_DYLIB_PATH, then the usual places]
     #[arg(long, value_name = "FILE", conflicts_with = "server")]
     onnxruntime: Option<PathBuf>,
-}
-
-/// Who judges.
-enum Judge {
-    Here(Emotion),
-    Server(EmotionServiceClient<Channel>),
 }
 
 /// One line of output.
@@ -86,99 +82,175 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(classify(flags))
+    let done = runtime.block_on(classify(flags));
+    // Decoding that nobody waits for any more is not waited for either.
+    runtime.shutdown_background();
+    done
 }
 
 async fn classify(flags: &Flags) -> Result<ExitCode, CliError> {
-    let judge = Judge::new(flags).await?;
+    let mut stop = Signals::listen()?.first();
+    let judge = tokio::select! {
+        biased;
+        Ok(signal) = &mut stop => return Ok(ExitCode::from(signal.exit_code())),
+        judge = Judge::new(flags) => judge?,
+    };
     let judge = &judge;
-    let bar = progress(flags.files.len());
-    let mut answers = stream::iter(&flags.files)
-        .map(async |file| (file, judge.file(file).await))
-        .buffered(FILES_AT_A_TIME);
-    let mut table = table::Table::new(&["file", "lane", "seconds", "label", "confidence", "note"]);
-    let mut failed = 0;
-    while let Some((file, answer)) = answers.next().await {
-        bar.inc(1);
-        let name = file.display().to_string();
-        match answer {
-            Ok(answer) => {
-                for row in answer.lanes.iter().map(|lane| row(&name, lane, &answer)) {
-                    if flags.json {
-                        bar.suspend(|| writeln!(std::io::stdout(), "{}", serde_json::json!(row)))?;
-                    } else {
-                        table.row(vec![
-                            row.file.to_owned(),
-                            row.lane.to_string(),
-                            format!("{:.2}", row.duration_s),
-                            row.total.label.to_owned(),
-                            format!("{:.3}", row.total.confidence),
-                            note(&row),
-                        ]);
-                    }
+    let mut report = Report::new(flags);
+    let mut in_turn = InTurn::default();
+    let files = flags.files.iter().enumerate();
+    let work: Vec<_> = files
+        .map(|(number, file)| (number, file, report.progress.decoded(number)))
+        .collect();
+    let mut answers = stream::iter(work)
+        .map(async |(number, file, decoded)| (number, judge.file(file, decoded).await))
+        .buffer_unordered(FILES_AT_A_TIME);
+    let mut look = tokio::time::interval(LOOK);
+    let stopped = loop {
+        tokio::select! {
+            biased;
+            Ok(signal) = &mut stop => break Some(signal),
+            answer = answers.next() => {
+                let Some((number, answer)) = answer else {
+                    break None;
+                };
+                report.done(number, &answer);
+                in_turn.done(number, answer);
+                while let Some((number, answer)) = in_turn.next() {
+                    report.answer(number, &answer)?;
                 }
             }
-            Err(reason) => {
-                failed += 1;
-                bar.suspend(|| eprintln!("undertone: {name}: {reason}"));
-            }
+            _ = look.tick() => report.progress.look(),
         }
+    };
+    for (number, answer) in in_turn.early {
+        report.answer(number, &answer)?;
     }
-    bar.finish_and_clear();
-    if !flags.json {
-        write!(std::io::stdout(), "{table}")?;
-    }
-    Ok(if failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    let failed = report.end(stopped.map(Signal::name));
+    Ok(match stopped {
+        Some(signal) => ExitCode::from(signal.exit_code()),
+        None if failed > 0 => ExitCode::FAILURE,
+        None => ExitCode::SUCCESS,
     })
 }
 
-impl Judge {
-    async fn new(flags: &Flags) -> Result<Self, CliError> {
-        if let Some(url) = &flags.server {
-            let failed = |error: tonic::transport::Error| {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                CliError::Connect {
-                    url: url.clone(),
-                    reason: cause.unwrap_or(error.to_string()),
-                }
-            };
-            let channel = Channel::from_shared(url.clone())
-                .map_err(|error| CliError::Connect {
-                    url: url.clone(),
-                    reason: error.to_string(),
-                })?
-                .connect()
-                .await
-                .map_err(failed)?;
-            let client = EmotionServiceClient::new(channel);
-            return Ok(Self::Server(client.max_decoding_message_size(usize::MAX)));
+/// What is done, in the order of the command line: each as soon as those before it are there.
+struct InTurn<T> {
+    next: usize,
+    /// Done before their turn.
+    early: BTreeMap<usize, T>,
+}
+
+impl<T> Default for InTurn<T> {
+    fn default() -> Self {
+        Self {
+            next: 0,
+            early: BTreeMap::new(),
         }
-        let options = Options {
-            bundle: flags.bundle.clone(),
-            onnxruntime: flags.onnxruntime.clone(),
-            ..Options::default()
-        };
-        let engine = tokio::task::spawn_blocking(move || Engine::open(&options)).await??;
-        Ok(Self::Here(Emotion::new(Arc::new(engine))))
+    }
+}
+
+impl<T> InTurn<T> {
+    fn done(&mut self, number: usize, what: T) {
+        self.early.insert(number, what);
     }
 
-    /// Judges a file; the reason in words if it cannot be judged.
-    async fn file(&self, file: &Path) -> Result<ClassifyResponse, String> {
-        let audio = std::fs::read(file).map_err(|error| error.to_string())?;
-        let request = Request::new(ClassifyRequest {
-            audio: audio.into(),
-            ..Default::default()
-        });
-        let answer = match self {
-            Self::Here(service) => service.classify(request).await,
-            Self::Server(client) => client.clone().classify(request).await,
-        };
-        answer
-            .map(tonic::Response::into_inner)
-            .map_err(|status: Status| format!("{} ({:?})", status.message(), status.code()))
+    fn next(&mut self) -> Option<(usize, T)> {
+        let what = self.early.remove(&self.next)?;
+        self.next += 1;
+        Some((self.next - 1, what))
+    }
+}
+
+/// What comes of the files, on standard output and standard error.
+struct Report<'a> {
+    flags: &'a Flags,
+    table: table::Table,
+    headed: bool,
+    progress: Progress,
+    summary: Summary,
+}
+
+impl<'a> Report<'a> {
+    fn new(flags: &'a Flags) -> Self {
+        let names = flags.files.iter();
+        let names = names.map(|file| file.display().to_string().chars().count());
+        // The widest label is a reason for abstaining.
+        let widths = [names.max().unwrap_or(0).max(4), 4, 7, 14, 10, 0];
+        Self {
+            flags,
+            table: table::Table::new(&widths),
+            headed: false,
+            progress: Progress::new(&flags.files),
+            summary: Summary::new(flags.files.len()),
+        }
+    }
+
+    /// A file is done, whether or not it is its turn.
+    fn done(&mut self, number: usize, answer: &Result<ClassifyResponse, String>) {
+        let length = answer.as_ref().map(|answer| seconds(answer.audio_duration));
+        self.progress.done(number, length.unwrap_or(0.0));
+    }
+
+    fn answer(
+        &mut self,
+        number: usize,
+        answer: &Result<ClassifyResponse, String>,
+    ) -> io::Result<()> {
+        let name = self.flags.files[number].display().to_string();
+        match answer {
+            Ok(answer) => {
+                self.summary.classified(seconds(answer.audio_duration));
+                answer
+                    .lanes
+                    .iter()
+                    .try_for_each(|lane| self.row(&row(&name, lane, answer)))
+            }
+            Err(reason) => {
+                self.summary.failed(reason);
+                self.progress.print(|| say(&format!("{name}: {reason}")));
+                match self.flags.json {
+                    true => self
+                        .print(&serde_json::json!({ "file": name, "error": reason }).to_string()),
+                    false => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+        if self.flags.json {
+            return self.print(&serde_json::json!(row).to_string());
+        }
+        if !self.headed {
+            self.headed = true;
+            let head = ["file", "lane", "seconds", "label", "confidence", "note"];
+            self.print(&self.table.line(&head))?;
+        }
+        let (label, confidence) = shown(&row.total);
+        // As many characters up to 28 hours.
+        let digits = if row.duration_s < 9_999.995 { 2 } else { 1 };
+        self.print(&self.table.line(&[
+            row.file,
+            &row.lane.to_string(),
+            &format!("{:.digits$}", row.duration_s),
+            label,
+            &confidence,
+            &note(row),
+        ]))
+    }
+
+    fn print(&self, line: &str) -> io::Result<()> {
+        self.progress.print(|| writeln!(io::stdout(), "{line}"))
+    }
+
+    /// Ends with the summary; how many files failed.
+    fn end(self, stopped: Option<&str>) -> usize {
+        self.progress.finish();
+        for line in self.summary.lines(stopped) {
+            say(&line);
+        }
+        self.summary.failures()
     }
 }
 
@@ -217,10 +289,19 @@ fn said(judgement: Option<&Judgement>) -> Said<'_> {
     }
 }
 
+/// Label and confidence for a person: where the prediction abstains its reason, so that nobody takes the
+/// label for an answer.
+fn shown<'a>(said: &Said<'a>) -> (&'a str, String) {
+    match (said.abstained, said.reason) {
+        (false, _) => (said.label, format!("{:.3}", said.confidence)),
+        (true, reason) => (reason.unwrap_or("ABSTAINED"), NO_CONFIDENCE.into()),
+    }
+}
+
 /// What a person should know beside the label.
 fn note(row: &Row<'_>) -> String {
     let band = row.narrow_band.then_some("narrow band");
-    let notes: Vec<&str> = row.total.reason.into_iter().chain(band).collect();
+    let notes: Vec<&str> = band.into_iter().collect();
     notes.join(", ")
 }
 
@@ -238,14 +319,20 @@ fn reason(reason: AbstentionReason) -> Option<&'static str> {
     }
 }
 
-/// A bar on standard error, if that is a terminal and there is more than one file.
-fn progress(files: usize) -> ProgressBar {
-    if files < 2 {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(files as u64);
-    match ProgressStyle::with_template("{bar:40} {pos}/{len} files, {eta} left") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_early_waits_for_its_turn_and_is_kept() {
+        let mut in_turn = InTurn::default();
+        in_turn.done(1, 'b');
+        assert_eq!(in_turn.next(), None);
+        in_turn.done(0, 'a');
+        in_turn.done(3, 'd');
+        assert_eq!(in_turn.next(), Some((0, 'a')));
+        assert_eq!(in_turn.next(), Some((1, 'b')));
+        assert_eq!(in_turn.next(), None);
+        assert_eq!(Vec::from_iter(in_turn.early), [(3, 'd')]);
     }
 }

@@ -1,40 +1,26 @@
-//! A plain table for a terminal: columns as wide as their widest cell.
+//! A plain table for a terminal, line by line: the columns' widths are fixed beforehand.
 
-use std::fmt;
-
-/// Rows under a head.
+/// Columns of a table.
 #[derive(Debug)]
 pub(super) struct Table {
-    rows: Vec<Vec<String>>,
+    widths: Vec<usize>,
 }
 
 impl Table {
-    pub(super) fn new(head: &[&str]) -> Self {
+    /// A column for each width, in characters.
+    pub(super) fn new(widths: &[usize]) -> Self {
         Self {
-            rows: vec![head.iter().map(ToString::to_string).collect()],
+            widths: widths.to_vec(),
         }
     }
 
-    pub(super) fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
-    }
-}
-
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        for row in &self.rows {
-            let cells: Vec<_> = row
-                .iter()
-                .enumerate()
-                .map(|(column, cell)| format!("{cell:<width$}", width = width(column)))
-                .collect();
-            writeln!(f, "{}", cells.join("  ").trim_end())?;
-        }
-        Ok(())
+    /// One line; a cell that is too wide moves those behind it.
+    pub(super) fn line(&self, cells: &[&str]) -> String {
+        let cells = cells.iter().zip(&self.widths);
+        let cells: Vec<_> = cells
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        cells.join("  ").trim_end().to_owned()
     }
 }
 
@@ -44,12 +30,19 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let mut table = Table::new(&["file", "label"]);
-        table.row(vec!["a.wav".into(), "anger".into()]);
-        table.row(vec!["über.wav".into(), "joy".into()]);
+        let table = Table::new(&[8, 5, 4]);
         assert_eq!(
-            table.to_string(),
-            "file      label\na.wav     anger\nüber.wav  joy\n"
+            table.line(&["file", "label", "note"]),
+            "file      label  note"
+        );
+        assert_eq!(table.line(&["a.wav", "anger", ""]), "a.wav     anger");
+        assert_eq!(
+            table.line(&["über.wav", "joy", "short"]),
+            "über.wav  joy    short"
+        );
+        assert_eq!(
+            table.line(&["too-long.wav", "joy", ""]),
+            "too-long.wav  joy"
         );
     }
 }

@@ -1,14 +1,16 @@
-//! From bytes to pieces of segments: decoding and segmenting, in one go on a thread that may block.
+//! From a recording to pieces of segments: decoding and segmenting, in one go on a thread that may block.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::decoders::Decoders;
 use super::hearing::Hearing;
-use super::{EngineError, Request, lane};
+use super::streamed::{self, Setup};
+use super::{Audio, EngineError, Request, lane};
 use crate::audio::{self, AudioError, Limits, Stop};
 use crate::frontend::{Band, Spec};
 use crate::telemetry::requests;
@@ -19,15 +21,26 @@ const HELD_UNITS: usize = 16 << 10;
 
 /// What is known of a recording once it is decoded.
 #[derive(Debug)]
-pub(super) struct Decoded {
-    /// How many lanes there are, and samples at 16 kHz in each.
-    pub(super) lanes: usize,
+pub(super) struct Known {
+    /// Short name of the codec.
+    pub(super) codec: String,
+    /// Samples at 16 kHz of each lane.
     pub(super) samples: usize,
     pub(super) truncated: bool,
     /// What the source can hold.
     pub(super) band: Band,
     /// Time that decoding took.
     pub(super) time: Duration,
+}
+
+/// What a recording will still submit, of so many lanes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Need {
+    pub(super) lanes: usize,
+    pub(super) segments: usize,
+    pub(super) steps: usize,
+    /// Of the recording, once that is known.
+    pub(super) length: Option<Duration>,
 }
 
 /// Where recordings are heard.
@@ -68,17 +81,17 @@ impl Intake {
         &self.limits
     }
 
-    /// Decodes a recording, tells `decoded` of it, and goes on to cut it into segments, which `take`
-    /// gets. It stops when one of these fails.
+    /// Decodes a recording and cuts it into segments, which `take` gets. `need` is told what will be
+    /// submitted, before it is. It stops when one of these fails.
     ///
     /// The place of a decoder is kept until the samples have their share of what may be held
     /// decoded, so that no more than that and one recording a place is ever held.
     pub(super) async fn hear(
         &self,
         request: Request,
-        decoded: impl FnOnce(&Decoded) -> Result<(), EngineError> + Send + 'static,
+        need: impl FnMut(Need) -> Result<(), EngineError> + Send + 'static,
         take: impl FnMut(lane::Piece) -> Result<(), EngineError> + Send + 'static,
-    ) -> Result<(Decoded, lane::Prepared), EngineError> {
+    ) -> Result<(Known, lane::Prepared), EngineError> {
         let Request {
             audio,
             encoding,
@@ -100,37 +113,74 @@ impl Intake {
         let stop = Stop::default();
         // Dropped before the recording is decoded, this future gives the decoder back.
         let _guard = stop.on_drop();
-        let (spec, hearing, held) = (Arc::clone(&self.spec), self.hearing, Arc::clone(&self.held));
-        let runtime = Handle::current();
+        let setup = Setup {
+            encoding,
+            lanes,
+            limits,
+            spec: Arc::clone(&self.spec),
+            hearing: self.hearing,
+        };
+        let held = (Handle::current(), Arc::clone(&self.held));
         let work = self.decoders.run(caller.class, move || {
-            let begun = Instant::now();
-            let recording = audio::decode_until(&stop, &audio, encoding, lanes, &limits);
-            let recording = recording.map_err(|error| match error {
-                AudioError::Timeout { .. } if late => EngineError::Late { alone: None },
-                AudioError::Stopped => EngineError::Cancelled,
-                error => error.into(),
-            })?;
-            drop(audio);
-            let time = begun.elapsed();
-            requests::decoded(&recording.source.codec, time);
-            let samples = recording.lanes.first().map_or(0, Vec::len);
-            let count = recording.lanes.len();
-            let band = Band::of_rate(recording.source.captured_rate);
-            let _room = room(&runtime, held, samples * count * size_of::<f32>())?;
-            drop(place);
-            let known = Decoded {
-                lanes: count,
-                samples,
-                truncated: recording.truncated,
-                band,
-                time,
+            let heard = match audio {
+                Audio::Memory(bytes) => whole((bytes, &setup), &stop, (place, held), need, take),
+                Audio::File(file) => {
+                    let _place = place;
+                    streamed::segment(&file, &setup, &stop, need, take)
+                }
             };
-            decoded(&known)?;
-            let prepared = lane::prepare((recording.lanes, band), lanes, &spec, hearing, take)?;
-            Ok((known, prepared))
+            let heard = heard.map_err(|error| match error {
+                EngineError::Audio(AudioError::Timeout { .. }) if late => {
+                    EngineError::Late { alone: None }
+                }
+                EngineError::Audio(AudioError::Stopped) => EngineError::Cancelled,
+                error => error,
+            })?;
+            requests::decoded(&heard.0.codec, heard.0.time);
+            Ok(heard)
         });
         work.await?
     }
+}
+
+/// Decodes a recording that is in memory and then segments it: what it asks for is known before.
+fn whole(
+    (audio, setup): (Bytes, &Setup),
+    stop: &Stop,
+    (place, (runtime, held)): (OwnedSemaphorePermit, (Handle, Arc<Semaphore>)),
+    mut need: impl FnMut(Need) -> Result<(), EngineError>,
+    take: impl FnMut(lane::Piece) -> Result<(), EngineError>,
+) -> Result<(Known, lane::Prepared), EngineError> {
+    let Setup {
+        encoding,
+        lanes: choice,
+        limits,
+        spec,
+        hearing,
+    } = setup;
+    let begun = Instant::now();
+    let recording = audio::decode_until(stop, &audio, *encoding, *choice, limits)?;
+    drop(audio);
+    let samples = recording.lanes.first().map_or(0, Vec::len);
+    let lanes = recording.lanes.len();
+    let known = Known {
+        codec: recording.source.codec,
+        samples,
+        truncated: recording.truncated,
+        band: Band::of_rate(recording.source.captured_rate),
+        time: begun.elapsed(),
+    };
+    let _room = room(&runtime, held, samples * lanes * size_of::<f32>())?;
+    drop(place);
+    let segments = spec.segments(samples) * lanes;
+    need(Need {
+        lanes,
+        segments,
+        steps: segments,
+        length: Some(lane::position(samples)),
+    })?;
+    let prepared = lane::prepare((recording.lanes, known.band), *choice, spec, *hearing, take)?;
+    Ok((known, prepared))
 }
 
 /// Waits for room for so many bytes.

@@ -30,21 +30,20 @@ impl Needs {
         self.spec.segments(samples)
     }
 
-    /// As [`Needs::of`], of so many lanes with so many samples each.
-    pub(super) fn of_samples(&self, samples: usize, lanes: usize) -> (Work, usize) {
-        self.of(self.segments(samples) * lanes, lanes)
-    }
-
-    /// The work of so many segments in all, and the memory that it holds at a time: pieces under way,
-    /// or a chunk a lane.
+    /// The work of so many segments in all, and the memory that it holds at a time.
     pub(super) fn of(&self, segments: usize, lanes: usize) -> (Work, usize) {
         let work = Work {
             segments,
             steps: segments,
         };
+        (work, self.bytes(segments, lanes))
+    }
+
+    /// The memory that so many segments in all hold at a time: pieces under way, or a chunk a lane.
+    pub(super) fn bytes(&self, segments: usize, lanes: usize) -> usize {
         let pieces = segments.min(PIECES_UNDER_WAY * lane::most_segments(&self.spec));
         let chunk = self.sizes.history_values() + self.longest * self.sizes.features;
         let values = (pieces * SEGMENT_VALUES).max(lanes * chunk);
-        (work, values * size_of::<f32>())
+        values * size_of::<f32>()
     }
 }

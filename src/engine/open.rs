@@ -19,6 +19,9 @@ use crate::runtime::{Library, Provider, RuntimeError, Sizes};
 use crate::scheduler::core::{Bounds, Policy};
 use crate::scheduler::{Clock, Scheduler};
 
+/// Channels of one's own files: a block of more would take a gigabyte.
+const MOST_CHANNELS: u16 = 256;
+
 /// What an engine is opened with.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -51,6 +54,32 @@ impl Default for Options {
             requests: 256,
             schedule: Schedule::default(),
             limits: Limits::default(),
+        }
+    }
+}
+
+impl Options {
+    /// For the files of whoever runs the process: none is too long or too large.
+    #[must_use]
+    pub fn for_own_files() -> Self {
+        // A century, which no sum of times overflows.
+        let ever = Duration::from_secs(100 * 366 * 86_400);
+        Self {
+            schedule: Schedule {
+                interactive_backlog: ever,
+                bulk_backlog: ever,
+                ..Schedule::default()
+            },
+            limits: Limits {
+                bytes: usize::MAX,
+                seconds: f64::INFINITY,
+                channels: MOST_CHANNELS,
+                seconds_per_megabyte: f64::MAX,
+                decoded_bytes: usize::MAX,
+                held_bytes: usize::MAX,
+                time: Duration::MAX,
+            },
+            ..Self::default()
         }
     }
 }

@@ -10,7 +10,8 @@ use super::pb::{
     BatchClassifyRequest, ClassifyRequest, ClassifyResponse, GetModelRequest, GetModelResponse,
 };
 use super::{deadline, messages, status, tenant};
-use crate::engine::{Caller, Class, Engine};
+use crate::audio::{Encoding, LaneChoice};
+use crate::engine::{self, Audio, AudioFile, Caller, Class, Engine, TenantId};
 use crate::telemetry::requests::InFlight;
 
 /// `EmotionService` over an engine.
@@ -37,6 +38,28 @@ impl Emotion {
             self.engine.manifest(),
             wants_timing,
         ))
+    }
+}
+
+impl Emotion {
+    /// Classifies a file of this machine, as `Classify` does a recording that is sent.
+    ///
+    /// # Errors
+    /// As `Classify`.
+    pub async fn classify_file(&self, file: AudioFile) -> Result<ClassifyResponse, Status> {
+        let request = engine::Request {
+            audio: Audio::File(Arc::new(file)),
+            encoding: Encoding::Auto,
+            lanes: LaneChoice::Auto,
+            window: None,
+            caller: Caller {
+                tenant: TenantId::from(""),
+                class: Class::Interactive,
+                deadline: None,
+            },
+        };
+        let answer = self.engine.classify(request).await.map_err(status::of)?;
+        Ok(messages::response(&answer, self.engine.manifest(), false))
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) fn request(
         encoding: encoding(&config)?,
         lanes: lanes(config.lanes)?,
         window: window(&options)?,
-        audio: request.audio,
+        audio: request.audio.into(),
         caller,
     })
 }

@@ -35,6 +35,7 @@ pub(super) fn of(error: EngineError) -> Status {
             status
         }
         EngineError::Late { .. } => Status::deadline_exceeded(message),
+        EngineError::File(_) => Status::failed_precondition(message),
         EngineError::TooMuch(_) => Status::out_of_range(message),
         EngineError::Draining => Status::unavailable(message),
         EngineError::Cancelled => Status::cancelled(message),

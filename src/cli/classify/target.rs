@@ -1,0 +1,124 @@
+//! The server that `--server` names.
+
+use std::fmt;
+
+use tonic::transport::Endpoint;
+
+use crate::address::{Address, AddressError};
+use crate::config;
+
+/// Port of an `http` URL that has none.
+const HTTP_PORT: u16 = 80;
+
+/// A server to call, in clear text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    text: String,
+    address: Address,
+}
+
+/// Why a text names no server; says what to write instead.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TargetError {
+    #[error(
+        "`{0}` asks for TLS, which is not there yet: the audio would go in clear text. If that is meant, \
+         write http:// in place of https://"
+    )]
+    Tls(String),
+    #[error("`{scheme}` is not spoken here: write http://HOST:PORT, HOST:PORT or unix:PATH")]
+    Scheme { scheme: String },
+    #[error("`{0}` names more than a server: write http://HOST:PORT alone")]
+    More(String),
+    #[error(transparent)]
+    Address(#[from] AddressError),
+}
+
+impl Target {
+    /// Reads `http://HOST[:PORT]`, `HOST[:PORT]` or `unix:PATH`.
+    pub(super) fn parse(text: &str) -> Result<Self, TargetError> {
+        let address = address(text)?;
+        let text = text.to_owned();
+        Ok(Self { text, address })
+    }
+
+    /// Where a channel connects to. Proxies that the environment names are not asked.
+    pub(super) fn endpoint(&self) -> Result<Endpoint, tonic::transport::Error> {
+        Endpoint::from_shared(match &self.address {
+            Address::Tcp { .. } => format!("http://{}", self.address),
+            Address::Unix(_) => self.address.to_string(),
+        })
+    }
+}
+
+fn address(text: &str) -> Result<Address, TargetError> {
+    let Some((scheme, rest)) = text.split_once(':') else {
+        return Ok(Address::parse(text, config::PORT)?);
+    };
+    match &*scheme.to_ascii_lowercase() {
+        "unix" => Ok(Address::parse(text, config::PORT)?),
+        "https" => Err(TargetError::Tls(text.into())),
+        "http" if rest.starts_with("//") => {
+            let host = rest.trim_start_matches("//");
+            let host = host.strip_suffix('/').unwrap_or(host);
+            if host.contains(['/', '?', '#', '@']) {
+                return Err(TargetError::More(text.into()));
+            }
+            Ok(Address::parse(host, HTTP_PORT)?)
+        }
+        _ if rest.starts_with("//") => Err(TargetError::Scheme {
+            scheme: scheme.into(),
+        }),
+        _ => Ok(Address::parse(text, config::PORT)?),
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_named_as_people_name_them() {
+        for (text, address) in [
+            ("http://127.0.0.1:50051", "127.0.0.1:50051"),
+            ("HTTP://speech.example.com:1/", "speech.example.com:1"),
+            ("http://speech", "speech:80"),
+            ("http://[::1]:5", "[::1]:5"),
+            ("127.0.0.1:7", "127.0.0.1:7"),
+            ("localhost", "localhost:50051"),
+            ("[::1]", "[::1]:50051"),
+            ("unix:/run/u.sock", "unix:/run/u.sock"),
+            ("unix:///run/u.sock", "unix:/run/u.sock"),
+        ] {
+            assert_eq!(Target::parse(text).unwrap().address.to_string(), address);
+        }
+    }
+
+    #[test]
+    fn what_would_not_be_called_as_it_says_is_refused() {
+        for (text, says) in [
+            ("https://127.0.0.1:50051", "TLS"),
+            ("HTTPS://127.0.0.1:50051", "TLS"),
+            ("https:127.0.0.1:50051", "TLS"),
+            ("grpc://127.0.0.1:50051", "`grpc` is not spoken here"),
+            ("grpcs://127.0.0.1:50051", "`grpcs` is not spoken here"),
+            ("dns:///speech:50051", "`dns` is not spoken here"),
+            ("ftp://speech", "`ftp` is not spoken here"),
+            ("http://speech/api", "names more than a server"),
+            ("http://me:secret@speech", "names more than a server"),
+            ("http://speech?x=1", "names more than a server"),
+            ("http:speech", "no port"),
+            ("http://", "127.0.0.1:80"),
+            ("", "127.0.0.1:50051"),
+            ("50051", "127.0.0.1:50051"),
+        ] {
+            let error = Target::parse(text).unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! A file that is read while it is decoded, so that its size is no matter.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::audio::{self, Encoding, Estimate, SAMPLE_RATE};
+
+/// Bytes that tell what a recording is and how long it seems.
+const HEAD: usize = 64 << 10;
+
+/// A recording in a file, or in what is read like one. It is read once, from where it is.
+#[derive(Debug)]
+pub struct AudioFile {
+    file: File,
+    /// The first bytes, which are read already.
+    head: Vec<u8>,
+    /// Bytes in all; 0 if that is not known beforehand.
+    size: u64,
+    decoded: Decoded,
+}
+
+/// How much of a recording is decoded, for whoever shows it. Clones tell of the same recording.
+#[derive(Clone, Debug, Default)]
+pub struct Decoded(Arc<AtomicU64>);
+
+impl Decoded {
+    /// Seconds of audio.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.0.load(Ordering::Relaxed) as f64 / f64::from(SAMPLE_RATE)
+    }
+
+    pub(super) fn set_samples(&self, samples: usize) {
+        self.0.store(samples as u64, Ordering::Relaxed);
+    }
+}
+
+impl AudioFile {
+    /// Opens a file and reads its head. `decoded` is kept up to date while it is classified.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open(path: &Path, decoded: Decoded) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        let mut head = Vec::new();
+        (&file).take(HEAD as u64).read_to_end(&mut head)?;
+        Ok(Self {
+            size: if metadata.is_file() {
+                metadata.len()
+            } else {
+                0
+            },
+            file,
+            head,
+            decoded,
+        })
+    }
+
+    /// How long the recording seems to be.
+    #[must_use]
+    pub fn estimate(&self) -> Estimate {
+        let whole = audio::estimate(&self.head, Encoding::Auto);
+        let beyond = self.size.saturating_sub(self.head.len() as u64);
+        if beyond == 0 {
+            return whole;
+        }
+        // Either the header says how long it is, whatever follows, or the bytes do.
+        let half = audio::estimate(&self.head[..self.head.len() / 2], Encoding::Auto);
+        let a_byte = (whole.seconds - half.seconds) / (self.head.len() / 2) as f64;
+        Estimate {
+            seconds: whole.seconds + a_byte.max(0.0) * beyond as f64,
+            exact: false,
+            ..whole
+        }
+    }
+
+    pub(super) fn decoded(&self) -> &Decoded {
+        &self.decoded
+    }
+
+    /// Gives all bytes to `take`, piece by piece.
+    pub(super) fn read<E: From<io::Error>>(
+        &self,
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        take(&self.head)?;
+        let mut piece = vec![0; HEAD];
+        loop {
+            match (&self.file).read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Ok(count) => take(&piece[..count])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_long_file_is_estimated_by_its_head_and_its_size() {
+        let mut wav = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\x01\0\x01\0\x80>\0\0\0}\0\0\x02\0\x10\0data\xff\xff\xff\xff".to_vec();
+        wav.resize(wav.len() + 32_000 * 60, 0);
+        let mut flac = include_bytes!("../../tests/audio/book.flac").to_vec();
+        flac.resize(2 * HEAD, 0);
+        let mp3 = [&b"\xff\xfb\x50\xc0"[..], &[0; 8_000 * 60 - 4]].concat();
+        for (bytes, seconds) in [(wav, 60.0), (flac, 6.0), (mp3, 60.0)] {
+            let file = file(&bytes);
+            let opened = AudioFile::open(file.path(), Decoded::default()).unwrap();
+            let estimate = opened.estimate().seconds;
+            assert!((estimate - seconds).abs() < 0.01, "{estimate}");
+        }
+    }
+
+    #[test]
+    fn every_byte_is_given_once() {
+        let bytes: Vec<u8> = (0..3 * HEAD + 5).map(|i| i as u8).collect();
+        for length in [0, 1, HEAD, HEAD + 1, bytes.len()] {
+            let file = file(&bytes[..length]);
+            let opened = AudioFile::open(file.path(), Decoded::default()).unwrap();
+            let mut given = Vec::new();
+            let taken = opened.read(|piece| {
+                given.extend_from_slice(piece);
+                Ok::<_, io::Error>(())
+            });
+            taken.unwrap();
+            assert_eq!(given, bytes[..length]);
+        }
+    }
+}
