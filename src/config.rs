@@ -54,7 +54,7 @@ const KEYS: [&str; 24] = [
 pub struct Config {
     /// Address of the gRPC service.
     pub listen: SocketAddr,
-    /// Address of the admin listener with `/metrics`.
+    /// Address of the admin listener with `/metrics`, `/healthz` and `/readyz`.
     pub metrics_listen: SocketAddr,
     /// Folder of the bundle; the embedded one if left out.
     pub bundle: Option<PathBuf>,

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::Serialize;
@@ -14,7 +15,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::CliError;
 use crate::config::Config;
 use crate::engine::{self, Engine, Provider};
+use crate::service::Emotion;
 use crate::service::server::{self, ServerError};
+use crate::telemetry::readiness::Readiness;
 use crate::telemetry::{admin, logs, metrics};
 
 /// Flags override environment variables (`UNDERTONE_LISTEN`), which override the file.
@@ -28,7 +31,7 @@ pub(super) struct Flags {
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     listen: Option<SocketAddr>,
-    /// Address of the admin listener with /metrics [default: 127.0.0.1:9464]
+    /// Address of the admin listener with /metrics, /healthz and /readyz [default: 127.0.0.1:9464]
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics_listen: Option<SocketAddr>,
@@ -155,49 +158,103 @@ async fn serve(config: Config) -> Result<(), CliError> {
             }
         })?;
     let metrics_address = metrics_listener.local_addr()?;
+    let readiness = Readiness::default();
     let (stopped, stopping) = tokio::sync::oneshot::channel::<()>();
-    let admin = tokio::spawn(admin::serve(metrics_listener, recorder, async {
+    let admin = admin::serve(metrics_listener, recorder, readiness.clone(), async {
         // Either way of ending the wait means that it is time to stop.
         let _ = stopping.await;
-    }));
+    });
+    let admin = tokio::spawn(admin);
+    let address = listener.address;
+    tracing::info!(%address, metrics = %metrics_address, "listening");
 
-    let options = config.engine();
-    let engine = Arc::new(tokio::task::spawn_blocking(move || Engine::open(&options)).await??);
-    let manifest = engine.manifest();
-    metrics::model(
-        &manifest.name,
-        &manifest.version,
-        engine.provider().name(),
-        "float32",
-    );
-    tracing::info!(
-        model = manifest.name,
-        version = manifest.version,
-        address = %listener.address,
-        metrics = %metrics_address,
-        onnxruntime = engine.runtime(),
-        ready_after_ms = begun.elapsed().as_millis(),
-        "serving"
-    );
-    let grace = config.grace();
-    let (stop, cut) = tokio::sync::oneshot::channel();
-    let signalled = async move {
-        tracing::info!(
-            signal = signals.next().await,
-            "stopping: requests under way end"
+    let emotion = Emotion::default();
+    let (stop, drain) = tokio::sync::oneshot::channel();
+    let (end, cut) = tokio::sync::oneshot::channel();
+    let mut serving = tokio::spawn(server::run(
+        listener,
+        emotion.clone(),
+        config.max_audio_bytes,
+        readiness.clone(),
+        async { drop(drain.await) },
+        async { drop(cut.await) },
+    ));
+    let loaded = tokio::select! {
+        loaded = load(&config, &mut signals) => loaded?,
+        served = &mut serving => return Ok(served??),
+    };
+    if let Some(engine) = loaded {
+        let manifest = engine.manifest();
+        metrics::model(
+            &manifest.name,
+            &manifest.version,
+            engine.provider().name(),
+            "float32",
         );
-        // The server is gone if nobody hears this.
-        let _ = stop.send(());
-        tokio::select! {
-            () = tokio::time::sleep(grace) => tracing::warn!(?grace, "the grace is over"),
-            signal = signals.next() => tracing::warn!(signal, "a second signal: ending at once"),
+        emotion.open(Arc::clone(&engine));
+        readiness.ready();
+        tracing::info!(
+            model = manifest.name,
+            version = manifest.version,
+            %address,
+            metrics = %metrics_address,
+            onnxruntime = engine.runtime(),
+            ready_after_ms = begun.elapsed().as_millis(),
+            "serving"
+        );
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            served = &mut serving => return Ok(served??),
+        };
+        tracing::info!(signal, "stopping: requests under way end");
+    }
+    // The server is gone if nobody receives this.
+    let _ = stop.send(());
+    let grace = config.grace();
+    let ended = tokio::select! {
+        served = &mut serving => Some(served),
+        () = tokio::time::sleep(grace) => {
+            tracing::warn!(?grace, "the grace is over");
+            None
+        }
+        signal = signals.next() => {
+            tracing::warn!(signal, "a second signal: ending at once");
+            None
         }
     };
-    server::run(listener, engine, async { drop(cut.await) }, signalled).await?;
+    // Connections that are still open end with the server.
+    let _ = end.send(());
+    match ended {
+        Some(served) => served??,
+        None => serving.await??,
+    }
     drop(stopped);
     admin.await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// How long a model that is being loaded when a signal comes is waited for. It ends within one batch;
+/// a graph that is being compiled for a GPU cannot be stopped.
+const GIVING_UP: Duration = Duration::from_secs(2);
+
+/// The engine; none if a signal came first.
+async fn load(config: &Config, signals: &mut Signals) -> Result<Option<Arc<Engine>>, CliError> {
+    let options = config.engine();
+    let stopped = Arc::new(AtomicBool::new(false));
+    let mut opening = tokio::task::spawn_blocking({
+        let stopped = Arc::clone(&stopped);
+        move || Engine::open_unless(&options, &|| stopped.load(Ordering::Relaxed))
+    });
+    let signal = tokio::select! {
+        opened = &mut opening => return Ok(Some(Arc::new(opened??))),
+        signal = signals.next() => signal,
+    };
+    tracing::info!(signal, "stopping: the model is not loaded any further");
+    stopped.store(true, Ordering::Relaxed);
+    // The process must not end under ONNX Runtime's threads. Whatever came of it is not wanted.
+    let _ = tokio::time::timeout(GIVING_UP, opening).await;
+    Ok(None)
 }
 
 /// SIGTERM and SIGINT, heard from the start.

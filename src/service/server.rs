@@ -2,18 +2,18 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::server::NamedService as _;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
 use super::Emotion;
 use super::deadline::DeadlineLayer;
 use super::pb::{self, emotion_service_server::EmotionServiceServer};
-use crate::engine::Engine;
+use crate::telemetry::readiness::Readiness;
 
 /// A dead peer is noticed within keepalive interval + timeout.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -50,7 +50,7 @@ pub enum ServerError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// A bound address. Callers may connect; they are answered once the server runs.
+/// A bound address. Callers may connect; they are answered once [`run`] is called.
 #[derive(Debug)]
 pub struct Listener {
     incoming: TcpIncoming,
@@ -80,38 +80,47 @@ impl Listener {
     }
 }
 
-/// Serves until `stop` is ready, then lets requests under way end, or until `cut` is ready.
+/// Serves until `stop` is ready, then lets requests under way end, or until `cut` is ready. Recordings
+/// may have `largest_audio` bytes.
+///
+/// Health and reflection answer at once. While `readiness` says that the model is being loaded, health
+/// is NOT_SERVING and the methods of `emotion` are UNAVAILABLE. Readiness ends with `stop`.
 ///
 /// # Errors
 /// [`ServerError`].
 pub async fn run(
     listener: Listener,
-    engine: Arc<Engine>,
+    emotion: Emotion,
+    largest_audio: usize,
+    readiness: Readiness,
     stop: impl Future<Output = ()>,
     cut: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<EmotionServiceServer<Emotion>>().await;
+    set_health(&health, ServingStatus::NotServing).await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let largest = engine
-        .limits()
-        .bytes
-        .saturating_add(MESSAGE_OVERHEAD + MESSAGE_SLACK);
-    let emotion = EmotionServiceServer::new(Emotion::new(Arc::clone(&engine)))
-        .max_decoding_message_size(largest);
+    let largest = largest_audio.saturating_add(MESSAGE_OVERHEAD + MESSAGE_SLACK);
+    let service = EmotionServiceServer::new(emotion.clone()).max_decoding_message_size(largest);
     let stopping = async {
-        stop.await;
-        health
-            .set_not_serving::<EmotionServiceServer<Emotion>>()
-            .await;
-        health
-            .set_service_status("", ServingStatus::NotServing)
-            .await;
-        engine.drain();
+        let serving = async {
+            readiness.wait_until_ready().await;
+            set_health(&health, ServingStatus::Serving).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            () = stop => {}
+            () = serving => {}
+        }
+        set_health(&health, ServingStatus::NotServing).await;
+        readiness.drain();
+        if let Ok(engine) = emotion.engine() {
+            engine.drain();
+        }
         // Ends the streams of those who watch our health: a connection that somebody watches would
         // stay open for ever.
         let mut health = health.clone();
@@ -130,10 +139,18 @@ pub async fn run(
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
-        .add_service(emotion)
+        .add_service(service)
         .serve_with_incoming_shutdown(listener.incoming, stopping);
     tokio::select! {
         served = serving => Ok(served?),
         () = cut => Ok(()),
+    }
+}
+
+/// Of the service and of the server as a whole, which have one health.
+async fn set_health(health: &HealthReporter, status: ServingStatus) {
+    let service = EmotionServiceServer::<Emotion>::NAME;
+    for name in [service, ""] {
+        health.set_service_status(name, status).await;
     }
 }

@@ -42,6 +42,11 @@ pub(super) fn of(error: EngineError) -> Status {
     }
 }
 
+/// The status of a call that comes before the model is there.
+pub(super) fn loading() -> Status {
+    Status::unavailable("the model is being loaded and warmed up; try again in a second")
+}
+
 /// A fault of ours is logged under an id that the caller can quote.
 fn fault(message: &str) -> Status {
     let id = fault_id();

@@ -1,4 +1,4 @@
-//! The admin HTTP listener: `/metrics` for Prometheus, nothing else.
+//! The admin HTTP listener: `/metrics` for Prometheus, `/healthz` and `/readyz` for probes.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -14,7 +14,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// A scraper needs one connection; more than this at a time is a mistake or an attack.
+use super::readiness::Readiness;
+
+/// A scraper and a prober need one connection each; more than this at a time is a mistake or an attack.
 const MOST_CONNECTIONS: usize = 32;
 /// Pause after an error of `accept`.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -25,6 +27,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub async fn serve(
     listener: TcpListener,
     metrics: PrometheusHandle,
+    readiness: Readiness,
     stop: impl Future<Output = ()>,
 ) {
     let mut connections = JoinSet::new();
@@ -51,10 +54,10 @@ pub async fn serve(
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 };
-                let metrics = metrics.clone();
+                let (metrics, readiness) = (metrics.clone(), readiness.clone());
                 let service = service_fn(move |request| {
-                    let metrics = metrics.clone();
-                    async move { Ok::<_, Infallible>(answer(&request, metrics).await) }
+                    let (metrics, readiness) = (metrics.clone(), readiness.clone());
+                    async move { Ok::<_, Infallible>(answer(&request, metrics, &readiness).await) }
                 });
                 connections.spawn(async move {
                     // A scraper that hangs up is no event of ours.
@@ -69,28 +72,30 @@ pub async fn serve(
     }
 }
 
-async fn answer(request: &Request<Incoming>, metrics: PrometheusHandle) -> Response<Full<Bytes>> {
-    let (status, body) = match (request.method(), request.uri().path()) {
-        (&Method::GET, "/metrics") => {
-            let rendered = tokio::task::spawn_blocking(move || {
-                metrics_process::Collector::default().collect();
-                metrics.render()
-            });
-            match rendered.await {
-                Ok(rendered) => (StatusCode::OK, rendered),
-                Err(_) => (
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "the metrics cannot be rendered; the log says why\n".into(),
-                ),
-            }
-        }
-        (_, "/metrics") => (
+async fn answer(
+    request: &Request<Incoming>,
+    metrics: PrometheusHandle,
+    readiness: &Readiness,
+) -> Response<Full<Bytes>> {
+    let asks = matches!(*request.method(), Method::GET | Method::HEAD);
+    let (status, body) = match request.uri().path() {
+        "/metrics" | "/healthz" | "/readyz" if !asks => (
             StatusCode::METHOD_NOT_ALLOWED,
             "only GET is answered here\n".into(),
         ),
+        "/metrics" => rendered(metrics).await,
+        // That this is answered is all that there is to say.
+        "/healthz" => (StatusCode::OK, "the process runs\n".into()),
+        "/readyz" => match readiness.state().reason() {
+            None => (StatusCode::OK, "ready\n".into()),
+            Some(reason) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("not ready: {reason}\n"),
+            ),
+        },
         _ => (
             StatusCode::NOT_FOUND,
-            "only /metrics is served here\n".into(),
+            "only /metrics, /healthz and /readyz are served here\n".into(),
         ),
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));
@@ -98,4 +103,18 @@ async fn answer(request: &Request<Incoming>, metrics: PrometheusHandle) -> Respo
     let plain = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, plain);
     response
+}
+
+async fn rendered(metrics: PrometheusHandle) -> (StatusCode, String) {
+    let rendered = tokio::task::spawn_blocking(move || {
+        metrics_process::Collector::default().collect();
+        metrics.render()
+    });
+    match rendered.await {
+        Ok(rendered) => (StatusCode::OK, rendered),
+        Err(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the metrics cannot be rendered; the log says why\n".into(),
+        ),
+    }
 }

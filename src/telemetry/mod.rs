@@ -1,4 +1,4 @@
-//! What operators see: metrics with an HTTP listener of their own, and logs.
+//! What operators see: metrics and probes with an HTTP listener of their own, and logs.
 //!
 //! Names, units, label sets and buckets of all metrics stand in [`metrics`]; [`batches`] and
 //! [`requests`] are the two places that record them. Knows nothing of what it watches but the
@@ -8,4 +8,5 @@ pub mod admin;
 pub mod batches;
 pub mod logs;
 pub mod metrics;
+pub mod readiness;
 pub mod requests;

@@ -1,1 +1,4 @@
-//! gRPC messages and their limits.
+//! The gRPC service and the admin listener, as a caller and an operator meet them.
+
+mod logged;
+mod start;
