@@ -15,6 +15,7 @@ use tonic::{Status, Streaming};
 
 use super::pb::batch_classify_response::Result as Outcome;
 use super::pb::{BatchClassifyRequest, BatchClassifyResponse, ClassifyResponse};
+use super::refusals::Refusals;
 use super::status::{self, invalid};
 use super::{deadline, messages};
 use crate::engine::{Caller, Engine, EngineError};
@@ -36,13 +37,15 @@ pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<BatchClassifyResponse
 pub(super) fn answers(
     engine: Arc<Engine>,
     caller: Caller,
-    incoming: Streaming<BatchClassifyRequest>,
+    (incoming, refusals): (Streaming<BatchClassifyRequest>, Refusals),
     in_flight: InFlight,
 ) -> Answers {
     let batch = Batch {
         engine,
         caller,
         incoming,
+        refusals,
+        read: 0,
         over: None,
         under_way: JoinSet::new(),
         ids: HashMap::new(),
@@ -58,6 +61,10 @@ struct Batch {
     /// Who calls; its deadline is the whole stream's.
     caller: Caller,
     incoming: Streaming<BatchClassifyRequest>,
+    /// Which of them were refused on their way.
+    refusals: Refusals,
+    /// Messages read so far.
+    read: u64,
     /// How the incoming stream ended, once it has.
     over: Option<Result<(), Status>>,
     /// Tasks, and not futures that are polled with the stream: a caller who does not read answers
@@ -105,10 +112,15 @@ impl Batch {
     }
 
     fn begin(&mut self, mut item: BatchClassifyRequest) {
+        let refused = self.refusals.take(self.read);
+        self.read += 1;
         let id = std::mem::take(&mut item.id);
         let (engine, caller) = (Arc::clone(&self.engine), self.caller.clone());
         let too_long = id.len() > LONGEST_ID;
         let task = self.under_way.spawn(async move {
+            if let Some(refused) = refused {
+                return Err(refused);
+            }
             if too_long {
                 let message = format!("an id may have {LONGEST_ID} bytes");
                 return Err(invalid("id", message));

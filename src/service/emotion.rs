@@ -9,6 +9,7 @@ use super::pb::emotion_service_server::EmotionService;
 use super::pb::{
     BatchClassifyRequest, ClassifyRequest, ClassifyResponse, GetModelRequest, GetModelResponse,
 };
+use super::refusals::Refusals;
 use super::{deadline, messages, status, tenant};
 use crate::engine::{Caller, Class, Engine};
 use crate::telemetry::requests::InFlight;
@@ -83,7 +84,10 @@ impl EmotionService for Emotion {
         match accepted {
             Ok((caller, engine)) => {
                 let engine = Arc::clone(engine);
-                let answers = batch::answers(engine, caller, request.into_inner(), in_flight);
+                let refusals = request.extensions().get::<Refusals>().cloned();
+                let refusals = refusals.unwrap_or_default();
+                let incoming = (request.into_inner(), refusals);
+                let answers = batch::answers(engine, caller, incoming, in_flight);
                 Ok(Response::new(answers))
             }
             Err(status) => {

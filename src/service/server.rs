@@ -11,8 +11,11 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::Emotion;
+use super::answers::AnswersLayer;
 use super::deadline::DeadlineLayer;
+use super::gate::GateLayer;
 use super::pb::{self, emotion_service_server::EmotionServiceServer};
+use super::requests::RequestsLayer;
 use crate::telemetry::readiness::Readiness;
 
 /// A dead peer is noticed within keepalive interval + timeout.
@@ -23,11 +26,6 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 const FRAME: u32 = 64 << 10;
 /// Streams of one connection; a caller who wants more opens another.
 const STREAMS_PER_CONNECTION: u32 = 256;
-/// Bytes of a request beside its audio.
-const MESSAGE_OVERHEAD: usize = 64 << 10;
-/// Between a limit of ours and the transport's: up to here a request that is too large is still
-/// read, so that the refusal names our limit and how far it was exceeded.
-const MESSAGE_SLACK: usize = 1 << 20;
 
 /// Why the server does not start or does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -103,8 +101,8 @@ pub async fn run(
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let largest = largest_audio.saturating_add(MESSAGE_OVERHEAD + MESSAGE_SLACK);
-    let service = EmotionServiceServer::new(emotion.clone()).max_decoding_message_size(largest);
+    // The layer of messages has its bound, and better words.
+    let service = EmotionServiceServer::new(emotion.clone()).max_decoding_message_size(usize::MAX);
     let stopping = async {
         let serving = async {
             readiness.wait_until_ready().await;
@@ -136,6 +134,12 @@ pub async fn run(
         .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
         // Outermost, so that the deadline counts from the arrival of a call's head.
         .layer(DeadlineLayer)
+        // Above all that reads a body: nothing is read for a model that is not there.
+        .layer(GateLayer(readiness.clone()))
+        // Above what makes answers; errors of the layers above have nothing to compress.
+        .layer(AnswersLayer)
+        // Next to the decoder, which must get no message that is out of bounds or compressed.
+        .layer(RequestsLayer { largest_audio })
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
