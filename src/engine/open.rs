@@ -124,6 +124,9 @@ impl Engine {
         let library = Library::load(options.onnxruntime.as_deref())
             .map_err(RuntimeError::from)?
             .on(options.provider);
+        for file in &library.passed_over {
+            tracing::warn!(reason = file, "a copy of ONNX Runtime was passed over");
+        }
         let bundle = match &options.bundle {
             Some(folder) => Bundle::open(folder)?,
             None => Bundle::from_files(embedded::files())?,
