@@ -100,7 +100,7 @@ pub struct Config {
     pub grace_seconds: f64,
     /// How a log line is written: `human` or `json`.
     pub log_format: LogFormat,
-    /// Level, or directives such as `info,undertone=debug`.
+    /// Level of undertone's own lines, or directives such as `info,h2=debug`.
     pub log: String,
 }
 

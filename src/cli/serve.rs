@@ -115,7 +115,7 @@ pub(super) struct Flags {
     #[arg(long, value_enum, value_name = "FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log_format: Option<logs::LogFormat>,
-    /// Level, or directives such as info,undertone=debug [default: info]
+    /// Level of undertone's own lines, or directives such as info,h2=debug [default: info]
     #[arg(long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<String>,

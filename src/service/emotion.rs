@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::batch::{self, Answers};
+use super::call_log::CallFacts;
 use super::pb::emotion_service_server::EmotionService;
 use super::pb::{
     BatchClassifyRequest, ClassifyRequest, ClassifyResponse, GetModelRequest, GetModelResponse,
@@ -42,11 +43,15 @@ impl Emotion {
 
     async fn judge(&self, request: Request<ClassifyRequest>) -> Result<ClassifyResponse, Status> {
         let engine = self.engine()?;
+        let facts = CallFacts::of(&request);
         let caller = caller(&request, Class::Interactive)?;
+        facts.tenant(&caller.tenant);
         let request = request.into_inner();
         let wants_timing = messages::wants_timing(&request);
         let request = messages::request(request, engine.manifest(), caller)?;
-        let answer = engine.classify(request).await.map_err(status::of)?;
+        let answer = engine.classify(request).await;
+        facts.recording(answer.as_ref().ok());
+        let answer = answer.map_err(status::of)?;
         Ok(messages::response(&answer, engine.manifest(), wants_timing))
     }
 }
@@ -84,9 +89,11 @@ impl EmotionService for Emotion {
         match accepted {
             Ok((caller, engine)) => {
                 let engine = Arc::clone(engine);
+                let facts = CallFacts::of(&request);
+                facts.tenant(&caller.tenant);
                 let refusals = request.extensions().get::<Refusals>().cloned();
                 let refusals = refusals.unwrap_or_default();
-                let incoming = (request.into_inner(), refusals);
+                let incoming = (request.into_inner(), refusals, facts);
                 let answers = batch::answers(engine, caller, incoming, in_flight);
                 Ok(Response::new(answers))
             }

@@ -4,11 +4,13 @@
 
 mod answers;
 mod batch;
+mod call_log;
 mod compression;
 mod deadline;
 mod emotion;
 mod framing;
 mod gate;
+mod incoming;
 mod messages;
 #[cfg(any(test, fuzzing))]
 pub mod property;

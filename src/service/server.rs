@@ -4,16 +4,18 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tonic::server::NamedService as _;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::Emotion;
 use super::answers::AnswersLayer;
+use super::call_log::CallLogLayer;
 use super::deadline::DeadlineLayer;
 use super::gate::GateLayer;
+use super::incoming::Incoming;
 use super::pb::{self, emotion_service_server::EmotionServiceServer};
 use super::requests::RequestsLayer;
 use crate::telemetry::readiness::Readiness;
@@ -51,7 +53,7 @@ pub enum ServerError {
 /// A bound address. Callers may connect; they are answered once [`run`] is called.
 #[derive(Debug)]
 pub struct Listener {
-    incoming: TcpIncoming,
+    incoming: Incoming<TcpListener>,
     /// The address that was bound; its port is the system's choice if 0 was asked for.
     pub address: SocketAddr,
 }
@@ -67,13 +69,12 @@ impl Listener {
             flag: "listen",
             reason,
         };
-        // Without it an answer waits 40 ms for the acknowledgement of the one before.
-        let incoming = TcpIncoming::bind(address)
-            .map_err(|error| failed(error.to_string()))?
-            .with_nodelay(Some(true));
-        let address = incoming
-            .local_addr()
-            .map_err(|error| failed(error.to_string()))?;
+        let bound = std::net::TcpListener::bind(address).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok((listener.local_addr()?, TcpListener::from_std(listener)?))
+        });
+        let (address, listener) = bound.map_err(|error| failed(error.to_string()))?;
+        let incoming = Incoming::new(listener, "listen");
         Ok(Self { incoming, address })
     }
 }
@@ -132,7 +133,9 @@ pub async fn run(
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_frame_size(Some(FRAME))
         .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
-        // Outermost, so that the deadline counts from the arrival of a call's head.
+        // Outermost, so that no call goes without its line.
+        .layer(CallLogLayer)
+        // Next, so that the deadline counts from the arrival of a call's head.
         .layer(DeadlineLayer)
         // Above all that reads a body: nothing is read for a model that is not there.
         .layer(GateLayer(readiness.clone()))

@@ -14,12 +14,11 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use super::accept::AcceptErrors;
 use super::readiness::Readiness;
 
 /// A scraper and a prober need one connection each; more than this at a time is a mistake or an attack.
 const MOST_CONNECTIONS: usize = 32;
-/// Pause after an error of `accept`.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a client may take to send its request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -31,12 +30,14 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let mut connections = JoinSet::new();
+    let mut errors = AcceptErrors::new("metrics");
     let mut upkeep = tokio::time::interval(super::metrics::UPKEEP);
     tokio::pin!(stop);
     loop {
         tokio::select! {
-            () = &mut stop => return,
+            () = &mut stop => return super::calls::report_left_out(),
             _ = upkeep.tick() => {
+                super::calls::report_left_out();
                 let metrics = metrics.clone();
                 // Milliseconds under load, which calls would wait for.
                 let tended = tokio::task::spawn_blocking(move || {
@@ -49,10 +50,14 @@ pub async fn serve(
             }
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => {
-                let Ok((stream, _)) = accepted else {
-                    // No file descriptor is left, most likely; trying at once would only spin.
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
+                let stream = match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        if let Some(pause) = errors.pause_after(&error) {
+                            tokio::time::sleep(pause).await;
+                        }
+                        continue;
+                    }
                 };
                 let (metrics, readiness) = (metrics.clone(), readiness.clone());
                 let service = service_fn(move |request| {

@@ -4,8 +4,10 @@
 //! [`requests`] are the two places that record them. Knows nothing of what it watches but the
 //! words in its labels, and no label takes a value from a caller.
 
+pub mod accept;
 pub mod admin;
 pub mod batches;
+pub mod calls;
 pub mod logs;
 pub mod metrics;
 pub mod readiness;

@@ -2,6 +2,7 @@
 
 mod compressed;
 mod limits;
+mod log;
 mod logged;
 mod raw;
 mod start;

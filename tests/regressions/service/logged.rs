@@ -62,12 +62,26 @@ impl Logged {
         self.lines_until(message).pop().unwrap()
     }
 
+    /// The next line with a field of this name.
+    pub(super) fn line_with(&self, field: &str) -> Value {
+        loop {
+            let line = self.next_line(field);
+            if !line["fields"][field].is_null() {
+                return line;
+            }
+        }
+    }
+
+    fn next_line(&self, wanted: &str) -> Value {
+        let next = self.lines.recv_timeout(PATIENCE);
+        next.unwrap_or_else(|error| panic!("no line has {wanted:?}: {error}"))
+    }
+
     /// The lines up to the next one with this message, which is the last.
     pub(super) fn lines_until(&self, message: &str) -> Vec<Value> {
         let mut lines = Vec::new();
         loop {
-            let next = self.lines.recv_timeout(PATIENCE);
-            let line = next.unwrap_or_else(|error| panic!("no line says {message:?}: {error}"));
+            let line = self.next_line(message);
             let found = line["fields"]["message"] == message;
             lines.push(line);
             if found {
