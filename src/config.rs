@@ -76,7 +76,7 @@ pub struct Config {
     /// Address of the gRPC service.
     #[serde(deserialize_with = "Address::deserialize::<PORT, _>")]
     pub listen: Address,
-    /// Address of the admin listener with `/metrics`.
+    /// Address of the admin listener with `/metrics`, `/healthz` and `/readyz`.
     #[serde(deserialize_with = "Address::deserialize::<METRICS_PORT, _>")]
     pub metrics_listen: Address,
     /// Folder of the bundle; the embedded one if left out.
@@ -126,7 +126,7 @@ pub struct Config {
     pub grace_seconds: f64,
     /// How a log line is written: `human` or `json`.
     pub log_format: LogFormat,
-    /// Level, or directives such as `info,undertone=debug`.
+    /// Level of undertone's own lines, or directives such as `info,h2=debug`.
     pub log: String,
 }
 

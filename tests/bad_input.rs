@@ -151,7 +151,7 @@ fn cases() -> Vec<Case> {
             name: "blob over the transport's limit",
             request: audio(vec![7; LIMIT + (3 << 20)]),
             code: Code::OutOfRange,
-            says: &["too large"],
+            says: &["4145728 bytes", "at most 1000000", "--max-audio-bytes"],
         },
         Case {
             name: "longer than the limit",

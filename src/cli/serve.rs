@@ -4,7 +4,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::Serialize;
@@ -17,7 +18,9 @@ use super::{CliError, say};
 use crate::address::{Address, AddressError, Bound};
 use crate::config::{self, Config};
 use crate::engine::{self, Engine, Provider};
+use crate::service::Emotion;
 use crate::service::server::{self, ServerError};
+use crate::telemetry::readiness::Readiness;
 use crate::telemetry::{admin, logs, metrics};
 
 /// Flags override environment variables (`UNDERTONE_LISTEN`), which override the file.
@@ -35,7 +38,7 @@ pub(super) struct Flags {
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     #[serde(skip_serializing_if = "Option::is_none")]
     listen: Option<Address>,
-    /// Address of the admin listener with /metrics: HOST:PORT [default: 127.0.0.1:9464]
+    /// Address of the admin listener with /metrics, /healthz and /readyz: HOST:PORT [default: 127.0.0.1:9464]
     #[arg(long, value_name = "ADDRESS", value_parser = metrics_address)]
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics_listen: Option<Address>,
@@ -123,7 +126,7 @@ pub(super) struct Flags {
     #[arg(long, value_enum, value_name = "FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log_format: Option<logs::LogFormat>,
-    /// Level, or directives such as info,undertone=debug [default: info]
+    /// Level of undertone's own lines, or directives such as info,h2=debug [default: info]
     #[arg(long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<String>,
@@ -176,55 +179,109 @@ async fn serve(config: Config) -> Result<(), CliError> {
     // Addresses first: one that is taken should not cost a model's loading.
     let listener = server::Listener::bind(&config.listen).await?;
     let (metrics_listeners, metrics_address) = bind_metrics(&config.metrics_listen).await?;
+    let readiness = Readiness::default();
     let (stop_admin, stopping) = watch::channel(());
     let mut admin = JoinSet::new();
     for listener in metrics_listeners {
-        let mut stopping = stopping.clone();
-        admin.spawn(admin::serve(listener, recorder.clone(), async move {
+        let (recorder, readiness, mut stopping) =
+            (recorder.clone(), readiness.clone(), stopping.clone());
+        admin.spawn(admin::serve(listener, recorder, readiness, async move {
             // Either way of ending the wait means that it is time to stop.
             let _ = stopping.changed().await;
         }));
     }
+    let address = listener.address.clone();
+    tracing::info!(%address, metrics = %metrics_address, "listening");
 
-    let options = config.engine();
-    let engine = Arc::new(tokio::task::spawn_blocking(move || Engine::open(&options)).await??);
-    let manifest = engine.manifest();
-    metrics::model(
-        &manifest.name,
-        &manifest.version,
-        engine.provider().name(),
-        "float32",
-    );
-    tracing::info!(
-        model = manifest.name,
-        version = manifest.version,
-        address = %listener.address,
-        metrics = %metrics_address,
-        onnxruntime = engine.runtime(),
-        ready_after_ms = begun.elapsed().as_millis(),
-        "serving"
-    );
-    let grace = config.grace();
-    let (stop, cut) = tokio::sync::oneshot::channel();
-    let signalled = async move {
-        let signal = signals.next().await.name();
+    let emotion = Emotion::default();
+    let (stop, drain) = tokio::sync::oneshot::channel();
+    let (end, cut) = tokio::sync::oneshot::channel();
+    let mut serving = tokio::spawn(server::run(
+        listener,
+        emotion.clone(),
+        config.max_audio_bytes,
+        readiness.clone(),
+        async { drop(drain.await) },
+        async { drop(cut.await) },
+    ));
+    let loaded = tokio::select! {
+        loaded = load(&config, &mut signals) => loaded?,
+        served = &mut serving => return Ok(served??),
+    };
+    if let Some(engine) = loaded {
+        let manifest = engine.manifest();
+        metrics::model(
+            &manifest.name,
+            &manifest.version,
+            engine.provider().name(),
+            "float32",
+        );
+        emotion.open(Arc::clone(&engine));
+        readiness.ready();
+        tracing::info!(
+            model = manifest.name,
+            version = manifest.version,
+            %address,
+            metrics = %metrics_address,
+            onnxruntime = engine.runtime(),
+            ready_after_ms = begun.elapsed().as_millis(),
+            "serving"
+        );
+        let signal = tokio::select! {
+            signal = signals.next() => signal.name(),
+            served = &mut serving => return Ok(served??),
+        };
         tracing::info!(signal, "stopping: requests under way end");
-        // The server is gone if nobody hears this.
-        let _ = stop.send(());
-        tokio::select! {
-            () = tokio::time::sleep(grace) => tracing::warn!(?grace, "the grace is over"),
-            signal = signals.next() => {
-                tracing::warn!(signal = signal.name(), "a second signal: ending at once");
-            }
+    }
+    // The server is gone if nobody receives this.
+    let _ = stop.send(());
+    let grace = config.grace();
+    let ended = tokio::select! {
+        served = &mut serving => Some(served),
+        () = tokio::time::sleep(grace) => {
+            tracing::warn!(?grace, "the grace is over");
+            None
+        }
+        signal = signals.next() => {
+            tracing::warn!(signal = signal.name(), "a second signal: ending at once");
+            None
         }
     };
-    server::run(listener, engine, async { drop(cut.await) }, signalled).await?;
+    // Connections that are still open end with the server.
+    let _ = end.send(());
+    match ended {
+        Some(served) => served??,
+        None => serving.await??,
+    }
     drop(stop_admin);
     while let Some(ended) = admin.join_next().await {
         ended?;
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// How long a model that is being loaded when a signal comes is waited for. It ends within one batch;
+/// a graph that is being compiled for a GPU cannot be stopped.
+const GIVING_UP: Duration = Duration::from_secs(2);
+
+/// The engine; none if a signal came first.
+async fn load(config: &Config, signals: &mut Signals) -> Result<Option<Arc<Engine>>, CliError> {
+    let options = config.engine();
+    let stopped = Arc::new(AtomicBool::new(false));
+    let mut opening = tokio::task::spawn_blocking({
+        let stopped = Arc::clone(&stopped);
+        move || Engine::open_unless(&options, &|| stopped.load(Ordering::Relaxed))
+    });
+    let signal = tokio::select! {
+        opened = &mut opening => return Ok(Some(Arc::new(opened??))),
+        signal = signals.next() => signal.name(),
+    };
+    tracing::info!(signal, "stopping: the model is not loaded any further");
+    stopped.store(true, Ordering::Relaxed);
+    // The process must not end under ONNX Runtime's threads. Whatever came of it is not wanted.
+    let _ = tokio::time::timeout(GIVING_UP, opening).await;
+    Ok(None)
 }
 
 /// Binds the admin listener; what was bound, as it is written.

@@ -142,9 +142,24 @@ impl Engine {
     /// # Errors
     /// The first check that fails, in one sentence.
     pub fn open(options: &Options) -> Result<Self, OpenError> {
+        Self::open_unless(options, &|| false)
+    }
+
+    /// As [`Engine::open`], but given up soon after `stopped` says so: it is asked before each set of
+    /// sessions is made and before each batch shape is measured.
+    ///
+    /// # Errors
+    /// As [`Engine::open`], and [`RuntimeError::Stopped`].
+    pub fn open_unless(
+        options: &Options,
+        stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Self, OpenError> {
         let library = Library::load(options.onnxruntime.as_deref())
             .map_err(RuntimeError::from)?
             .on(options.provider);
+        for file in &library.passed_over {
+            tracing::warn!(reason = file, "a copy of ONNX Runtime was passed over");
+        }
         let bundle = match &options.bundle {
             Some(folder) => Bundle::open(folder)?,
             None => Bundle::from_files(embedded::files())?,
@@ -153,7 +168,7 @@ impl Engine {
         let sizes = Sizes::of(&bundle.manifest);
         let wanted =
             Layout::candidates(options.provider, cores, (options.workers, options.threads));
-        let warm = warm_up::measure(&library, &bundle, &wanted)?;
+        let warm = warm_up::measure(&library, &bundle, &wanted, stopped)?;
         let policy = policy(options, warm.instances.len());
         let spec = Arc::new(bundle.manifest.frontend.clone());
         let hearing = Hearing::of(&bundle.manifest);

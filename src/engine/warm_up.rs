@@ -19,6 +19,9 @@ const CUDA_ROWS: [usize; 2] = [128, 32];
 /// Runs by which layouts are compared.
 const TRIALS: usize = 15;
 
+/// Whether nobody waits for the measurement any more.
+pub(super) type Stopped<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// How a machine's cores are shared out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
@@ -74,14 +77,20 @@ pub(super) fn measure(
     library: &Library,
     bundle: &Bundle,
     layouts: &[Layout],
+    stopped: Stopped<'_>,
 ) -> Result<Warm, RuntimeError> {
     let sizes = Sizes::of(&bundle.manifest);
     let mut best: Option<(Duration, Layout, Vec<Instance>)> = None;
     for layout in layouts {
-        let mut instances = open(library, bundle, *layout)?;
+        let mut instances = open(library, bundle, *layout, stopped)?;
         let time = match layouts {
             [_] => Duration::ZERO,
-            _ => trial(&mut instances, sizes, trial_shapes(library.provider()))?,
+            _ => trial(
+                &mut instances,
+                sizes,
+                trial_shapes(library.provider()),
+                stopped,
+            )?,
         };
         tracing::debug!(?layout, ?time, "measured");
         if best.as_ref().is_none_or(|(least, ..)| time < *least) {
@@ -95,10 +104,10 @@ pub(super) fn measure(
                 workers: 1,
                 threads: 1,
             };
-            (layout, open(library, bundle, layout)?)
+            (layout, open(library, bundle, layout, stopped)?)
         }
     };
-    let costs = table(&mut instances, sizes, shapes(library.provider()))?;
+    let costs = table(&mut instances, sizes, shapes(library.provider()), stopped)?;
     Ok(Warm {
         layout,
         instances,
@@ -148,9 +157,15 @@ pub(super) fn report(warm: &Warm) {
     );
 }
 
-fn open(library: &Library, bundle: &Bundle, layout: Layout) -> Result<Vec<Instance>, RuntimeError> {
+fn open(
+    library: &Library,
+    bundle: &Bundle,
+    layout: Layout,
+    stopped: Stopped<'_>,
+) -> Result<Vec<Instance>, RuntimeError> {
     (0..layout.workers)
         .map(|_| {
+            go_on_unless(stopped)?;
             let mut instance = Instance::with_threads(library, bundle, layout.threads)?;
             golden::verify(&mut instance, bundle, golden::TOLERANCE)?;
             Ok(instance)
@@ -181,11 +196,13 @@ fn trial(
     instances: &mut [Instance],
     sizes: Sizes,
     [segments, chunks]: [Shape; 2],
+    stopped: Stopped<'_>,
 ) -> Result<Duration, RuntimeError> {
     let workers = u32::try_from(instances.len()).unwrap_or(u32::MAX);
     let times = side_by_side(instances, |instance| {
         // By the clock: where there are fewer processors than threads, these wait for each other.
         let time = |instance: &mut Instance, graph, shape| {
+            go_on_unless(stopped)?;
             median(TRIALS, Stopwatch::elapsed, instance, (graph, shape), sizes)
         };
         let segments = time(instance, Graph::Encoder, segments)?;
@@ -201,6 +218,7 @@ fn table(
     instances: &mut [Instance],
     sizes: Sizes,
     shapes: Shapes,
+    stopped: Stopped<'_>,
 ) -> Result<CostTable, RuntimeError> {
     let all: Vec<(Graph, Shape)> = Graph::ALL
         .into_iter()
@@ -213,7 +231,10 @@ fn table(
         .collect();
     let measured = side_by_side(instances, |instance| {
         all.iter()
-            .map(|batch| median(RUNS, Stopwatch::cost, instance, *batch, sizes))
+            .map(|batch| {
+                go_on_unless(stopped)?;
+                median(RUNS, Stopwatch::cost, instance, *batch, sizes)
+            })
             .collect::<Result<Vec<Duration>, _>>()
     })?;
     let of = |place: usize| {
@@ -225,6 +246,13 @@ fn table(
         let place = all.iter().position(|one| *one == (graph, shape));
         place.map_or(Duration::ZERO, of)
     }))
+}
+
+fn go_on_unless(stopped: Stopped<'_>) -> Result<(), RuntimeError> {
+    if stopped() {
+        return Err(RuntimeError::Stopped);
+    }
+    Ok(())
 }
 
 fn side_by_side<T: Send>(

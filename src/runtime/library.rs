@@ -1,12 +1,15 @@
 //! Finds and loads ONNX Runtime's shared library, once a process.
 //!
 //! In this order: the path that is given (`--onnxruntime`), `ORT_DYLIB_PATH`, beside the
-//! executable or in `lib/` there, the copy that the build fetched, the system's folders.
+//! executable or in `lib/` there, the copy that the build fetched, the system's folders, and wherever the
+//! loader looks (`LD_LIBRARY_PATH`). A file that was not named and does not load is passed over.
 
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use ort::environment::Environment;
+use ort::LoadDynamicError;
+use ort::environment::{Environment, EnvironmentBuilder};
 use ort::ep;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
@@ -18,13 +21,17 @@ const SYSTEM_FOLDERS: [&str; 4] = ["/usr/local/lib", "/usr/lib", "/usr/lib64", "
 /// Why ONNX Runtime cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
-    /// It is nowhere to be found.
+    /// No place has one that loads.
     #[error(
-        "ONNX Runtime's shared library ({FILE}) is neither beside the executable nor in the \
-         system's folders; install ONNX Runtime 1.24 or newer, or set ORT_DYLIB_PATH to the file"
+        "ONNX Runtime's shared library loads from none of the places searched; install ONNX Runtime \
+         1.24 or newer, or set ORT_DYLIB_PATH to the file ({})",
+        searched.join("; ")
     )]
-    NotFound,
-    /// The file that was named or found does not load.
+    NotFound {
+        /// Each place, with the reason.
+        searched: Vec<String>,
+    },
+    /// The file that was named does not load.
     #[error("ONNX Runtime does not load from {path}: {reason}")]
     Load {
         /// The file.
@@ -87,6 +94,8 @@ impl Provider {
 pub struct Library {
     /// Where it was loaded from.
     pub path: PathBuf,
+    /// Files that would have been taken before it, each with the reason why it does not load.
+    pub passed_over: Vec<String>,
     environment: Environment,
     provider: Provider,
 }
@@ -107,22 +116,19 @@ impl Library {
         if let Some(library) = &*loaded {
             return Ok(library.clone());
         }
-        let path = match path {
-            Some(path) => path.to_path_buf(),
-            None => find().ok_or(LibraryError::NotFound)?,
+        let (path, opened, passed_over) = match path.map(Path::to_path_buf).or_else(named) {
+            Some(path) => {
+                let path = from_here(path);
+                let opened = open(&path).map_err(|reason| failed(&path, reason))?;
+                (path, opened, Vec::new())
+            }
+            None => search()?,
         };
-        let failed = |reason: String| LibraryError::Load {
-            path: path.display().to_string(),
-            reason,
-        };
-        let environment = ort::init_from(&path)
-            .map_err(|error| failed(error.to_string()))?
-            .with_telemetry(false)
-            .build()
-            .map_err(|error| failed(error.to_string()))?;
+        let environment = opened.with_telemetry(false).build();
         let library = Self {
+            environment: environment.map_err(|error| failed(&path, error.to_string()))?,
             path,
-            environment,
+            passed_over,
             provider: Provider::Cpu,
         };
         *loaded = Some(library.clone());
@@ -174,21 +180,69 @@ pub fn disable_telemetry() {
     unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
 }
 
-fn find() -> Option<PathBuf> {
-    // An empty variable counts as unset.
-    if let Some(path) = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) {
-        return Some(path.into());
+fn failed(path: &Path, reason: String) -> LibraryError {
+    let path = path.display().to_string();
+    LibraryError::Load { path, reason }
+}
+
+/// What the environment names.
+fn named() -> Option<PathBuf> {
+    let path = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty());
+    path.map(PathBuf::from)
+}
+
+/// The loader takes a name without a folder for one of its own search.
+fn from_here(path: PathBuf) -> PathBuf {
+    match std::path::absolute(&path) {
+        Ok(absolute) if path.exists() => absolute,
+        _ => path,
     }
+}
+
+/// Loads the file, or says why the loader does not.
+fn open(path: &Path) -> Result<EnvironmentBuilder, String> {
+    ort::init_from(path).map_err(|error| {
+        let loader = match &error {
+            LoadDynamicError::Dlopen { error, .. } => error.source().map(ToString::to_string),
+            _ => None,
+        };
+        let reason = loader.unwrap_or_else(|| error.to_string());
+        // The loader begins with the file, which stands before the reason already.
+        match reason.strip_prefix(&format!("{}: ", path.display())) {
+            Some(reason) => reason.to_owned(),
+            None => reason,
+        }
+    })
+}
+
+/// The first file that loads, and why those before it do not.
+fn search() -> Result<(PathBuf, EnvironmentBuilder, Vec<String>), LibraryError> {
     let executable = std::env::current_exe().ok();
-    let beside = executable
-        .as_deref()
-        .and_then(Path::parent)
-        .map(|folder| [folder.to_path_buf(), folder.join("lib")]);
-    let beside = beside.iter().flatten().find_map(|folder| in_folder(folder));
-    beside.or_else(fetched_by_the_build).or_else(|| {
-        let multiarch = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
-        let folders = std::iter::once(multiarch.as_str()).chain(SYSTEM_FOLDERS);
-        folders.map(Path::new).find_map(in_folder)
+    let beside = executable.as_deref().and_then(Path::parent);
+    let beside = beside.map(|folder| [folder.to_path_buf(), folder.join("lib")]);
+    let multiarch = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+    let system = std::iter::once(multiarch.as_str()).chain(SYSTEM_FOLDERS);
+    let folder = |folder: PathBuf| in_folder(&folder).ok_or(folder);
+    let places = beside
+        .into_iter()
+        .flatten()
+        .map(folder)
+        .chain(fetched_by_the_build().map(Ok))
+        .chain(system.map(PathBuf::from).map(folder))
+        .chain([Ok(PathBuf::from(FILE))]);
+    let (mut passed_over, mut without) = (Vec::new(), Vec::new());
+    for place in places {
+        match place {
+            Ok(file) => match open(&file) {
+                Ok(opened) => return Ok((file, opened, passed_over)),
+                Err(reason) => passed_over.push(format!("{}: {reason}", file.display())),
+            },
+            Err(folder) => without.push(folder.display().to_string()),
+        }
+    }
+    passed_over.push(format!("{FILE} is not in {}", without.join(", ")));
+    Err(LibraryError::NotFound {
+        searched: passed_over,
     })
 }
 

@@ -77,6 +77,9 @@ pub enum RuntimeError {
         /// How many it must have.
         expected: usize,
     },
+    /// Whoever opens it does not want it any more.
+    #[error("loading was stopped before the model was ready")]
+    Stopped,
     /// A batch's run panicked.
     #[error("a batch's run panicked; the log has the place")]
     Panicked,

@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 
 use futures_util::{Stream, stream};
 use tokio::task::{self, JoinError, JoinSet};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
+use super::call_log::CallFacts;
 use super::pb::batch_classify_response::Result as Outcome;
 use super::pb::{BatchClassifyRequest, BatchClassifyResponse, ClassifyResponse};
+use super::refusals::Refusals;
 use super::status::{self, invalid};
 use super::{deadline, messages};
-use crate::engine::{Caller, Engine, EngineError};
+use crate::engine::{Answer, Caller, Engine, EngineError};
 use crate::telemetry::requests::InFlight;
 
 /// Recordings of one stream that are decoded, wait or run at a time.
@@ -36,13 +38,16 @@ pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<BatchClassifyResponse
 pub(super) fn answers(
     engine: Arc<Engine>,
     caller: Caller,
-    incoming: Streaming<BatchClassifyRequest>,
+    (incoming, refusals, facts): (Streaming<BatchClassifyRequest>, Refusals, CallFacts),
     in_flight: InFlight,
 ) -> Answers {
     let batch = Batch {
         engine,
         caller,
         incoming,
+        refusals,
+        facts,
+        read: 0,
         over: None,
         under_way: JoinSet::new(),
         ids: HashMap::new(),
@@ -58,6 +63,12 @@ struct Batch {
     /// Who calls; its deadline is the whole stream's.
     caller: Caller,
     incoming: Streaming<BatchClassifyRequest>,
+    /// Which of them were refused on their way.
+    refusals: Refusals,
+    /// What the call's log line tells.
+    facts: CallFacts,
+    /// Messages read so far.
+    read: u64,
     /// How the incoming stream ended, once it has.
     over: Option<Result<(), Status>>,
     /// Tasks, and not futures that are polled with the stream: a caller who does not read answers
@@ -105,15 +116,25 @@ impl Batch {
     }
 
     fn begin(&mut self, mut item: BatchClassifyRequest) {
+        let refused = self.refusals.take(self.read);
+        let (number, facts) = (self.read, self.facts.clone());
+        self.read += 1;
         let id = std::mem::take(&mut item.id);
         let (engine, caller) = (Arc::clone(&self.engine), self.caller.clone());
         let too_long = id.len() > LONGEST_ID;
         let task = self.under_way.spawn(async move {
-            if too_long {
-                let message = format!("an id may have {LONGEST_ID} bytes");
-                return Err(invalid("id", message));
-            }
-            judge(&engine, item, caller).await
+            let timed = item.request.as_ref().is_some_and(messages::wants_timing);
+            let answer = match refused {
+                Some(refused) => Err(refused),
+                None if too_long => {
+                    let message = format!("an id may have {LONGEST_ID} bytes");
+                    Err(invalid("id", message))
+                }
+                None => judge(&engine, item, caller).await,
+            };
+            let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
+            facts.recording_of_many(number, code, answer.as_ref().ok());
+            Ok(messages::response(&answer?, engine.manifest(), timed))
         });
         let id = id[..id.floor_char_boundary(LONGEST_ID)].to_owned();
         self.ids.insert(task.id(), id);
@@ -157,17 +178,14 @@ async fn judge(
     engine: &Engine,
     item: BatchClassifyRequest,
     caller: Caller,
-) -> Result<ClassifyResponse, Status> {
+) -> Result<Answer, Status> {
     let request = item.request.unwrap_or_default();
     let deadline = caller.deadline;
-    let wants_timing = messages::wants_timing(&request);
     let request = messages::request(request, engine.manifest(), caller)?;
     let mut pause = SHORTEST_PAUSE;
     loop {
         let error = match engine.classify(request.clone()).await {
-            Ok(answer) => {
-                return Ok(messages::response(&answer, engine.manifest(), wants_timing));
-            }
+            Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
         let EngineError::Busy { retry_after, .. } = error else {

@@ -1,47 +1,61 @@
 //! The methods of `EmotionService`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tonic::{Request, Response, Status, Streaming};
 
 use super::batch::{self, Answers};
+use super::call_log::CallFacts;
 use super::pb::emotion_service_server::EmotionService;
 use super::pb::{
     BatchClassifyRequest, ClassifyRequest, ClassifyResponse, GetModelRequest, GetModelResponse,
 };
+use super::refusals::Refusals;
 use super::{deadline, messages, status, tenant};
 use crate::audio::{Encoding, LaneChoice};
 use crate::engine::{self, Audio, AudioFile, Caller, Class, Engine, TenantId};
 use crate::telemetry::requests::InFlight;
 
-/// `EmotionService` over an engine.
-#[derive(Clone, Debug)]
+/// `EmotionService` over an engine, which may come later. Clones share it.
+#[derive(Clone, Debug, Default)]
 pub struct Emotion {
-    engine: Arc<Engine>,
+    engine: Arc<OnceLock<Arc<Engine>>>,
 }
 
 impl Emotion {
     /// Serves an engine.
     #[must_use]
     pub fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+        let service = Self::default();
+        service.open(engine);
+        service
+    }
+
+    /// The engine is there; every call before was answered UNAVAILABLE. A second one is not taken.
+    pub fn open(&self, engine: Arc<Engine>) {
+        // An error is the second engine.
+        let _ = self.engine.set(engine);
+    }
+
+    /// The engine, or UNAVAILABLE while it is being loaded.
+    pub(super) fn engine(&self) -> Result<&Arc<Engine>, Status> {
+        self.engine.get().ok_or_else(status::loading)
     }
 
     async fn judge(&self, request: Request<ClassifyRequest>) -> Result<ClassifyResponse, Status> {
+        let engine = self.engine()?;
+        let facts = CallFacts::of(&request);
         let caller = caller(&request, Class::Interactive)?;
+        facts.tenant(&caller.tenant);
         let request = request.into_inner();
         let wants_timing = messages::wants_timing(&request);
-        let request = messages::request(request, self.engine.manifest(), caller)?;
-        let answer = self.engine.classify(request).await.map_err(status::of)?;
-        Ok(messages::response(
-            &answer,
-            self.engine.manifest(),
-            wants_timing,
-        ))
+        let request = messages::request(request, engine.manifest(), caller)?;
+        let answer = engine.classify(request).await;
+        facts.recording(answer.as_ref().ok());
+        let answer = answer.map_err(status::of)?;
+        Ok(messages::response(&answer, engine.manifest(), wants_timing))
     }
-}
 
-impl Emotion {
     /// Classifies a file of this machine, as `Classify` does a recording that is sent.
     ///
     /// # Errors
@@ -58,8 +72,9 @@ impl Emotion {
                 deadline: None,
             },
         };
-        let answer = self.engine.classify(request).await.map_err(status::of)?;
-        Ok(messages::response(&answer, self.engine.manifest(), false))
+        let engine = self.engine()?;
+        let answer = engine.classify(request).await.map_err(status::of)?;
+        Ok(messages::response(&answer, engine.manifest(), false))
     }
 }
 
@@ -91,10 +106,17 @@ impl EmotionService for Emotion {
         request: Request<Streaming<BatchClassifyRequest>>,
     ) -> Result<Response<Answers>, Status> {
         let in_flight = InFlight::new("BatchClassify");
-        match caller(&request, Class::Bulk) {
-            Ok(caller) => {
-                let engine = Arc::clone(&self.engine);
-                let answers = batch::answers(engine, caller, request.into_inner(), in_flight);
+        let accepted =
+            caller(&request, Class::Bulk).and_then(|caller| Ok((caller, self.engine()?)));
+        match accepted {
+            Ok((caller, engine)) => {
+                let engine = Arc::clone(engine);
+                let facts = CallFacts::of(&request);
+                facts.tenant(&caller.tenant);
+                let refusals = request.extensions().get::<Refusals>().cloned();
+                let refusals = refusals.unwrap_or_default();
+                let incoming = (request.into_inner(), refusals, facts);
+                let answers = batch::answers(engine, caller, incoming, in_flight);
                 Ok(Response::new(answers))
             }
             Err(status) => {
@@ -109,8 +131,10 @@ impl EmotionService for Emotion {
         request: Request<GetModelRequest>,
     ) -> Result<Response<GetModelResponse>, Status> {
         let in_flight = InFlight::new("GetModel");
-        let answer = messages::known_model(&request.into_inner().model, self.engine.manifest())
-            .map(|()| messages::model(&self.engine));
+        let answer = self.engine().and_then(|engine| {
+            messages::known_model(&request.into_inner().model, engine.manifest())?;
+            Ok(messages::model(engine))
+        });
         in_flight.answered(status::code_name(&answer));
         answer.map(Response::new)
     }

@@ -3,21 +3,18 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, BoxStream, SelectAll, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpStream, UnixStream};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
+use super::incoming::Incoming;
 use super::server::ServerError;
 use crate::address::{Address, Bound, SocketFile};
 
-/// Pause after an error of `accept`: no file descriptor is left, most likely, and trying at once would
-/// only spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Between two log lines about such errors.
-const ERRORS_LOGGED: Duration = Duration::from_secs(5);
+/// The flag that names the address.
+const FLAG: &str = "listen";
 
 /// A bound address. Callers may connect; they are answered once the server runs.
 #[derive(Debug)]
@@ -35,7 +32,7 @@ impl Listener {
     pub async fn bind(address: &Address) -> Result<Self, ServerError> {
         let bound = address.bind().await.map_err(|error| ServerError::Listen {
             address: address.to_string(),
-            flag: "listen",
+            flag: FLAG,
             reason: error.to_string(),
         })?;
         let address = bound.address();
@@ -48,11 +45,11 @@ impl Listener {
             Bound::Tcp(listeners) => {
                 let each = listeners
                     .into_iter()
-                    .map(|listener| accepted(listener).boxed());
+                    .map(|listener| Incoming::new(listener, FLAG).boxed());
                 (stream::select_all(each), None)
             }
             Bound::Unix(listener, file) => {
-                let connections = accepted(listener).boxed();
+                let connections = Incoming::new(listener, FLAG).boxed();
                 (stream::select_all([connections]), Some(file))
             }
         }
@@ -61,48 +58,6 @@ impl Listener {
 
 /// Connections as they are accepted, of all listeners.
 pub(super) type Connections = SelectAll<BoxStream<'static, io::Result<Connection>>>;
-
-/// What accepts connections.
-trait Accept: Send + 'static {
-    fn accept(&self) -> impl Future<Output = io::Result<Connection>> + Send;
-}
-
-impl Accept for TcpListener {
-    async fn accept(&self) -> io::Result<Connection> {
-        let (stream, _) = self.accept().await?;
-        // Without it an answer waits 40 ms for the acknowledgement of the one before. A connection
-        // that refuses it is closing.
-        let _ = stream.set_nodelay(true);
-        Ok(Connection::Tcp(stream))
-    }
-}
-
-impl Accept for UnixListener {
-    async fn accept(&self) -> io::Result<Connection> {
-        let (stream, _) = self.accept().await?;
-        Ok(Connection::Unix(stream))
-    }
-}
-
-fn accepted(listener: impl Accept + Sync) -> impl stream::Stream<Item = io::Result<Connection>> {
-    stream::unfold(
-        (listener, None::<Instant>),
-        |(listener, mut logged)| async move {
-            loop {
-                match listener.accept().await {
-                    Ok(connection) => return Some((Ok(connection), (listener, logged))),
-                    Err(error) => {
-                        if logged.is_none_or(|logged| logged.elapsed() >= ERRORS_LOGGED) {
-                            tracing::warn!(%error, "a connection cannot be accepted");
-                            logged = Some(Instant::now());
-                        }
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                }
-            }
-        },
-    )
-}
 
 /// A caller's connection.
 #[derive(Debug)]

@@ -2,13 +2,21 @@
 //!
 //! Only translates. What a request means is decided in `engine` and behind it.
 
+mod answers;
 mod batch;
+mod call_log;
+mod compression;
 mod deadline;
 mod emotion;
+mod framing;
+mod gate;
+mod incoming;
 mod listener;
 mod messages;
 #[cfg(any(test, fuzzing))]
 pub mod property;
+mod refusals;
+mod requests;
 pub mod server;
 mod status;
 mod tenant;

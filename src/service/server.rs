@@ -1,18 +1,22 @@
 //! The gRPC server: what it offers, how connections are kept, how it stops.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::server::NamedService as _;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
 use super::Emotion;
+use super::answers::AnswersLayer;
+use super::call_log::CallLogLayer;
 use super::deadline::DeadlineLayer;
+use super::gate::GateLayer;
 pub use super::listener::Listener;
 use super::pb::{self, emotion_service_server::EmotionServiceServer};
-use crate::engine::Engine;
+use super::requests::RequestsLayer;
+use crate::telemetry::readiness::Readiness;
 
 /// A dead peer is noticed within keepalive interval + timeout.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -22,11 +26,6 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 const FRAME: u32 = 64 << 10;
 /// Streams of one connection; a caller who wants more opens another.
 const STREAMS_PER_CONNECTION: u32 = 256;
-/// Bytes of a request beside its audio.
-const MESSAGE_OVERHEAD: usize = 64 << 10;
-/// Between a limit of ours and the transport's: up to here a request that is too large is still
-/// read, so that the refusal names our limit and how far it was exceeded.
-const MESSAGE_SLACK: usize = 1 << 20;
 
 /// Why the server does not start or does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -49,38 +48,47 @@ pub enum ServerError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// Serves until `stop` is ready, then lets requests under way end, or until `cut` is ready.
+/// Serves until `stop` is ready, then lets requests under way end, or until `cut` is ready. Recordings
+/// may have `largest_audio` bytes.
+///
+/// Health and reflection answer at once. While `readiness` says that the model is being loaded, health
+/// is NOT_SERVING and the methods of `emotion` are UNAVAILABLE. Readiness ends with `stop`.
 ///
 /// # Errors
 /// [`ServerError`].
 pub async fn run(
     listener: Listener,
-    engine: Arc<Engine>,
+    emotion: Emotion,
+    largest_audio: usize,
+    readiness: Readiness,
     stop: impl Future<Output = ()>,
     cut: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<EmotionServiceServer<Emotion>>().await;
+    set_health(&health, ServingStatus::NotServing).await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let largest = engine
-        .limits()
-        .bytes
-        .saturating_add(MESSAGE_OVERHEAD + MESSAGE_SLACK);
-    let emotion = EmotionServiceServer::new(Emotion::new(Arc::clone(&engine)))
-        .max_decoding_message_size(largest);
+    // The layer of messages has its bound, and better words.
+    let service = EmotionServiceServer::new(emotion.clone()).max_decoding_message_size(usize::MAX);
     let stopping = async {
-        stop.await;
-        health
-            .set_not_serving::<EmotionServiceServer<Emotion>>()
-            .await;
-        health
-            .set_service_status("", ServingStatus::NotServing)
-            .await;
-        engine.drain();
+        let serving = async {
+            readiness.wait_until_ready().await;
+            set_health(&health, ServingStatus::Serving).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            () = stop => {}
+            () = serving => {}
+        }
+        set_health(&health, ServingStatus::NotServing).await;
+        readiness.drain();
+        if let Ok(engine) = emotion.engine() {
+            engine.drain();
+        }
         // Ends the streams of those who watch our health: a connection that somebody watches would
         // stay open for ever.
         let mut health = health.clone();
@@ -95,15 +103,31 @@ pub async fn run(
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_frame_size(Some(FRAME))
         .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
-        // Outermost, so that the deadline counts from the arrival of a call's head.
+        // Outermost, so that no call goes without its line.
+        .layer(CallLogLayer)
+        // Next, so that the deadline counts from the arrival of a call's head.
         .layer(DeadlineLayer)
+        // Above all that reads a body: nothing is read for a model that is not there.
+        .layer(GateLayer(readiness.clone()))
+        // Above what makes answers; errors of the layers above have nothing to compress.
+        .layer(AnswersLayer)
+        // Next to the decoder, which must get no message that is out of bounds or compressed.
+        .layer(RequestsLayer { largest_audio })
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
-        .add_service(emotion)
+        .add_service(service)
         .serve_with_incoming_shutdown(connections, stopping);
     tokio::select! {
         served = serving => Ok(served?),
         () = cut => Ok(()),
+    }
+}
+
+/// Of the service and of the server as a whole, which have one health.
+async fn set_health(health: &HealthReporter, status: ServingStatus) {
+    let service = EmotionServiceServer::<Emotion>::NAME;
+    for name in [service, ""] {
+        health.set_service_status(name, status).await;
     }
 }

@@ -18,7 +18,11 @@ const PUSHBACK: &str = "grpc-retry-pushback-ms";
 pub(super) fn of(error: EngineError) -> Status {
     let message = error.to_string();
     match error {
-        EngineError::Audio(error) if error.is_limit() => Status::out_of_range(message),
+        EngineError::Audio(AudioError::TooLarge { bytes, limit }) => too_many_bytes(bytes, limit),
+        EngineError::Audio(error) if error.is_limit() => match flag(&error) {
+            Some(flag) => Status::out_of_range(format!("{message} (the server's --{flag})")),
+            None => Status::out_of_range(message),
+        },
         EngineError::Audio(AudioError::Resampler { .. } | AudioError::Thread(_)) => fault(&message),
         EngineError::Audio(AudioError::Stopped) => Status::cancelled(message),
         EngineError::Audio(AudioError::LaneOutOfRange { .. }) => {
@@ -41,6 +45,60 @@ pub(super) fn of(error: EngineError) -> Status {
         EngineError::Cancelled => Status::cancelled(message),
         EngineError::Internal(_) => fault(&message),
     }
+}
+
+/// The flag that sets the limit which audio exceeds.
+fn flag(error: &AudioError) -> Option<&'static str> {
+    Some(match error {
+        AudioError::TooLong { .. } => "max-audio-seconds",
+        AudioError::TooMuchDecoded { .. } => "max-decoded-bytes",
+        AudioError::Expands { .. } => "max-seconds-per-megabyte",
+        AudioError::TooManyChannels { .. } => "max-channels",
+        AudioError::Timeout { .. } => "max-decode-seconds",
+        _ => return None,
+    })
+}
+
+const AUDIO_BYTES_FLAG: &str = "max-audio-bytes";
+
+/// OUT_OF_RANGE for a recording of too many bytes, whoever finds it.
+pub(super) fn too_many_bytes(bytes: usize, limit: usize) -> Status {
+    let over = bytes.saturating_sub(limit);
+    let error = AudioError::TooLarge { bytes, limit };
+    Status::out_of_range(format!(
+        "{error} ({over} too many; the server's --{AUDIO_BYTES_FLAG})"
+    ))
+}
+
+/// OUT_OF_RANGE for a message that is too large for any recording of `limit` bytes and its `overhead`. One
+/// that was compressed is not inflated to find out how large it is.
+pub(super) fn message_too_large(bytes: Option<usize>, limit: usize, overhead: usize) -> Status {
+    let most = limit.saturating_add(overhead);
+    let size = size(bytes, most);
+    Status::out_of_range(format!(
+        "the message has {size}; at most {most} are taken: audio of {limit} bytes (the server's \
+         --{AUDIO_BYTES_FLAG}) and {overhead} beside it"
+    ))
+}
+
+/// OUT_OF_RANGE for a message that holds no recording.
+pub(super) fn small_message_too_large(bytes: Option<usize>, most: usize) -> Status {
+    let size = size(bytes, most);
+    Status::out_of_range(format!(
+        "the message has {size}; at most {most} are taken by this method"
+    ))
+}
+
+fn size(bytes: Option<usize>, most: usize) -> String {
+    match bytes {
+        Some(bytes) => format!("{bytes} bytes, {} too many", bytes.saturating_sub(most)),
+        None => format!("more than {most} bytes once it is inflated"),
+    }
+}
+
+/// The status of a call that comes before the model is there.
+pub(super) fn loading() -> Status {
+    Status::unavailable("the model is being loaded and warmed up; try again in a second")
 }
 
 /// A fault of ours is logged under an id that the caller can quote.

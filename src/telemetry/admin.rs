@@ -1,4 +1,4 @@
-//! The admin HTTP listener: `/metrics` for Prometheus, nothing else.
+//! The admin HTTP listener: `/metrics` for Prometheus, `/healthz` and `/readyz` for probes.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -14,10 +14,11 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// A scraper needs one connection; more than this at a time is a mistake or an attack.
+use super::accept::AcceptErrors;
+use super::readiness::Readiness;
+
+/// A scraper and a prober need one connection each; more than this at a time is a mistake or an attack.
 const MOST_CONNECTIONS: usize = 32;
-/// Pause after an error of `accept`.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a client may take to send its request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -25,15 +26,18 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub async fn serve(
     listener: TcpListener,
     metrics: PrometheusHandle,
+    readiness: Readiness,
     stop: impl Future<Output = ()>,
 ) {
     let mut connections = JoinSet::new();
+    let mut errors = AcceptErrors::new("metrics");
     let mut upkeep = tokio::time::interval(super::metrics::UPKEEP);
     tokio::pin!(stop);
     loop {
         tokio::select! {
-            () = &mut stop => return,
+            () = &mut stop => return super::calls::report_left_out(),
             _ = upkeep.tick() => {
+                super::calls::report_left_out();
                 let metrics = metrics.clone();
                 // Milliseconds under load, which calls would wait for.
                 let tended = tokio::task::spawn_blocking(move || {
@@ -46,15 +50,19 @@ pub async fn serve(
             }
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => {
-                let Ok((stream, _)) = accepted else {
-                    // No file descriptor is left, most likely; trying at once would only spin.
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
+                let stream = match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        if let Some(pause) = errors.pause_after(&error) {
+                            tokio::time::sleep(pause).await;
+                        }
+                        continue;
+                    }
                 };
-                let metrics = metrics.clone();
+                let (metrics, readiness) = (metrics.clone(), readiness.clone());
                 let service = service_fn(move |request| {
-                    let metrics = metrics.clone();
-                    async move { Ok::<_, Infallible>(answer(&request, metrics).await) }
+                    let (metrics, readiness) = (metrics.clone(), readiness.clone());
+                    async move { Ok::<_, Infallible>(answer(&request, metrics, &readiness).await) }
                 });
                 connections.spawn(async move {
                     // A scraper that hangs up is no event of ours.
@@ -69,28 +77,30 @@ pub async fn serve(
     }
 }
 
-async fn answer(request: &Request<Incoming>, metrics: PrometheusHandle) -> Response<Full<Bytes>> {
-    let (status, body) = match (request.method(), request.uri().path()) {
-        (&Method::GET, "/metrics") => {
-            let rendered = tokio::task::spawn_blocking(move || {
-                metrics_process::Collector::default().collect();
-                metrics.render()
-            });
-            match rendered.await {
-                Ok(rendered) => (StatusCode::OK, rendered),
-                Err(_) => (
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "the metrics cannot be rendered; the log says why\n".into(),
-                ),
-            }
-        }
-        (_, "/metrics") => (
+async fn answer(
+    request: &Request<Incoming>,
+    metrics: PrometheusHandle,
+    readiness: &Readiness,
+) -> Response<Full<Bytes>> {
+    let asks = matches!(*request.method(), Method::GET | Method::HEAD);
+    let (status, body) = match request.uri().path() {
+        "/metrics" | "/healthz" | "/readyz" if !asks => (
             StatusCode::METHOD_NOT_ALLOWED,
             "only GET is answered here\n".into(),
         ),
+        "/metrics" => rendered(metrics).await,
+        // That this is answered is all that there is to say.
+        "/healthz" => (StatusCode::OK, "the process runs\n".into()),
+        "/readyz" => match readiness.state().reason() {
+            None => (StatusCode::OK, "ready\n".into()),
+            Some(reason) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("not ready: {reason}\n"),
+            ),
+        },
         _ => (
             StatusCode::NOT_FOUND,
-            "only /metrics is served here\n".into(),
+            "only /metrics, /healthz and /readyz are served here\n".into(),
         ),
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));
@@ -98,4 +108,18 @@ async fn answer(request: &Request<Incoming>, metrics: PrometheusHandle) -> Respo
     let plain = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, plain);
     response
+}
+
+async fn rendered(metrics: PrometheusHandle) -> (StatusCode, String) {
+    let rendered = tokio::task::spawn_blocking(move || {
+        metrics_process::Collector::default().collect();
+        metrics.render()
+    });
+    match rendered.await {
+        Ok(rendered) => (StatusCode::OK, rendered),
+        Err(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the metrics cannot be rendered; the log says why\n".into(),
+        ),
+    }
 }

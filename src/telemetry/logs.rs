@@ -1,5 +1,6 @@
 //! Structured logs on standard error.
 
+use std::borrow::Cow;
 use std::io::IsTerminal as _;
 
 use serde::{Deserialize, Serialize};
@@ -28,8 +29,7 @@ pub enum LogFormat {
 )]
 pub struct FilterError(String);
 
-/// Starts logging. `filter` is a level, or directives as `tracing` reads them
-/// (`info,undertone=debug`).
+/// Starts logging what a [`filter`] lets through.
 ///
 /// # Errors
 /// A logger that is already there.
@@ -44,7 +44,8 @@ pub fn start(format: LogFormat, filter: EnvFilter) -> Result<(), TryInitError> {
     }
 }
 
-/// Reads a filter.
+/// Reads a filter: a level for what is logged here, or directives as `tracing` reads them
+/// (`info,h2=debug`).
 ///
 /// # Errors
 /// A directive that does not parse, or a single word that is no level: `tracing` would take it for a
@@ -66,8 +67,28 @@ pub fn filter(text: &str) -> Result<EnvFilter, FilterError> {
         let parsed = directive.parse::<Directive>();
         parsed.map_err(|error| FilterError(format!("`{directive}` does not parse ({error})")))?;
     }
-    let parsed = EnvFilter::builder().parse(directives.join(","));
+    let parsed = EnvFilter::builder().parse(with_defaults(&directives));
     parsed.map_err(|error| FilterError(error.to_string()))
+}
+
+/// What other crates log whatever the level: warnings, and of symphonia errors alone, since it warns of audio that
+/// callers send.
+const LIBRARIES: &str = "warn,symphonia=error";
+
+/// A filter in which a level without a name is undertone's own; other crates have their own directives or are
+/// quiet.
+fn with_defaults(directives: &[&str]) -> String {
+    let written = directives.iter().map(|directive| own_level(directive));
+    written.collect::<Vec<_>>().join(",")
+}
+
+fn own_level(directive: &str) -> Cow<'_, str> {
+    match directive.parse::<LevelFilter>() {
+        // Quieter than the libraries may be, it is for all.
+        Ok(level) if level < LevelFilter::WARN => level.to_string().into(),
+        Ok(level) => format!("{LIBRARIES},undertone={level}").into(),
+        Err(_) => directive.into(),
+    }
 }
 
 #[cfg(test)]
@@ -107,6 +128,23 @@ mod tests {
             let error = error.to_string();
             assert!(error.contains(says), "{text}: {error}");
             assert!(error.contains("info,undertone=debug"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_level_is_for_undertone_and_directives_reach_the_libraries() {
+        for (filter, expected) in [
+            ("debug", "warn,symphonia=error,undertone=debug"),
+            ("error", "error"),
+            ("off", "off"),
+            (
+                "info,undertone=debug,h2=trace",
+                "warn,symphonia=error,undertone=info,undertone=debug,h2=trace",
+            ),
+            ("h2=debug", "h2=debug"),
+        ] {
+            let directives: Vec<&str> = filter.split(',').collect();
+            assert_eq!(with_defaults(&directives), expected);
         }
     }
 }

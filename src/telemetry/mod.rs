@@ -1,11 +1,14 @@
-//! What operators see: metrics with an HTTP listener of their own, and logs.
+//! What operators see: metrics and probes with an HTTP listener of their own, and logs.
 //!
 //! Names, units, label sets and buckets of all metrics stand in [`metrics`]; [`batches`] and
 //! [`requests`] are the two places that record them. Knows nothing of what it watches but the
 //! words in its labels, and no label takes a value from a caller.
 
+pub mod accept;
 pub mod admin;
 pub mod batches;
+pub mod calls;
 pub mod logs;
 pub mod metrics;
+pub mod readiness;
 pub mod requests;

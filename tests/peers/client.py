@@ -3,7 +3,8 @@
 usage: client.py ADDRESS FILE...
 
 Prints one JSON object a line for each lane: file, lane, label, probabilities by label. Also holds
-the server's reflection (v1alpha, which grpcurl uses) and health against what a stranger expects.
+the server's reflection (v1alpha, which grpcurl uses) and health against what a stranger expects, and
+asks again with compressed requests.
 """
 
 import json
@@ -47,7 +48,10 @@ def main(address: str, files: list[str]) -> None:
         service = emotion_pb2_grpc.EmotionServiceStub(channel)
         for file in files:
             request = emotion_pb2.ClassifyRequest(audio=pathlib.Path(file).read_bytes())
-            for lane in service.Classify(request).lanes:
+            answer = service.Classify(request)
+            for compression in (grpc.Compression.Gzip, grpc.Compression.Deflate):
+                assert service.Classify(request, compression=compression) == answer, compression
+            for lane in answer.lanes:
                 emotions = {emotion.label: emotion.probability for emotion in lane.total.emotions}
                 row = {"file": file, "lane": lane.index, "label": lane.total.label}
                 print(json.dumps(row | {"probabilities": emotions}))

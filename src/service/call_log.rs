@@ -1,0 +1,226 @@
+//! The outermost layer: one log line a call, from the arrival of its head to the last byte of its answer.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Extensions, HeaderMap};
+use http_body::Frame;
+use tonic::body::Body;
+use tonic::transport::server::TcpConnectInfo;
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+
+use super::status;
+use crate::engine::{Answer, TenantId};
+use crate::telemetry::calls::{self, Call, Facts};
+
+/// What is learnt of a call on its way, beside it in the request's extensions. Clones are one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CallFacts {
+    id: u64,
+    facts: Arc<Mutex<Facts>>,
+}
+
+impl CallFacts {
+    /// Those of a request; of a call within this process nobody asks for them.
+    pub(super) fn of<T>(request: &tonic::Request<T>) -> Self {
+        let facts = request.extensions().get::<Self>();
+        facts.cloned().unwrap_or_default()
+    }
+
+    /// Whose call it is.
+    pub(super) fn tenant(&self, tenant: &TenantId) {
+        self.change(|facts| facts.tenant = tenant.0.to_string());
+    }
+
+    /// A recording has ended, with an answer if all went well.
+    pub(super) fn recording(&self, answer: Option<&Answer>) -> Facts {
+        let mut one = Facts {
+            recordings: 1,
+            ..Facts::default()
+        };
+        if let Some(answer) = answer {
+            one.audio = answer.duration;
+            one.decode = answer.timing.decode;
+            one.queue = answer.timing.spent.queue;
+            one.device = answer.timing.spent.device;
+        }
+        self.change(|all| {
+            all.recordings += 1;
+            all.audio += one.audio;
+            all.decode += one.decode;
+            all.queue += one.queue;
+            all.device += one.device;
+        });
+        one
+    }
+
+    /// A recording of a stream has ended; also logs it.
+    pub(super) fn recording_of_many(&self, number: u64, code: Code, answer: Option<&Answer>) {
+        let facts = self.recording(answer);
+        calls::recording(self.id, number, status::name(code), &facts);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Facts)) {
+        change(&mut self.facts.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Logs calls.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CallLogLayer;
+
+impl<S> Layer<S> for CallLogLayer {
+    type Service = CallLogService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        CallLogService { inner }
+    }
+}
+
+/// See [`CallLogLayer`].
+#[derive(Clone, Debug)]
+pub(super) struct CallLogService<S> {
+    inner: S,
+}
+
+impl<S> Service<http::Request<Body>> for CallLogService<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        let mut record = Record::new(request.uri().path(), request.extensions());
+        request.extensions_mut().insert(record.facts.clone());
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let response = answer.await?;
+            // An error without an answer has its status here.
+            record.saw(response.headers());
+            Ok(response.map(|body| Body::new(Logged { body, record })))
+        })
+    }
+}
+
+/// A call under way. Logged when it is dropped: then its answer has been sent, or nobody waits for it.
+struct Record {
+    begun: Instant,
+    peer: Option<std::net::SocketAddr>,
+    method: Method,
+    /// What the caller reads, once that is known.
+    code: Option<Code>,
+    facts: CallFacts,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Method {
+    /// One that does something, by its name.
+    Work(&'static str),
+    /// One that asks for what is served, and whether it is.
+    Probe(&'static str),
+}
+
+impl Method {
+    /// The path is the caller's word, and may be any.
+    fn of(path: &str) -> Self {
+        match path {
+            "/undertone.v1.EmotionService/Classify" => Self::Work("Classify"),
+            "/undertone.v1.EmotionService/BatchClassify" => Self::Work("BatchClassify"),
+            "/undertone.v1.EmotionService/GetModel" => Self::Work("GetModel"),
+            "/grpc.health.v1.Health/Check" => Self::Probe("Health.Check"),
+            "/grpc.health.v1.Health/Watch" => Self::Probe("Health.Watch"),
+            path if path.ends_with("/ServerReflectionInfo") => Self::Probe("ServerReflectionInfo"),
+            _ => Self::Work("unknown"),
+        }
+    }
+}
+
+impl Record {
+    fn new(path: &str, extensions: &Extensions) -> Self {
+        static CALLS: AtomicU64 = AtomicU64::new(1);
+        let peer = extensions.get::<TcpConnectInfo>();
+        Self {
+            begun: Instant::now(),
+            peer: peer.and_then(TcpConnectInfo::remote_addr),
+            method: Method::of(path),
+            code: None,
+            facts: CallFacts {
+                id: CALLS.fetch_add(1, Ordering::Relaxed),
+                facts: Arc::default(),
+            },
+        }
+    }
+
+    /// Takes the status from headers or trailers that have one.
+    fn saw(&mut self, headers: &HeaderMap) {
+        if let Some(code) = headers.get(Status::GRPC_STATUS) {
+            self.code = Some(Code::from_bytes(code.as_bytes()));
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let facts = self.facts.facts.lock();
+        let facts = std::mem::take(&mut *facts.unwrap_or_else(PoisonError::into_inner));
+        let (Method::Work(method) | Method::Probe(method)) = self.method;
+        let call = Call {
+            id: self.facts.id,
+            peer: self.peer,
+            method,
+            code: status::name(self.code.unwrap_or(Code::Cancelled)),
+            total: self.begun.elapsed(),
+            facts,
+        };
+        match self.method {
+            Method::Work(_) => calls::ended(&call),
+            Method::Probe(_) => calls::probed(&call),
+        }
+    }
+}
+
+/// An answer's body, whose trailers have the status.
+struct Logged {
+    body: Body,
+    record: Record,
+}
+
+impl http_body::Body for Logged {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(Ok(frame)) = &frame
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            self.record.saw(trailers);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,91 @@
+//! Whether calls are answered: one state of the process, which probes and health read.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// Where a serving process is between its start and its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The model is not there yet.
+    Loading,
+    /// Calls are answered.
+    Ready,
+    /// No new call is taken.
+    Draining,
+}
+
+impl State {
+    /// Why no call is answered; none if calls are.
+    #[must_use]
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Loading => Some("the model is being loaded and warmed up"),
+            Self::Ready => None,
+            Self::Draining => Some("the server is shutting down"),
+        }
+    }
+}
+
+/// The state, shared. Clones are one. It moves forward only: what drains is never ready again.
+#[derive(Clone, Debug)]
+pub struct Readiness(Arc<watch::Sender<State>>);
+
+impl Default for Readiness {
+    /// A process that is loading.
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(State::Loading)))
+    }
+}
+
+impl Readiness {
+    /// The state now.
+    #[must_use]
+    pub fn state(&self) -> State {
+        *self.0.borrow()
+    }
+
+    /// The model is there and warm.
+    pub fn ready(&self) {
+        self.0.send_if_modified(|state| {
+            let loaded = *state == State::Loading;
+            if loaded {
+                *state = State::Ready;
+            }
+            loaded
+        });
+    }
+
+    /// The process is about to end.
+    pub fn drain(&self) {
+        self.0.send_replace(State::Draining);
+    }
+
+    /// Waits until the model is there; for ever if the process ends before.
+    pub async fn wait_until_ready(&self) {
+        let mut states = self.0.subscribe();
+        if states
+            .wait_for(|state| *state == State::Ready)
+            .await
+            .is_err()
+        {
+            std::future::pending().await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_drains_is_never_ready_again() {
+        let readiness = Readiness::default();
+        assert_eq!(readiness.state(), State::Loading);
+        readiness.ready();
+        assert_eq!(readiness.state(), State::Ready);
+        readiness.drain();
+        readiness.ready();
+        assert_eq!(readiness.state(), State::Draining);
+    }
+}
