@@ -120,11 +120,10 @@ impl Decoder {
         })
     }
 
-    /// Hz at which the sound was sampled, as [`Source::captured_rate`](super::Source::captured_rate): known
-    /// once samples have come.
+    /// Tells at which rate the sound was sampled, for whoever takes the samples.
     #[must_use]
-    pub fn captured_rate(&self) -> Option<u32> {
-        self.captured_rate.get()
+    pub fn captured_rate(&self) -> CapturedRate {
+        self.captured_rate.clone()
     }
 
     /// What stops this decoder from elsewhere.

@@ -249,16 +249,18 @@ struct Job {
     captured_rate: CapturedRate,
 }
 
-/// [`Source::captured_rate`] in Hz while decoding goes on; 0 until it is known. Clones share it.
+/// [`Source::captured_rate`] of a recording that is being decoded. Clones tell of the same recording.
 #[derive(Clone, Debug, Default)]
-struct CapturedRate(Arc<AtomicU32>);
+pub struct CapturedRate(Arc<AtomicU32>);
 
 impl CapturedRate {
     fn set(&self, rate: u32) {
         self.0.store(rate, Ordering::Release);
     }
 
-    fn get(&self) -> Option<u32> {
+    /// Hz; known before the first samples come.
+    #[must_use]
+    pub fn get(&self) -> Option<u32> {
         Some(self.0.load(Ordering::Acquire)).filter(|rate| *rate > 0)
     }
 }

@@ -101,14 +101,14 @@ impl Streamed {
         self.lanes.len()
     }
 
-    /// Takes the next samples of every lane, and empties them; gives the pieces that they complete to `take`.
+    /// Takes the next samples of every lane; gives the pieces that they complete to `take`.
     pub(super) fn push(
         &mut self,
-        block: &mut [Vec<f32>],
+        block: &[Vec<f32>],
         take: &mut impl FnMut(Piece) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
         for (held, samples) in self.held.iter_mut().zip(block) {
-            held.append(samples);
+            held.extend_from_slice(samples);
         }
         let ready = self.held.first().map_or(0, Vec::len) / PIECE_SAMPLES;
         // The pieces that `prepare` makes, so that both give the same.

@@ -10,7 +10,7 @@ use super::hearing::Hearing;
 use super::intake::{Known, Need};
 use super::lane::{Piece, Prepared, Streamed};
 use super::{AudioFile, EngineError};
-use crate::audio::{AudioError, Decoder, Encoding, LaneChoice, Limits, Stop};
+use crate::audio::{AudioError, CapturedRate, Decoder, Encoding, LaneChoice, Limits, Stop};
 use crate::frontend::{Band, SEGMENT_VALUES, Spec};
 
 /// What a file is decoded and segmented with.
@@ -34,6 +34,8 @@ struct UnderWay<'a, N, T> {
     /// Segments that were asked for, and those that were taken.
     asked: usize,
     taken: usize,
+    /// Time that passed beside decoding: segmenting, and waiting for pieces to be taken.
+    beside: Duration,
 }
 
 /// Decodes and segments a file. `need` is told what will be submitted before `take` gets it.
@@ -53,42 +55,31 @@ pub(super) fn segment(
         samples: 0,
         asked: 0,
         taken: 0,
+        beside: Duration::ZERO,
     };
     let mut decoder = Decoder::start(setup.encoding, setup.lanes, &setup.limits)?;
-    let mut time = Duration::ZERO;
-    let mut block: Vec<Vec<f32>> = Vec::new();
+    let captured_rate = decoder.captured_rate();
+    let begun = Instant::now();
+    let mut reading = Duration::ZERO;
+    let mut read = Instant::now();
     file.read(|bytes| {
+        reading += read.elapsed();
         if stop.is_stopped() {
             return Err(EngineError::Cancelled);
         }
-        let begun = Instant::now();
-        decoder.push(bytes, |lanes| hold(&mut block, lanes))?;
-        time += begun.elapsed();
-        under_way.block(&mut block, decoder.captured_rate())
+        let pushed = decoder.push(bytes, |lanes| under_way.block(lanes, &captured_rate));
+        read = Instant::now();
+        pushed
     })?;
-    let captured_rate = decoder.captured_rate();
-    let begun = Instant::now();
-    let ending = decoder.finish(|lanes| hold(&mut block, lanes))?;
-    time += begun.elapsed();
-    // Of a short file, or one that is held, all samples come at the end.
-    let captured_rate = captured_rate.unwrap_or(ending.source.captured_rate);
-    under_way.block(&mut block, Some(captured_rate))?;
+    let ending = decoder.finish(|lanes| under_way.block(lanes, &captured_rate))?;
     let known = Known {
         codec: ending.source.codec,
         samples: under_way.samples,
         truncated: ending.truncated,
-        band: Band::of_rate(captured_rate),
-        time,
+        band: Band::of_rate(ending.source.captured_rate),
+        time: begun.elapsed().saturating_sub(reading + under_way.beside),
     };
     Ok((known, under_way.finish()?))
-}
-
-fn hold(block: &mut Vec<Vec<f32>>, lanes: &[Vec<f32>]) -> Result<(), AudioError> {
-    block.resize_with(lanes.len(), Vec::new);
-    for (held, samples) in block.iter_mut().zip(lanes) {
-        held.extend_from_slice(samples);
-    }
-    Ok(())
 }
 
 impl<N, T> UnderWay<'_, N, T>
@@ -96,16 +87,16 @@ where
     N: FnMut(Need) -> Result<(), EngineError>,
     T: FnMut(Piece) -> Result<(), EngineError>,
 {
-    /// Segments the samples of a block, and empties it.
+    /// Segments the samples of a block.
     fn block(
         &mut self,
-        block: &mut [Vec<f32>],
-        captured_rate: Option<u32>,
+        block: &[Vec<f32>],
+        captured_rate: &CapturedRate,
     ) -> Result<(), EngineError> {
-        // The rate is known before the first sample comes.
-        let (Some(first), Some(rate)) = (block.first(), captured_rate) else {
+        let (Some(first), Some(rate)) = (block.first(), captured_rate.get()) else {
             return Ok(());
         };
+        let begun = Instant::now();
         self.samples += first.len();
         self.file.decoded().set_samples(self.samples);
         let mut lanes = self.lanes.take().unwrap_or_else(|| {
@@ -120,6 +111,7 @@ where
         let count = block.len();
         let pushed = lanes.push(block, &mut |piece| self.submit(piece, count));
         self.lanes = Some(lanes);
+        self.beside += begun.elapsed();
         pushed
     }
 
