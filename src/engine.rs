@@ -325,15 +325,13 @@ impl Engine {
         let needs = self.needs.clone();
         let measured = {
             let (submitter, asked) = (Arc::clone(&submitter), asked.clone());
-            let (rule, estimated) = (self.class_rule, request.caller.class);
+            let rule = self.class_rule;
             move |need: Need| {
+                let class = rule.class(&asked, lane::position(need.samples));
                 let work = Work {
                     segments: need.segments,
                     steps: need.steps,
                 };
-                let class = need
-                    .length
-                    .map_or(estimated, |length| rule.class(&asked, length));
                 submitter.measured(class, work, needs.bytes(need.steps, need.lanes))
             }
         };

@@ -37,10 +37,10 @@ pub(super) struct Known {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Need {
     pub(super) lanes: usize,
+    /// Samples of each lane, as far as they are known.
+    pub(super) samples: usize,
     pub(super) segments: usize,
     pub(super) steps: usize,
-    /// Of the recording, once that is known.
-    pub(super) length: Option<Duration>,
 }
 
 /// Where recordings are heard.
@@ -175,9 +175,9 @@ fn whole(
     let segments = spec.segments(samples) * lanes;
     need(Need {
         lanes,
+        samples,
         segments,
         steps: segments,
-        length: Some(lane::position(samples)),
     })?;
     let prepared = lane::prepare((recording.lanes, known.band), *choice, spec, *hearing, take)?;
     Ok((known, prepared))

@@ -68,6 +68,7 @@ impl Options {
             schedule: Schedule {
                 interactive_backlog: ever,
                 bulk_backlog: ever,
+                interactive_audio: ever,
                 ..Schedule::default()
             },
             limits: Limits {

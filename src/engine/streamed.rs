@@ -122,9 +122,9 @@ where
             self.asked = 2 * (self.taken + segments);
             (self.need)(Need {
                 lanes,
+                samples: self.samples,
                 segments: self.asked - self.taken,
                 steps: self.asked,
-                length: None,
             })?;
         }
         self.taken += segments;
@@ -138,9 +138,9 @@ where
         let prepared = lanes.finish(&mut |piece| self.submit(piece, count))?;
         (self.need)(Need {
             lanes: count,
+            samples: self.samples,
             segments: 0,
             steps: self.taken,
-            length: None,
         })?;
         Ok(prepared)
     }

@@ -38,8 +38,8 @@ pub(super) fn of(error: EngineError) -> Status {
                 .insert(PUSHBACK, MetadataValue::from(pushback));
             status
         }
-        EngineError::Late { .. } => Status::deadline_exceeded(message),
         EngineError::File(_) => Status::failed_precondition(message),
+        EngineError::Late { .. } => Status::deadline_exceeded(message),
         EngineError::TooMuch(_) => Status::out_of_range(message),
         EngineError::Draining => Status::unavailable(message),
         EngineError::Cancelled => Status::cancelled(message),
