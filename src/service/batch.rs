@@ -20,7 +20,6 @@ use super::refusals::Refusals;
 use super::status::{self, invalid};
 use super::{deadline, messages};
 use crate::engine::{Answer, Caller, Engine, EngineError};
-use crate::telemetry::requests::InFlight;
 
 /// Recordings of one stream that are decoded, wait or run at a time.
 const UNDER_WAY: usize = 16;
@@ -38,8 +37,8 @@ pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<BatchClassifyResponse
 pub(super) fn answers(
     engine: Arc<Engine>,
     caller: Caller,
-    (incoming, refusals, facts): (Streaming<BatchClassifyRequest>, Refusals, CallFacts),
-    in_flight: InFlight,
+    (incoming, refusals): (Streaming<BatchClassifyRequest>, Refusals),
+    facts: CallFacts,
 ) -> Answers {
     let batch = Batch {
         engine,
@@ -51,7 +50,7 @@ pub(super) fn answers(
         over: None,
         under_way: JoinSet::new(),
         ids: HashMap::new(),
-        in_flight: Some(in_flight),
+        ended: false,
     };
     let next = |mut batch: Batch| async { Some((batch.next().await?, batch)) };
     Box::pin(stream::unfold(batch, next))
@@ -76,14 +75,16 @@ struct Batch {
     under_way: JoinSet<Result<ClassifyResponse, Status>>,
     /// The id of each, kept here so that one that panics is still answered.
     ids: HashMap<task::Id, String>,
-    /// None once the stream of answers has ended.
-    in_flight: Option<InFlight>,
+    /// Whether the stream of answers has ended.
+    ended: bool,
 }
 
 impl Batch {
     /// The next answer, or how the stream ends. Not cancelled but with all of the call.
     async fn next(&mut self) -> Option<Result<BatchClassifyResponse, Status>> {
-        self.in_flight.as_ref()?;
+        if self.ended {
+            return None;
+        }
         loop {
             if self.under_way.is_empty()
                 && let Some(over) = self.over.take()
@@ -160,8 +161,7 @@ impl Batch {
     /// Ends the stream of answers, and what is still under way.
     fn end(&mut self, over: Result<(), Status>) -> Option<Result<BatchClassifyResponse, Status>> {
         self.under_way.abort_all();
-        let in_flight = self.in_flight.take()?;
-        in_flight.answered(status::code_name(&over));
+        self.ended = true;
         over.err().map(Err)
     }
 }

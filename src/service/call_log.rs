@@ -1,4 +1,5 @@
-//! The outermost layer: one log line a call, from the arrival of its head to the last byte of its answer.
+//! The outermost layer: a log line and the metrics of each call, from the arrival of its head to the end of
+//! its answer, with the code that its caller reads.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,6 +19,7 @@ use tower::{Layer, Service};
 use super::status;
 use crate::engine::{Answer, TenantId};
 use crate::telemetry::calls::{self, Call, Facts};
+use crate::telemetry::requests::InFlight;
 
 /// What is learnt of a call on its way, beside it in the request's extensions. Clones are one.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +73,7 @@ impl CallFacts {
     }
 }
 
-/// Logs calls.
+/// Logs and counts calls.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CallLogLayer;
 
@@ -116,20 +118,23 @@ where
     }
 }
 
-/// A call under way. Logged when it is dropped: then its answer has been sent, or nobody waits for it.
+/// A call under way. It has ended once it has a status; dropped before, its caller has gone away.
 struct Record {
     begun: Instant,
     peer: Option<std::net::SocketAddr>,
     method: Method,
-    /// What the caller reads, once that is known.
-    code: Option<Code>,
+    /// Counts a call of our own methods; none once it has ended.
+    in_flight: Option<InFlight>,
+    ended: bool,
     facts: CallFacts,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Method {
-    /// One that does something, by its name.
-    Work(&'static str),
+    /// One of our own.
+    Ours(&'static str),
+    /// One that nobody offers.
+    Unknown,
     /// One that asks for what is served, and whether it is.
     Probe(&'static str),
 }
@@ -138,13 +143,13 @@ impl Method {
     /// The path is the caller's word, and may be any.
     fn of(path: &str) -> Self {
         match path {
-            "/undertone.v1.EmotionService/Classify" => Self::Work("Classify"),
-            "/undertone.v1.EmotionService/BatchClassify" => Self::Work("BatchClassify"),
-            "/undertone.v1.EmotionService/GetModel" => Self::Work("GetModel"),
+            "/undertone.v1.EmotionService/Classify" => Self::Ours("Classify"),
+            "/undertone.v1.EmotionService/BatchClassify" => Self::Ours("BatchClassify"),
+            "/undertone.v1.EmotionService/GetModel" => Self::Ours("GetModel"),
             "/grpc.health.v1.Health/Check" => Self::Probe("Health.Check"),
             "/grpc.health.v1.Health/Watch" => Self::Probe("Health.Watch"),
             path if path.ends_with("/ServerReflectionInfo") => Self::Probe("ServerReflectionInfo"),
-            _ => Self::Work("unknown"),
+            _ => Self::Unknown,
         }
     }
 }
@@ -153,11 +158,17 @@ impl Record {
     fn new(path: &str, extensions: &Extensions) -> Self {
         static CALLS: AtomicU64 = AtomicU64::new(1);
         let peer = extensions.get::<TcpConnectInfo>();
+        let method = Method::of(path);
+        let in_flight = match method {
+            Method::Ours(method) => Some(InFlight::new(method)),
+            Method::Probe(_) | Method::Unknown => None,
+        };
         Self {
             begun: Instant::now(),
             peer: peer.and_then(TcpConnectInfo::remote_addr),
-            method: Method::of(path),
-            code: None,
+            method,
+            in_flight,
+            ended: false,
             facts: CallFacts {
                 id: CALLS.fetch_add(1, Ordering::Relaxed),
                 facts: Arc::default(),
@@ -165,31 +176,42 @@ impl Record {
         }
     }
 
-    /// Takes the status from headers or trailers that have one.
+    /// Ends with the status of headers or trailers that have one.
     fn saw(&mut self, headers: &HeaderMap) {
         if let Some(code) = headers.get(Status::GRPC_STATUS) {
-            self.code = Some(Code::from_bytes(code.as_bytes()));
+            self.end(Code::from_bytes(code.as_bytes()));
+        }
+    }
+
+    fn end(&mut self, code: Code) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let code = status::name(code);
+        if let Some(in_flight) = self.in_flight.take() {
+            in_flight.answered(code);
+        }
+        let facts = self.facts.facts.lock();
+        let facts = std::mem::take(&mut *facts.unwrap_or_else(PoisonError::into_inner));
+        let call = |method| Call {
+            id: self.facts.id,
+            peer: self.peer,
+            method,
+            code,
+            total: self.begun.elapsed(),
+            facts,
+        };
+        match self.method {
+            Method::Ours(method) => calls::ended(&call(method)),
+            Method::Unknown => calls::ended(&call("unknown")),
+            Method::Probe(method) => calls::probed(&call(method)),
         }
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let facts = self.facts.facts.lock();
-        let facts = std::mem::take(&mut *facts.unwrap_or_else(PoisonError::into_inner));
-        let (Method::Work(method) | Method::Probe(method)) = self.method;
-        let call = Call {
-            id: self.facts.id,
-            peer: self.peer,
-            method,
-            code: status::name(self.code.unwrap_or(Code::Cancelled)),
-            total: self.begun.elapsed(),
-            facts,
-        };
-        match self.method {
-            Method::Work(_) => calls::ended(&call),
-            Method::Probe(_) => calls::probed(&call),
-        }
+        self.end(Code::Cancelled);
     }
 }
 

@@ -14,7 +14,6 @@ use super::refusals::Refusals;
 use super::{deadline, messages, status, tenant};
 use crate::audio::{Encoding, LaneChoice};
 use crate::engine::{self, Audio, AudioFile, Caller, Class, Engine, TenantId};
-use crate::telemetry::requests::InFlight;
 
 /// `EmotionService` over an engine, which may come later. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -93,10 +92,7 @@ impl EmotionService for Emotion {
         &self,
         request: Request<ClassifyRequest>,
     ) -> Result<Response<ClassifyResponse>, Status> {
-        let in_flight = InFlight::new("Classify");
-        let answer = self.judge(request).await;
-        in_flight.answered(status::code_name(&answer));
-        answer.map(Response::new)
+        self.judge(request).await.map(Response::new)
     }
 
     type BatchClassifyStream = Answers;
@@ -105,37 +101,23 @@ impl EmotionService for Emotion {
         &self,
         request: Request<Streaming<BatchClassifyRequest>>,
     ) -> Result<Response<Answers>, Status> {
-        let in_flight = InFlight::new("BatchClassify");
-        let accepted =
-            caller(&request, Class::Bulk).and_then(|caller| Ok((caller, self.engine()?)));
-        match accepted {
-            Ok((caller, engine)) => {
-                let engine = Arc::clone(engine);
-                let facts = CallFacts::of(&request);
-                facts.tenant(&caller.tenant);
-                let refusals = request.extensions().get::<Refusals>().cloned();
-                let refusals = refusals.unwrap_or_default();
-                let incoming = (request.into_inner(), refusals, facts);
-                let answers = batch::answers(engine, caller, incoming, in_flight);
-                Ok(Response::new(answers))
-            }
-            Err(status) => {
-                in_flight.answered(status::name(status.code()));
-                Err(status)
-            }
-        }
+        let caller = caller(&request, Class::Bulk)?;
+        let engine = Arc::clone(self.engine()?);
+        let facts = CallFacts::of(&request);
+        facts.tenant(&caller.tenant);
+        let refusals = request.extensions().get::<Refusals>().cloned();
+        let incoming = (request.into_inner(), refusals.unwrap_or_default());
+        Ok(Response::new(batch::answers(
+            engine, caller, incoming, facts,
+        )))
     }
 
     async fn get_model(
         &self,
         request: Request<GetModelRequest>,
     ) -> Result<Response<GetModelResponse>, Status> {
-        let in_flight = InFlight::new("GetModel");
-        let answer = self.engine().and_then(|engine| {
-            messages::known_model(&request.into_inner().model, engine.manifest())?;
-            Ok(messages::model(engine))
-        });
-        in_flight.answered(status::code_name(&answer));
-        answer.map(Response::new)
+        let engine = self.engine()?;
+        messages::known_model(&request.into_inner().model, engine.manifest())?;
+        Ok(Response::new(messages::model(engine)))
     }
 }

@@ -70,7 +70,7 @@ enum Place {
     },
     Inflating {
         left: usize,
-        inflater: Inflater,
+        inflater: Box<Inflater>,
     },
     Starting {
         left: usize,
@@ -224,7 +224,10 @@ impl Framing {
                 let inflater = inflater.map_err(|error| {
                     Status::internal(format!("{} cannot be inflated: {error:?}", encoding.name()))
                 })?;
-                Ok(Place::Inflating { left, inflater })
+                Ok(Place::Inflating {
+                    left,
+                    inflater: Box::new(inflater),
+                })
             }
             flag => Err(Status::invalid_argument(format!(
                 "a message starts with the byte {flag}, where gRPC has 0, or 1 if it is compressed"

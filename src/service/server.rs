@@ -77,7 +77,7 @@ pub async fn run(
         let serving = async {
             readiness.wait_until_ready().await;
             set_health(&health, ServingStatus::Serving).await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             biased;

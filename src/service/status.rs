@@ -142,11 +142,6 @@ pub(super) fn item(status: &Status) -> pb::Error {
     }
 }
 
-/// The code of an answer; a metric's label.
-pub(super) fn code_name<T>(answer: &Result<T, Status>) -> &'static str {
-    name(answer.as_ref().map_or_else(Status::code, |_| Code::Ok))
-}
-
 /// A code as the gRPC specification spells it.
 pub(super) fn name(code: Code) -> &'static str {
     match code {

@@ -69,7 +69,7 @@ impl Readiness {
             .await
             .is_err()
         {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -87,6 +87,18 @@ async fn a_call_has_one_line_with_who_what_and_how_long_and_nothing_of_its_conte
         ("unknown", "UNIMPLEMENTED")
     );
 
+    // The metrics have what the lines say.
+    let (_, metrics) = server.get("/metrics");
+    for (method, code) in [
+        ("Classify", "OK"),
+        ("Classify", "INVALID_ARGUMENT"),
+        ("Classify", "OUT_OF_RANGE"),
+        ("GetModel", "OK"),
+    ] {
+        let one = format!("undertone_requests_total{{method=\"{method}\",code=\"{code}\"}} 1\n");
+        assert!(metrics.contains(&one), "{metrics}");
+    }
+
     server.terminate();
     let (_, lines) = server.ended();
     let text = format!("{lines:?}");
