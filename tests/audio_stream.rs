@@ -167,6 +167,7 @@ fn pieces(
         lanes: heard,
         source: ending.source.clone(),
         truncated: ending.truncated,
+        remixed: ending.remixed,
     };
     Ok((recording, ending))
 }

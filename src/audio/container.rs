@@ -24,11 +24,14 @@ use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 use symphonia::default::{get_probe, register_enabled_codecs};
 
-use super::input::Input;
+use super::adts::Adts;
+use super::cut::Watcher;
+use super::input::{Held, Input};
 use super::lanes::{Lanes, check_channels, check_rate};
 use super::mp4_start::Starts;
+use super::mpeg::{FrameHeader, Shape};
 use super::mpeg_end::MpegEnd;
-use super::{AudioError, Ending, Job, Sink, Source, layout, sniff, vorbis};
+use super::{AudioError, Ending, Job, Sink, Source, aac, caf, layout, sniff, vorbis};
 
 /// Frames a packet or block may hold; decoders allocate by it. FLAC's largest block is 65,535.
 const MAX_FRAMES: u64 = 131_072;
@@ -49,6 +52,9 @@ const LOOKED_BACK: usize = 128 << 10;
 
 const ORIGIN: &str = "the stream";
 
+/// The name of input that `aiff` gives the header of a CAF file.
+pub(super) const IMA_IN_AIFF: &str = "IMA ADPCM in AIFF";
+
 /// symphonia's decoders and ours.
 static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
     let mut registry = CodecRegistry::new();
@@ -60,46 +66,105 @@ static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
 
 /// Decodes input sniffed as `name`: as it comes if its layout allows, else once it is all there.
 pub(super) fn decode(
-    mut input: Input<'_>,
+    input: Input<'_>,
     name: &str,
     job: &Job,
     sink: Sink<'_>,
 ) -> Result<Ending, AudioError> {
-    let open_ended = name == "Matroska";
-    if open_ended && let Some(size) = layout::matroska_size(input.peek(sniff::HEAD)?) {
-        input.expect(size);
-    }
-    let mp4 = name == "MP4";
+    decode_sized(input, name, true, job, sink)
+}
+
+/// Decodes like [`decode`]; `sized` says that the header claims a length that is meant, so that an end before
+/// it is a cut.
+pub(super) fn decode_sized(
+    mut input: Input<'_>,
+    name: &str,
+    sized: bool,
+    job: &Job,
+    sink: Sink<'_>,
+) -> Result<Ending, AudioError> {
+    let watcher = match name {
+        "FLAC" => layout::flac_is_live(input.peek(sniff::HEAD)?).then(Watcher::flac),
+        name => watcher(name),
+    };
     let held = !layout::streams(name, &mut input, job.limits.held_bytes)?;
+    let mut end = End {
+        watcher: watcher.clone(),
+        open: !sized || name == "Matroska",
+        cut: false,
+    };
     let mut starts = Starts::default();
     let source: Box<dyn MediaSource + '_> = if held {
-        let held = input.hold(job.limits.held_bytes)?;
-        if mp4 {
-            starts = Starts::read(held.bytes());
+        let mut held = input.hold(job.limits.held_bytes)?;
+        match name {
+            "MP4" => {
+                layout::check_index(held.bytes())?;
+                starts = Starts::read(held.bytes());
+            }
+            "CAF" | IMA_IN_AIFF => end.cut = mend_caf(&mut held),
+            _ => {}
+        }
+        if let Some(watcher) = &watcher {
+            watcher.push(held.bytes());
         }
         Box::new(held)
     } else {
-        if mp4 {
+        if name == "MP4" {
             // The index stands in front, and was looked at already.
             starts = Starts::read(input.peek(0)?);
+        }
+        if let Some(watcher) = watcher {
+            input.watch(watcher);
+        }
+        if name == "AAC" {
+            return contained(name, || {
+                let reader = Box::new(Adts::new(input).map_err(|e| cannot_read(name, e))?);
+                let mut session = Session::new(name, reader, job)?;
+                session.run(sink)?;
+                session.finish(sink)
+            })
+            .map_err(|error| timely(error, job));
         }
         Box::new(ReadOnlySource::new(input))
     };
     contained(name, || {
         let reader = probe(source).map_err(|e| cannot_read(name, e))?;
         let mut session = Session::new(name, reader, job)?;
-        session.open_ended = open_ended;
+        session.end = end;
         // Opus' decoder drops its delay by itself.
         if session.params.codec != codec_ids::CODEC_ID_OPUS {
             session.start = starts.of(session.track);
         }
         session.run(sink)?;
+        if session.end.cut && session.good == 0 {
+            return Err(AudioError::malformed(format!(
+                "this {name} was cut before the table of its packets, which cannot be told apart without it"
+            )));
+        }
         Ok(Ending {
             held,
             ..session.finish(sink)?
         })
     })
     .map_err(|error| timely(error, job))
+}
+
+/// What tells a cut from an end in containers of which symphonia does not.
+fn watcher(name: &str) -> Option<Watcher> {
+    match name {
+        "Matroska" => Some(Watcher::matroska()),
+        "MP4" => Some(Watcher::mp4()),
+        name if name.starts_with("MP3") => Some(Watcher::mpeg()),
+        _ => None,
+    }
+}
+
+/// Whether a CAF file is cut. Data that do not end where their chunk says are given the length they have.
+fn mend_caf(held: &mut Held<'_>) -> bool {
+    caf::End::of(held.bytes()).is_some_and(|end| {
+        end.mend(held.bytes_mut());
+        end.cut
+    })
 }
 
 /// Decodes input that begins like nothing known, if MPEG audio is found in it.
@@ -111,6 +176,8 @@ pub(super) fn decode_unmarked(
     let head = input.peek(sniff::HEAD)?;
     let head = head[..head.len().min(sniff::HEAD)].to_vec();
     let unknown = || sniff::unrecognised(&head);
+    let watcher = Watcher::mpeg();
+    input.watch(watcher.clone());
     contained("audio", || {
         let reader = probe(Box::new(ReadOnlySource::new(input))).map_err(|_| unknown())?;
         if ![FORMAT_ID_MP3, FORMAT_ID_ADTS].contains(&reader.format_info().format) {
@@ -118,6 +185,7 @@ pub(super) fn decode_unmarked(
         }
         let mut session = Session::new("MPEG audio", reader, job)?;
         session.believed_from = MIN_UNMARKED_PACKETS;
+        session.end.watcher = Some(watcher);
         let result = session.run(sink);
         if session.good < MIN_UNMARKED_PACKETS.max(4 * session.bad) {
             return Err(unknown());
@@ -161,6 +229,16 @@ fn cannot_read(name: &str, source: Error) -> AudioError {
     }
 }
 
+/// How one can tell whether the file was cut.
+#[derive(Debug, Default)]
+struct End {
+    watcher: Option<Watcher>,
+    /// The reader meets the input's end as an error although nothing is missing.
+    open: bool,
+    /// What was read before decoding tells that the file was cut.
+    cut: bool,
+}
+
 fn probe<'a>(source: Box<dyn MediaSource + 'a>) -> Result<Box<dyn FormatReader + 'a>, Error> {
     let options = MediaSourceStreamOptions {
         buffer_len: LOOKED_BACK,
@@ -188,15 +266,20 @@ struct Session<'a> {
     mpeg_end: Option<MpegEnd>,
     params: AudioCodecParameters,
     decoder: Box<dyn AudioDecoder>,
+    /// What the reader gave when it was asked for a packet more than was to be decoded.
+    ahead: Option<Result<Option<Packet>, Error>>,
+    /// What the decoder was made for, of frames of MPEG audio.
+    shape: Option<Shape>,
+    /// The last packet, if the end is watched.
+    last: Vec<u8>,
+    end: End,
     /// From the first decoded frames on: only they are believed.
     lanes: Option<Lanes>,
-    /// See [`Source::captured_rate`]; 0 until there are lanes.
-    captured_rate: u32,
+    /// What the first decoded frames are; None until there are lanes.
+    source: Option<Source>,
     scratch: Vec<f32>,
     good: u32,
     bad: u32,
-    /// The reader meets the input's end as an error although nothing is missing.
-    open_ended: bool,
     /// Good packets before which no sample is handed over.
     believed_from: u32,
     truncated: bool,
@@ -223,12 +306,15 @@ impl<'a> Session<'a> {
             mpeg_end,
             params,
             decoder,
+            ahead: None,
+            shape: None,
+            last: Vec::new(),
+            end: End::default(),
             lanes: None,
-            captured_rate: 0,
+            source: None,
             scratch: Vec::new(),
             good: 0,
             bad: 0,
-            open_ended: false,
             believed_from: 0,
             truncated: false,
         })
@@ -238,14 +324,23 @@ impl<'a> Session<'a> {
     fn run(&mut self, sink: Sink<'_>) -> Result<(), AudioError> {
         loop {
             self.job.watch.check()?;
-            match self.reader.next_packet() {
+            match self
+                .ahead
+                .take()
+                .unwrap_or_else(|| self.reader.next_packet())
+            {
                 Ok(None) => {
                     let ends = self.mpeg_end.zip(self.next);
                     self.truncated |= ends.is_some_and(|(end, came)| end.is_after(came));
+                    self.truncated |= self.is_cut();
                     return Ok(());
                 }
                 Ok(Some(packet)) if packet.track_id == self.track => {
-                    self.packet(packet)?;
+                    if self.fits(&packet)? {
+                        self.packet(packet)?;
+                    } else {
+                        self.lost(&packet, Error::DecodeError("a frame unlike its neighbours"))?;
+                    }
                     if let Some(lanes) = &mut self.lanes
                         && self.good >= self.believed_from
                     {
@@ -255,10 +350,11 @@ impl<'a> Session<'a> {
                 Ok(Some(_)) => {}
                 Err(Error::ResetRequired) => self.reset()?,
                 Err(Error::IoError(e))
-                    if self.open_ended
+                    if self.end.open
                         && self.good > 0
                         && e.kind() == io::ErrorKind::UnexpectedEof =>
                 {
+                    self.truncated |= self.is_cut();
                     return Ok(());
                 }
                 // The ordinary end of cut files; keep what came, unless we cut it off ourselves.
@@ -275,7 +371,40 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Whether the file ends where none would.
+    fn is_cut(&self) -> bool {
+        let watched = self.end.watcher.as_ref();
+        self.end.cut || watched.is_some_and(|watcher| watcher.is_cut(&self.last))
+    }
+
+    /// Makes the decoder anew where MPEG audio changes its layer, rate or channels. A single frame that
+    /// differs from those around it is damage, and does not fit.
+    fn fits(&mut self, packet: &Packet) -> Result<bool, AudioError> {
+        let shape_of = |data: &[u8]| FrameHeader::parse(data).map(|header| header.shape);
+        let Some(shape) = mpeg_layer(self.params.codec).and_then(|_| shape_of(&packet.data)) else {
+            return Ok(true);
+        };
+        if self.shape.is_some_and(|before| before != shape) {
+            let next = self.reader.next_packet();
+            let same = matches!(&next, Ok(Some(next)) if shape_of(&next.data) == Some(shape));
+            self.ahead = Some(next);
+            if !same {
+                return Ok(false);
+            }
+            self.params.codec = mpeg_codec(shape.layer);
+            self.params.sample_rate = Some(shape.rate);
+            self.params.channels = None;
+            self.decoder = make_decoder(self.name, &self.params, self.job)?;
+        }
+        self.shape = Some(shape);
+        Ok(true)
+    }
+
     fn packet(&mut self, mut packet: Packet) -> Result<(), AudioError> {
+        if self.end.watcher.is_some() {
+            self.last.clear();
+            self.last.extend_from_slice(&packet.data);
+        }
         self.fill_gap(&packet)?;
         if let Some(end) = self.mpeg_end {
             end.keep_sound(&mut packet);
@@ -292,17 +421,19 @@ impl<'a> Session<'a> {
         let lanes = match &mut self.lanes {
             Some(lanes) => lanes,
             none => {
-                self.captured_rate = captured_rate(&self.params, rate);
-                none.insert(Lanes::new(ORIGIN, rate, channels as u32, self.job)?)
+                let lanes = Lanes::new(ORIGIN, rate, channels as u32, self.job)?;
+                self.source = Some(Source {
+                    codec: self.decoder.codec_info().short_name.into(),
+                    sample_rate: rate,
+                    captured_rate: captured_rate(&self.params, rate),
+                    channels: lanes.channels() as u16,
+                });
+                none.insert(lanes)
             }
         };
         lanes.count(packet.data.len());
         if channels != lanes.channels() {
-            return Err(AudioError::malformed(format!(
-                "the stream changes from {} to {channels} channels at {:.3} s",
-                lanes.channels(),
-                lanes.seconds()
-            )));
+            lanes.change_channels(channels as u32)?;
         }
         if rate != lanes.rate() {
             lanes.change_rate(rate)?;
@@ -357,7 +488,7 @@ impl<'a> Session<'a> {
         self.silence(packet.dur.get())?;
         // Opus' decoder recovers by itself; a new one would drop the pre-skip again.
         if self.params.codec != codec_ids::CODEC_ID_OPUS {
-            // Some MP3s change their rate midway: what this decoder refuses, a new one may take.
+            // What a decoder holds of a damaged packet spoils those behind it.
             self.decoder = make_decoder(self.name, &self.params, self.job)?;
         }
         Ok(())
@@ -381,7 +512,7 @@ impl<'a> Session<'a> {
     }
 
     fn finish(self, sink: Sink<'_>) -> Result<Ending, AudioError> {
-        let Some(lanes) = self.lanes else {
+        let (Some(lanes), Some(source)) = (self.lanes, self.source) else {
             return Err(match self.bad {
                 0 => AudioError::NoAudio,
                 _ => AudioError::malformed(format!("no packet of this {} decodes", self.name)),
@@ -396,18 +527,26 @@ impl<'a> Session<'a> {
                 self.name
             )));
         }
-        let source = Source {
-            codec: self.decoder.codec_info().short_name.into(),
-            sample_rate: lanes.rate(),
-            captured_rate: self.captured_rate,
-            channels: lanes.channels() as u16,
-        };
+        let remixed = lanes.remixed();
         lanes.finish(sink)?;
         Ok(Ending {
             source,
+            remixed,
             truncated: self.truncated,
             held: false,
         })
+    }
+}
+
+fn mpeg_layer(codec: AudioCodecId) -> Option<u8> {
+    (1..=3).find(|&layer| mpeg_codec(layer) == codec)
+}
+
+fn mpeg_codec(layer: u8) -> AudioCodecId {
+    match layer {
+        1 => codec_ids::CODEC_ID_MP1,
+        2 => codec_ids::CODEC_ID_MP2,
+        _ => codec_ids::CODEC_ID_MP3,
     }
 }
 
@@ -434,6 +573,8 @@ fn select<'r>(
     let known = |id| CODECS.get_audio_decoder(id).is_some();
     let mut tracks = reader.tracks().iter().filter_map(audio);
     if let Some((track, params)) = tracks.clone().find(|(_, params)| known(params.codec)) {
+        #[cfg(feature = "opus")]
+        let params = &super::opus::with_head(params.clone(), track.delay);
         return Ok((track, params.clone()));
     }
     match tracks.next() {
@@ -463,6 +604,15 @@ fn make_decoder(
     if let Some(rate) = params.sample_rate {
         check_rate(ORIGIN, rate)?;
     }
+    let rewritten = match (params.codec, &params.extra_data) {
+        (codec_ids::CODEC_ID_AAC, Some(config)) => aac::core(config)?,
+        _ => None,
+    };
+    let changed = rewritten.map(|config| AudioCodecParameters {
+        extra_data: Some(config.into()),
+        ..params.clone()
+    });
+    let params = changed.as_ref().unwrap_or(params);
     if let Some(channels) = &params.channels {
         let limit = job.limits.channels.min(MAX_CHANNELS as u16);
         check_channels(ORIGIN, channels.count() as u32, limit)?;

@@ -102,8 +102,7 @@ impl Decoder {
                     watch: Watch::start(Duration::MAX, stop.clone()),
                     size: None,
                 };
-                let origin = "the request";
-                let samples = Pcm::new(origin, format.into(), sample_rate, channels, &job)?;
+                let samples = Pcm::raw(format, sample_rate, channels, &job)?;
                 Work::Here(Box::new(samples))
             }
             Encoding::Auto => Work::Apart(Link::start(lanes, limits, &stop)?),

@@ -23,6 +23,10 @@ pub(super) enum Format {
     Wave64,
     /// Sun's AU.
     Au,
+    /// AIFF and AIFF-C.
+    Aiff,
+    /// Core Audio Format.
+    Caf,
     /// Something symphonia reads.
     Container { name: &'static str },
     /// Nothing known, yet not text: perhaps MPEG audio cut from the middle of a stream.
@@ -68,11 +72,12 @@ const READ: &[(usize, &[u8], &str)] = &[
     (4, b"moov", "MP4"),
     (4, b"moof", "MP4"),
     (4, b"wide", "MP4"),
-    (8, b"AIFF", "AIFF"),
-    (8, b"AIFC", "AIFF"),
-    (0, b"caff\x00\x01", "CAF"),
     (0, b"APETAGEX", "MP3"),
 ];
+
+/// The cure for a piece of a recording that does not begin with its header.
+pub(super) const SEND_ALL_CHUNKS: &str = "only a recorder's first chunk has the header: put all chunks from the \
+    first on together, or let the recorder make a new recording for each request";
 
 /// Codecs told by the first packet of an Ogg stream.
 const REFUSED_IN_OGG: &[(&[u8], &str)] = &[
@@ -117,6 +122,15 @@ pub(super) fn sniff(inner: &[u8], tagged: bool) -> Result<Format, AudioError> {
     if inner.starts_with(b".snd") {
         return Ok(Format::Au);
     }
+    if inner.starts_with(b"FORM") && matches!(inner.get(8..12), Some(b"AIFF" | b"AIFC")) {
+        return Ok(Format::Aiff);
+    }
+    if inner.starts_with(b"caff\x00\x01") {
+        return Ok(Format::Caf);
+    }
+    if let Some(error) = transport_stream(inner).or_else(|| headless(inner)) {
+        return Err(error);
+    }
     if let Some((_, _, codec)) = REFUSED.iter().find(|entry| has(entry)) {
         return Err(AudioError::Unsupported {
             codec: (*codec).into(),
@@ -151,6 +165,38 @@ pub(super) fn sniff(inner: &[u8], tagged: bool) -> Result<Format, AudioError> {
     Ok(Format::Unmarked)
 }
 
+/// The name of what begins with a magic number of four bytes or more, which samples have by no chance.
+pub(super) fn magic(bytes: &[u8]) -> Option<&'static str> {
+    let has = |at: usize, magic: &[u8]| bytes.get(at..).is_some_and(|rest| rest.starts_with(magic));
+    let own: [(usize, &[u8], &str); 6] = [
+        (8, b"WAVE", "WAV"),
+        (0, b"riff\x2e\x91\xcf\x11", "Wave64"),
+        (0, b".snd\0\0", "AU"),
+        (8, b"AIFF", "AIFF"),
+        (8, b"AIFC", "AIFF"),
+        (0, b"caff\x00\x01", "CAF"),
+    ];
+    let known = || own.iter().chain(READ).chain(REFUSED).chain(FOREIGN_FILES);
+    let long = |&&(at, magic, _): &&(usize, &[u8], &str)| magic.len() >= 4 && has(at, magic);
+    if let Some((_, _, name)) = known().find(long) {
+        return Some(name);
+    }
+    // The version, and a size of four times seven bits.
+    let tag = matches!(bytes, [b'I', b'D', b'3', 2..=4, _, _, a, b, c, d, ..] if (a | b | c | d) & 0x80 == 0);
+    tag.then_some("MP3 or another file with an ID3 tag")
+}
+
+/// Files that are no audio.
+const FOREIGN_FILES: &[(usize, &[u8], &str)] = &[
+    (0, b"\x89PNG", "a PNG image"),
+    (6, b"JFIF", "a JPEG image"),
+    (6, b"Exif", "a JPEG image"),
+    (0, b"GIF8", "a GIF image"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"PK\x03\x04", "a ZIP archive"),
+    (0, b"\x7fELF", "a program"),
+];
+
 /// An [`AudioError::UnknownFormat`] that shows the first bytes.
 pub(super) fn unrecognised(bytes: &[u8]) -> AudioError {
     let head: Vec<String> = bytes.iter().take(8).map(|b| format!("{b:02x}")).collect();
@@ -173,6 +219,61 @@ pub(super) fn id3_size(bytes: &[u8]) -> Option<u64> {
         .fold(0, |size, &byte| size << 7 | u64::from(byte & 0x7f));
     let footer = if flags & 0x10 != 0 { 10 } else { 0 };
     Some(ID3_HEADER as u64 + size + footer)
+}
+
+/// Bytes of a packet of MPEG-TS, and where in it the sync byte stands: plain (ISO/IEC 13818-1, section
+/// 2.4.3), behind a time stamp (as cameras and Blu-ray discs have it), with a checksum behind.
+const TRANSPORT_PACKETS: [(usize, usize); 3] = [(188, 0), (192, 4), (204, 0)];
+
+/// The refusal of an MPEG transport stream, if `bytes` are one.
+fn transport_stream(bytes: &[u8]) -> Option<AudioError> {
+    let head = &bytes[..bytes.len().min(HEAD)];
+    let is_one = TRANSPORT_PACKETS.iter().any(|&(size, at)| {
+        let synced = |packet: &[u8]| packet.get(at) == Some(&0x47);
+        head.len() >= 2 * size && head.chunks(size).filter(|p| p.len() > at).all(synced)
+    });
+    is_one.then(|| AudioError::Refused {
+        what: "MPEG-TS is not supported".into(),
+        cure: "send the audio alone, as ADTS, MP3 or MP4 (ffmpeg -i IN.ts -vn -c:a copy OUT.m4a)"
+            .into(),
+    })
+}
+
+/// The refusal of a piece of a recording without its header, which is what recorders in browsers give as
+/// their second chunk, if `bytes` begin like one.
+fn headless(bytes: &[u8]) -> Option<AudioError> {
+    // A cluster of Matroska, also behind its first byte, which Chrome puts into the chunk before; a segment; a
+    // block followed by another.
+    let cluster = bytes.starts_with(b"\x1f\x43\xb6\x75") || bytes.starts_with(b"\x43\xb6\x75\x01");
+    let webm = cluster || bytes.starts_with(b"\x18\x53\x80\x67") || begins_with_block(bytes);
+    // A page of Ogg that does not begin a stream (RFC 3533, section 6).
+    let ogg = bytes.starts_with(b"OggS\0") && bytes.get(5).is_some_and(|flags| flags & 2 == 0);
+    let format = match (webm, ogg) {
+        (true, _) => "WebM",
+        (_, true) => "Ogg",
+        _ => return None,
+    };
+    Some(AudioError::Refused {
+        what: format!(
+            "this is a piece of a {format} recording without the header that describes it"
+        ),
+        cure: SEND_ALL_CHUNKS.into(),
+    })
+}
+
+/// Whether a block of Matroska's first track (RFC 9559, section 10.2) stands here and another element of a
+/// cluster behind it.
+fn begins_with_block(bytes: &[u8]) -> bool {
+    let (header, size) = match *bytes {
+        [0xa3, size @ 0x80..=0xfe, ..] => (2, usize::from(size & 0x7f)),
+        [0xa3, high @ 0x40..=0x7f, low, ..] => {
+            (3, usize::from(high & 0x3f) << 8 | usize::from(low))
+        }
+        _ => return false,
+    };
+    let track = bytes.get(header) == Some(&0x81);
+    let next = bytes.get(header + size..).unwrap_or_default();
+    track && (next.starts_with(&[0xa3]) || next.starts_with(b"\x1f\x43\xb6\x75"))
 }
 
 fn refuse_in_ogg(bytes: &[u8]) -> Result<(), AudioError> {
@@ -253,7 +354,9 @@ mod tests {
     #[test]
     fn formats_are_told_by_their_first_bytes() {
         let container = |name| Format::Container { name };
-        let cases: [(&[u8], Format); 9] = [
+        let cases: [(&[u8], Format); 11] = [
+            (b"FORM\0\0\0\0AIFCFVER", Format::Aiff),
+            (b"caff\0\x01\0\0desc", Format::Caf),
             (b"RIFF\0\0\0\0WAVEfmt ", Format::Wav),
             (b"RF64\xff\xff\xff\xffWAVEds64", Format::Wav),
             (b"riff\x2e\x91\xcf\x11\xa5\xd6", Format::Wave64),

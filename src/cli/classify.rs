@@ -57,6 +57,8 @@ struct Row<'a> {
     lane: u32,
     duration_s: f64,
     narrow_band: bool,
+    truncated: bool,
+    remixed: bool,
     #[serde(flatten)]
     total: Said<'a>,
     turns: Vec<Turn<'a>>,
@@ -189,6 +191,8 @@ fn row<'a>(file: &'a str, lane: &'a Lane, answer: &ClassifyResponse) -> Row<'a> 
         lane: lane.index,
         duration_s: seconds(answer.audio_duration),
         narrow_band: answer.narrow_band,
+        truncated: answer.truncated,
+        remixed: answer.remixed,
         total: said(lane.total.as_ref()),
         turns: lane.turns.iter().map(turn).collect(),
         model: format!("{} {}", model.name, model.version),
@@ -220,7 +224,10 @@ fn said(judgement: Option<&Judgement>) -> Said<'_> {
 /// What a person should know beside the label.
 fn note(row: &Row<'_>) -> String {
     let band = row.narrow_band.then_some("narrow band");
-    let notes: Vec<&str> = row.total.reason.into_iter().chain(band).collect();
+    let cut = row.truncated.then_some("truncated");
+    let mixed = row.remixed.then_some("channels change");
+    let facts = [band, cut, mixed].into_iter().flatten();
+    let notes: Vec<&str> = row.total.reason.into_iter().chain(facts).collect();
     notes.join(", ")
 }
 

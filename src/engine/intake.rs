@@ -24,6 +24,7 @@ pub(super) struct Decoded {
     pub(super) lanes: usize,
     pub(super) samples: usize,
     pub(super) truncated: bool,
+    pub(super) remixed: bool,
     /// What the source can hold.
     pub(super) band: Band,
     /// Time that decoding took.
@@ -122,6 +123,7 @@ impl Intake {
                 lanes: count,
                 samples,
                 truncated: recording.truncated,
+                remixed: recording.remixed,
                 band,
                 time,
             };
