@@ -56,6 +56,7 @@ const REFUSED: &[(usize, &[u8], &str)] = &[
     (0, b".ra\xfd", "RealAudio"),
     (0, b".RMF", "RealAudio"),
     (0, b"FLV\x01", "Flash video (FLV)"),
+    (0, b"\0\0\x01\xba", "an MPEG program stream (MPG, VOB)"),
     (0, b"MThd", "MIDI"),
     (0, b"\x0b\x77", "AC-3"),
     (0, b"\x7f\xfe\x80\x01", "DTS"),
@@ -162,7 +163,10 @@ pub(super) fn sniff(inner: &[u8], tagged: bool) -> Result<Format, AudioError> {
             head[0]
         )));
     }
-    Ok(Format::Unmarked)
+    match cut_transport_stream(inner) {
+        Some(error) => Err(error),
+        None => Ok(Format::Unmarked),
+    }
 }
 
 /// The name of what begins with a magic number of four bytes or more, which samples have by no chance.
@@ -225,18 +229,37 @@ pub(super) fn id3_size(bytes: &[u8]) -> Option<u64> {
 /// 2.4.3), behind a time stamp (as cameras and Blu-ray discs have it), with a checksum behind.
 const TRANSPORT_PACKETS: [(usize, usize); 3] = [(188, 0), (192, 4), (204, 0)];
 
-/// The refusal of an MPEG transport stream, if `bytes` are one.
+/// Packets of MPEG-TS that must begin where they should; samples of other data do by no chance.
+const TRANSPORT_SYNCS: usize = 4;
+
+/// The refusal of an MPEG transport stream, if `bytes` are one from its first packet on.
 fn transport_stream(bytes: &[u8]) -> Option<AudioError> {
     let head = &bytes[..bytes.len().min(HEAD)];
     let is_one = TRANSPORT_PACKETS.iter().any(|&(size, at)| {
         let synced = |packet: &[u8]| packet.get(at) == Some(&0x47);
         head.len() >= 2 * size && head.chunks(size).filter(|p| p.len() > at).all(synced)
     });
-    is_one.then(|| AudioError::Refused {
+    is_one.then(transport_refused)
+}
+
+/// The refusal of an MPEG transport stream that was cut anywhere.
+fn cut_transport_stream(bytes: &[u8]) -> Option<AudioError> {
+    let head = &bytes[..bytes.len().min(HEAD)];
+    let is_one = TRANSPORT_PACKETS.iter().any(|&(size, _)| {
+        (0..size).any(|start| {
+            let syncs = head.iter().skip(start).step_by(size);
+            syncs.clone().count() >= TRANSPORT_SYNCS && syncs.clone().all(|&byte| byte == 0x47)
+        })
+    });
+    is_one.then(transport_refused)
+}
+
+fn transport_refused() -> AudioError {
+    AudioError::Refused {
         what: "MPEG-TS is not supported".into(),
         cure: "send the audio alone, as ADTS, MP3 or MP4 (ffmpeg -i IN.ts -vn -c:a copy OUT.m4a)"
             .into(),
-    })
+    }
 }
 
 /// The refusal of a piece of a recording without its header, which is what recorders in browsers give as
@@ -244,19 +267,17 @@ fn transport_stream(bytes: &[u8]) -> Option<AudioError> {
 fn headless(bytes: &[u8]) -> Option<AudioError> {
     // A cluster of Matroska, also behind its first byte, which Chrome puts into the chunk before; a segment; a
     // block followed by another.
-    let cluster = bytes.starts_with(b"\x1f\x43\xb6\x75") || bytes.starts_with(b"\x43\xb6\x75\x01");
+    let cluster = bytes.starts_with(b"\x1f\x43\xb6\x75") || bytes.starts_with(b"\x43\xb6\x75");
     let webm = cluster || bytes.starts_with(b"\x18\x53\x80\x67") || begins_with_block(bytes);
     // A page of Ogg that does not begin a stream (RFC 3533, section 6).
     let ogg = bytes.starts_with(b"OggS\0") && bytes.get(5).is_some_and(|flags| flags & 2 == 0);
     let format = match (webm, ogg) {
-        (true, _) => "WebM",
-        (_, true) => "Ogg",
+        (true, _) => "a WebM",
+        (_, true) => "an Ogg",
         _ => return None,
     };
     Some(AudioError::Refused {
-        what: format!(
-            "this is a piece of a {format} recording without the header that describes it"
-        ),
+        what: format!("this is a piece of {format} recording without the header that describes it"),
         cure: SEND_ALL_CHUNKS.into(),
     })
 }
