@@ -138,7 +138,7 @@ struct Writer {
 impl Writer {
     fn put(&mut self, value: u32, count: usize) {
         for shift in (0..count).rev() {
-            if self.bits % 8 == 0 {
+            if self.bits.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             if let Some(last) = self.bytes.last_mut() {

@@ -82,6 +82,7 @@ impl Watcher {
 }
 
 /// What follows an element's header.
+#[derive(Clone, Copy)]
 enum Body {
     /// So many bytes to pass over.
     Skip(u64),

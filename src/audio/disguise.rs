@@ -5,7 +5,7 @@
 //! only if it has the variety of text.
 
 use super::mpeg::{ADTS_HEADER, AdtsHeader, FrameHeader};
-use super::{AudioError, RawFormat, sniff};
+use super::{AudioError, RawFormat, pieces, sniff};
 
 /// Bytes that are looked at, behind the bytes of one value at the start.
 const WINDOW: usize = 8 << 10;
@@ -98,6 +98,12 @@ fn looks_like(bytes: &[u8]) -> Option<(String, &'static str)> {
     }
     if let Some(name) = frames(bytes) {
         return Some((name.into(), AS_FILE));
+    }
+    if pieces::is_transport_stream(bytes) {
+        return Some((
+            "MPEG-TS".into(),
+            "send the audio alone, as ADTS, MP3 or MP4",
+        ));
     }
     text(bytes)
 }
@@ -252,7 +258,13 @@ mod tests {
         let hex = "ff7f03fe81a09b".repeat(9);
         let json = br#"{"event": "media", "media": {"track": "inbound", "payload": "f39+/w=="}}"#;
         let prose = "She said \u{201c}no\u{201d}, and the line went dead. ".repeat(4);
-        let cases: [(&[u8], &str); 13] = [
+        let packet: Vec<u8> = (0..184).map(|i| (i * 31 % 64) as u8).collect();
+        let stream = [&[0x47, 0x41, 0x00, 0x10], packet.as_slice()]
+            .concat()
+            .repeat(60);
+        let cases: [(&[u8], &str); 15] = [
+            (&stream, "MPEG-TS"),
+            (b"\x1f\x8b\x08\0\0\0\0\0\0\x03", "a gzip archive"),
             (b"RIFF\x24\0\0\0WAVEfmt ", "WAV"),
             (b"OggS\0\x02\0\0\0\0\0\0", "Ogg"),
             (b"fLaC\0\0\0\x22", "FLAC"),

@@ -6,7 +6,7 @@
 
 use super::container::IMA_IN_AIFF;
 use super::input::Input;
-use super::{AudioError, sniff};
+use super::{AudioError, pieces};
 
 /// Whether input sniffed as `name` can be decoded as it comes. An index in front is looked at, up to
 /// `limit` bytes.
@@ -26,7 +26,7 @@ fn mp4(input: &mut Input<'_>, limit: usize) -> Result<bool, AudioError> {
             return Ok(false);
         };
         match &kind {
-            b"moof" if tracks.is_none() => return Err(headless_mp4()),
+            b"moof" if tracks.is_none() => return Err(pieces::headless_mp4()),
             b"mdat" | b"moof" => return Ok(typed && tracks == Some(1)),
             b"ftyp" => typed = true,
             b"moov" if end <= limit => {
@@ -79,7 +79,7 @@ pub(super) fn check_index(bytes: &[u8]) -> Result<(), AudioError> {
     while let Some((kind, _, end)) = atom(bytes, at) {
         match &kind {
             b"moov" => indexed |= end <= bytes.len(),
-            b"moof" if !indexed => return Err(headless_mp4()),
+            b"moof" if !indexed => return Err(pieces::headless_mp4()),
             _ => {}
         }
         at = end;
@@ -93,12 +93,4 @@ pub(super) fn check_index(bytes: &[u8]) -> Result<(), AudioError> {
         cure: "send the whole file, or record fragmented MP4, which needs no index at its end"
             .into(),
     })
-}
-
-fn headless_mp4() -> AudioError {
-    AudioError::Refused {
-        what: "this is a fragment of an MP4 recording without the beginning that describes it (moov box)"
-            .into(),
-        cure: sniff::SEND_ALL_CHUNKS.into(),
-    }
 }

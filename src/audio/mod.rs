@@ -12,6 +12,7 @@ mod adts;
 mod aiff;
 mod au;
 mod caf;
+mod codecs;
 mod container;
 mod cut;
 mod decoder;
@@ -29,7 +30,9 @@ mod mpeg_end;
 #[cfg(feature = "opus")]
 mod opus;
 mod pcm;
+mod pieces;
 mod resample;
+mod session;
 mod sniff;
 mod vorbis;
 mod w64;

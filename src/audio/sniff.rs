@@ -3,7 +3,7 @@
 //! What cannot be decoded is named here and refused: handed on, a WavPack or APE file would be
 //! searched for, and found to hold, a RIFF header, and noise would come out.
 
-use super::AudioError;
+use super::{AudioError, pieces};
 
 /// Bytes that tell the format; fewer only if there are no more.
 pub(super) const HEAD: usize = 2 * WINDOW;
@@ -72,13 +72,11 @@ const READ: &[(usize, &[u8], &str)] = &[
     (4, b"styp", "MP4"),
     (4, b"moov", "MP4"),
     (4, b"moof", "MP4"),
+    (4, b"mdat", "MP4"),
+    (4, b"sidx", "MP4"),
     (4, b"wide", "MP4"),
     (0, b"APETAGEX", "MP3"),
 ];
-
-/// The cure for a piece of a recording that does not begin with its header.
-pub(super) const SEND_ALL_CHUNKS: &str = "only a recorder's first chunk has the header: put all chunks from the \
-    first on together, or let the recorder make a new recording for each request";
 
 /// Codecs told by the first packet of an Ogg stream.
 const REFUSED_IN_OGG: &[(&[u8], &str)] = &[
@@ -129,7 +127,7 @@ pub(super) fn sniff(inner: &[u8], tagged: bool) -> Result<Format, AudioError> {
     if inner.starts_with(b"caff\x00\x01") {
         return Ok(Format::Caf);
     }
-    if let Some(error) = transport_stream(inner).or_else(|| headless(inner)) {
+    if let Some(error) = pieces::transport_stream(inner).or_else(|| pieces::headless(inner)) {
         return Err(error);
     }
     if let Some((_, _, codec)) = REFUSED.iter().find(|entry| has(entry)) {
@@ -163,7 +161,7 @@ pub(super) fn sniff(inner: &[u8], tagged: bool) -> Result<Format, AudioError> {
             head[0]
         )));
     }
-    match cut_transport_stream(inner) {
+    match pieces::cut_transport_stream(inner) {
         Some(error) => Err(error),
         None => Ok(Format::Unmarked),
     }
@@ -184,6 +182,25 @@ pub(super) fn magic(bytes: &[u8]) -> Option<&'static str> {
     let long = |&&(at, magic, _): &&(usize, &[u8], &str)| magic.len() >= 4 && has(at, magic);
     if let Some((_, _, name)) = known().find(long) {
         return Some(name);
+    }
+    // Deflate, no flags that nobody sets, a level and a system that exist.
+    if matches!(
+        bytes,
+        [
+            0x1f,
+            0x8b,
+            8,
+            0..=0x1f,
+            _,
+            _,
+            _,
+            _,
+            0 | 2 | 4,
+            0..=13 | 255,
+            ..
+        ]
+    ) {
+        return Some("a gzip archive");
     }
     // The version, and a size of four times seven bits.
     let tag = matches!(bytes, [b'I', b'D', b'3', 2..=4, _, _, a, b, c, d, ..] if (a | b | c | d) & 0x80 == 0);
@@ -223,78 +240,6 @@ pub(super) fn id3_size(bytes: &[u8]) -> Option<u64> {
         .fold(0, |size, &byte| size << 7 | u64::from(byte & 0x7f));
     let footer = if flags & 0x10 != 0 { 10 } else { 0 };
     Some(ID3_HEADER as u64 + size + footer)
-}
-
-/// Bytes of a packet of MPEG-TS, and where in it the sync byte stands: plain (ISO/IEC 13818-1, section
-/// 2.4.3), behind a time stamp (as cameras and Blu-ray discs have it), with a checksum behind.
-const TRANSPORT_PACKETS: [(usize, usize); 3] = [(188, 0), (192, 4), (204, 0)];
-
-/// Packets of MPEG-TS that must begin where they should; samples of other data do by no chance.
-const TRANSPORT_SYNCS: usize = 4;
-
-/// The refusal of an MPEG transport stream, if `bytes` are one from its first packet on.
-fn transport_stream(bytes: &[u8]) -> Option<AudioError> {
-    let head = &bytes[..bytes.len().min(HEAD)];
-    let is_one = TRANSPORT_PACKETS.iter().any(|&(size, at)| {
-        let synced = |packet: &[u8]| packet.get(at) == Some(&0x47);
-        head.len() >= 2 * size && head.chunks(size).filter(|p| p.len() > at).all(synced)
-    });
-    is_one.then(transport_refused)
-}
-
-/// The refusal of an MPEG transport stream that was cut anywhere.
-fn cut_transport_stream(bytes: &[u8]) -> Option<AudioError> {
-    let head = &bytes[..bytes.len().min(HEAD)];
-    let is_one = TRANSPORT_PACKETS.iter().any(|&(size, _)| {
-        (0..size).any(|start| {
-            let syncs = head.iter().skip(start).step_by(size);
-            syncs.clone().count() >= TRANSPORT_SYNCS && syncs.clone().all(|&byte| byte == 0x47)
-        })
-    });
-    is_one.then(transport_refused)
-}
-
-fn transport_refused() -> AudioError {
-    AudioError::Refused {
-        what: "MPEG-TS is not supported".into(),
-        cure: "send the audio alone, as ADTS, MP3 or MP4 (ffmpeg -i IN.ts -vn -c:a copy OUT.m4a)"
-            .into(),
-    }
-}
-
-/// The refusal of a piece of a recording without its header, which is what recorders in browsers give as
-/// their second chunk, if `bytes` begin like one.
-fn headless(bytes: &[u8]) -> Option<AudioError> {
-    // A cluster of Matroska, also behind its first byte, which Chrome puts into the chunk before; a segment; a
-    // block followed by another.
-    let cluster = bytes.starts_with(b"\x1f\x43\xb6\x75") || bytes.starts_with(b"\x43\xb6\x75");
-    let webm = cluster || bytes.starts_with(b"\x18\x53\x80\x67") || begins_with_block(bytes);
-    // A page of Ogg that does not begin a stream (RFC 3533, section 6).
-    let ogg = bytes.starts_with(b"OggS\0") && bytes.get(5).is_some_and(|flags| flags & 2 == 0);
-    let format = match (webm, ogg) {
-        (true, _) => "a WebM",
-        (_, true) => "an Ogg",
-        _ => return None,
-    };
-    Some(AudioError::Refused {
-        what: format!("this is a piece of {format} recording without the header that describes it"),
-        cure: SEND_ALL_CHUNKS.into(),
-    })
-}
-
-/// Whether a block of Matroska's first track (RFC 9559, section 10.2) stands here and another element of a
-/// cluster behind it.
-fn begins_with_block(bytes: &[u8]) -> bool {
-    let (header, size) = match *bytes {
-        [0xa3, size @ 0x80..=0xfe, ..] => (2, usize::from(size & 0x7f)),
-        [0xa3, high @ 0x40..=0x7f, low, ..] => {
-            (3, usize::from(high & 0x3f) << 8 | usize::from(low))
-        }
-        _ => return false,
-    };
-    let track = bytes.get(header) == Some(&0x81);
-    let next = bytes.get(header + size..).unwrap_or_default();
-    track && (next.starts_with(&[0xa3]) || next.starts_with(b"\x1f\x43\xb6\x75"))
 }
 
 fn refuse_in_ogg(bytes: &[u8]) -> Result<(), AudioError> {
