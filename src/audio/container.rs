@@ -20,6 +20,7 @@ use symphonia::default::get_probe;
 use super::adts::Adts;
 use super::codecs::cannot_read;
 use super::cut::Watcher;
+use super::flac_files::FlacFiles;
 use super::input::{Held, Input};
 use super::mp4_start::Starts;
 use super::session::{End, Session};
@@ -66,7 +67,7 @@ pub(super) fn decode_sized(
         cut: false,
     };
     let mut starts = Starts::default();
-    let source: Box<dyn MediaSource + '_> = if held {
+    let source = if held {
         let mut held = input.hold(job.limits.held_bytes)?;
         match name {
             "MP4" => {
@@ -79,7 +80,7 @@ pub(super) fn decode_sized(
         if let Some(watcher) = &watcher {
             watcher.push(held.bytes());
         }
-        Box::new(held)
+        Source::Held(held)
     } else {
         if name == "MP4" {
             // The index stands in front, and was looked at already.
@@ -88,19 +89,18 @@ pub(super) fn decode_sized(
         if let Some(watcher) = watcher {
             input.watch(watcher);
         }
-        if name == "AAC" {
-            return contained(name, || {
-                let reader = Box::new(Adts::new(input).map_err(|e| cannot_read(name, e))?);
-                let mut session = Session::new(name, reader, job)?;
-                session.run(sink)?;
-                session.finish(sink)
-            })
-            .map_err(|error| timely(error, job));
-        }
-        Box::new(ReadOnlySource::new(input))
+        Source::Arriving(input)
     };
     contained(name, || {
-        let reader = probe(source).map_err(|e| cannot_read(name, e))?;
+        let reader = match (source, name) {
+            (Source::Arriving(input), "AAC") => Adts::new(input).map(|reader| Box::new(reader) as _),
+            (Source::Arriving(input), "FLAC") => {
+                FlacFiles::new(input).map(|reader| Box::new(reader) as _)
+            }
+            (Source::Arriving(input), _) => probe(Box::new(ReadOnlySource::new(input))),
+            (Source::Held(held), _) => probe(Box::new(held)),
+        };
+        let reader = reader.map_err(|e| cannot_read(name, e))?;
         let mut session = Session::new(name, reader, job)?;
         session.end = end;
         // Opus' decoder drops its delay by itself.
@@ -119,6 +119,12 @@ pub(super) fn decode_sized(
         })
     })
     .map_err(|error| timely(error, job))
+}
+
+/// What a reader reads.
+enum Source<'a> {
+    Held(Held<'a>),
+    Arriving(Input<'a>),
 }
 
 /// What tells a cut from an end in containers of which symphonia does not.
@@ -194,7 +200,10 @@ fn timely(error: AudioError, job: &Job) -> AudioError {
     }
 }
 
-fn probe<'a>(source: Box<dyn MediaSource + 'a>) -> Result<Box<dyn FormatReader + 'a>, Error> {
+/// The reader of what `source` holds.
+pub(super) fn probe<'a>(
+    source: Box<dyn MediaSource + 'a>,
+) -> Result<Box<dyn FormatReader + 'a>, Error> {
     let options = MediaSourceStreamOptions {
         buffer_len: LOOKED_BACK,
     };

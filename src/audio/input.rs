@@ -92,6 +92,11 @@ impl<'a> Input<'a> {
         {
             return Ok(bytes);
         }
+        if self.at > 0 && self.ahead.len() - self.at < count {
+            // A reader that always looks a little ahead would keep all that it took.
+            self.ahead.drain(..self.at);
+            self.at = 0;
+        }
         while self.ahead.len() - self.at < count {
             self.watch.check()?;
             let more = self.rest.fill()?;

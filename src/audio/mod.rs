@@ -19,6 +19,7 @@ mod decoder;
 mod disguise;
 mod error;
 mod estimate;
+mod flac_files;
 mod g711;
 mod input;
 mod lanes;

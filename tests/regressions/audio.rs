@@ -133,6 +133,7 @@ fn joined_files_of_other_channels_keep_the_lanes_of_the_first() {
         ("adts.aac", "call.aac"),
         ("vorbis.ogg", "call.ogg"),
         ("flac.ogg", "call-flac.ogg"),
+        ("book.flac", "call.flac"),
         #[cfg(feature = "opus")]
         ("voice.opus", "music.opus"),
     ] {
