@@ -75,6 +75,8 @@ const CLIPS: &[(&str, bool)] = &[
     ("browser.webm", false),
     #[cfg(feature = "opus")]
     ("phone.mp4", true),
+    #[cfg(feature = "opus")]
+    ("voice.caf", true),
 ];
 
 const MULAW: Encoding = Encoding::Raw {
