@@ -97,8 +97,10 @@ pub struct Answer {
     pub duration: Duration,
     /// One for each lane, in the order of the channels.
     pub lanes: Vec<Lane>,
-    /// The audio ended earlier than its header says.
+    /// Part of the audio is missing or damaged; see [`Recording::truncated`](audio::Recording::truncated).
     pub truncated: bool,
+    /// The audio changes its number of channels midway; see [`Recording::remixed`](audio::Recording::remixed).
+    pub remixed: bool,
     /// The source cannot hold all that the model hears: it was sampled at 8 kHz or less.
     pub narrow_band: bool,
     /// Where the time went.
@@ -369,6 +371,7 @@ impl Engine {
             duration: lane::position(decoded.samples),
             lanes: judged,
             truncated: decoded.truncated,
+            remixed: decoded.remixed,
             narrow_band: decoded.band.is_narrow(),
             timing: Timing {
                 decode: decoded.time + prepared.time,

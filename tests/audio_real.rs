@@ -113,7 +113,10 @@ const MADE: &[(&str, Result<f64, &str>)] = &[
     ("opus.mka", Ok(1.514)),
     ("opus_cut.opus", Ok(0.994)),
     ("opus_in_mp4.mp4", Ok(1.514)),
-    ("opus_no_head.opus", Err("cannot read this Ogg")),
+    (
+        "opus_no_head.opus",
+        Err("piece of an Ogg recording without the header"),
+    ),
     ("page.mp3", Err("looks like an HTML page")),
     ("pcm_alaw.wav", Ok(1.5)),
     ("pcm_f32le.wav", Ok(1.5)),
@@ -253,5 +256,6 @@ fn in_pieces(bytes: &[u8], size: usize) -> Result<Recording, AudioError> {
         lanes,
         source: ending.source,
         truncated: ending.truncated,
+        remixed: ending.remixed,
     })
 }

@@ -67,6 +67,8 @@ fn a_server_and_the_embedded_engine_print_the_same_numbers() {
         "narrow_band",
         "probabilities",
         "reason",
+        "remixed",
+        "truncated",
         "turns",
     ];
     assert_eq!(keys, expected);

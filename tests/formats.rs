@@ -155,6 +155,24 @@ fn other_codecs_hold_what_they_are_decoded_at() {
     }
 }
 
+/// What Apple's messages are sent in. CAF has the delay in its table of packets, not in Opus' own header.
+#[cfg(feature = "opus")]
+#[test]
+fn opus_in_caf_is_that_of_ogg() {
+    let mut caf = bytes("voice.caf");
+    let table = caf.windows(4).position(|window| window == b"pakt").unwrap();
+    // Behind the chunk's header and two counts: the frames to leave out, which ffmpeg writes as 0.
+    let delay = table + 12 + 16;
+    caf[delay..delay + 4].copy_from_slice(&312_u32.to_be_bytes());
+    let (ogg, caf) = (lanes("voice.opus"), decoded(&caf).unwrap());
+    assert!(!caf.truncated);
+    assert_eq!(
+        (caf.source.codec, caf.source.sample_rate),
+        ("opus".into(), 48_000)
+    );
+    assert!(snr(&caf.lanes[0], &ogg.lanes[0]) > 60.0);
+}
+
 #[cfg(feature = "opus")]
 #[test]
 fn a_chain_of_opus_streams_is_one_recording() {

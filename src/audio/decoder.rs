@@ -24,9 +24,9 @@ const BLOCKS_AHEAD: usize = 2;
 /// Decodes one recording while its bytes arrive, in pieces of any size.
 ///
 /// The samples are those of [`decode`](super::decode), bit for bit, however the bytes are cut. WAV,
-/// Wave64, AU, FLAC, MP3, AAC, Ogg, Matroska, WebM and headerless samples come out as their bytes go in;
-/// so do AIFF and MP4 of one track whose index stands in front. What can be read only once all of it is there
-/// (MP4 with its index at the end, CAF) is held back up to [`Limits::held_bytes`], and
+/// Wave64, AU, AIFF, FLAC, MP3, AAC, Ogg, Matroska, WebM, CAF of PCM and headerless samples come out as their
+/// bytes go in; so does MP4 of one track whose index stands in front. What can be read only once all of it is
+/// there (MP4 with its index at the end, CAF of packets, AIFF that is described at its end) is held back up to [`Limits::held_bytes`], and
 /// [`Ending::held`] says so. Memory does not grow with the recording otherwise.
 ///
 /// Blocks like `decode`: call it from a thread that may. Dropped before its end it stops.
@@ -105,8 +105,7 @@ impl Decoder {
                     size: None,
                     captured_rate: captured_rate.clone(),
                 };
-                let origin = "the request";
-                let samples = Pcm::new(origin, format.into(), sample_rate, channels, &job)?;
+                let samples = Pcm::raw(format, sample_rate, channels, &job)?;
                 Work::Here(Box::new(samples))
             }
             Encoding::Auto => Work::Apart(Link::start(lanes, limits, &stop, &captured_rate)?),

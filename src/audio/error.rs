@@ -112,6 +112,14 @@ pub enum AudioError {
         /// Its name.
         codec: String,
     },
+    /// What was sent is known, but is not what can be decoded.
+    #[error("{what}; {cure}")]
+    Refused {
+        /// What it is.
+        what: String,
+        /// What to send in its place.
+        cure: String,
+    },
     /// The bytes break the rules of their format.
     #[error("{what}{}", source.as_ref().map(|e| format!(": {e}")).unwrap_or_default())]
     Malformed {

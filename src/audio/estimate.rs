@@ -5,9 +5,12 @@
 
 use std::time::Duration;
 
+use super::aiff::{Aiff, Read};
 use super::au::Au;
+use super::caf::{self, Caf};
 use super::input::Input;
 use super::limits::Watch;
+use super::mpeg::FrameHeader;
 use super::sniff::{self, Format};
 use super::wav::{Kind, Wav};
 use super::{AudioError, Encoding, Stop, pcm::Coding, w64};
@@ -27,7 +30,7 @@ pub struct Estimate {
     /// Channels; [`LaneChoice::count`](super::LaneChoice::count) says how many lanes they make.
     pub channels: u16,
     /// What decoding will give, to a millisecond, if it succeeds. Otherwise honest speech in a lossy
-    /// codec lies within a factor of four, and FLAC and AIFF are what their headers say.
+    /// codec lies within a factor of four, and FLAC is what its header says.
     pub exact: bool,
 }
 
@@ -75,7 +78,8 @@ pub fn estimate(bytes: &[u8], encoding: Encoding) -> Estimate {
         Ok(Format::Au) => au(inner),
         Ok(Format::Container { name: "FLAC" }) => flac(inner),
         Ok(Format::Container { name: "MP3" }) => mp3(inner),
-        Ok(Format::Container { name: "AIFF" }) => aiff(inner),
+        Ok(Format::Aiff) => aiff(inner),
+        Ok(Format::Caf) => caf(inner),
         Ok(Format::Container { name }) => Estimate::guess(bits, bit_rate(name), channels(inner)),
         Ok(Format::Unmarked) => Estimate::guess(bits, bit_rate("MP3"), 2),
         Err(_) => Estimate::NOTHING,
@@ -123,13 +127,9 @@ fn wav(bytes: &[u8], read: fn(&mut Input<'_>) -> Result<Wav, AudioError>) -> Est
     let (rate, channels) = (wav.format.rate, wav.format.channels);
     match wav.format.coding() {
         Ok(Kind::Plain(coding)) => plain(data, coding, rate, channels),
-        // Four bits a sample, a little more with the blocks' headers.
-        Ok(Kind::Packed(_)) if rate > 0 && channels > 0 => {
-            let bit_rate = 4.0 * f64::from(rate) * f64::from(channels);
-            Estimate::guess(8.0 * data as f64, bit_rate, channels)
-        }
+        Ok(Kind::Packed(_)) => packed(data, rate, channels),
         Ok(Kind::Mp3) => mp3(&bytes[bytes.len() - there as usize..]),
-        Ok(Kind::Packed(_)) | Err(_) => Estimate::NOTHING,
+        Err(_) => Estimate::NOTHING,
     }
 }
 
@@ -168,40 +168,54 @@ fn flac(bytes: &[u8]) -> Estimate {
     }
 }
 
-/// By the COMM chunk (Audio Interchange File Format 1.3, section 4), whose rate is an 80-bit float.
 fn aiff(bytes: &[u8]) -> Estimate {
-    let head = &bytes[..bytes.len().min(sniff::HEAD)];
-    let comm = head.windows(4).position(|window| window == b"COMM");
-    let Some(&[a, b, c, d, e, f, _, _, g, h, ref mantissa @ ..]) =
-        comm.and_then(|at| head.get(at + 8..at + 26))
-    else {
+    let mut input = untimed(bytes);
+    let Ok(Read::InFront(aiff)) = Aiff::read(&mut input) else {
+        // Described behind the samples, where nobody looks before all is there: like a compact disc.
+        return Estimate::guess(8.0 * bytes.len() as f64, 16.0 * 44_100.0, 1);
+    };
+    let there = bytes.len() as u64 - input.position();
+    let data = aiff.size.unwrap_or(u64::MAX).min(there);
+    let (rate, channels) = (aiff.rate, aiff.channels);
+    match aiff.plain() {
+        Some(coding) => plain(data, coding, rate, channels),
+        None => packed(data, rate, channels),
+    }
+}
+
+fn caf(bytes: &[u8]) -> Estimate {
+    let mut input = untimed(bytes);
+    let Ok(caf) = Caf::read(&mut input) else {
         return Estimate::NOTHING;
     };
-    let exponent = i32::from(u16::from_be_bytes([g, h]) & 0x7fff) - 16_383 - 63;
-    let mantissa = mantissa
-        .first_chunk()
-        .copied()
-        .map_or(0, u64::from_be_bytes);
-    let rate = mantissa as f64 * 2_f64.powi(exponent);
-    let channels = u16::from_be_bytes([a, b]).max(1);
-    let frames = f64::from(u32::from_be_bytes([c, d, e, f]));
-    if !(1.0..=1e9).contains(&rate) {
+    let channels = u16::try_from(caf.channels).unwrap_or(u16::MAX);
+    let Some(coding) = caf.coding else {
+        return Estimate::guess(8.0 * bytes.len() as f64, OTHER_BIT_RATE, channels.max(1));
+    };
+    let Ok(size) = caf::data(&mut input) else {
+        return Estimate::NOTHING;
+    };
+    let there = bytes.len() as u64 - input.position();
+    let data = size.unwrap_or(u64::MAX).min(there);
+    plain(data, coding, caf.rate, channels)
+}
+
+/// Of ADPCM: four bits a sample, a little more with the blocks' headers.
+fn packed(bytes: u64, rate: u32, channels: u16) -> Estimate {
+    if rate == 0 || channels == 0 {
         return Estimate::NOTHING;
     }
-    Estimate {
-        seconds: frames / rate,
-        channels,
-        exact: false,
-    }
+    let bit_rate = 4.0 * f64::from(rate) * f64::from(channels);
+    Estimate::guess(8.0 * bytes as f64, bit_rate, channels)
 }
 
 /// By the frames that a Xing header counts, else as if the first frame's bit rate were kept.
 fn mp3(bytes: &[u8]) -> Estimate {
     let bits = 8.0 * bytes.len() as f64;
-    let Some(frame) = Mp3Frame::parse(bytes) else {
+    let Some(frame) = FrameHeader::parse(bytes) else {
         return Estimate::guess(bits, bit_rate("MP3"), 2);
     };
-    let xing = bytes.get(frame.xing..).unwrap_or_default();
+    let xing = bytes.get(frame.tag_position()..).unwrap_or_default();
     let counted = match xing {
         [b'X', b'i', b'n', b'g', _, _, _, flags, a, b, c, d, ..]
         | [b'I', b'n', b'f', b'o', _, _, _, flags, a, b, c, d, ..]
@@ -212,52 +226,9 @@ fn mp3(bytes: &[u8]) -> Estimate {
         _ => 0.0,
     };
     Estimate {
-        seconds: (bits / frame.bit_rate).max(counted * frame.seconds),
-        channels: frame.channels,
+        seconds: (bits / f64::from(frame.bit_rate)).max(counted * frame.seconds()),
+        channels: frame.shape.channels,
         exact: false,
-    }
-}
-
-/// The header of an MPEG audio frame of layer III (ISO/IEC 11172-3, section 2.4.2.3, and 13818-3).
-struct Mp3Frame {
-    bit_rate: f64,
-    channels: u16,
-    seconds: f64,
-    /// Where a Xing header stands if there is one: behind the side information.
-    xing: usize,
-}
-
-impl Mp3Frame {
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let [0xff, second, third, fourth, ..] = *bytes else {
-            return None;
-        };
-        let (version, layer) = (second >> 3 & 3, second >> 1 & 3);
-        let first = version == 3;
-        let rates = match first {
-            true => [
-                32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320,
-            ],
-            false => [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
-        };
-        let kilobits: u16 = *rates.get(usize::from(third >> 4).checked_sub(1)?)?;
-        let hertz = *[44_100.0, 48_000.0, 32_000.0].get(usize::from(third >> 2 & 3))?;
-        let mono = fourth >> 6 == 3;
-        // Version 1 is reserved, and of the layers 1 is the third.
-        (second & 0xe0 == 0xe0 && version != 1 && layer == 1).then(|| Self {
-            bit_rate: f64::from(kilobits) * 1e3,
-            channels: if mono { 1 } else { 2 },
-            seconds: match version {
-                3 => 1_152.0 / hertz,
-                2 => 576.0 / (hertz / 2.0),
-                _ => 576.0 / (hertz / 4.0),
-            },
-            xing: match (first, mono) {
-                (true, false) => 4 + 32,
-                (true, true) | (false, false) => 4 + 17,
-                (false, true) => 4 + 9,
-            },
-        })
     }
 }
 
@@ -329,7 +300,7 @@ mod tests {
                 &b""[..], b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x11\0\x01\0", b"fLaC", b"OggS\0\x02",
                 b"\xff\xfb\x90\x64", b"ID3\x03\0\0\0\0\0\x05", b"ID3\x03\0\0\x7f\x7f\x7f\x7f",
                 b"OggS\0\x02OpusHead", b"OggS\x01vorbis", b"riff\x2e\x91\xcf\x11",
-                b".snd\0\0\0\x18", b"FORM\0\0\0\0AIFFCOMM\0\0\0\x12",
+                b".snd\0\0\0\x18", b"FORM\0\0\0\0AIFFCOMM\0\0\0\x12", b"caff\0\x01\0\0desc\0\0\0\0\0\0\0 ",
             ]),
             tail in prop::collection::vec(any::<u8>(), 0..200),
         ) {

@@ -8,6 +8,7 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 use symphonia::core::io::MediaSource;
 
+use super::cut::Watcher;
 use super::decoder::Pipe;
 use super::limits::Watch;
 use super::{AudioError, sniff};
@@ -22,8 +23,8 @@ pub(super) struct Input<'a> {
     position: u64,
     /// Bytes left until the input counts as ended.
     left: u64,
-    /// Where it may end at the earliest: a reader that meets its end before gets another error.
-    promised: u64,
+    /// Sees what is read.
+    watcher: Option<Watcher>,
     watch: Watch,
 }
 
@@ -48,7 +49,7 @@ impl<'a> Input<'a> {
             at: 0,
             position: 0,
             left: u64::MAX,
-            promised: 0,
+            watcher: None,
             watch,
         }
     }
@@ -90,6 +91,11 @@ impl<'a> Input<'a> {
             && let Rest::Whole(bytes) = self.rest
         {
             return Ok(bytes);
+        }
+        if self.at > 0 && self.ahead.len() - self.at < count {
+            // A reader that always looks a little ahead would keep all that it took.
+            self.ahead.drain(..self.at);
+            self.at = 0;
         }
         while self.ahead.len() - self.at < count {
             self.watch.check()?;
@@ -158,9 +164,9 @@ impl<'a> Input<'a> {
         self.left = count;
     }
 
-    /// Says that `count` bytes more are to come.
-    pub(super) fn expect(&mut self, count: u64) {
-        self.promised = self.position.saturating_add(count);
+    /// Shows `watcher` what is read from here on.
+    pub(super) fn watch(&mut self, watcher: Watcher) {
+        self.watcher = Some(watcher);
     }
 
     /// All that is left, as a source in which one can seek.
@@ -214,9 +220,8 @@ impl Read for Input<'_> {
         let count = there.len().min(buffer.len());
         buffer[..count].copy_from_slice(&there[..count]);
         self.consume(count);
-        if count == 0 && !buffer.is_empty() && self.position < self.promised {
-            let missing = self.promised - self.position;
-            return Err(io::Error::other(format!("it ends {missing} bytes early")));
+        if let Some(watcher) = &self.watcher {
+            watcher.push(&buffer[..count]);
         }
         Ok(count)
     }
@@ -231,6 +236,11 @@ pub(super) struct Held<'a> {
 impl Held<'_> {
     pub(super) fn bytes(&self) -> &[u8] {
         self.bytes.get_ref()
+    }
+
+    /// The bytes to be changed, which copies them if they were not gathered.
+    pub(super) fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        self.bytes.get_mut().to_mut()
     }
 }
 

@@ -19,7 +19,10 @@ pub(super) struct Lanes {
     origin: &'static str,
     rate: u32,
     channels: usize,
+    choice: LaneChoice,
     plan: Plan,
+    /// The channels changed midway.
+    remixed: bool,
     limits: Limits,
     watch: Watch,
     /// One a lane.
@@ -45,6 +48,20 @@ enum Plan {
     Each,
 }
 
+impl Plan {
+    /// How so many lanes are made of so many channels.
+    fn of(choice: LaneChoice, channels: usize, lanes: usize) -> Self {
+        match choice {
+            LaneChoice::Select(lane) if usize::from(lane) < channels => {
+                Self::One(usize::from(lane))
+            }
+            _ if channels == 1 => Self::One(0),
+            _ if lanes == channels => Self::Each,
+            _ => Self::Mix,
+        }
+    }
+}
+
 impl Lanes {
     /// Lanes for a source of this shape; `origin` names who says so in errors.
     pub(super) fn new(
@@ -55,21 +72,19 @@ impl Lanes {
     ) -> Result<Self, AudioError> {
         let channels = check_channels(origin, channels, job.limits.channels)?;
         check_rate(origin, rate)?;
-        let plan = match (job.lanes, channels) {
-            (LaneChoice::Select(lane), _) if lane >= channels => {
-                return Err(AudioError::LaneOutOfRange { lane, channels });
-            }
-            (LaneChoice::Select(lane), _) => Plan::One(usize::from(lane)),
-            (_, 1) => Plan::One(0),
-            (LaneChoice::Each, _) | (LaneChoice::Auto, 2) => Plan::Each,
-            (LaneChoice::Mix | LaneChoice::Auto, _) => Plan::Mix,
-        };
+        if let LaneChoice::Select(lane) = job.lanes
+            && lane >= channels
+        {
+            return Err(AudioError::LaneOutOfRange { lane, channels });
+        }
         let count = usize::from(job.lanes.count(channels));
         Ok(Self {
             origin,
             rate,
             channels: usize::from(channels),
-            plan,
+            choice: job.lanes,
+            plan: Plan::of(job.lanes, usize::from(channels), count),
+            remixed: false,
             limits: job.limits,
             watch: job.watch.clone(),
             resamplers: (0..count)
@@ -164,6 +179,21 @@ impl Lanes {
             ended.finish(samples)?;
         }
         Ok(())
+    }
+
+    /// Goes on with other channels: some streams change theirs midway. The lanes stay those of the first
+    /// frame. Each gets its channel if there are as many as before, and the mean of all otherwise.
+    pub(super) fn change_channels(&mut self, channels: u32) -> Result<(), AudioError> {
+        let channels = check_channels(self.origin, channels, self.limits.channels)?;
+        self.channels = usize::from(channels);
+        self.plan = Plan::of(self.choice, self.channels, self.resamplers.len());
+        self.remixed = true;
+        Ok(())
+    }
+
+    /// Whether the channels changed midway.
+    pub(super) fn remixed(&self) -> bool {
+        self.remixed
     }
 
     /// Gives what is settled to `sink`.

@@ -1,45 +1,21 @@
-//! Whether a container can be decoded as it comes, or only once all of it is there, and where it ends.
+//! Whether a container can be decoded as it comes, or only once all of it is there.
 //!
 //! symphonia reads most formats from front to back. It seeks where the index stands behind the data
-//! (MP4, AIFF, CAF), and where MP4 has several tracks: their packets come in the order of time,
+//! (MP4, CAF), and where MP4 has several tracks: their packets come in the order of time,
 //! which is not that of the bytes.
 
-use super::AudioError;
+use super::container::IMA_IN_AIFF;
 use super::input::Input;
-
-/// Bytes at the start of an AIFF file in which its COMM chunk is looked for.
-const AIFF_HEAD: usize = 512;
+use super::{AudioError, pieces};
 
 /// Whether input sniffed as `name` can be decoded as it comes. An index in front is looked at, up to
 /// `limit` bytes.
 pub(super) fn streams(name: &str, input: &mut Input<'_>, limit: usize) -> Result<bool, AudioError> {
     match name {
         "MP4" => mp4(input, limit),
-        "AIFF" => Ok(aiff(input.peek(AIFF_HEAD)?)),
-        "CAF" => Ok(false),
+        "CAF" | IMA_IN_AIFF => Ok(false),
         _ => Ok(true),
     }
-}
-
-/// Bytes that a Matroska file claims to have (RFC 9559, section 5.1), by its head; None from live
-/// ones, which cannot know.
-pub(super) fn matroska_size(head: &[u8]) -> Option<u64> {
-    let mut end = 0;
-    // The EBML header, and the segment that holds all the rest.
-    for id in [b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"] {
-        let element = head.get(usize::try_from(end).ok()?..)?.strip_prefix(id)?;
-        let first = *element.first()?;
-        let width = first.leading_zeros() as usize + 1;
-        let size = element
-            .get(..width)?
-            .iter()
-            .fold(0, |size, &byte| size << 8 | u64::from(byte));
-        // The mark of the width is no part of the size; a size of ones alone is unknown.
-        let most = (1_u64 << (7 * width)) - 1;
-        let size = Some(size & most).filter(|&size| size < most)?;
-        end = size.checked_add(end + 4 + width as u64)?;
-    }
-    Some(end)
 }
 
 /// Whether `ftyp` and a `moov` of one track stand before the data (ISO/IEC 14496-12, section 6).
@@ -50,6 +26,7 @@ fn mp4(input: &mut Input<'_>, limit: usize) -> Result<bool, AudioError> {
             return Ok(false);
         };
         match &kind {
+            b"moof" if tracks.is_none() => return Err(pieces::headless_mp4()),
             b"mdat" | b"moof" => return Ok(typed && tracks == Some(1)),
             b"ftyp" => typed = true,
             b"moov" if end <= limit => {
@@ -91,43 +68,29 @@ fn atom(bytes: &[u8], at: usize) -> Option<([u8; 4], usize, usize)> {
     (size >= header).then(|| (*kind, at + header, at.saturating_add(size)))
 }
 
-/// Whether the COMM chunk stands before the sound.
-fn aiff(head: &[u8]) -> bool {
-    let mut at = 12;
-    while let Some((name, rest)) = head.get(at..).and_then(<[u8]>::split_first_chunk::<4>) {
-        match name {
-            b"COMM" => return true,
-            b"SSND" => return false,
-            _ => {}
-        }
-        let Some(&size) = rest.first_chunk() else {
-            break;
-        };
-        let size = u32::from_be_bytes(size) as usize;
-        at = at.saturating_add(8 + size + size % 2);
-    }
-    false
+/// Whether a FLAC file does not say how long it is (STREAMINFO, RFC 9639, section 8.2).
+pub(super) fn flac_is_live(head: &[u8]) -> bool {
+    matches!(head.get(21..26), Some([high, rest @ ..]) if high & 0xf == 0 && rest == [0; 4])
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_matroska_file_ends_where_its_segment_does() {
-        let header = b"\x1a\x45\xdf\xa3\x82ab\x18\x53\x80\x67";
-        let cases: [(&[u8], Option<u64>); 5] = [
-            (b"\x83", Some(15)),
-            (b"\x40\x83", Some(144)),
-            (b"\x01\0\0\0\0\0\0\x05", Some(24)),
-            (b"\xff", None),
-            (b"\x01\xff\xff\xff\xff\xff\xff\xff", None),
-        ];
-        for (size, end) in cases {
-            let head = [&header[..], size].concat();
-            assert_eq!(matroska_size(&head), end, "{}", size.escape_ascii());
-            assert_eq!(matroska_size(&head[..10]), None);
+/// Refuses an MP4 file without an index, which was cut before it or never finished.
+pub(super) fn check_index(bytes: &[u8]) -> Result<(), AudioError> {
+    let (mut at, mut indexed) = (0, false);
+    while let Some((kind, _, end)) = atom(bytes, at) {
+        match &kind {
+            b"moov" => indexed |= end <= bytes.len(),
+            b"moof" if !indexed => return Err(pieces::headless_mp4()),
+            _ => {}
         }
-        assert_eq!(matroska_size(b"\x1a\x45\xdf\xa3\0"), None);
+        at = end;
     }
+    if indexed {
+        return Ok(());
+    }
+    Err(AudioError::Refused {
+        what: "this MP4 lacks its index (moov box): it was cut, or its recorder never finished it"
+            .into(),
+        cure: "send the whole file, or record fragmented MP4, which needs no index at its end"
+            .into(),
+    })
 }

@@ -1,28 +1,39 @@
 //! Audio in: bytes of a file, or raw samples, to lanes of mono f32 at 16 kHz, full scale ±1.
 //!
-//! `input` gives the bytes, whole or as they arrive. `sniff` names the format, `wav`, `w64`, `au`,
-//! `container` or `pcm` yields interleaved frames at the source's rate, and `lanes` picks the channels
+//! `input` gives the bytes, whole or as they arrive. `sniff` names the format, `wav`, `w64`, `au`, `aiff`,
+//! `caf`, `container` or `pcm` yields interleaved frames at the source's rate, and `lanes` picks the channels
 //! and resamples as they come, so that decoded audio is never held at the source's rate. [`decode`] and
 //! [`Decoder`] take the same way and differ in where the bytes come from. Every limit holds while
 //! decoding: headers are not believed. Adding a format touches `sniff` and one file. This room knows
 //! nothing of segments, models or gRPC.
 
+mod aac;
+mod adts;
+mod aiff;
 mod au;
+mod caf;
+mod codecs;
 mod container;
+mod cut;
 mod decoder;
+mod disguise;
 mod error;
 mod estimate;
+mod flac_files;
 mod g711;
 mod input;
 mod lanes;
 mod layout;
 mod limits;
 mod mp4_start;
+mod mpeg;
 mod mpeg_end;
 #[cfg(feature = "opus")]
 mod opus;
 mod pcm;
+mod pieces;
 mod resample;
+mod session;
 mod sniff;
 mod vorbis;
 mod w64;
@@ -101,6 +112,9 @@ pub struct Recording {
     /// Part is missing or damaged: the bytes end before the header said, or packets could not be
     /// decoded (silence of their length stands in their place where it is known).
     pub truncated: bool,
+    /// The number of channels changes midway. The lanes are those of the first channels; where there are
+    /// more or fewer, each lane has the mean of all.
+    pub remixed: bool,
 }
 
 impl Recording {
@@ -117,13 +131,13 @@ impl Recording {
 pub struct Source {
     /// Short name of the codec: `pcm_s16le`, `flac`, `mp3`.
     pub codec: String,
-    /// Hz.
+    /// Hz where the recording begins; some streams change theirs midway.
     pub sample_rate: u32,
     /// Hz at which the sound was sampled before it was coded, which bounds what it can hold: where the
     /// recording begins, and less than `sample_rate` only for Opus, which is always decoded at 48 kHz
     /// and says in its header what went in (RFC 7845, 5.1).
     pub captured_rate: u32,
-    /// Samples a frame.
+    /// Samples a frame where the recording begins; see [`Recording::remixed`].
     pub channels: u16,
 }
 
@@ -134,6 +148,8 @@ pub struct Ending {
     pub source: Source,
     /// Part is missing or damaged, as in [`Recording::truncated`].
     pub truncated: bool,
+    /// The number of channels changes midway, as in [`Recording::remixed`].
+    pub remixed: bool,
     /// The container could be read only once all of it was there, so no sample came before the end.
     pub held: bool,
 }
@@ -206,6 +222,7 @@ pub fn decode_until(
         lanes: held,
         source: ending.source,
         truncated: ending.truncated,
+        remixed: ending.remixed,
     })
 }
 
@@ -222,7 +239,7 @@ fn read(
         channels,
     } = encoding
     {
-        let samples = Pcm::new("the request", format.into(), sample_rate, channels, job)?;
+        let samples = Pcm::raw(format, sample_rate, channels, job)?;
         return samples.read(input, u64::MAX, false, sink);
     }
     let tagged = input.skip_tags()?;
@@ -230,6 +247,8 @@ fn read(
         Format::Wav => wav::decode(input, job, sink),
         Format::Wave64 => w64::decode(input, job, sink),
         Format::Au => au::decode(input, job, sink),
+        Format::Aiff => aiff::decode(input, job, sink),
+        Format::Caf => caf::decode(input, job, sink),
         Format::Container { name } => container::decode(input, name, job, sink),
         Format::Unmarked => container::decode_unmarked(input, job, sink),
     }

@@ -17,7 +17,12 @@ pub(super) struct MpegEnd {
     sound: Option<u64>,
     /// Frames behind the sound that only fill the last packet.
     padding: u64,
+    /// Frames by a tag that does not say where the sound ends; it may count one packet more.
+    counted: Option<u64>,
 }
+
+/// Frames that a tag may count in excess: two of the longest packets.
+const SLACK: u64 = 2 * 1_152;
 
 impl MpegEnd {
     /// None for other codecs: they have other ways to tell.
@@ -25,19 +30,27 @@ impl MpegEnd {
         if ![CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3].contains(&codec) {
             return None;
         }
-        // Only the tag sets `padding`; without it, the number of frames is a guess or counts more.
+        // Only an encoder's own tag sets `padding`; others count frames, and may count more.
         Some(match track.padding {
             Some(padding) => Self {
                 sound: track.num_frames,
                 padding: u64::from(padding),
+                counted: None,
             },
-            None => Self::default(),
+            // Not a guess from the bit rate, for which symphonia would have to seek.
+            None => Self {
+                counted: track.num_frames,
+                ..Self::default()
+            },
         })
     }
 
     /// Takes back what symphonia would trim from `packet` of the next file.
     pub(super) fn keep_sound(self, packet: &mut Packet) {
-        if packet.trim_end.get() > self.padding {
+        let start = u64::try_from(packet.pts.get()).unwrap_or(0);
+        let end = self.sound.map(|sound| sound.saturating_add(self.padding));
+        let next_file = end.is_some_and(|end| start >= end);
+        if packet.trim_end.get() > self.padding || next_file {
             packet.trim_end = Duration::ZERO;
         }
     }
@@ -46,7 +59,9 @@ impl MpegEnd {
     /// of them ends like a whole one.
     pub(super) fn is_after(self, timestamp: i64) -> bool {
         let came = u64::try_from(timestamp).unwrap_or(0);
-        self.sound.is_some_and(|sound| came < sound + self.padding)
+        let least = self.sound.map(|sound| sound.saturating_add(self.padding));
+        let least = least.or(self.counted.map(|counted| counted.saturating_sub(SLACK)));
+        least.is_some_and(|least| came < least)
     }
 }
 
@@ -72,6 +87,14 @@ mod tests {
         assert_eq!(trimmed(tagged, 0), 0);
         assert_eq!(trimmed(tagged, 700), 700);
         assert_eq!(trimmed(tagged, 700 + 1_152), 0, "the next file's");
+        let mut short = Packet::new(0, Timestamp::new(10_700), Duration::new(576), [0; 4]);
+        short.trim_end = Duration::new(576);
+        tagged.keep_sound(&mut short);
+        assert_eq!(
+            short.trim_end.get(),
+            0,
+            "the next file's, of shorter packets"
+        );
         track.padding = None;
         let guessed = MpegEnd::of(&track, CODEC_ID_MP3).unwrap();
         assert_eq!(trimmed(guessed, 300), 0);
@@ -85,7 +108,11 @@ mod tests {
         assert!(tagged.is_after(10_700 - 1_152));
         assert!(!tagged.is_after(10_700));
         track.padding = None;
-        let guessed = MpegEnd::of(&track, CODEC_ID_MP3).unwrap();
-        assert!(!guessed.is_after(0));
+        let counted = MpegEnd::of(&track, CODEC_ID_MP3).unwrap();
+        assert!(counted.is_after(10_000 - 3 * 1_152));
+        assert!(!counted.is_after(10_000 - 2 * 1_152));
+        track.num_frames = None;
+        let unknown = MpegEnd::of(&track, CODEC_ID_MP3).unwrap();
+        assert!(!unknown.is_after(0));
     }
 }

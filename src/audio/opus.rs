@@ -161,6 +161,31 @@ impl RegisterableAudioDecoder for OpusDecoder {
     }
 }
 
+/// Gives parameters without an identification header one that says what they do: CAF has none. `delay` is
+/// in frames.
+pub(super) fn with_head(
+    mut params: AudioCodecParameters,
+    delay: Option<u32>,
+) -> AudioCodecParameters {
+    let channels = params
+        .channels
+        .as_ref()
+        .map(symphonia::core::audio::Channels::count);
+    if params.codec == CODEC_ID_OPUS
+        && params.extra_data.is_none()
+        && let Some(channels @ (1 | 2)) = channels
+    {
+        let pre_skip = u16::try_from(delay.unwrap_or(0)).unwrap_or(u16::MAX);
+        let mut head = b"OpusHead\x01".to_vec();
+        head.push(channels as u8);
+        head.extend(pre_skip.to_le_bytes());
+        head.extend(RATE.to_le_bytes());
+        head.extend([0; 3]);
+        params.extra_data = Some(head.into());
+    }
+    params
+}
+
 /// Hz of what was coded, if the header says a rate that sound can have.
 pub(super) fn captured_rate(params: &AudioCodecParameters) -> Option<u32> {
     let head = Head::parse(params.extra_data.as_deref()?).ok()?;

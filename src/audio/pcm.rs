@@ -3,6 +3,7 @@
 //! Shared by raw input and WAV: both come down to a coding, a shape and a stretch of bytes, which is
 //! taken in pieces cut anywhere.
 
+use super::disguise::Head;
 use super::input::Input;
 use super::lanes::Lanes;
 use super::{AudioError, Ending, Job, RawFormat, Sink, Source, g711};
@@ -115,6 +116,8 @@ pub(super) struct Pcm {
     samples: Vec<f32>,
     /// Bytes of the whole recording, if they are all there.
     size: Option<u64>,
+    /// Of samples without a header: their beginning, which may be that of a file or text.
+    head: Option<(Head, RawFormat)>,
 }
 
 impl Pcm {
@@ -140,11 +143,29 @@ impl Pcm {
             carry: Vec::new(),
             samples: Vec::with_capacity(BLOCK / coding.width()),
             size: job.size,
+            head: None,
+        })
+    }
+
+    /// Samples without a header, of the shape that the request says.
+    pub(super) fn raw(
+        format: RawFormat,
+        sample_rate: u32,
+        channels: u16,
+        job: &Job,
+    ) -> Result<Self, AudioError> {
+        let samples = Self::new("the request", format.into(), sample_rate, channels, job)?;
+        Ok(Self {
+            head: Some((Head::default(), format)),
+            ..samples
         })
     }
 
     /// Takes the next bytes, cut anywhere.
     pub(super) fn push(&mut self, bytes: &[u8], sink: Sink<'_>) -> Result<(), AudioError> {
+        if let Some((head, format)) = &mut self.head {
+            head.push(bytes, *format)?;
+        }
         let missing = (self.frame - self.carry.len()) % self.frame;
         let (first, rest) = bytes.split_at(missing.min(bytes.len()));
         self.carry.extend_from_slice(first);
@@ -163,12 +184,16 @@ impl Pcm {
     }
 
     /// Ends the samples; `short` says that more were promised.
-    pub(super) fn finish(self, short: bool, sink: Sink<'_>) -> Result<Ending, AudioError> {
+    pub(super) fn finish(mut self, short: bool, sink: Sink<'_>) -> Result<Ending, AudioError> {
+        if let Some((head, format)) = &mut self.head {
+            head.finish(*format)?;
+        }
         let cut_inside_a_frame = !self.carry.is_empty();
         self.lanes.finish(sink)?;
         Ok(Ending {
             source: self.source,
             truncated: short || cut_inside_a_frame,
+            remixed: false,
             held: false,
         })
     }

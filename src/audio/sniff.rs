@@ -3,7 +3,7 @@
 //! What cannot be decoded is named here and refused: handed on, a WavPack or APE file would be
 //! searched for, and found to hold, a RIFF header, and noise would come out.
 
-use super::AudioError;
+use super::{AudioError, pieces};
 
 /// Bytes that tell the format; fewer only if there are no more.
 pub(super) const HEAD: usize = 2 * WINDOW;
@@ -23,6 +23,10 @@ pub(super) enum Format {
     Wave64,
     /// Sun's AU.
     Au,
+    /// AIFF and AIFF-C.
+    Aiff,
+    /// Core Audio Format.
+    Caf,
     /// Something symphonia reads.
     Container { name: &'static str },
     /// Nothing known, yet not text: perhaps MPEG audio cut from the middle of a stream.
@@ -52,6 +56,7 @@ const REFUSED: &[(usize, &[u8], &str)] = &[
     (0, b".ra\xfd", "RealAudio"),
     (0, b".RMF", "RealAudio"),
     (0, b"FLV\x01", "Flash video (FLV)"),
+    (0, b"\0\0\x01\xba", "an MPEG program stream (MPG, VOB)"),
     (0, b"MThd", "MIDI"),
     (0, b"\x0b\x77", "AC-3"),
     (0, b"\x7f\xfe\x80\x01", "DTS"),
@@ -67,10 +72,9 @@ const READ: &[(usize, &[u8], &str)] = &[
     (4, b"styp", "MP4"),
     (4, b"moov", "MP4"),
     (4, b"moof", "MP4"),
+    (4, b"mdat", "MP4"),
+    (4, b"sidx", "MP4"),
     (4, b"wide", "MP4"),
-    (8, b"AIFF", "AIFF"),
-    (8, b"AIFC", "AIFF"),
-    (0, b"caff\x00\x01", "CAF"),
     (0, b"APETAGEX", "MP3"),
 ];
 
@@ -117,6 +121,15 @@ pub(super) fn sniff(inner: &[u8], tagged: bool) -> Result<Format, AudioError> {
     if inner.starts_with(b".snd") {
         return Ok(Format::Au);
     }
+    if inner.starts_with(b"FORM") && matches!(inner.get(8..12), Some(b"AIFF" | b"AIFC")) {
+        return Ok(Format::Aiff);
+    }
+    if inner.starts_with(b"caff\x00\x01") {
+        return Ok(Format::Caf);
+    }
+    if let Some(error) = pieces::transport_stream(inner).or_else(|| pieces::headless(inner)) {
+        return Err(error);
+    }
     if let Some((_, _, codec)) = REFUSED.iter().find(|entry| has(entry)) {
         return Err(AudioError::Unsupported {
             codec: (*codec).into(),
@@ -148,8 +161,62 @@ pub(super) fn sniff(inner: &[u8], tagged: bool) -> Result<Format, AudioError> {
             head[0]
         )));
     }
-    Ok(Format::Unmarked)
+    match pieces::cut_transport_stream(inner) {
+        Some(error) => Err(error),
+        None => Ok(Format::Unmarked),
+    }
 }
+
+/// The name of what begins with a magic number of four bytes or more, which samples have by no chance.
+pub(super) fn magic(bytes: &[u8]) -> Option<&'static str> {
+    let has = |at: usize, magic: &[u8]| bytes.get(at..).is_some_and(|rest| rest.starts_with(magic));
+    let own: [(usize, &[u8], &str); 6] = [
+        (8, b"WAVE", "WAV"),
+        (0, b"riff\x2e\x91\xcf\x11", "Wave64"),
+        (0, b".snd\0\0", "AU"),
+        (8, b"AIFF", "AIFF"),
+        (8, b"AIFC", "AIFF"),
+        (0, b"caff\x00\x01", "CAF"),
+    ];
+    let known = || own.iter().chain(READ).chain(REFUSED).chain(FOREIGN_FILES);
+    let long = |&&(at, magic, _): &&(usize, &[u8], &str)| magic.len() >= 4 && has(at, magic);
+    if let Some((_, _, name)) = known().find(long) {
+        return Some(name);
+    }
+    // Deflate, no flags that nobody sets, a level and a system that exist.
+    if matches!(
+        bytes,
+        [
+            0x1f,
+            0x8b,
+            8,
+            0..=0x1f,
+            _,
+            _,
+            _,
+            _,
+            0 | 2 | 4,
+            0..=13 | 255,
+            ..
+        ]
+    ) {
+        return Some("a gzip archive");
+    }
+    // The version, and a size of four times seven bits.
+    let tag = matches!(bytes, [b'I', b'D', b'3', 2..=4, _, _, a, b, c, d, ..] if (a | b | c | d) & 0x80 == 0);
+    tag.then_some("MP3 or another file with an ID3 tag")
+}
+
+/// Files that are no audio.
+const FOREIGN_FILES: &[(usize, &[u8], &str)] = &[
+    (0, b"\x89PNG", "a PNG image"),
+    (6, b"JFIF", "a JPEG image"),
+    (6, b"Exif", "a JPEG image"),
+    (0, b"GIF8", "a GIF image"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"PK\x03\x04", "a ZIP archive"),
+    (0, b"\x7fELF", "a program"),
+];
 
 /// An [`AudioError::UnknownFormat`] that shows the first bytes.
 pub(super) fn unrecognised(bytes: &[u8]) -> AudioError {
@@ -253,7 +320,9 @@ mod tests {
     #[test]
     fn formats_are_told_by_their_first_bytes() {
         let container = |name| Format::Container { name };
-        let cases: [(&[u8], Format); 9] = [
+        let cases: [(&[u8], Format); 11] = [
+            (b"FORM\0\0\0\0AIFCFVER", Format::Aiff),
+            (b"caff\0\x01\0\0desc", Format::Caf),
             (b"RIFF\0\0\0\0WAVEfmt ", Format::Wav),
             (b"RF64\xff\xff\xff\xffWAVEds64", Format::Wav),
             (b"riff\x2e\x91\xcf\x11\xa5\xd6", Format::Wave64),

@@ -141,7 +141,8 @@ impl Wav {
             Kind::Packed(name) => {
                 input.end_after(most);
                 input.put_back(&self.header());
-                container::decode(input, &format!("{name} in {form}"), job, sink)
+                let name = format!("{name} in {form}");
+                container::decode_sized(input, &name, self.owed, job, sink)
             }
             // symphonia does not know it inside WAV, but on its own.
             Kind::Mp3 => {

@@ -53,6 +53,8 @@ struct Row<'a> {
     lane: u32,
     duration_s: f64,
     narrow_band: bool,
+    truncated: bool,
+    remixed: bool,
     #[serde(flatten)]
     total: Said<'a>,
     turns: Vec<Turn<'a>>,
@@ -261,6 +263,8 @@ fn row<'a>(file: &'a str, lane: &'a Lane, answer: &ClassifyResponse) -> Row<'a> 
         lane: lane.index,
         duration_s: seconds(answer.audio_duration),
         narrow_band: answer.narrow_band,
+        truncated: answer.truncated,
+        remixed: answer.remixed,
         total: said(lane.total.as_ref()),
         turns: lane.turns.iter().map(turn).collect(),
         model: format!("{} {}", model.name, model.version),
@@ -301,7 +305,10 @@ fn shown<'a>(said: &Said<'a>) -> (&'a str, String) {
 /// What a person should know beside the label.
 fn note(row: &Row<'_>) -> String {
     let band = row.narrow_band.then_some("narrow band");
-    let notes: Vec<&str> = band.into_iter().collect();
+    let cut = row.truncated.then_some("truncated");
+    let mixed = row.remixed.then_some("channels change");
+    let facts = [band, cut, mixed].into_iter().flatten();
+    let notes: Vec<&str> = facts.collect();
     notes.join(", ")
 }
 

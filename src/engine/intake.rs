@@ -27,6 +27,7 @@ pub(super) struct Known {
     /// Samples at 16 kHz of each lane.
     pub(super) samples: usize,
     pub(super) truncated: bool,
+    pub(super) remixed: bool,
     /// What the source can hold.
     pub(super) band: Band,
     /// Time that decoding took.
@@ -167,6 +168,7 @@ fn whole(
         codec: recording.source.codec,
         samples,
         truncated: recording.truncated,
+        remixed: recording.remixed,
         band: Band::of_rate(recording.source.captured_rate),
         time: begun.elapsed(),
     };

@@ -76,6 +76,7 @@ pub(super) fn segment(
         codec: ending.source.codec,
         samples: under_way.samples,
         truncated: ending.truncated,
+        remixed: ending.remixed,
         band: Band::of_rate(ending.source.captured_rate),
         time: begun.elapsed().saturating_sub(reading + under_way.beside),
     };

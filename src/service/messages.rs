@@ -159,6 +159,7 @@ pub(super) fn response(answer: &Answer, manifest: &Manifest, timing: bool) -> pb
             .map(|lane| self::lane(lane, manifest))
             .collect(),
         truncated: answer.truncated,
+        remixed: answer.remixed,
         narrow_band: answer.narrow_band,
         timing: timing.then(|| self::timing(answer.timing)),
     }

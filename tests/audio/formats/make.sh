@@ -53,3 +53,4 @@ lossy browser.webm "-c:a libopus" book.flac -c:a libopus -b:a 24k
 out=phone.mp4 make book.flac -c:a libopus -b:a 24k -strict -2
 lossy surround.opus "-c:a libopus" surround.flac -c:a libopus -b:a 160k -mapping_family 1
 cat voice.opus voice.opus >chained.opus
+run -i voice.opus -c copy "${bare[@]}" voice.caf
