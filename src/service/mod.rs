@@ -10,6 +10,7 @@ mod deadline;
 mod emotion;
 mod framing;
 mod gate;
+mod health;
 mod incoming;
 mod messages;
 #[cfg(any(test, fuzzing))]
@@ -30,3 +31,4 @@ pub mod pb {
 }
 
 pub use emotion::Emotion;
+pub use health::Health;
