@@ -18,8 +18,8 @@ use super::{CliError, say};
 use crate::address::{Address, AddressError, Bound};
 use crate::config::{self, Config};
 use crate::engine::{self, Engine, Provider};
-use crate::service::Emotion;
 use crate::service::server::{self, ServerError};
+use crate::service::{Emotion, Health};
 use crate::telemetry::readiness::Readiness;
 use crate::telemetry::{admin, logs, metrics};
 
@@ -193,14 +193,14 @@ async fn serve(config: Config) -> Result<(), CliError> {
     let address = listener.address.clone();
     tracing::info!(%address, metrics = %metrics_address, "listening");
 
-    let emotion = Emotion::default();
+    let (emotion, health) = (Emotion::default(), Health::new().await);
     let (stop, drain) = tokio::sync::oneshot::channel();
     let (end, cut) = tokio::sync::oneshot::channel();
     let mut serving = tokio::spawn(server::run(
         listener,
         emotion.clone(),
         config.max_audio_bytes,
-        readiness.clone(),
+        (health.clone(), readiness.clone()),
         async { drop(drain.await) },
         async { drop(cut.await) },
     ));
@@ -217,6 +217,7 @@ async fn serve(config: Config) -> Result<(), CliError> {
             "float32",
         );
         emotion.open(Arc::clone(&engine));
+        health.serving().await;
         readiness.ready();
         tracing::info!(
             model = manifest.name,

@@ -10,6 +10,7 @@ mod deadline;
 mod emotion;
 mod framing;
 mod gate;
+mod health;
 mod incoming;
 mod listener;
 mod messages;
@@ -31,3 +32,4 @@ pub mod pb {
 }
 
 pub use emotion::Emotion;
+pub use health::Health;

@@ -3,16 +3,14 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tonic::server::NamedService as _;
 use tonic::transport::Server;
-use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
 
 use super::Emotion;
 use super::answers::AnswersLayer;
 use super::call_log::CallLogLayer;
 use super::deadline::DeadlineLayer;
 use super::gate::GateLayer;
+use super::health::Health;
 pub use super::listener::Listener;
 use super::pb::{self, emotion_service_server::EmotionServiceServer};
 use super::requests::RequestsLayer;
@@ -51,8 +49,8 @@ pub enum ServerError {
 /// Serves until `stop` is ready, then lets requests under way end, or until `cut` is ready. Recordings
 /// may have `largest_audio` bytes.
 ///
-/// Health and reflection answer at once. While `readiness` says that the model is being loaded, health
-/// is NOT_SERVING and the methods of `emotion` are UNAVAILABLE. Readiness ends with `stop`.
+/// Health and reflection answer at once. While `readiness` says that the model is being loaded, the methods
+/// of `emotion` are UNAVAILABLE. Health and readiness end with `stop`.
 ///
 /// # Errors
 /// [`ServerError`].
@@ -60,12 +58,10 @@ pub async fn run(
     listener: Listener,
     emotion: Emotion,
     largest_audio: usize,
-    readiness: Readiness,
+    (health, readiness): (Health, Readiness),
     stop: impl Future<Output = ()>,
     cut: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
-    let (health, health_service) = tonic_health::server::health_reporter();
-    set_health(&health, ServingStatus::NotServing).await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
@@ -74,28 +70,12 @@ pub async fn run(
     // The layer of messages has its bound, and better words.
     let service = EmotionServiceServer::new(emotion.clone()).max_decoding_message_size(usize::MAX);
     let stopping = async {
-        let serving = async {
-            readiness.wait_until_ready().await;
-            set_health(&health, ServingStatus::Serving).await;
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            biased;
-            () = stop => {}
-            () = serving => {}
-        }
-        set_health(&health, ServingStatus::NotServing).await;
+        stop.await;
         readiness.drain();
+        health.clone().end().await;
         if let Ok(engine) = emotion.engine() {
             engine.drain();
         }
-        // Ends the streams of those who watch our health: a connection that somebody watches would
-        // stay open for ever.
-        let mut health = health.clone();
-        health
-            .clear_service_status(EmotionServiceServer::<Emotion>::NAME)
-            .await;
-        health.clear_service_status("").await;
     };
     let (connections, _file) = listener.into_connections();
     let serving = Server::builder()
@@ -113,7 +93,7 @@ pub async fn run(
         .layer(AnswersLayer)
         // Next to the decoder, which must get no message that is out of bounds or compressed.
         .layer(RequestsLayer { largest_audio })
-        .add_service(health_service)
+        .add_service(health.service())
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .add_service(service)
@@ -121,13 +101,5 @@ pub async fn run(
     tokio::select! {
         served = serving => Ok(served?),
         () = cut => Ok(()),
-    }
-}
-
-/// Of the service and of the server as a whole, which have one health.
-async fn set_health(health: &HealthReporter, status: ServingStatus) {
-    let service = EmotionServiceServer::<Emotion>::NAME;
-    for name in [service, ""] {
-        health.set_service_status(name, status).await;
     }
 }

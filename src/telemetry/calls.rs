@@ -42,7 +42,7 @@ pub struct Facts {
     pub device: Duration,
 }
 
-/// Logs a call at INFO, unless [`LINES_A_SECOND`] have been written.
+/// Logs a call at INFO, unless 100 calls have been logged within the second under way.
 pub fn ended(call: &Call) {
     if !tracing::enabled!(tracing::Level::INFO) {
         return;

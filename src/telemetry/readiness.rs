@@ -60,18 +60,6 @@ impl Readiness {
     pub fn drain(&self) {
         self.0.send_replace(State::Draining);
     }
-
-    /// Waits until the model is there; for ever if the process ends before.
-    pub async fn wait_until_ready(&self) {
-        let mut states = self.0.subscribe();
-        if states
-            .wait_for(|state| *state == State::Ready)
-            .await
-            .is_err()
-        {
-            std::future::pending::<()>().await;
-        }
-    }
 }
 
 #[cfg(test)]
