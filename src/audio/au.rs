@@ -9,8 +9,8 @@ const ORIGIN: &str = "the AU header";
 /// Bytes of the six numbers.
 const HEADER: usize = 24;
 
-/// A size that means "not known yet".
-const LIVE: u32 = u32::MAX;
+/// Sizes that mean "not known yet": the one that the format names, and what was never filled in.
+const LIVE: [u32; 2] = [u32::MAX, 0];
 
 /// Decodes input that begins with `.snd`.
 pub(super) fn decode(
@@ -57,7 +57,7 @@ impl Au {
             rate,
             // What does not fit is refused as too many, like what is merely large.
             channels: u16::try_from(channels).unwrap_or(u16::MAX),
-            size: (size != LIVE).then_some(u64::from(size)),
+            size: (!LIVE.contains(&size)).then_some(u64::from(size)),
         })
     }
 }
@@ -107,7 +107,8 @@ mod tests {
         let cases = [
             ("whole", 3, Some(3)),
             ("cut", 900, Some(900)),
-            ("live", LIVE, None),
+            ("live", u32::MAX, None),
+            ("never finished", 0, None),
         ];
         for (what, claimed, size) in cases {
             let (au, there) = read(&file(claimed, 27, &[1, 2, 3, 4])).unwrap();

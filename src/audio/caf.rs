@@ -91,10 +91,10 @@ pub(super) fn data(input: &mut Input<'_>) -> Result<Option<u64>, AudioError> {
         let is_data = name == b"data";
         input.skip(CHUNK as u64)?;
         match u64::try_from(size) {
-            // In front of the samples stands a count of edits.
+            // In front of the samples stands a count of edits. Less than that was never filled in.
             Ok(size) if is_data => {
                 input.skip(4)?;
-                return Ok(Some(size.saturating_sub(4)));
+                return Ok(size.checked_sub(4).filter(|&size| size > 0));
             }
             Err(_) if is_data && size == ENDLESS => {
                 input.skip(4)?;
@@ -219,7 +219,7 @@ mod tests {
         let sound: Vec<u8> = sound.collect();
         let desc = desc(8_000.0, b"ulaw", 0, 1, 8);
         let info = chunk(b"info", 3, b"abc");
-        for (size, truncated) in [(804, false), (-1, false), (900, true)] {
+        for (size, truncated) in [(804, false), (-1, false), (0, false), (900, true)] {
             let bytes = file(&[desc.clone(), info.clone(), chunk(b"data", size, &sound)]);
             let recording = heard(&bytes).unwrap();
             assert_eq!((recording.seconds(), recording.truncated), (0.1, truncated));

@@ -92,18 +92,15 @@ fn name(format: RawFormat) -> &'static str {
 const AS_FILE: &str = "send a file in a container without an encoding, or with AUTO";
 
 /// What the bytes are if they are no samples, and what to do.
-fn looks_like(bytes: &[u8]) -> Option<(String, &'static str)> {
+fn looks_like(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     if let Some(name) = sniff::magic(bytes) {
-        return Some((name.into(), AS_FILE));
+        return Some((name, AS_FILE));
     }
     if let Some(name) = frames(bytes) {
-        return Some((name.into(), AS_FILE));
+        return Some((name, AS_FILE));
     }
     if pieces::is_transport_stream(bytes) {
-        return Some((
-            "MPEG-TS".into(),
-            "send the audio alone, as ADTS, MP3 or MP4",
-        ));
+        return Some(("MPEG-TS", "send the audio alone, as ADTS, MP3 or MP4"));
     }
     text(bytes)
 }
@@ -161,60 +158,56 @@ fn chain<K: PartialEq>(
 }
 
 /// What kind of text this is, if it is text, and what to do.
-fn text(bytes: &[u8]) -> Option<(String, &'static str)> {
+///
+/// A line with an offset stays on one side of zero, where the codes of G.711 are printable. But they are
+/// neighbours: digits and spaces stand for loud samples, and between them and the letters stand codes that no
+/// text has.
+fn text(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     const DECODE: &str = "decode it and send the bytes themselves";
     if bytes.len() < LEAST_TEXT {
         return None;
     }
-    let printed = |&byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~');
-    let letters = text_of(bytes)?;
-    if !letters.iter().all(printed) && std::str::from_utf8(letters).is_err() {
+    let text = text_of(bytes)?;
+    let count = |class: fn(&u8) -> bool| text.iter().filter(|byte| class(byte)).count();
+    if count(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace()) > 0 {
         return None;
     }
-    // A negative half-wave of µ-law is made of printable bytes too, but of neighbouring ones.
-    let has = |class: fn(&u8) -> bool| letters.iter().filter(|byte| class(byte)).count();
-    let (upper, lower, digits) = (
-        has(u8::is_ascii_uppercase),
-        has(u8::is_ascii_lowercase),
-        has(u8::is_ascii_digit),
-    );
-    let space = has(u8::is_ascii_whitespace);
-    let marks = has(u8::is_ascii_punctuation);
-    let least = letters.len() / 100;
-    let varied = |counts: &[usize]| counts.iter().filter(|&&count| count > least).count();
-    let mut seen = [false; 256];
-    letters
-        .iter()
-        .for_each(|&byte| seen[usize::from(byte)] = true);
-    let distinct = seen.iter().filter(|&&seen| seen).count();
-    let start = letters.trim_ascii_start();
-    let of = |alphabet: fn(&u8) -> bool| {
-        letters
-            .iter()
-            .all(|byte| alphabet(byte) || byte.is_ascii_whitespace())
+    let percent = |class| 100 * count(class) / text.len();
+    let upper = percent(u8::is_ascii_uppercase);
+    let lower = percent(u8::is_ascii_lowercase);
+    let digits = percent(u8::is_ascii_digit);
+    let only = |alphabet: fn(&u8) -> bool| {
+        let mut bytes = text.iter();
+        bytes.all(|byte| alphabet(byte) || byte.is_ascii_whitespace())
     };
-    if of(u8::is_ascii_hexdigit) && distinct >= 10 && digits > least && upper + lower > least {
-        return Some(("hexadecimal text".into(), DECODE));
+    let mut seen = [false; 256];
+    text.iter().for_each(|&byte| seen[usize::from(byte)] = true);
+    let distinct = seen.iter().filter(|&&seen| seen).count();
+    if only(u8::is_ascii_hexdigit) && distinct >= 10 && digits > 0 && upper + lower > 0 {
+        return Some(("hexadecimal text", DECODE));
     }
-    if distinct < 12 || varied(&[upper, lower, digits, space, marks]) < 3 {
+    if distinct < 12 {
         return None;
     }
+    let base64 = only(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(byte));
+    let marks = percent(u8::is_ascii_punctuation);
+    let classes = [upper, lower, marks].map(|share| usize::from(share > 0));
+    if base64 && digits > 0 && classes.iter().sum::<usize>() >= 2 {
+        return Some(("base64 text", DECODE));
+    }
+    let start = text.trim_ascii_start();
     if start.starts_with(b"data:") {
-        return Some(("a data: URL".into(), DECODE));
+        return Some(("a data: URL", DECODE));
     }
-    if start.starts_with(b"{") || start.starts_with(b"[") {
-        return Some((
-            "JSON".into(),
-            "send the audio in it, decoded from its base64 text",
-        ));
+    let quoted = percent(|&byte| byte == b'"') > 0;
+    if (start.starts_with(b"{") || start.starts_with(b"[")) && quoted {
+        return Some(("JSON", "send the audio in it, decoded from its base64 text"));
     }
-    if start.starts_with(b"<") {
-        return Some(("HTML or XML".into(), "send audio"));
+    if start.starts_with(b"<") && lower > 10 {
+        return Some(("HTML or XML", "send audio"));
     }
-    if of(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(byte)) {
-        return Some(("base64 text".into(), DECODE));
-    }
-    Some(("text".into(), "send audio"))
+    let prose = lower > 20 && percent(u8::is_ascii_whitespace) > 5;
+    prose.then_some(("text", "send audio"))
 }
 
 /// `bytes` without the constant ones in front, unless those are all, and without a character cut at the end.
@@ -295,13 +288,16 @@ mod tests {
         for value in 0..=255 {
             assert!(seen(&[value; 20_000], 160).is_ok(), "constant {value}");
         }
-        let patterns: [&[u8]; 6] = [
+        let patterns: [&[u8]; 8] = [
             b"\xff\xfb\x90\0",
             b"\xff\xf1\x60\x40\x2e\x7f\xfc\x80",
             b"\xd5\x55",
             b"~}|{zyxwvutsrqp",
             b"0123456789",
             b"\xff\x7f\xfe\x7e",
+            // Quiet A-law and loud µ-law below zero.
+            b"UTWVQPSR]\\_^YX[ZEDGFA@CBMLONIHKJutwvqpsr",
+            b"~zvrnjfb^ZVRNJFB>:62.*&\"$(,048<@DHLPTX\\`dhlptx|",
         ];
         for pattern in patterns {
             assert!(seen(&pattern.repeat(3_000), 160).is_ok(), "{pattern:x?}");

@@ -43,7 +43,10 @@ pub(super) fn read(input: &mut Input<'_>) -> Result<Wav, AudioError> {
         };
         let [n0, n1, n2, n3, .., s0, s1, s2, s3, s4, s5, s6, s7] = *header;
         let size = u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
-        let Some(size) = size.checked_sub(HEADER as u64) else {
+        let is_data = header.starts_with(b"data");
+        // Written ahead of the audio and never corrected.
+        let unfinished = is_data && size <= HEADER as u64;
+        let Some(size) = size.checked_sub(HEADER as u64).or(unfinished.then_some(0)) else {
             return Err(AudioError::malformed(format!(
                 "a Wave64 chunk says {size} bytes; its header alone has {HEADER}"
             )));
@@ -65,8 +68,8 @@ pub(super) fn read(input: &mut Input<'_>) -> Result<Wav, AudioError> {
                 return Ok(Wav {
                     format,
                     body,
-                    size: Some(size),
-                    owed: size < LIVE - HEADER as u64,
+                    size: (!unfinished).then_some(size),
+                    owed: !unfinished && size < LIVE - HEADER as u64,
                 });
             }
             _ => {}
@@ -115,6 +118,8 @@ mod tests {
             ("whole", 24 + 4, true),
             ("cut", 24 + 400, true),
             ("live", i64::MAX as u64, false),
+            ("never finished", 24, false),
+            ("never begun", 0, false),
         ];
         for (what, size, owed) in cases {
             let bytes = file(&[
@@ -124,7 +129,8 @@ mod tests {
             ]);
             let (wav, rest) = read(&bytes).unwrap();
             assert_eq!(rest[..4], [1, 2, 3, 4], "{what}");
-            assert_eq!((wav.size, wav.owed), (Some(size - 24), owed), "{what}");
+            let known = (size > 24).then(|| size - 24);
+            assert_eq!((wav.size, wav.owed), (known, owed), "{what}");
         }
     }
 

@@ -630,6 +630,11 @@ fn real_recordings_are_never_taken_for_files() {
     }
     lanes.push(("silence".into(), vec![0.0; 20_000]));
     lanes.push(("offset".into(), vec![-0.001; 20_000]));
+    // A line with an offset stays below zero, where the codes of G.711 are printable.
+    for offset in [-0.003_f32, -0.01, -0.1, -0.5] {
+        let hum = |i: u32| offset * (1.0 + 0.6 * (f64::from(i) * 0.7).sin() as f32);
+        lanes.push((format!("hum at {offset}"), (0..20_000).map(hum).collect()));
+    }
     for (name, lane) in &lanes {
         for gain in [1.0, 0.02] {
             let lane: Vec<f32> = lane.iter().take(60_000).map(|x| x * gain).collect();
