@@ -8,6 +8,7 @@ mod decoders;
 mod hearing;
 mod intake;
 mod lane;
+mod memory;
 mod needs;
 mod open;
 mod pushback;
@@ -34,6 +35,8 @@ use crate::scheduler::{Failure, Scheduler, Spent, Terms, Ticket};
 use crate::telemetry::{batches, requests};
 use decoders::NoResult;
 use intake::{Decoded, Intake};
+use memory::Memory;
+pub use memory::keep_little_memory;
 use needs::Needs;
 pub use open::{OpenError, Options, Schedule};
 use submission::Known;
@@ -204,6 +207,7 @@ pub struct Engine {
     needs: Needs,
     intake: Intake,
     scheduler: Scheduler,
+    memory: Memory,
     weights: BTreeMap<String, u32>,
     /// Whether no new request is taken.
     draining: watch::Sender<bool>,
@@ -264,6 +268,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError`]; the engine serves the next request whatever happened to this one.
     pub async fn classify(&self, request: Request) -> Result<Answer, EngineError> {
+        let _under_way = self.memory.call();
         let mut ticket = self.join(&request)?;
         let ended = ticket.ended();
         tokio::select! {
