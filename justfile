@@ -1,4 +1,4 @@
-# The five things one does daily.
+# What one does daily, and a folder for other machines.
 
 check:
     cargo fmt --all --check && cargo clippy --workspace --all-targets -- -D warnings
@@ -14,3 +14,6 @@ serve *arguments:
 
 train *arguments:
     cargo run --release -p model-export -- {{arguments}}
+
+dist:
+    ./dist.sh

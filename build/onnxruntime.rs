@@ -4,6 +4,9 @@
 //! that this script fetched, the system's folders (`src/runtime/library.rs`). The copy comes out of
 //! the `onnxruntime` wheel by the machine's own pip, once for all profiles, and only if its digest
 //! is the pinned one. Newer wheels than this carry telemetry (docs/design.md).
+//!
+//! The path of that copy is compiled in, so that what cargo builds runs where it lies. A build that goes to
+//! other machines (`dist.sh`) sets `UNDERTONE_PORTABLE_BUILD`, and has the library beside the executable instead.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,6 +16,9 @@ use sha2::{Digest, Sha256};
 const VERSION: &str = "1.28.0";
 const CURE: &str = "install ONNX Runtime 1.24 or newer and set ORT_DYLIB_PATH to its shared library, \
     or build with --no-default-features --features server and provide it at run time";
+
+/// Files of the wheel that whoever passes the library on has to pass on as well.
+const NOTICES: [&str; 2] = ["LICENSE", "ThirdPartyNotices.txt"];
 
 struct Wheel {
     platform: &'static str,
@@ -36,6 +42,7 @@ fn wheel(os: &str, arch: &str) -> Option<Wheel> {
 
 pub(crate) fn provide(may_fetch: bool) -> Result<(), String> {
     println!("cargo::rerun-if-env-changed=ORT_DYLIB_PATH");
+    println!("cargo::rerun-if-env-changed=UNDERTONE_PORTABLE_BUILD");
     println!("cargo::rustc-check-cfg=cfg(onnxruntime_fetched)");
     let named = std::env::var_os("ORT_DYLIB_PATH").is_some_and(|path| !path.is_empty());
     if named || !may_fetch {
@@ -50,6 +57,9 @@ pub(crate) fn provide(may_fetch: bool) -> Result<(), String> {
         Err(cause) => return Err(format!("no ONNX Runtime: {cause}; {CURE}")),
     };
     println!("cargo::rerun-if-changed={}", path.display());
+    if std::env::var_os("UNDERTONE_PORTABLE_BUILD").is_some() {
+        return Ok(());
+    }
     println!("cargo::rustc-cfg=onnxruntime_fetched");
     println!("cargo::rustc-env=ONNXRUNTIME_FETCHED={}", path.display());
     Ok(())
@@ -71,13 +81,15 @@ fn fetch() -> Result<PathBuf, String> {
     let folder = shared_folder(Path::new(&variable("OUT_DIR")?))
         .join(format!("onnxruntime-{VERSION}-{arch}"));
     let library = folder.join(format!("libonnxruntime.so.{VERSION}"));
-    if digest(&library).is_ok_and(|found| found == wheel.library) {
+    let noticed = NOTICES.iter().all(|notice| folder.join(notice).is_file());
+    if noticed && digest(&library).is_ok_and(|found| found == wheel.library) {
         return Ok(library);
     }
     let unpacked = folder.join(format!("unpacking-{}", std::process::id()));
     std::fs::create_dir_all(&unpacked)
         .map_err(|error| format!("{}: {error}", unpacked.display()))?;
-    let outcome = unpack(&wheel, &unpacked).and_then(|fetched| {
+    let outcome = unpack(&wheel, &unpacked).and_then(|contents| {
+        let fetched = contents.join(format!("capi/libonnxruntime.so.{VERSION}"));
         let found = digest(&fetched)?;
         if found != wheel.library {
             return Err(format!(
@@ -85,9 +97,14 @@ fn fetch() -> Result<PathBuf, String> {
                 wheel.library
             ));
         }
-        // A rename is atomic, so a build beside this one sees all of the library or none.
-        std::fs::rename(&fetched, &library)
-            .map_err(|error| format!("{}: {error}", library.display()))
+        // A rename is atomic, so a build beside this one sees all of a file or none.
+        let keep = |from: &Path, to: &Path| {
+            std::fs::rename(from, to).map_err(|error| format!("{}: {error}", to.display()))
+        };
+        for notice in NOTICES {
+            keep(&contents.join(notice), &folder.join(notice))?;
+        }
+        keep(&fetched, &library)
     });
     // Whatever is left is scratch; a failure to remove it harms nobody.
     let _ = std::fs::remove_dir_all(&unpacked);
@@ -102,6 +119,7 @@ fn shared_folder(out_dir: &Path) -> PathBuf {
     tagged.unwrap_or(out_dir).to_path_buf()
 }
 
+/// Fetches the wheel and unpacks it; gives the folder of its contents.
 fn unpack(wheel: &Wheel, folder: &Path) -> Result<PathBuf, String> {
     let requirement = format!("onnxruntime=={VERSION}");
     run(Command::new("python3")
@@ -134,7 +152,7 @@ fn unpack(wheel: &Wheel, folder: &Path) -> Result<PathBuf, String> {
         .args(["-m", "zipfile", "-e"])
         .arg(archive)
         .arg(folder))?;
-    Ok(folder.join(format!("onnxruntime/capi/libonnxruntime.so.{VERSION}")))
+    Ok(folder.join("onnxruntime"))
 }
 
 fn run(command: &mut Command) -> Result<(), String> {

@@ -10,6 +10,7 @@ mod decoders;
 mod hearing;
 mod intake;
 mod lane;
+mod memory;
 mod needs;
 mod open;
 mod pushback;
@@ -39,6 +40,8 @@ pub use audio_file::{AudioFile, Decoded};
 use class_rule::ClassRule;
 use decoders::NoResult;
 use intake::{Intake, Need};
+use memory::Memory;
+pub use memory::keep_little_memory;
 use needs::Needs;
 pub use open::{OpenError, Options, Schedule};
 use submission::Known;
@@ -237,6 +240,7 @@ pub struct Engine {
     needs: Needs,
     intake: Intake,
     scheduler: Scheduler,
+    memory: Memory,
     weights: BTreeMap<String, u32>,
     class_rule: ClassRule,
     /// Whether no new request is taken.
@@ -298,6 +302,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError`]; the engine serves the next request whatever happened to this one.
     pub async fn classify(&self, mut request: Request) -> Result<Answer, EngineError> {
+        let _under_way = self.memory.call();
         let estimate = match &request.audio {
             Audio::Memory(bytes) => audio::estimate(bytes, request.encoding),
             Audio::File(file) => file.estimate(),

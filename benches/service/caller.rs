@@ -52,6 +52,13 @@ impl Caller {
         }
     }
 
+    /// The same connection, for a tenant of that name.
+    pub(crate) fn of_tenant(mut self, name: &'static str) -> Self {
+        let name = HeaderValue::from_static(name);
+        self.head.headers_mut().insert("undertone-tenant", name);
+        self
+    }
+
     /// Calls `Classify`; how it ended.
     pub(crate) async fn classify(&self, message: &Message, deadline: Option<Duration>) -> Code {
         let mut head = self.head.clone();

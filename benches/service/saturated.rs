@@ -18,7 +18,7 @@ use undertone::scheduler::{Clock, Scheduler, Terms};
 use crate::{Figures, quantile, speech};
 
 /// Rounds of service and replay in turn; the median of their ratios counts.
-const ROUNDS: usize = 29;
+pub(crate) const ROUNDS: usize = 29;
 const ROUND: Duration = Duration::from_millis(500);
 const CALLERS: usize = 48;
 /// Seconds of audio of the callers' recordings.
@@ -63,16 +63,16 @@ impl Device for Noting {
 }
 
 /// The share of the replay's throughput that the scheduler keeps.
-pub(crate) fn measure() -> Figures {
+pub(crate) fn measure(rounds: usize) -> Figures {
     // All threads are as the server's are; other parts' are not.
-    let measured = std::thread::spawn(|| {
+    let measured = std::thread::spawn(move || {
         interrupt_nobody();
-        measure_here()
+        measure_here(rounds)
     });
     measured.join().unwrap()
 }
 
-fn measure_here() -> Figures {
+fn measure_here(rounds: usize) -> Figures {
     let library = Library::load(None).unwrap();
     let bundle = Bundle::from_files(embedded::files()).unwrap();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
@@ -89,7 +89,7 @@ fn measure_here() -> Figures {
     runtime.block_on(service.serve());
     let mut ratios = Vec::new();
     let mut rows = Vec::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let ran = runtime.block_on(service.serve());
         let replayed = replay(&mut loops, &ran);
         rows.extend(ran.iter().flatten().map(|(_, shape)| shape.rows as f64));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer, OptimizerRecord};
 use burn::store::ModuleRecord;
@@ -22,11 +22,22 @@ pub struct Autoencoder {
     model: VqVae,
     optimizer: ModuleOptimizer,
     rate: f64,
-    /// How often each code was chosen since [`Autoencoder::report`].
-    chosen: Vec<u64>,
-    reconstruction: f64,
-    steps: usize,
+    tally: Tally,
 }
+
+/// What the next report is made of.
+#[derive(Debug, PartialEq)]
+struct Tally {
+    /// Steps since the last report.
+    steps: usize,
+    /// Sum of their mean squared errors.
+    reconstruction: f64,
+    /// How often each code was chosen in them.
+    chosen: Vec<u64>,
+}
+
+/// A tally that was begun, in a checkpoint.
+const TALLY: &str = "tally";
 
 /// Means over the steps since the last report.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
@@ -60,9 +71,7 @@ impl Autoencoder {
             model,
             optimizer: Adadelta::default().module(),
             rate,
-            chosen: vec![0; preset.codes],
-            reconstruction: 0.0,
-            steps: 0,
+            tally: Tally::new(preset.codes),
         }
     }
 
@@ -81,22 +90,21 @@ impl Autoencoder {
         self.model = self
             .optimizer
             .step(self.rate, self.model.clone(), gradients);
-        self.reconstruction += f64::from(batch.reconstruction);
-        self.steps += 1;
+        self.tally.steps += 1;
+        self.tally.reconstruction += f64::from(batch.reconstruction);
         for code in batch.codes {
-            self.chosen[code] += 1;
+            self.tally.chosen[code] += 1;
         }
     }
 
     /// How it went since the last call.
     pub fn report(&mut self) -> Report {
-        let report = Report {
-            reconstruction: self.reconstruction / self.steps.max(1) as f64,
-            perplexity: perplexity(&self.chosen),
-        };
-        self.chosen.fill(0);
-        (self.reconstruction, self.steps) = (0.0, 0);
-        report
+        let empty = Tally::new(self.tally.chosen.len());
+        let tally = std::mem::replace(&mut self.tally, empty);
+        Report {
+            reconstruction: tally.reconstruction / tally.steps.max(1) as f64,
+            perplexity: perplexity(&tally.chosen),
+        }
     }
 
     /// The model, out of training.
@@ -111,6 +119,9 @@ impl Autoencoder {
     pub fn save(&self, folder: &Path) -> Result<()> {
         self.model().into_record().save(folder.join("vqvae.bpk"))?;
         self.optimizer.save(folder.join("optimizer.bpk"))?;
+        if self.tally.steps > 0 {
+            std::fs::write(folder.join(TALLY), self.tally.text())?;
+        }
         Ok(())
     }
 
@@ -122,7 +133,45 @@ impl Autoencoder {
         let mut this = Self::load(preset, &folder.join("vqvae.bpk"), rate)?;
         let record = OptimizerRecord::load(folder.join("optimizer.bpk"))?;
         this.optimizer = this.optimizer.load_record(record);
+        let path = folder.join(TALLY);
+        if path.exists() {
+            let text = std::fs::read_to_string(&path)?;
+            let tally = Tally::parse(&text).filter(|t| t.chosen.len() == preset.codes);
+            this.tally = tally.with_context(|| format!("{} is no tally", path.display()))?;
+        }
         Ok(this)
+    }
+}
+
+impl Tally {
+    fn new(codes: usize) -> Self {
+        Self {
+            steps: 0,
+            reconstruction: 0.0,
+            chosen: vec![0; codes],
+        }
+    }
+
+    /// Decimal digits as Rust writes them, which are read back to the same bits.
+    fn text(&self) -> String {
+        let chosen: Vec<String> = self.chosen.iter().map(u64::to_string).collect();
+        format!(
+            "{} {} {}",
+            self.steps,
+            self.reconstruction,
+            chosen.join(" ")
+        )
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut fields = text.split(' ');
+        Some(Self {
+            steps: fields.next()?.parse().ok()?,
+            reconstruction: fields.next()?.parse().ok()?,
+            chosen: fields
+                .map(|field| field.parse().ok())
+                .collect::<Option<_>>()?,
+        })
     }
 }
 
@@ -196,6 +245,7 @@ mod tests {
             first.save(halfway.path()).unwrap();
             let mut second = Autoencoder::resume(&preset, halfway.path(), 1.0).unwrap();
             assert_eq!(steps(&mut second, 2), end, "{learning:?}");
+            assert_eq!(second.tally, whole.tally, "{learning:?}");
         }
     }
 }

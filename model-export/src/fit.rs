@@ -35,6 +35,10 @@ pub const TESTED: &str = "test.json";
 pub const OUTCOME: &str = "outcome.json";
 /// The training set's statistics.
 pub const STATISTICS: &str = "statistics.json";
+/// Checkpoints of fine-tuning, in the folder of a run whose VQ-VAE is not there yet.
+const FINETUNING: &str = "finetuning";
+/// Steps of fine-tuning from one checkpoint to the next: seconds of work.
+const CHECKPOINT_STEPS: usize = 25;
 /// Validation is looked at once in so many epochs.
 const VALIDATION_EPOCHS: usize = 5;
 
@@ -135,7 +139,8 @@ pub fn guard_pretraining(folder: &Path, data: &Dataset, fold: &Fold) -> Result<(
     Ok(())
 }
 
-/// The VQ-VAE `pretrained` wrote, after fine-tuning on the training speakers; the run keeps it.
+/// The VQ-VAE `pretrained` wrote, after fine-tuning on the training speakers; the run keeps it. A run that was
+/// killed meanwhile goes on from its last checkpoint.
 ///
 /// # Errors
 /// If it cannot be read, belongs to another preset, or the disk fails.
@@ -145,21 +150,45 @@ pub fn finetuned(
     sampler: &Sampler<'_>,
     run: &Run,
 ) -> Result<VqVae> {
-    let path = run.path(WEIGHTS);
-    if path.exists() {
-        return Ok(Autoencoder::load(&preset.vqvae, &path, 0.0)?.model());
+    let (weights, under_way) = (run.path(WEIGHTS), run.path(FINETUNING));
+    if !weights.exists() {
+        finetune(preset, pretrained, sampler, run)?;
     }
+    // A run that was killed just here left it behind as well.
+    if under_way.exists() {
+        std::fs::remove_dir_all(&under_way)?;
+    }
+    Ok(Autoencoder::load(&preset.vqvae, &weights, 0.0)?.model())
+}
+
+/// Fine-tunes, or goes on with it, up to the weights in the run's folder.
+fn finetune(preset: &Preset, pretrained: &Path, sampler: &Sampler<'_>, run: &Run) -> Result<()> {
     let settings = &preset.pretraining;
     let rate = settings.finetune_rate;
-    let weights = pretrained.join(WEIGHTS);
-    let mut autoencoder = Autoencoder::load(&preset.vqvae, &weights, rate)
-        .with_context(|| format!("{}: has `pretrain` finished?", weights.display()))?;
-    let progress = Progress::new("fine-tune", 0, 1, settings.finetune_steps);
-    for step in 0..settings.finetune_steps as u64 {
-        let segments =
-            sampler.segment_batch(settings.seed, u64::MAX, step, settings.batch_segments);
-        autoencoder.step(segments, [settings.seed, u64::MAX, step, 1 << 41]);
+    let under_way = run.path(FINETUNING);
+    let (first, mut autoencoder) = match checkpoint::latest(&under_way)? {
+        Some((steps, folder)) => {
+            eprintln!("resuming after step {steps} of fine-tuning");
+            let autoencoder = Autoencoder::resume(&preset.vqvae, &folder, rate)?;
+            (steps, autoencoder)
+        }
+        None => {
+            let weights = pretrained.join(WEIGHTS);
+            let autoencoder = Autoencoder::load(&preset.vqvae, &weights, rate)
+                .with_context(|| format!("{}: has `pretrain` finished?", weights.display()))?;
+            (0, autoencoder)
+        }
+    };
+    let steps = settings.finetune_steps;
+    let progress = Progress::new("fine-tune", 0, 1, steps.saturating_sub(first));
+    for step in first..steps {
+        let place = [settings.seed, u64::MAX, step as u64];
+        let segments = sampler.segment_batch(place[0], place[1], place[2], settings.batch_segments);
+        autoencoder.step(segments, [place[0], place[1], place[2], 1 << 41]);
         progress.step("");
+        if (step + 1) % CHECKPOINT_STEPS == 0 {
+            checkpoint::save(&under_way, step + 1, |folder| autoencoder.save(folder))?;
+        }
     }
     let report = autoencoder.report();
     progress.finish(&format!(
@@ -167,13 +196,12 @@ pub fn finetuned(
         report.reconstruction, report.perplexity, preset.vqvae.codes
     ));
     run.write("finetune.json", &report)?;
-    // Whole or not at all: its presence is what a resumed run goes by.
-    let staging = run.path("vqvae-staging");
+    // Whole or not at all: their presence is what a resumed run goes by.
+    let staging = under_way.join("weights");
     std::fs::create_dir_all(&staging)?;
     autoencoder.save(&staging)?;
-    std::fs::rename(staging.join(WEIGHTS), &path)?;
-    std::fs::remove_dir_all(&staging)?;
-    Ok(autoencoder.model())
+    std::fs::rename(staging.join(WEIGHTS), run.path(WEIGHTS))?;
+    Ok(())
 }
 
 impl Job<'_> {

@@ -17,10 +17,10 @@ pub use calibration::{
 };
 pub use comparison::{McNemar, holm, mcnemar};
 pub use confusion::{Confusion, by_group};
-pub use resampling::{Interval, Spread, bootstrap, paired_bootstrap};
+pub use resampling::{Interval, Spread, bootstrap, paired_bootstrap, paired_bootstrap_of_means};
 pub use selective::{RiskCoverage, risk_coverage};
 
-fn mean(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, count) = values.fold((0.0, 0usize), |(sum, count), value| {
         (sum + value, count + 1)
     });

@@ -1,10 +1,11 @@
 //! A preset: every free choice of a model and of its training, as one TOML file.
 //!
-//! The three that are shipped live in `presets/`; a path to another file works wherever a name does.
+//! The four that are shipped live in `presets/`; a path to another file works wherever a name does.
 //! Where the paper leaves a choice open, the field says "our choice".
 
 use std::path::Path;
 
+use clap::builder::RangedU64ValueParser;
 use serde::{Deserialize, Serialize};
 use undertone::frontend::NarrowBand;
 
@@ -325,14 +326,26 @@ pub enum Pooling {
     Mean,
 }
 
-/// What must be said beside figures of a preset's: what of it was chosen after looking at tests.
+/// What must be said beside figures of a preset's, such as what of it was chosen after looking at tests.
 #[must_use]
 pub fn disclosure(name: &str) -> Option<&'static str> {
-    (name == "default").then_some(
-        "How strongly the default preset augments was chosen between two strengths after folds 0 and 1 of \
-         RAVDESS, BanglaSER and EMO-DB had been tested with both, so their figures are a little flattered; the \
-         other folds took no part in it.",
-    )
+    match name {
+        "default" => Some(
+            "How strongly the default preset augments was chosen between two strengths after folds 0 and 1 of \
+             RAVDESS, BanglaSER and EMO-DB had been tested with both, so their figures are a little flattered; the \
+             other folds took no part in it.",
+        ),
+        "smoke" => Some(
+            "The smoke preset only shows that every command works: its network is tiny and hardly trained, and its \
+             figures say nothing.",
+        ),
+        _ => None,
+    }
+}
+
+/// What `--epochs` takes instead of a preset's number: 1 and more.
+pub fn epochs() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 /// Why a preset cannot be used.
@@ -340,7 +353,7 @@ pub fn disclosure(name: &str) -> Option<&'static str> {
 pub enum PresetError {
     /// Neither shipped nor a readable file.
     #[error(
-        "preset `{name}`: neither one of `default`, `paper`, `telephone` nor a readable file ({source})"
+        "preset `{name}`: neither one of `default`, `paper`, `telephone`, `smoke` nor a readable file ({source})"
     )]
     Read {
         /// What was asked for.
@@ -376,6 +389,7 @@ impl Preset {
             "default" => include_str!("../presets/default.toml").to_owned(),
             "paper" => include_str!("../presets/paper.toml").to_owned(),
             "telephone" => include_str!("../presets/telephone.toml").to_owned(),
+            "smoke" => include_str!("../presets/smoke.toml").to_owned(),
             path => {
                 std::fs::read_to_string(Path::new(path)).map_err(|source| PresetError::Read {
                     name: name.to_owned(),
@@ -453,7 +467,7 @@ mod tests {
 
     #[test]
     fn the_shipped_presets_load_and_survive_writing() {
-        for name in ["default", "paper", "telephone"] {
+        for name in ["default", "paper", "telephone", "smoke"] {
             let preset = Preset::load(name).unwrap();
             assert_eq!(preset.name, name);
             let text = toml::to_string(&preset).unwrap();

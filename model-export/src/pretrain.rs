@@ -11,7 +11,7 @@ use crate::batch::{Sampler, SamplerOptions};
 use crate::checkpoint;
 use crate::dataset::{Dataset, Source};
 use crate::features::{Statistics, hexadecimal};
-use crate::preset::Preset;
+use crate::preset::{self, Preset};
 use crate::progress::Progress;
 use crate::run::Run;
 
@@ -27,12 +27,15 @@ pub const HEARD: &str = "heard.json";
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  model-export pretrain --data data --out runs/vq")]
 pub struct Arguments {
-    /// `default`, `paper`, `telephone`, or a preset file.
+    /// `default`, `paper`, `telephone`, `smoke`, or a preset file.
     #[arg(long, default_value = "default")]
     pub preset: String,
     /// The corpora without labels.
     #[command(flatten)]
     pub source: Source,
+    /// Another number of epochs than the preset's; the run's `preset.toml` records it.
+    #[arg(long, value_name = "N", value_parser = preset::epochs())]
+    pub epochs: Option<usize>,
     /// Run folder: made if it is not there, resumed if it is.
     #[arg(long, value_name = "RUN")]
     pub out: PathBuf,
@@ -43,7 +46,10 @@ pub struct Arguments {
 /// # Errors
 /// If the corpus or the run folder cannot be used.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let preset = Preset::load(&arguments.preset)?;
+    let mut preset = Preset::load(&arguments.preset)?;
+    if let Some(epochs) = arguments.epochs {
+        preset.pretraining.epochs = epochs;
+    }
     let data = Dataset::unlabelled(&arguments.source)?;
     let record = json!({
         "command": "pretrain",

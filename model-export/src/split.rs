@@ -19,7 +19,7 @@ mod speakers;
 mod tests;
 
 pub use protocol::Protocol;
-pub use speakers::{all, by_speaker};
+pub use speakers::{all, by_speaker, by_speaker_fit};
 
 /// One way to cut a list of utterances into parts; the numbers are indices into that list.
 ///

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::dataset::{Dataset, Source};
 use crate::features::Statistics;
 use crate::fit::{self, Job};
-use crate::preset::{Preset, Representation};
+use crate::preset::{self, Preset, Representation};
 use crate::run::Run;
 use crate::split::{self, Fold, Protocol};
 use crate::trainer::Prediction;
@@ -20,13 +20,14 @@ use crate::trainer::Prediction;
 /// Fusion presets first fine-tune the VQ-VAE on the training speakers and freeze it. The preset fixes
 /// the number of epochs, or has validation speakers choose one (`patience`); they calibrate the
 /// temperature at the end. Test speakers are heard once, after the last epoch. A run that was
-/// interrupted goes on from its last epoch when the same command is given again.
+/// interrupted goes on from its last checkpoint, one every epoch and every few steps of fine-tuning,
+/// when the same command is given again.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     model-export train --data data --vq runs/vq --fold 0/5 --out runs/fold0\n  \
     model-export train --data data --vq runs/vq --all --out runs/all")]
 pub struct Arguments {
-    /// `default`, `paper`, `telephone`, or a preset file.
+    /// `default`, `paper`, `telephone`, `smoke`, or a preset file.
     #[arg(long, default_value = "default")]
     pub preset: String,
     /// The labelled corpora.
@@ -51,6 +52,9 @@ pub struct Arguments {
     /// Train on every speaker but one a corpus, which calibrates; nothing is tested.
     #[arg(long, conflicts_with = "protocol")]
     pub all: bool,
+    /// Another number of epochs than the preset's; the run's `preset.toml` records it.
+    #[arg(long, value_name = "N", value_parser = preset::epochs())]
+    pub epochs: Option<usize>,
     /// Another seed than the preset's for weights and batches.
     #[arg(long)]
     pub seed: Option<u64>,
@@ -74,7 +78,11 @@ impl FromStr for FoldNumber {
             let (index, of) = (index.parse().ok()?, of.parse().ok()?);
             (index < of).then_some(Self { index, of })
         });
-        parts.ok_or_else(|| format!("`{text}` is not a fold; 0/5 to 4/5 are"))
+        parts.ok_or_else(|| {
+            format!(
+                "`{text}` is not a fold; folds are counted from 0, so those of five are 0/5 to 4/5"
+            )
+        })
     }
 }
 
@@ -84,6 +92,9 @@ impl FromStr for FoldNumber {
 /// If the corpora, the VQ-VAE or the run folder cannot be used.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let mut preset = Preset::load(&arguments.preset)?;
+    if let Some(epochs) = arguments.epochs {
+        preset.training.epochs = epochs;
+    }
     if let Some(seed) = arguments.seed {
         preset.training.seed = seed;
     }
@@ -146,10 +157,13 @@ fn choose(
         return split::all(&data.utterances, seed);
     };
     let mut folds = protocol.folds(&data.utterances, &data.features.hashes, seed)?;
+    let cut = folds.len();
     ensure!(
-        of == folds.len(),
-        "`{protocol}` cuts {} folds, not {of}",
-        folds.len()
+        of == cut,
+        "--fold {index}/{of} is one of {of} folds, and `{protocol}` cuts {cut}: name 0/{cut} to {}/{cut}, or another \
+         protocol ({})",
+        cut - 1,
+        split::by_speaker_fit(&data.utterances),
     );
     Ok(folds.swap_remove(index))
 }

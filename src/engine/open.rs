@@ -11,6 +11,7 @@ use super::Engine;
 use super::class_rule::ClassRule;
 use super::hearing::Hearing;
 use super::intake::Intake;
+use super::memory::Memory;
 use super::needs::Needs;
 use super::warm_up::{self, Layout};
 use crate::audio::Limits;
@@ -180,6 +181,7 @@ impl Engine {
             needs: Needs::new(Arc::clone(&spec), sizes, scheduler.most_steps()),
             scheduler,
             intake: Intake::start((spec, hearing), options.limits, cores, options.requests)?,
+            memory: Memory::start()?,
             card: bundle.card(),
             provider: options.provider,
             runtime: format!("{} ({})", library.path.display(), library.info()),

@@ -1,5 +1,9 @@
 //! Starting, configuring and watching a server.
 
+mod library;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod memory;
+
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};

@@ -24,7 +24,7 @@ use crate::dataset::{Dataset, Source};
 use crate::features::Statistics;
 use crate::fit::{self, Job, OUTCOME, Outcome};
 use crate::model::vqvae::VqVae;
-use crate::preset::{Preset, Representation};
+use crate::preset::{self, Preset, Representation};
 use crate::pretrain::WEIGHTS;
 use crate::report;
 use crate::run::Run;
@@ -44,7 +44,7 @@ pub const PLAN: &str = "plan.json";
     model-export ablate --data data --vq runs/vq --out runs/ablation\n  \
     model-export ablate --data data --vq runs/vq --out runs/small --epochs 5 --systems deep-gru,fusion-tacn")]
 pub struct Arguments {
-    /// `default`, `paper`, `telephone`, or a preset file; its representation and sequence model are
+    /// `default`, `paper`, `telephone`, `smoke`, or a preset file; its representation and sequence model are
     /// replaced.
     #[arg(long, default_value = "default")]
     pub preset: String,
@@ -59,8 +59,8 @@ pub struct Arguments {
     /// speaker if not given.
     #[arg(long)]
     pub protocol: Option<Protocol>,
-    /// Another number of epochs than the preset's.
-    #[arg(long)]
+    /// Another number of epochs than the preset's; the run's `preset.toml` records it.
+    #[arg(long, value_name = "N", value_parser = preset::epochs())]
     pub epochs: Option<usize>,
     /// How often each system is trained on each fold, with other first weights and batches.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
@@ -117,7 +117,6 @@ struct Ablation<'a> {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let mut preset = Preset::load(&arguments.preset)?;
     if let Some(epochs) = arguments.epochs {
-        ensure!(epochs > 0, "--epochs 0 trains nothing");
         preset.training.epochs = epochs;
     }
     let systems = chosen(&arguments.systems)?;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Confusion, mean};
 
-/// Draws of [`bootstrap`] and [`paired_bootstrap`].
+/// Draws of [`bootstrap`], [`paired_bootstrap`] and [`paired_bootstrap_of_means`].
 pub const BOOTSTRAP_DRAWS: usize = 2_000;
 
 /// A 95 % interval.
@@ -49,6 +49,29 @@ pub fn paired_bootstrap(
         let first: Confusion = drawn.iter().map(|&speaker| &speakers[speaker].0).sum();
         let second: Confusion = drawn.iter().map(|&speaker| &speakers[speaker].1).sum();
         statistic(&first) - statistic(&second)
+    })
+}
+
+/// The 95 % percentile interval of how much higher the mean of a value is for the first system than for the
+/// second; each speaker has the pairs of values of what is theirs, and each draw hears both systems on the same
+/// speakers.
+///
+/// # Errors
+/// If there is no speaker.
+pub fn paired_bootstrap_of_means(speakers: &[Vec<(f64, f64)>], seed: u64) -> Result<Interval> {
+    let sums: Vec<(f64, usize)> = speakers
+        .iter()
+        .map(|pairs| {
+            (
+                pairs.iter().map(|(first, second)| first - second).sum(),
+                pairs.len(),
+            )
+        })
+        .collect();
+    resample(sums.len(), seed, |drawn| {
+        let sum: f64 = drawn.iter().map(|&speaker| sums[speaker].0).sum();
+        let count: usize = drawn.iter().map(|&speaker| sums[speaker].1).sum();
+        sum / count.max(1) as f64
     })
 }
 
@@ -141,6 +164,24 @@ mod tests {
         let alone: Vec<_> = speakers.into_iter().map(|(first, _)| first).collect();
         let alone = bootstrap(&alone, Confusion::unweighted_accuracy, 1).unwrap();
         assert!(alone.high - alone.low > 0.2);
+    }
+
+    #[test]
+    fn a_difference_of_means_is_as_sure_as_its_speakers_agree() {
+        // A speaker of many values counts as such; all agree on the difference.
+        let alike = [
+            vec![(0.9, 0.7); 2],
+            vec![(0.4, 0.2); 30],
+            vec![(0.2, 0.0); 5],
+        ];
+        let sure = paired_bootstrap_of_means(&alike, 1).unwrap();
+        assert!((sure.low - 0.2).abs() < 1e-9 && (sure.high - 0.2).abs() < 1e-9);
+        // One speaker of six, with half of all values, makes the whole difference.
+        let mut one = vec![vec![(0.5, 0.5); 4]; 5];
+        one.push(vec![(0.9, 0.1); 20]);
+        let unsure = paired_bootstrap_of_means(&one, 1).unwrap();
+        assert!(unsure.low <= 0.0 && unsure.high > 0.4, "{unsure:?}");
+        assert!(paired_bootstrap_of_means(&[], 1).is_err());
     }
 
     #[test]

@@ -10,6 +10,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::Serialize;
 
+use crate::metrics::mean;
+
 /// Neighbours that purity looks at.
 const NEIGHBOURS: usize = 10;
 /// t-SNE's perplexity where there are enough points for it.
@@ -39,20 +41,46 @@ pub struct Grouping {
     pub chance_purity: f64,
 }
 
-impl Separation {
-    /// That of points with a label and a speaker each.
+/// The distances between points.
+#[derive(Debug)]
+pub struct Space(Vec<Vec<f32>>);
+
+impl Space {
+    /// That of some points.
     #[must_use]
-    pub fn of(points: &[&[f32]], labels: &[usize], speakers: &[usize]) -> Self {
-        let distances = distances(points);
-        Self {
-            emotion: Grouping::of(&distances, labels),
-            speaker: Grouping::of(&distances, speakers),
+    pub fn of(points: &[&[f32]]) -> Self {
+        let row = |point: &&[f32]| points.iter().map(|other| distance(point, other)).collect();
+        Self(points.iter().map(row).collect())
+    }
+
+    /// How far it keeps points apart that have a label and a speaker each.
+    #[must_use]
+    pub fn separation(&self, labels: &[usize], speakers: &[usize]) -> Separation {
+        Separation {
+            emotion: Grouping::of(self, labels),
+            speaker: Grouping::of(self, speakers),
         }
+    }
+
+    /// Of each point, the share of its ten nearest that are of its group.
+    #[must_use]
+    pub fn purities(&self, groups: &[usize]) -> Vec<f64> {
+        let purity = |(point, row): (usize, &Vec<f32>)| {
+            let mut others: Vec<usize> =
+                (0..groups.len()).filter(|other| *other != point).collect();
+            others.sort_by(|&a, &b| row[a].total_cmp(&row[b]));
+            others.truncate(NEIGHBOURS);
+            let same = others
+                .iter()
+                .filter(|other| groups[**other] == groups[point]);
+            same.count() as f64 / others.len().max(1) as f64
+        };
+        self.0.iter().enumerate().map(purity).collect()
     }
 }
 
 impl Grouping {
-    fn of(distances: &[Vec<f32>], groups: &[usize]) -> Self {
+    fn of(space: &Space, groups: &[usize]) -> Self {
         let mut sizes: BTreeMap<usize, usize> = BTreeMap::new();
         for group in groups {
             *sizes.entry(*group).or_default() += 1;
@@ -60,8 +88,8 @@ impl Grouping {
         let count = groups.len() as f64;
         let pairs: f64 = sizes.values().map(|&size| (size * (size - 1)) as f64).sum();
         Self {
-            silhouette: silhouette(distances, groups, &sizes),
-            purity: purity(distances, groups),
+            silhouette: silhouette(&space.0, groups, &sizes),
+            purity: mean(space.purities(groups).into_iter()),
             chance_purity: pairs / (count * (count - 1.0)).max(1.0),
         }
     }
@@ -95,25 +123,6 @@ fn silhouette(
         sum += (between - within) / between.max(within).max(f64::MIN_POSITIVE);
     }
     Some(sum / groups.len() as f64)
-}
-
-fn purity(distances: &[Vec<f32>], groups: &[usize]) -> f64 {
-    let mut pure = 0.0;
-    for (point, row) in distances.iter().enumerate() {
-        let mut others: Vec<usize> = (0..groups.len()).filter(|other| *other != point).collect();
-        others.sort_by(|&a, &b| row[a].total_cmp(&row[b]));
-        others.truncate(NEIGHBOURS);
-        let same = others
-            .iter()
-            .filter(|other| groups[**other] == groups[point]);
-        pure += same.count() as f64 / others.len().max(1) as f64;
-    }
-    pure / groups.len().max(1) as f64
-}
-
-fn distances(points: &[&[f32]]) -> Vec<Vec<f32>> {
-    let row = |point: &&[f32]| points.iter().map(|other| distance(point, other)).collect();
-    points.iter().map(row).collect()
 }
 
 fn distance(a: &[f32], b: &[f32]) -> f32 {
@@ -172,7 +181,7 @@ mod tests {
 
     #[test]
     fn separation_agrees_with_a_calculation_by_hand() {
-        let apart = Separation::of(&LINE, &[0, 0, 1, 1], &[0, 1, 0, 1]);
+        let apart = Space::of(&LINE).separation(&[0, 0, 1, 1], &[0, 1, 0, 1]);
         // Points 0 and 6: a = 1, b = 5.5; points 1 and 5: a = 1, b = 4.5.
         let silhouette = f64::midpoint(4.5 / 5.5, 3.5 / 4.5);
         assert!((apart.emotion.silhouette.unwrap() - silhouette).abs() < 1e-6);
@@ -180,7 +189,7 @@ mod tests {
         assert!((apart.emotion.chance_purity - 1.0 / 3.0).abs() < 1e-12);
         // With three other points all of them are neighbours.
         assert!((apart.emotion.purity - 1.0 / 3.0).abs() < 1e-12);
-        let one = Separation::of(&LINE, &[0; 4], &[0, 1, 2, 3]);
+        let one = Space::of(&LINE).separation(&[0; 4], &[0, 1, 2, 3]);
         assert_eq!(one.emotion.silhouette, None);
         assert_eq!(one.emotion.purity, 1.0);
         assert_eq!(one.speaker.silhouette, Some(0.0));
@@ -205,7 +214,7 @@ mod tests {
             .collect();
         let flat: Vec<&[f32]> = flat.iter().map(Vec::as_slice).collect();
         let groups: Vec<usize> = (0..40).map(|i| i / 20).collect();
-        assert!(Separation::of(&flat, &groups, &groups).emotion.purity > 0.95);
+        assert!(mean(Space::of(&flat).purities(&groups).into_iter()) > 0.95);
         assert!(project(&LINE).unwrap().is_none());
     }
 }

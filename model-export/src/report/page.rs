@@ -8,6 +8,7 @@ use super::paper;
 use super::summary::Summary;
 use super::svg::escape;
 use super::tables;
+use crate::metrics::Interval;
 use crate::systems::System;
 
 /// The whole page.
@@ -172,17 +173,24 @@ fn representations(ablation: &Ablation, summary: &Summary, pictures: &[Picture])
         );
     };
     let picture = figure(pictures, "representations");
-    let better = found.fusion.emotion.purity > found.deep.emotion.purity;
-    let verdict = format!(
-        "<p>Fusion keeps emotions {} apart than Deep here: of a point's ten nearest, {:.1} against {:.1} per \
-         cent share its emotion (at random {:.1}); {:.1} against {:.1} per cent share its speaker.</p>\n",
-        if better { "further" } else { "no further" },
-        100.0 * found.fusion.emotion.purity,
-        100.0 * found.deep.emotion.purity,
-        100.0 * found.deep.emotion.chance_purity,
-        100.0 * found.fusion.speaker.purity,
-        100.0 * found.deep.speaker.purity,
-    );
+    let Interval { low, high } = found.emotion_purity_gain.interval;
+    let verdict = if low > 0.0 || high < 0.0 {
+        format!(
+            "<p>Fusion keeps emotions {} apart than Deep here: of a point's ten nearest, {:.1} against {:.1} per \
+             cent share its emotion (difference {:+.1} points, 95 % over speakers {:+.1} to {:+.1}; at random \
+             {:.1}).</p>\n",
+            if low > 0.0 { "further" } else { "less far" },
+            100.0 * found.fusion.emotion.purity,
+            100.0 * found.deep.emotion.purity,
+            100.0 * found.emotion_purity_gain.value,
+            100.0 * low,
+            100.0 * high,
+            100.0 * found.deep.emotion.chance_purity,
+        )
+    } else {
+        // No order is claimed; the table has the numbers.
+        String::new()
+    };
     section(
         "Deep and fusion representation",
         &(picture + &verdict + &tables::representations(ablation, found)),

@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::ablation::{Ablation, Cell};
 use super::claims::{self, Claim};
-use super::embedding::Separation;
+use super::embedding::{Separation, Space};
 use super::paper;
-use crate::figures::{Figure, Figures, Spreads, by_corpus, counts};
-use crate::metrics::Confusion;
+use crate::figures::{Figure, Figures, SEED, Spreads, by_corpus, counts};
+use crate::metrics::{Confusion, paired_bootstrap_of_means};
 use crate::systems::System;
 use crate::tested::{Tested, Verdict};
 
@@ -136,6 +136,8 @@ pub struct Representations {
     pub deep: Separation,
     /// Of R_f.
     pub fusion: Separation,
+    /// How much higher the purity by emotion is of R_f than of R_d; the interval is over speakers.
+    pub emotion_purity_gain: Figure,
 }
 
 /// How a codebook is used.
@@ -194,7 +196,7 @@ impl Summary {
             missing: ablation.missing.clone(),
             best: best.system.clone(),
             claims: claims::ask(ablation)?,
-            representations: representations(ablation),
+            representations: representations(ablation)?,
             codebook: ablation.codebook.as_ref().map(|codebook| Usage {
                 codes: codebook.counts.len(),
                 used: codebook.counts.iter().filter(|count| **count > 0).count(),
@@ -278,17 +280,38 @@ pub fn verdicts(cell: &Cell) -> Vec<&Verdict> {
     cell.runs.iter().flat_map(|run| &run.verdicts).collect()
 }
 
-fn representations(ablation: &Ablation) -> Option<Representations> {
-    let points = &ablation.embeddings.as_ref()?.points;
+fn representations(ablation: &Ablation) -> Result<Option<Representations>> {
+    let Some(embeddings) = &ablation.embeddings else {
+        return Ok(None);
+    };
+    let points = &embeddings.points;
     let labels: Vec<usize> = points.iter().map(|point| point.label).collect();
     let speakers = super::embedding::numbered(points.iter().map(|point| point.speaker.as_str()));
     let deep: Vec<&[f32]> = points.iter().map(|point| point.deep.as_slice()).collect();
     let fusion: Vec<&[f32]> = points.iter().map(|point| point.fusion.as_slice()).collect();
-    Some(Representations {
+    let (deep, fusion) = (Space::of(&deep), Space::of(&fusion));
+    let gains = fusion
+        .purities(&labels)
+        .into_iter()
+        .zip(deep.purities(&labels));
+    let mut by_speaker: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
+    for (speaker, pair) in speakers.iter().zip(gains) {
+        by_speaker.entry(*speaker).or_default().push(pair);
+    }
+    let by_speaker: Vec<_> = by_speaker.into_values().collect();
+    let (of_deep, of_fusion) = (
+        deep.separation(&labels, &speakers),
+        fusion.separation(&labels, &speakers),
+    );
+    Ok(Some(Representations {
         utterances: points.len(),
-        deep: Separation::of(&deep, &labels, &speakers),
-        fusion: Separation::of(&fusion, &labels, &speakers),
-    })
+        emotion_purity_gain: Figure {
+            value: of_fusion.emotion.purity - of_deep.emotion.purity,
+            interval: paired_bootstrap_of_means(&by_speaker, SEED)?,
+        },
+        deep: of_deep,
+        fusion: of_fusion,
+    }))
 }
 
 fn round(value: &mut Value) {

@@ -58,7 +58,8 @@ fn run(cell: &Path, fold: usize, wrong_in: usize, protocol: &str) {
     fs::write(folder.join("metrics.jsonl"), curve).unwrap();
 }
 
-/// Fusion TACN is right more often than Fusion TCN, whose second fold has not finished.
+/// Fusion TACN is right more often than Fusion TCN, whose second fold has not finished; R_f has emotions in
+/// clusters, R_d speakers.
 fn ablation(protocol: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
@@ -155,6 +156,41 @@ fn the_numbers_have_intervals_and_none_is_lost() {
     assert!(!text.contains("logits"));
     let emotion = &report["representations"]["fusion"]["emotion"];
     assert!(emotion["silhouette"].as_f64().unwrap() > 0.5);
+    let gain = &report["representations"]["emotion_purity_gain"];
+    let [low, value, high] = ["low", "value", "high"].map(|key| gain[key].as_f64().unwrap());
+    assert!(0.0 < low && low <= value && value <= high, "{gain}");
+}
+
+#[test]
+fn which_representation_keeps_emotions_further_apart_is_said_only_if_the_interval_decides() {
+    let folder = ablation("speakers/2");
+    let out = tempfile::tempdir().unwrap();
+    write(folder.path(), out.path()).unwrap();
+    let page = written(out.path(), "ablation.html");
+    let said = page
+        .split("Fusion keeps emotions further apart than Deep")
+        .nth(1);
+    assert!(said.unwrap().contains("95 % over speakers +"));
+
+    // R_f is R_d but for one of five speakers, whose utterances lie by emotion.
+    let path = folder.path().join("embeddings.json");
+    let mut embeddings: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    for point in embeddings["points"].as_array_mut().unwrap() {
+        if point["speaker"] != "emodb/0" {
+            point["fusion"] = point["deep"].clone();
+        }
+    }
+    fs::write(&path, embeddings.to_string()).unwrap();
+    write(folder.path(), out.path()).unwrap();
+    let page = written(out.path(), "ablation.html");
+    assert!(
+        !page.contains("Fusion keeps emotions"),
+        "said without reason"
+    );
+    let report: Value = serde_json::from_str(&written(out.path(), "ablation.json")).unwrap();
+    let gain = &report["representations"]["emotion_purity_gain"];
+    let [low, high] = ["low", "high"].map(|key| gain[key].as_f64().unwrap());
+    assert!(low <= 0.0 && 0.0 <= high, "{gain}");
 }
 
 #[test]

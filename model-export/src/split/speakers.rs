@@ -35,12 +35,12 @@ pub fn by_speaker(utterances: &[Utterance], folds: usize, seed: u64) -> Result<V
     ensure!(folds >= 2, "{folds} folds asked for; at least 2 are needed");
     let corpora = shuffled_speakers(utterances, seed)?;
     for (corpus, speakers) in &corpora {
-        let tested = speakers.len().div_ceil(folds);
         ensure!(
-            speakers.len() >= folds && speakers.len() >= tested + 2,
-            "{corpus} has {} speakers; too few for {folds} folds with a speaker in each part: ask for fewer \
-             folds, leave one speaker out, or leave the corpus out",
+            fits(speakers.len(), folds),
+            "{corpus} has {} speakers; {folds} folds by speaker would not leave one each to train, to validate \
+             and to test: {}",
             speakers.len(),
+            by_speaker_fit(utterances),
         );
     }
     let fold = |number: usize| {
@@ -60,6 +60,42 @@ pub fn by_speaker(utterances: &[Utterance], folds: usize, seed: u64) -> Result<V
         deal(utterances, &parts)
     };
     Ok((0..folds).map(fold).collect())
+}
+
+/// Whether so many speakers of a corpus can be cut into so many folds, each with a speaker in every part: one to
+/// train and one to validate beside those that the largest fold tests.
+fn fits(speakers: usize, folds: usize) -> bool {
+    folds >= 2 && speakers >= folds && speakers >= speakers.div_ceil(folds) + 2
+}
+
+/// The protocols by speaker that [`by_speaker`] can cut, as the end of a sentence.
+#[must_use]
+pub fn by_speaker_fit(utterances: &[Utterance]) -> String {
+    let mut speakers: BTreeMap<&Corpus, BTreeSet<&str>> = BTreeMap::new();
+    for utterance in utterances.iter().filter(|u| u.label.is_some()) {
+        let of_corpus = speakers.entry(&utterance.corpus).or_default();
+        of_corpus.insert(&utterance.speaker);
+    }
+    let Some((smallest, fewest)) = speakers.iter().min_by_key(|(_, speakers)| speakers.len())
+    else {
+        return "no utterance has a label".to_owned();
+    };
+    let fewest = fewest.len();
+    let all_fit = |folds: &usize| {
+        speakers
+            .values()
+            .all(|speakers| fits(speakers.len(), *folds))
+    };
+    let fitting: Vec<usize> = (2..=fewest).filter(all_fit).collect();
+    match (fitting.first(), fitting.last()) {
+        (Some(least), Some(most)) if least == most => format!("`--protocol speakers/{least}` fits"),
+        (Some(least), Some(most)) => {
+            format!("`--protocol speakers/{least}` to `speakers/{most}` fit")
+        }
+        _ => format!(
+            "no number of folds fits with {smallest}, which has {fewest} speakers; leave that corpus out"
+        ),
+    }
 }
 
 /// A fold for each speaker, who alone is tested; one other speaker a corpus validates.

@@ -168,6 +168,29 @@ fn impossible_splits_are_refused() {
     assert!(all(&utterances[..1], 0).is_err());
 }
 
+#[test]
+fn what_fits_is_what_can_be_cut() {
+    for (speakers, fits, sentence) in [
+        (
+            2,
+            0..0,
+            "no number of folds fits with tess, which has 2 speakers; leave that corpus out",
+        ),
+        (3, 3..4, "`--protocol speakers/3` fits"),
+        (4, 2..5, "`--protocol speakers/2` to `speakers/4` fit"),
+        (7, 2..8, "`--protocol speakers/2` to `speakers/7` fit"),
+    ] {
+        // Beside a larger corpus, and one without labels.
+        let mut utterances: Vec<_> = (0..12).map(|s| utterance(&Corpus::EmoDb, s, 0)).collect();
+        utterances.extend((0..speakers).map(|s| utterance(&Corpus::Tess, s, 0)));
+        utterances.push(utterance(&Corpus::LibriSpeech, 1, 0));
+        let cut = (0..=13).filter(|folds| by_speaker(&utterances, *folds, 0).is_ok());
+        assert!(cut.eq(fits), "{speakers} speakers");
+        assert_eq!(by_speaker_fit(&utterances), sentence);
+    }
+    assert_eq!(by_speaker_fit(&[]), "no utterance has a label");
+}
+
 /// Utterances with the names and the order of the folders that the default preset was trained
 /// on.
 fn as_in_the_data_folder() -> Vec<Utterance> {
@@ -430,8 +453,8 @@ fn each_protocol_says_what_it_lacks() {
         (
             Protocol::Speakers(5),
             &four,
-            "savee has 4 speakers; too few for 5 folds with a speaker in each part: ask for fewer \
-             folds, leave one speaker out, or leave the corpus out",
+            "savee has 4 speakers; 5 folds by speaker would not leave one each to train, to validate and to \
+             test: `--protocol speakers/2` to `speakers/4` fit",
         ),
         (
             Protocol::Sessions,

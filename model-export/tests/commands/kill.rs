@@ -165,3 +165,62 @@ fn a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been() {
     println!("{hit} of {tried} kills met a run");
     assert!(hit > 0, "every run had ended before it was killed");
 }
+
+/// Steps of fine-tuning: many checkpoints' worth.
+const FINETUNED: usize = 400;
+
+#[test]
+fn a_run_that_is_killed_while_it_fine_tunes_ends_as_if_it_had_not_been() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    small::data(root);
+    let mut preset = small::preset();
+    preset.pretraining.finetune_steps = FINETUNED;
+    let preset = toml::to_string(&preset).unwrap();
+    std::fs::write(root.join("preset.toml"), preset).unwrap();
+    let path = |name: &str| root.join(name).to_string_lossy().into_owned();
+    let (preset, data, vq) = (path("preset.toml"), path(""), path("vq"));
+    run(
+        &[
+            "pretrain", "--preset", &preset, "--data", &data, "--out", &vq,
+        ],
+        None,
+    );
+    let train = |out: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_model-export"));
+        command
+            .args(["train", "--preset", &preset, "--data", &data, "--vq", &vq])
+            .args(["--fold", "0/3", "--out", &path(out)])
+            .stderr(Stdio::piped());
+        command
+    };
+    let calm = train("calm").output().unwrap();
+    assert!(calm.status.success(), "{calm:?}");
+
+    let mut killed = train("killed").spawn().unwrap();
+    let checkpoint = root.join("killed/finetuning/latest");
+    while !checkpoint.exists() {
+        assert_eq!(
+            killed.try_wait().unwrap(),
+            None,
+            "it ended without a checkpoint"
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(
+        !root.join("killed/vqvae.bpk").exists(),
+        "it had ended fine-tuning"
+    );
+
+    let resumed = train("killed").output().unwrap();
+    let said = String::from_utf8_lossy(&resumed.stderr);
+    assert!(resumed.status.success(), "{said}");
+    assert!(said.contains("of fine-tuning"), "it began anew: {said}");
+    let (calm, killed) = (content(&root.join("calm")), content(&root.join("killed")));
+    assert!(calm.keys().eq(killed.keys()), "{:?}", killed.keys());
+    for (name, bytes) in &calm {
+        assert!(bytes == &killed[name], "{} differs", name.display());
+    }
+}

@@ -5,3 +5,4 @@
 mod ablation;
 mod kill;
 mod small;
+mod smoke;
