@@ -1,5 +1,10 @@
 //! How often the detector is right, frame by frame: `cargo run --release --example voice_activity --
-//! CALL TALKERS [OTHER…]`.
+//! CALL TALKERS [OTHER…]`, and in which recordings it finds speech: `… -- --kinds FOLDER…`.
+//!
+//! With `--kinds`, each folder is one kind of sound: every recording in it and in its folders is analysed. Prints
+//! for each kind the share of recordings with a turn and the share of steps with speech. Both are false alarms
+//! if the folder holds noise, tones or music; for speech, the rest of the recordings are misses. Folders of one
+//! kind each are printed apart: `--kinds ../shared/data/noise/*/ ../shared/data/emodb MUSIC TONES`.
 //!
 //! CALL is a recording whose channels are clean and hold a talker each: its level says where they speak,
 //! and noise, babble, beeps and another level are added for the detector alone. TALKERS is a folder of FLAC
@@ -18,8 +23,8 @@ use std::path::Path;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use undertone::audio::{Encoding, LaneChoice, Limits, decode};
-use undertone::frontend::{Analyser, BINS, FRAME_HOP, FRAME_LENGTH};
-use undertone::speech::{Detector, STEADY_FRAMES, Sound};
+use undertone::frontend::{Analyser, BINS, FRAME_HOP, FRAME_LENGTH, SEGMENT_FRAMES};
+use undertone::speech::{Detector, Rule, Sound, Tracker};
 
 /// Samples that are labelled together: 10 ms.
 const LABELLED: usize = 160;
@@ -29,9 +34,22 @@ const SPEAKS: f32 = -45.0;
 const GAP: usize = 20;
 const GATE_DBFS: f32 = -75.0;
 const TALKERS: usize = 12;
+/// Turns and steps of the default bundle.
+const RULE: Rule = Rule {
+    least_speech: 25,
+    end_silence: 125,
+    lead_in: 187,
+    lead_out: 0,
+};
+const STEP_FRAMES: usize = 16;
 
 fn main() {
     let paths: Vec<String> = std::env::args().skip(1).collect();
+    if let [option, folders @ ..] = &paths[..]
+        && option == "--kinds"
+    {
+        return folders.iter().for_each(|folder| kind(Path::new(folder)));
+    }
     let [call, talkers, others @ ..] = &paths[..] else {
         panic!("CALL and TALKERS are needed");
     };
@@ -72,6 +90,81 @@ fn main() {
     }
 }
 
+/// Prints how many of a folder's recordings have a turn, and how many of their steps hold speech.
+fn kind(folder: &Path) {
+    let mut counts = Counts::default();
+    visit(folder, &mut counts);
+    let share = |part: usize, all: usize| part as f32 / all.max(1) as f32;
+    let Counts {
+        recordings,
+        with_turn,
+        steps,
+        speech,
+    } = counts;
+    println!(
+        "{}: {recordings} recordings, {:.4} with a turn, {:.4} of the steps hold speech",
+        folder.display(),
+        share(with_turn, recordings),
+        share(speech, steps),
+    );
+}
+
+#[derive(Default)]
+struct Counts {
+    recordings: usize,
+    with_turn: usize,
+    steps: usize,
+    speech: usize,
+}
+
+/// Adds all recordings in a folder and in its folders.
+fn visit(folder: &Path, counts: &mut Counts) {
+    let entries = std::fs::read_dir(folder);
+    let entries = entries.unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            visit(&path, counts);
+            continue;
+        }
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if matches!(ending, Some("flac" | "opus" | "wav" | "ogg" | "mp3")) {
+            let (turns, steps) = turns(&lanes(&path, LaneChoice::Mix)[0]);
+            counts.recordings += 1;
+            counts.with_turn += usize::from(turns > 0);
+            counts.steps += steps.len();
+            counts.speech += steps.iter().filter(|speech| **speech).count();
+        }
+    }
+}
+
+/// How many turns a lane has, and which of its steps are a turn's and hold speech.
+fn turns(samples: &[f32]) -> (usize, Vec<bool>) {
+    let mut levels = Vec::new();
+    Analyser::new().push(samples, &mut levels);
+    let mut detector = Detector::new(GATE_DBFS);
+    let mut tracker = Tracker::new(RULE, STEP_FRAMES);
+    let (mut turns, mut steps) = (Vec::new(), Vec::new());
+    for (number, frame) in levels.chunks_exact(BINS).enumerate() {
+        for sound in detector.hear(frame) {
+            turns.extend(tracker.frame(sound));
+            if let Sound::Steady(before) = sound {
+                steps[tracker.first_doubtful(before)..].fill(false);
+            }
+        }
+        let whole = (number + 1).checked_sub(SEGMENT_FRAMES);
+        if whole.is_some_and(|start| start.is_multiple_of(STEP_FRAMES)) {
+            steps.push(tracker.segment().speech);
+        }
+    }
+    turns.extend(tracker.finish());
+    let of_turns = |step: usize| turns.iter().any(|turn| turn.steps.contains(&step));
+    let steps = steps.iter().enumerate();
+    let steps = steps.map(|(step, speech)| *speech && of_turns(step));
+    (turns.len(), steps.collect())
+}
+
 /// Prints the mean over lanes of (speech told right, the rest told right).
 fn report(name: &str, scores: impl Iterator<Item = (f32, f32)>) {
     let scores: Vec<_> = scores.collect();
@@ -94,8 +187,8 @@ fn score(samples: &[f32], clean: &[f32]) -> (f32, f32) {
         .flat_map(|frame| detector.hear(frame));
     for sound in sounds {
         frames.push(sound == Sound::Speech);
-        if sound == Sound::Steady {
-            let before = frames.len().saturating_sub(STEADY_FRAMES + 1);
+        if let Sound::Steady(before) = sound {
+            let before = frames.len().saturating_sub(before + 1);
             frames[before..].fill(false);
         }
     }

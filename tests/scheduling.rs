@@ -328,7 +328,12 @@ async fn a_recording_too_large_for_its_class_is_served_as_bulk_which_a_batch_is(
 
 #[tokio::test]
 async fn a_header_that_claims_too_much_is_not_held_against_the_recording() {
-    let server = Server::with(&["--max-interactive-seconds", "0.1"]);
+    let server = Server::with(&[
+        "--max-interactive-seconds",
+        "0.1",
+        "--interactive-seconds",
+        "3600",
+    ]);
     let client = server.client().await;
     let refused = classify(&client, silence(3_500)).await.unwrap_err();
     assert_eq!(refused.code(), Code::OutOfRange, "{refused}");

@@ -78,8 +78,8 @@ impl frontend::Listener for Listener {
     fn frame(&mut self, frame: &[f32]) {
         for sound in self.detector.hear(frame) {
             self.turns.extend(self.tracker.frame(sound));
-            if sound == Sound::Steady {
-                let doubtful = &mut self.steps[self.tracker.first_doubtful()..];
+            if let Sound::Steady(before) = sound {
+                let doubtful = &mut self.steps[self.tracker.first_doubtful(before)..];
                 doubtful.iter_mut().for_each(|step| step.speech = false);
             }
         }

@@ -4,15 +4,18 @@
 //! they are heard: neither looks at what comes after, but the detector may take back what it said last.
 //! State is of fixed size. Knows the front end's frames and nothing else of the house.
 
+mod articulation;
 mod bands;
 mod detector;
 mod loudness;
 mod noise;
+mod partials;
+mod recent;
 mod steadiness;
 mod turns;
 
+pub use articulation::MOST_TAKEN_BACK;
 pub use detector::Detector;
-pub use steadiness::STEADY_FRAMES;
 pub use turns::{CONFIRMED_FRAMES, ENDING_FRAMES, LEAST_SPEECH_FRAMES, Rule, Step, Tracker, Turn};
 
 /// What a frame holds.
@@ -22,7 +25,7 @@ pub enum Sound {
     Silence,
     /// Somebody speaks.
     Speech,
-    /// A sound that came and has not varied since is no speech: neither is this frame, nor are
-    /// [`STEADY_FRAMES`] before it, whatever was said of them.
-    Steady,
+    /// A sound that came and does not vary as speech does is none: neither is this frame, nor are so many before
+    /// it, up to [`MOST_TAKEN_BACK`], whatever was said of them.
+    Steady(usize),
 }

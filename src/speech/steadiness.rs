@@ -3,7 +3,7 @@
 use super::bands::{Levels, excess, spread};
 
 /// Speech does not go on for so long without a fall: 576 ms.
-pub const STEADY_FRAMES: usize = 72;
+pub(super) const STEADY_FRAMES: usize = 72;
 /// A pause of so many frames, 64 ms; what comes after it has not gone on before.
 const PAUSE_FRAMES: usize = 8;
 /// Noise of one level varies by this within [`STEADY_FRAMES`], in ln power, over the root of the band's bins.

@@ -8,7 +8,8 @@
 
 use std::ops::Range;
 
-use super::{STEADY_FRAMES, Sound};
+use super::Sound;
+use super::recent::{KEPT, Recent};
 use crate::frontend::SEGMENT_FRAMES;
 
 /// Frames in a row without which speech does not count: 64 ms.
@@ -68,14 +69,10 @@ pub struct Tracker {
     over: usize,
     /// Frames of speech without a gap until now.
     run: usize,
-    /// The newest frames' speech, one bit each.
-    recent: u128,
+    /// Which of the newest frames hold speech.
+    recent: Recent,
     current: Option<Current>,
 }
-
-/// The newest frames, about which a steady one may change the detector's mind.
-const DOUBTFUL: u128 = u128::MAX >> (u128::BITS as usize - DOUBTFUL_FRAMES);
-const DOUBTFUL_FRAMES: usize = STEADY_FRAMES + 1;
 
 /// A turn that has not ended.
 #[derive(Clone, Debug)]
@@ -83,9 +80,9 @@ struct Current {
     turn: Turn,
     /// Frames that hold speech.
     speech: usize,
-    /// Those of them that are among the newest, one bit each.
-    recent: u128,
-    /// Behind the last of them that is not among the [`DOUBTFUL`] any more.
+    /// Those of them that are among the newest.
+    recent: Recent,
+    /// Behind the last of them that is not among the newest any more.
     certain_end: usize,
 }
 
@@ -100,7 +97,7 @@ impl Tracker {
             steps: 0,
             over: 0,
             run: 0,
-            recent: 0,
+            recent: Recent::default(),
             current: None,
         }
     }
@@ -109,13 +106,13 @@ impl Tracker {
     pub fn frame(&mut self, sound: Sound) -> Option<Turn> {
         let speech = sound == Sound::Speech;
         self.frames += 1;
-        self.recent = self.recent << 1 | u128::from(speech);
+        self.recent.push(speech);
         self.run = if speech { self.run + 1 } else { 0 };
         if let Some(current) = &mut self.current {
             current.advance(self.frames);
         }
-        if sound == Sound::Steady {
-            self.take_back();
+        if let Sound::Steady(before) = sound {
+            self.take_back(before + 1);
         }
         if self.run >= CONFIRMED_FRAMES {
             self.speak();
@@ -130,19 +127,18 @@ impl Tracker {
     }
 
     /// The first step that holds no speech, nor do those behind it, if the newest frame is
-    /// [`Sound::Steady`]: all of their frames are taken back.
+    /// [`Sound::Steady`] with so many before it: all of their frames are taken back.
     #[must_use]
-    pub fn first_doubtful(&self) -> usize {
-        let first = self.frames.saturating_sub(DOUBTFUL_FRAMES);
+    pub fn first_doubtful(&self, before: usize) -> usize {
+        let first = self.frames.saturating_sub(before + 1);
         first.div_ceil(self.hop).min(self.steps)
     }
 
     /// The last 32 frames are a segment.
     pub fn segment(&mut self) -> Step {
         let start = self.frames.saturating_sub(SEGMENT_FRAMES);
-        let heard = self.recent & (u128::MAX >> (u128::BITS as usize - SEGMENT_FRAMES));
         let mut step = Step {
-            speech: heard.count_ones() as usize >= CONFIRMED_FRAMES,
+            speech: self.recent.marked(SEGMENT_FRAMES) >= CONFIRMED_FRAMES,
             begins: None,
         };
         if let Some(Current { turn, .. }) = &mut self.current {
@@ -173,7 +169,7 @@ impl Tracker {
                 frames: first..first,
             },
             speech: 0,
-            recent: 0,
+            recent: Recent::default(),
             certain_end: first,
         });
         // What came before the run was confirmed counts as well.
@@ -182,22 +178,22 @@ impl Tracker {
             _ => 1,
         };
         current.speech += new;
-        current.recent |= (1 << new) - 1;
+        current.recent.mark(new);
         current.turn.frames.end = self.frames;
     }
 
-    /// None of the doubtful frames holds speech.
-    fn take_back(&mut self) {
-        self.recent &= !DOUBTFUL;
+    /// None of so many newest frames holds speech.
+    fn take_back(&mut self, frames: usize) {
+        self.recent.unmark(frames);
         let Some(mut current) = self.current.take() else {
             return;
         };
-        current.speech -= (current.recent & DOUBTFUL).count_ones() as usize;
-        current.recent &= !DOUBTFUL;
+        current.speech -= current.recent.unmark(frames);
         if current.speech == 0 {
             return;
         }
-        current.turn.frames.end = current.certain_end;
+        let since = current.recent.since_marked();
+        current.turn.frames.end = since.map_or(current.certain_end, |since| self.frames - since);
         let last = self.last_step(&current.turn);
         let steps = &mut current.turn.steps;
         steps.end = steps.end.min(last.max(steps.start) + 1);
@@ -226,9 +222,8 @@ impl Tracker {
 impl Current {
     /// So many frames of the lane have been.
     fn advance(&mut self, frames: usize) {
-        self.recent <<= 1;
-        if self.recent >> DOUBTFUL_FRAMES & 1 == 1 {
-            self.certain_end = frames - DOUBTFUL_FRAMES;
+        if self.recent.push(false) {
+            self.certain_end = frames - KEPT;
         }
     }
 }

@@ -52,44 +52,49 @@ pub fn ended(call: &Call) {
     if !written {
         return;
     }
+    let (peer, total_ms) = (call.peer.map(tracing::field::display), millis(call.total));
+    let [decode_ms, queue_ms, device_ms] =
+        [call.facts.decode, call.facts.queue, call.facts.device].map(millis);
     tracing::info!(
         id = call.id,
-        peer = call.peer.map(tracing::field::display),
+        peer,
         tenant = call.facts.tenant,
         method = call.method,
         code = call.code,
         recordings = call.facts.recordings,
         audio_seconds = call.facts.audio.as_secs_f64(),
-        decode_ms = millis(call.facts.decode),
-        queue_ms = millis(call.facts.queue),
-        device_ms = millis(call.facts.device),
-        total_ms = millis(call.total),
+        decode_ms,
+        queue_ms,
+        device_ms,
+        total_ms,
         "call"
     );
 }
 
 /// Logs a call of no interest but to who looks for a fault: a probe's, at DEBUG.
 pub fn probed(call: &Call) {
+    let (peer, total_ms) = (call.peer.map(tracing::field::display), millis(call.total));
     tracing::debug!(
         id = call.id,
-        peer = call.peer.map(tracing::field::display),
+        peer,
         method = call.method,
         code = call.code,
-        total_ms = millis(call.total),
+        total_ms,
         "probe"
     );
 }
 
 /// Logs one recording of a stream at DEBUG; `number` counts those of its call from 0.
 pub fn recording(id: u64, number: u64, code: &'static str, facts: &Facts) {
+    let [decode_ms, queue_ms, device_ms] = [facts.decode, facts.queue, facts.device].map(millis);
     tracing::debug!(
         id,
         number,
         code,
         audio_seconds = facts.audio.as_secs_f64(),
-        decode_ms = millis(facts.decode),
-        queue_ms = millis(facts.queue),
-        device_ms = millis(facts.device),
+        decode_ms,
+        queue_ms,
+        device_ms,
         "recording"
     );
 }

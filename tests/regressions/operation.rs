@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use tonic::Code;
 use undertone::service::pb::GetModelRequest;
 
 use crate::common::{Client, Server, free_port};
@@ -67,8 +68,15 @@ async fn a_server_serves_whatever_it_logs() {
         let mut client = Client::connect(format!("http://127.0.0.1:{port}"))
             .await
             .unwrap();
-        let model = client.get_model(GetModelRequest::default()).await.unwrap();
-        assert!(!model.into_inner().labels.is_empty());
+        let model = loop {
+            match client.get_model(GetModelRequest::default()).await {
+                Ok(model) => break model.into_inner(),
+                // It listens before the model is loaded.
+                Err(status) => assert_eq!(status.code(), Code::Unavailable, "{status}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert!(!model.labels.is_empty());
         let id = server.id().to_string();
         let told = Command::new("kill").args(["-TERM", &id]).status().unwrap();
         assert!(told.success());

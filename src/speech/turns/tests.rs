@@ -24,8 +24,8 @@ fn follow_sounds(rule: Rule, sounds: &[Sound], hop: usize) -> (Vec<Step>, Vec<Tu
     let mut left = 0;
     for (number, sound) in sounds.iter().enumerate() {
         turns.extend(tracker.frame(*sound));
-        if *sound == Sound::Steady {
-            let doubtful: &mut [Step] = &mut steps[tracker.first_doubtful()..];
+        if let Sound::Steady(before) = sound {
+            let doubtful: &mut [Step] = &mut steps[tracker.first_doubtful(*before)..];
             doubtful.iter_mut().for_each(|step| step.speech = false);
         }
         left += 1;
@@ -112,30 +112,32 @@ fn speech_from_the_first_frame_begins_with_the_first_step() {
     assert_eq!(turns[0].frames, 0..64);
 }
 
+/// Frames before a steady one that hold no speech either.
+const LONG: usize = 72;
+
 #[test]
 fn a_steady_sound_is_no_turn_nor_the_end_of_one() {
     let heard = |spoken: &[Range<usize>], steady: &[usize]| {
         let mut sounds = sounds(&lane(1_000, spoken));
         for frame in steady {
-            sounds[*frame] = Sound::Steady;
+            sounds[*frame] = Sound::Steady(LONG);
         }
         follow_sounds(RULE, &sounds, 16)
     };
-    let long = STEADY_FRAMES;
-    let noise = 200..200 + long;
+    let noise = 200..200 + LONG;
     let (steps, turns) = heard(std::slice::from_ref(&noise), &[noise.end]);
     assert_eq!(turns, []);
     // It has begun all the same, which nobody could know better.
     assert_eq!(steps[11].begins, Some(11));
     // A word, and a line that opens half a second behind it.
-    let (word, noise) = (200..230, 280..280 + long);
+    let (word, noise) = (200..230, 280..280 + LONG);
     let (_, alone) = heard(std::slice::from_ref(&word), &[]);
     let (_, both) = heard(&[word, noise.clone()], &[noise.end]);
     assert_eq!(both, alone);
     // A click before that is not enough.
     assert_eq!(heard(&[200..210, noise.clone()], &[noise.end]).1, []);
     // A fan between two words of a turn: steps 15 to 17, from 240 on, hold nothing else.
-    let fan = 240..240 + long;
+    let fan = 240..240 + LONG;
     let (steps, turns) = heard(&[200..230, fan.clone(), 320..400], &[fan.end]);
     assert_eq!(turns[0].frames, 200..400);
     let speech: Vec<usize> = (0..steps.len())
@@ -239,11 +241,11 @@ proptest! {
     #[test]
     fn turns_are_apart_in_order_and_begin_where_the_sequence_starts_anew(
         frames in frames(), rule in rules(), hop in 1..=SEGMENT_FRAMES,
-        steady in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+        steady in prop::collection::vec((any::<prop::sample::Index>(), 0..KEPT), 0..4),
     ) {
         let mut sounds = sounds(&frames);
-        for frame in steady {
-            *frame.get_mut(&mut sounds) = Sound::Steady;
+        for (frame, before) in steady {
+            *frame.get_mut(&mut sounds) = Sound::Steady(before);
         }
         let (steps, turns) = follow_sounds(rule, &sounds, hop);
         let begins: Vec<usize> = steps.iter().filter_map(|step| step.begins).collect();

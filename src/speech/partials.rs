@@ -1,0 +1,202 @@
+//! The partials of a frame, and whether they stand still or glide evenly, as those of tones and notes do.
+//!
+//! Raw frames come in, one [`Observation`] a frame goes out, which depends on this frame and the three before.
+
+use crate::frontend::BINS;
+
+/// Bins in which partials are sought: 190 Hz to 3.7 kHz, which a telephone passes.
+const FIRST: usize = 3;
+const LAST: usize = 59;
+const WIDTH: usize = LAST - FIRST + 1;
+/// A partial is higher by this, in ln power, than the bins so many away: the window's main lobe is no wider.
+const STANDS_OUT: f32 = 1.5;
+const FLANK: usize = 3;
+/// Only bins less than this (30 dB) below the frame's loudest count, and only above this level, in ln power.
+const RANGE: f32 = 7.0;
+const FAINTEST: f32 = -20.0;
+/// A frame is compared with the one so many before, with which it shares no sample: 24 ms.
+const LAG: usize = 3;
+/// A partial stands still if it moves by less than a fifth of a semitone, this share of its frequency, between
+/// those two frames. At low frequencies the position is not known better than the least of it, in bins; at high ones
+/// more than the most is heard as a glide.
+const STILL: f32 = 0.012;
+const STILL_LEAST: f32 = 0.03;
+const STILL_MOST: f32 = 0.2;
+/// The loudest partial stands alone if all that is further from it than its skirt, in bins, lies this far (22 dB) below.
+const ALONE: f32 = 5.0;
+const SKIRT: usize = 4;
+/// End of the bins in which nothing else may be: 6.5 kHz.
+const ALONE_END: usize = 104;
+/// The loudest partial glides evenly if its step, in bins, differs from the one before by less than this, and its
+/// level, in ln power, by less than this from the one 24 ms before.
+const EVEN_STEP: f32 = 0.1;
+const EVEN_LEVEL: f32 = 0.2;
+
+/// What is seen in one frame.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Observation {
+    /// How many partials there are, and how many of them stand still.
+    pub(super) partials: f32,
+    pub(super) still: f32,
+    /// 1 if the frame is a tone: its loudest partial stands alone, or glides evenly. Else 0.
+    pub(super) tone: f32,
+    /// Level of the loudest bin, in ln power.
+    pub(super) loudest: f32,
+}
+
+/// Follows a lane's partials.
+#[derive(Clone, Debug)]
+pub(super) struct Partials {
+    /// Where the partials of the last [`LAG`] frames lie, in bins from the middle of theirs; NaN where there is none.
+    offsets: [[f32; WIDTH]; LAG],
+    /// Levels of those frames' loudest bins.
+    loudest: [f32; LAG],
+    /// Where the loudest partial lay in the last two frames, in bins; the newest first.
+    positions: [f32; 2],
+    frames: usize,
+}
+
+impl Partials {
+    pub(super) fn new() -> Self {
+        Self {
+            offsets: [[f32::NAN; WIDTH]; LAG],
+            loudest: [f32::NEG_INFINITY; LAG],
+            positions: [0.0; 2],
+            frames: 0,
+        }
+    }
+
+    /// Takes the next frame, `[129]` of ln power.
+    pub(super) fn observe(&mut self, frame: &[f32]) -> Observation {
+        debug_assert_eq!(frame.len(), BINS);
+        let (top, loudest) = loudest(frame);
+        let oldest = self.frames % LAG;
+        self.frames += 1;
+        let (partials, still) = self.count(oldest, frame, loudest);
+        let change = (loudest - self.loudest[oldest]).abs();
+        self.loudest[oldest] = loudest;
+        let position = top as f32 + offset(frame, top);
+        let step = position - self.positions[0];
+        let step_before = self.positions[0] - self.positions[1];
+        self.positions = [position, self.positions[0]];
+        let glides = (step - step_before).abs() < EVEN_STEP && change < EVEN_LEVEL;
+        Observation {
+            partials,
+            still,
+            tone: f32::from(glides || loudest - highest_beside(frame, top) > ALONE),
+            loudest,
+        }
+    }
+
+    /// How many partials a frame has, and how many of them stand still since the frame in `place`, whose
+    /// place it takes.
+    fn count(&mut self, place: usize, frame: &[f32], loudest: f32) -> (f32, f32) {
+        let least = (loudest - RANGE).max(FAINTEST);
+        let before = self.offsets[place];
+        let (mut partials, mut still) = (0.0, 0.0);
+        for (i, place) in self.offsets[place].iter_mut().enumerate() {
+            let bin = FIRST + i;
+            let level = frame[bin];
+            let flanks = frame[bin - FLANK].max(frame[bin + FLANK]);
+            if level <= least
+                || level <= frame[bin - 1]
+                || level < frame[bin + 1]
+                || level - flanks <= STANDS_OUT
+            {
+                *place = f32::NAN;
+                continue;
+            }
+            let here = offset(frame, bin);
+            *place = here;
+            partials += 1.0;
+            let most = (STILL * bin as f32).clamp(STILL_LEAST, STILL_MOST);
+            // The partial may have been in the next bin; where there was none, NaN is not less than anything.
+            let stayed = |other: Option<&f32>, distance: f32| {
+                other.is_some_and(|other| (here - distance - other).abs() < most)
+            };
+            if stayed(before.get(i), 0.0)
+                || stayed(before.get(i + 1), 1.0)
+                || stayed(before.get(i.wrapping_sub(1)), -1.0)
+            {
+                still += 1.0;
+            }
+        }
+        (partials, still)
+    }
+}
+
+/// The loudest bin and its level.
+fn loudest(frame: &[f32]) -> (usize, f32) {
+    let bins = frame[FIRST..=LAST].iter().enumerate();
+    bins.fold((FIRST, f32::NEG_INFINITY), |(top, most), (i, level)| {
+        if *level > most {
+            (FIRST + i, *level)
+        } else {
+            (top, most)
+        }
+    })
+}
+
+/// The highest level outside the skirt of the partial at `top`.
+fn highest_beside(frame: &[f32], top: usize) -> f32 {
+    let below = &frame[FIRST..(top - SKIRT.min(top)).max(FIRST)];
+    let above = &frame[top + SKIRT + 1..ALONE_END];
+    let levels = below.iter().chain(above);
+    levels.copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
+/// Where the top of the parabola through a bin and its neighbours lies, in bins from the middle of that bin.
+fn offset(frame: &[f32], bin: usize) -> f32 {
+    let (left, right) = (frame[bin - 1], frame[bin + 1]);
+    let curve = left - 2.0 * frame[bin] + right;
+    if curve < 0.0 {
+        (0.5 * (left - right) / curve).clamp(-0.5, 0.5)
+    } else {
+        0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frontend::Analyser;
+
+    /// What is seen in the frames of a sound at 16 kHz, without the first three.
+    fn observe(sample: impl Fn(f32) -> f32) -> Vec<Observation> {
+        let samples: Vec<f32> = (0..16_000).map(|i| sample(i as f32 / 16_000.0)).collect();
+        let mut frames = Vec::new();
+        Analyser::new().push(&samples, &mut frames);
+        let mut partials = Partials::new();
+        let seen = frames
+            .chunks_exact(BINS)
+            .map(|frame| partials.observe(frame));
+        seen.skip(LAG).collect()
+    }
+
+    fn sine(hertz: f32, seconds: f32) -> f32 {
+        (std::f32::consts::TAU * hertz * seconds).sin()
+    }
+
+    #[test]
+    fn partials_of_a_chord_stand_still() {
+        for seen in observe(|t| 0.1 * (sine(523.0, t) + sine(1_047.0, t) + sine(2_093.0, t))) {
+            assert_eq!((seen.partials, seen.still), (3.0, 3.0), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn a_sweep_is_a_tone_that_does_not_stand_still() {
+        // From 500 Hz up by 1 kHz a second.
+        for seen in observe(|t| 0.1 * sine(500.0 + 500.0 * t, t)) {
+            assert_eq!((seen.partials, seen.tone), (1.0, 1.0), "{seen:?}");
+            assert_eq!(seen.still, 0.0, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn silence_has_no_partials() {
+        for seen in observe(|_| 0.0) {
+            assert_eq!((seen.partials, seen.still), (0.0, 0.0));
+        }
+    }
+}
