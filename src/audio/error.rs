@@ -21,7 +21,7 @@ pub enum AudioError {
         limit: usize,
     },
     /// More audio than [`Limits::seconds`](super::Limits::seconds).
-    #[error("the audio is longer than {limit} s; send it in parts or stream it")]
+    #[error("the audio is longer than {limit} s; send it in parts")]
     TooLong {
         /// Seconds allowed.
         limit: f64,
