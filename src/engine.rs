@@ -13,9 +13,9 @@ mod lane;
 mod memory;
 mod needs;
 mod open;
-mod pushback;
 mod streamed;
 mod submission;
+mod tenant_name;
 mod threads;
 mod warm_up;
 
@@ -45,12 +45,11 @@ pub use memory::keep_little_memory;
 use needs::Needs;
 pub use open::{OpenError, Options, Schedule};
 use submission::Known;
+pub use tenant_name::{TENANT_NAME, is_tenant_name};
 pub use threads::interrupt_nobody;
 
 /// Pieces of one recording that wait for batches or run.
 const PIECES_UNDER_WAY: usize = 3;
-/// When a bulk request that was evicted should come back.
-const AFTER_EVICTION: Duration = Duration::from_secs(1);
 
 /// One recording to judge.
 #[derive(Clone, Debug)]
@@ -159,11 +158,11 @@ pub enum EngineError {
     },
     /// The answer could not be there by the caller's deadline.
     #[error("the answer could not be there by the deadline{}", match alone {
-        Some(alone) => format!(": it takes {:.1} ms on an idle server", alone.as_secs_f64() * 1e3),
+        Some(alone) => format!(": its own work is predicted to take {:.1} ms", alone.as_secs_f64() * 1e3),
         None => String::new(),
     })]
     Late {
-        /// Its predicted time on an idle server, if that alone is too long.
+        /// The predicted time of its own work, if that alone is too long.
         alone: Option<Duration>,
     },
     /// The recording is more than requests of its class may hold.
@@ -192,7 +191,7 @@ impl From<Refusal> for EngineError {
         match (refusal.drain(), &refusal) {
             (Some(drain), _) => Self::Busy {
                 reason,
-                retry_after: pushback::spread(drain),
+                retry_after: drain,
             },
             (None, Refusal::Draining) => Self::Draining,
             (None, Refusal::Late { alone }) => Self::Late {
@@ -209,9 +208,9 @@ impl From<End> for EngineError {
     fn from(end: End) -> Self {
         match end {
             End::Expired => Self::Late { alone: None },
-            End::Evicted => Self::Busy {
-                reason: Failure::Evicted.to_string(),
-                retry_after: pushback::spread(AFTER_EVICTION),
+            End::Evicted { retry } => Self::Busy {
+                reason: Failure::Evicted { retry }.to_string(),
+                retry_after: retry,
             },
             End::Answered | End::Failed => Self::Internal("a request ended unasked".into()),
         }
@@ -222,7 +221,7 @@ impl From<Failure> for EngineError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Expired => End::Expired.into(),
-            Failure::Evicted => End::Evicted.into(),
+            Failure::Evicted { retry } => End::Evicted { retry }.into(),
             Failure::Failed(_) | Failure::NotFinite | Failure::Lost => {
                 Self::Internal(failure.to_string())
             }

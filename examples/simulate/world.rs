@@ -267,7 +267,7 @@ impl<'a> World<'a> {
                 Ended::Entry(entry, End::Answered) => self.answered(entry)?,
                 // Its request is told of next.
                 Ended::Entry(..) => {}
-                Ended::Job(id, End::Evicted) => self.leave(id, Fate::Evicted)?,
+                Ended::Job(id, End::Evicted { .. }) => self.leave(id, Fate::Evicted)?,
                 Ended::Job(id, _) => self.leave(id, Fate::Expired)?,
             }
         }

@@ -116,7 +116,7 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Ended(Some(End::Expired)) => Self::Expired,
-            Refusal::Ended(Some(End::Evicted)) => Self::Evicted,
+            Refusal::Ended(Some(End::Evicted { retry })) => Self::Evicted { retry },
             refusal => Self::Failed(refusal.to_string()),
         }
     }

@@ -51,7 +51,10 @@ pub enum Failure {
     Expired,
     /// It made room for somebody who waits.
     #[error("bulk work made room for interactive work")]
-    Evicted,
+    Evicted {
+        /// When to try again, from then.
+        retry: Duration,
+    },
     /// It ended without a result or a reason: a fault of ours.
     #[error("the result was lost")]
     Lost,
@@ -295,7 +298,7 @@ impl State {
                         End::Answered => None,
                         End::Failed => Some(self.failure.clone().unwrap_or(Failure::Lost)),
                         End::Expired => Some(Failure::Expired),
-                        End::Evicted => Some(Failure::Evicted),
+                        End::Evicted { retry } => Some(Failure::Evicted { retry }),
                     };
                     let pending = self.work.remove(&id);
                     match pending.map(|pending| pending.end(failure)) {
@@ -305,7 +308,7 @@ impl State {
                     }
                 }
                 Ended::Job(id, end) => {
-                    batches::ended(end == End::Evicted);
+                    batches::ended(matches!(end, End::Evicted { .. }));
                     answers.extend(self.jobs.remove(&id).map(|job| Answer::Job(job, end)));
                 }
             }

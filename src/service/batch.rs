@@ -195,7 +195,11 @@ async fn judge(
         if deadline.is_some_and(|deadline| again >= deadline) {
             return Err(status::of(error));
         }
-        tokio::time::sleep_until(again.into()).await;
+        tokio::select! {
+            () = tokio::time::sleep_until(again.into()) => {}
+            // It would wait out the grace, and lose the answers of the stream's other items.
+            () = engine.draining() => return Err(status::of(EngineError::Draining)),
+        }
         pause = (2 * pause).min(LONGEST_PAUSE);
     }
 }

@@ -2,23 +2,17 @@
 
 use tonic::{Request, Status};
 
-use crate::engine::TenantId;
+use crate::engine::{TENANT_NAME, TenantId, is_tenant_name};
 
 /// Metadata by which a caller names its tenant.
 const KEY: &str = "undertone-tenant";
-/// Longest name of a tenant.
-const LONGEST: usize = 64;
 
 /// The tenant of a call. Calls from within this process have none of their own.
 pub(super) fn of<T>(request: &Request<T>) -> Result<TenantId, Status> {
     if let Some(name) = request.metadata().get(KEY) {
-        let named = name
-            .to_str()
-            .ok()
-            .filter(|name| (1..=LONGEST).contains(&name.len()));
+        let named = name.to_str().ok().filter(|name| is_tenant_name(name));
         return named.map(TenantId::from).ok_or_else(|| {
-            let rule = format!("metadata `{KEY}` must be 1 to {LONGEST} visible ASCII characters");
-            Status::invalid_argument(rule)
+            Status::invalid_argument(format!("metadata `{KEY}` must be {TENANT_NAME}"))
         });
     }
     let peer = request
@@ -37,9 +31,9 @@ mod tests {
         assert_eq!(of(&request).unwrap(), TenantId::from(""));
         request.metadata_mut().insert(KEY, "acme".parse().unwrap());
         assert_eq!(of(&request).unwrap(), TenantId::from("acme"));
-        request
-            .metadata_mut()
-            .insert(KEY, "x".repeat(65).parse().unwrap());
-        assert!(of(&request).unwrap_err().message().contains("1 to 64"));
+        for name in [&"x".repeat(65), "", "acme corp"] {
+            request.metadata_mut().insert(KEY, name.parse().unwrap());
+            assert!(of(&request).unwrap_err().message().contains(TENANT_NAME));
+        }
     }
 }

@@ -91,23 +91,13 @@ impl Partials {
     /// How many partials a frame has, and how many of them stand still since the frame in `place`, whose
     /// place it takes.
     fn count(&mut self, place: usize, frame: &[f32], loudest: f32) -> (f32, f32) {
-        let least = (loudest - RANGE).max(FAINTEST);
-        let before = self.offsets[place];
+        let before = std::mem::replace(&mut self.offsets[place], [f32::NAN; WIDTH]);
         let (mut partials, mut still) = (0.0, 0.0);
-        for (i, place) in self.offsets[place].iter_mut().enumerate() {
+        let stands_out = stands_out(frame, (loudest - RANGE).max(FAINTEST));
+        for i in (0..WIDTH).filter(|i| stands_out[*i]) {
             let bin = FIRST + i;
-            let level = frame[bin];
-            let flanks = frame[bin - FLANK].max(frame[bin + FLANK]);
-            if level <= least
-                || level <= frame[bin - 1]
-                || level < frame[bin + 1]
-                || level - flanks <= STANDS_OUT
-            {
-                *place = f32::NAN;
-                continue;
-            }
             let here = offset(frame, bin);
-            *place = here;
+            self.offsets[place][i] = here;
             partials += 1.0;
             let most = (STILL * bin as f32).clamp(STILL_LEAST, STILL_MOST);
             // The partial may have been in the next bin; where there was none, NaN is not less than anything.
@@ -125,24 +115,54 @@ impl Partials {
     }
 }
 
+/// Which bins from [`FIRST`] on are partials of more than the least level. Without branches, so that several
+/// bins are compared at a time: with them it took half of the detector's time.
+fn stands_out(frame: &[f32], least: f32) -> [bool; WIDTH] {
+    let from = |bin: usize| frame[bin..].iter();
+    let neighbours = from(FIRST - 1).zip(from(FIRST + 1));
+    let flanks = from(FIRST - FLANK).zip(from(FIRST + FLANK));
+    let mut stands_out = [false; WIDTH];
+    for (((level, (left, right)), (below, above)), stands_out) in
+        from(FIRST).zip(neighbours).zip(flanks).zip(&mut stands_out)
+    {
+        *stands_out = (*level > least)
+            & (level > left)
+            & (level >= right)
+            & (level - below > STANDS_OUT)
+            & (level - above > STANDS_OUT);
+    }
+    stands_out
+}
+
 /// The loudest bin and its level.
 fn loudest(frame: &[f32]) -> (usize, f32) {
-    let bins = frame[FIRST..=LAST].iter().enumerate();
-    bins.fold((FIRST, f32::NEG_INFINITY), |(top, most), (i, level)| {
-        if *level > most {
-            (FIRST + i, *level)
-        } else {
-            (top, most)
-        }
-    })
+    let bins = &frame[FIRST..=LAST];
+    let most = highest(bins);
+    let place = bins.iter().position(|level| *level == most);
+    (FIRST + place.unwrap_or(0), most)
 }
 
 /// The highest level outside the skirt of the partial at `top`.
 fn highest_beside(frame: &[f32], top: usize) -> f32 {
     let below = &frame[FIRST..(top - SKIRT.min(top)).max(FIRST)];
     let above = &frame[top + SKIRT + 1..ALONE_END];
-    let levels = below.iter().chain(above);
-    levels.copied().fold(f32::NEG_INFINITY, f32::max)
+    highest(below).max(highest(above))
+}
+
+/// The highest of some levels, eight at a time.
+fn highest(levels: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; 8];
+    let (eights, rest) = levels.as_chunks::<8>();
+    for eight in eights {
+        for (lane, level) in lanes.iter_mut().zip(eight) {
+            *lane = if level > lane { *level } else { *lane };
+        }
+    }
+    lanes
+        .iter()
+        .chain(rest)
+        .copied()
+        .fold(f32::NEG_INFINITY, f32::max)
 }
 
 /// Where the top of the parabola through a bin and its neighbours lies, in bins from the middle of that bin.

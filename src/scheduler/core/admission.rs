@@ -3,14 +3,20 @@
 use std::time::Duration;
 
 use super::batch::End;
-use super::job::{Class, Job, Work};
+use super::job::{Class, Job, JobId, Work};
 use super::jobs::Holding;
+use super::refusal::Refusal;
+use super::retry_schedule::Slots;
 use super::rounds::ROUND;
 use super::{Core, Time};
 
 /// Of a bound, one part in this many is kept for tenants that hold less than their share, so that
 /// a tenant who fills the rest does not shut the others out.
 const KEPT: u128 = 8;
+
+/// Slots for refused callers end after so many times as long as the work that is held takes. More callers than
+/// that are most likely those who came back too early.
+const MOST_REFUSED: u32 = 16;
 
 /// Bounds on what the scheduler holds, waiting or under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,144 +27,6 @@ pub struct Bounds {
     pub bytes: usize,
     /// Predicted device time of each class, all devices together, in the order of [`Class::ALL`].
     pub backlog: [Duration; 2],
-}
-
-/// Why a job or an entry is not let in.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The bound on jobs is reached.
-    #[error("{most} requests are being answered, the bound")]
-    Jobs {
-        /// The bound.
-        most: usize,
-        /// When there may be room, as predicted.
-        drain: Duration,
-    },
-    /// The bound on bytes would be exceeded.
-    #[error("the requests being answered take {most} bytes, the bound")]
-    Bytes {
-        /// The bound.
-        most: usize,
-        /// As above.
-        drain: Duration,
-    },
-    /// The bound on a class' device time would be exceeded.
-    #[error("{} ms of {} work are waiting for the device, the bound", most.as_millis(), class.name())]
-    Backlog {
-        /// The class.
-        class: Class,
-        /// The bound.
-        most: Duration,
-        /// As above.
-        drain: Duration,
-    },
-    /// The queue is nearly full and the tenant has its share of it.
-    #[error("the server is busy and this tenant holds its share of the queue")]
-    TenantShare {
-        /// As above.
-        drain: Duration,
-    },
-    /// The answer would come too late.
-    #[error("the answer is predicted in {} ms, after the deadline", predicted.as_millis())]
-    Deadline {
-        /// When it would come, from now.
-        predicted: Duration,
-        /// When a job of this size would have met its deadline, from now.
-        drain: Duration,
-    },
-    /// The answer would come too late if nothing else were to be done. Trying again with the same deadline
-    /// does not help.
-    #[error("the answer alone takes {} ms, longer than the deadline allows", alone.as_secs_f64() * 1e3)]
-    Late {
-        /// Its predicted time on an idle server.
-        alone: Duration,
-    },
-    /// The job alone is more than its class may hold.
-    #[error("the recording needs {} s of the device; {} work may hold {} s{}", needs.as_secs_f64(), class.name(), most.as_secs_f64(), match class {
-        Class::Interactive => "; send it as bulk, or in parts",
-        Class::Bulk => "; send it in parts",
-    })]
-    TooMuch {
-        /// The class.
-        class: Class,
-        /// Device time of the job.
-        needs: Duration,
-        /// The bound.
-        most: Duration,
-    },
-    /// The job alone takes more memory than all jobs together may hold.
-    #[error(
-        "the recording needs {needs} bytes of tensors at a time; all requests together may hold {most}"
-    )]
-    TooManyBytes {
-        /// Bytes of the job.
-        needs: usize,
-        /// The bound.
-        most: usize,
-    },
-    /// The server is shutting down.
-    #[error("the scheduler is draining")]
-    Draining,
-    /// The job has ended, if it ever was let in.
-    #[error("the job has ended")]
-    Ended(Option<End>),
-    /// An entry that its job did not ask for: empty, too long, too many bytes, or a stream's steps
-    /// out of order. A fault of whoever submits.
-    #[error("an entry breaks its job's terms: {0}")]
-    Terms(&'static str),
-}
-
-impl Refusal {
-    /// The reason in one word, as metrics label it.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Jobs { .. } => "requests",
-            Self::Bytes { .. } => "bytes",
-            Self::Backlog { .. } => "backlog",
-            Self::TenantShare { .. } => "tenant",
-            Self::Deadline { .. } => "deadline",
-            Self::Late { .. } => "late",
-            Self::TooMuch { .. } | Self::TooManyBytes { .. } => "too_much",
-            Self::Draining => "draining",
-            Self::Ended(_) => "ended",
-            Self::Terms(_) => "terms",
-        }
-    }
-
-    /// When trying again may do, as predicted; none if it would not, or not here.
-    #[must_use]
-    pub fn drain(&self) -> Option<Duration> {
-        match self {
-            Self::Jobs { drain, .. }
-            | Self::Bytes { drain, .. }
-            | Self::Backlog { drain, .. }
-            | Self::TenantShare { drain }
-            | Self::Deadline { drain, .. } => Some(*drain),
-            Self::Late { .. }
-            | Self::TooMuch { .. }
-            | Self::TooManyBytes { .. }
-            | Self::Draining
-            | Self::Ended(_)
-            | Self::Terms(_) => None,
-        }
-    }
-
-    fn drain_mut(&mut self) -> Option<&mut Duration> {
-        match self {
-            Self::Jobs { drain, .. }
-            | Self::Bytes { drain, .. }
-            | Self::Backlog { drain, .. }
-            | Self::TenantShare { drain }
-            | Self::Deadline { drain, .. } => Some(drain),
-            Self::Late { .. }
-            | Self::TooMuch { .. }
-            | Self::TooManyBytes { .. }
-            | Self::Draining
-            | Self::Ended(_)
-            | Self::Terms(_) => None,
-        }
-    }
 }
 
 /// A refusal that holds for one caller, and the predicted time between one such caller's turn and the next.
@@ -199,15 +67,15 @@ impl Core {
         let admitted = self
             .admit_time(now, job, needs, &all, &tenant)
             .and_then(|predicted| {
-                self.admit_place(job, is_new, all, tenant)?;
+                self.admit_place(now, job, is_new, all, tenant)?;
                 Ok(predicted)
             });
-        admitted.map_err(|refused| self.with_appointment(now, job, refused))
+        admitted.map_err(|refused| self.with_retry_slot(now, job, refused))
     }
 
     /// A refusal that says when this caller should come back, behind those of its tenant who were refused
     /// before.
-    fn with_appointment(&mut self, now: Time, job: &Job, refused: Refused) -> Refusal {
+    fn with_retry_slot(&mut self, now: Time, job: &Job, refused: Refused) -> Refusal {
         let Refused {
             mut refusal,
             interval,
@@ -216,9 +84,14 @@ impl Core {
             // Places become free as slowly as work is really done.
             let slowdown = self.drain_rate.slowdown(now, self.policy.instances);
             let slower = |time: Duration| time.min(Duration::from_secs(3_600)).mul_f64(slowdown);
-            *drain = self
-                .returns
-                .next(now, &job.tenant, slower(*drain), slower(interval));
+            let (all, ..) = self.jobs.beside(job);
+            let held = self.predict(all.work[job.class as usize]);
+            let slots = Slots {
+                first: slower(*drain),
+                interval: slower(interval),
+                last: slower(self.drained_after(job.class, held, &all) * MOST_REFUSED),
+            };
+            *drain = self.retries.next(now, (job.class, &job.tenant), slots);
         }
         refusal
     }
@@ -287,9 +160,27 @@ impl Core {
         Ok(predicted)
     }
 
+    /// When an evicted job should come back: once the work that it made room for is done, behind those of its
+    /// tenant who were told so before.
+    fn retry_after_eviction(&mut self, now: Time, id: JobId, all: &Holding) -> Duration {
+        let slowdown = self.drain_rate.slowdown(now, self.policy.instances);
+        let interactive = self.predict(all.work[Class::Interactive as usize]);
+        let first = self.drained_after(Class::Interactive, interactive, all);
+        let slots = Slots {
+            first: first.mul_f64(slowdown),
+            interval: self.one_ends_after(all).mul_f64(slowdown),
+            last: Duration::MAX,
+        };
+        let tenant = self.jobs.get(&id).map(|state| state.job.tenant.clone());
+        tenant.map_or(slots.first, |tenant| {
+            self.retries.next(now, (Class::Bulk, &tenant), slots)
+        })
+    }
+
     /// Whether there is a place and memory; makes some.
     fn admit_place(
         &mut self,
+        now: Time,
         job: &Job,
         is_new: bool,
         mut all: Holding,
@@ -334,7 +225,8 @@ impl Core {
             let Some(evicted) = self.jobs.first_to_evict().filter(|_| evicts) else {
                 break;
             };
-            self.end_job(evicted, End::Evicted);
+            let retry = self.retry_after_eviction(now, evicted, &all);
+            self.end_job(evicted, End::Evicted { retry });
             (all, ..) = self.jobs.beside(job);
         }
         Ok(())

@@ -95,7 +95,10 @@ pub enum End {
     /// The job can no longer be done by its deadline.
     Expired,
     /// The job made room for an interactive one.
-    Evicted,
+    Evicted {
+        /// When to try again, from then.
+        retry: Duration,
+    },
 }
 
 /// Something ended; see [`Core::poll_ended`](super::Core::poll_ended).

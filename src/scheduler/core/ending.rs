@@ -48,7 +48,7 @@ impl Core {
             }
             match end {
                 End::Expired => self.tally.expired += 1,
-                End::Evicted => self.tally.evicted += 1,
+                End::Evicted { .. } => self.tally.evicted += 1,
                 End::Answered | End::Failed => {}
             }
             self.ended.push_back(Ended::Entry(entry, end));

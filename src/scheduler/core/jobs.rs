@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Time;
-use super::admission::Refusal;
 use super::batch::End;
 use super::delay_estimator::Observation;
 use super::entry::{Entry, EntryId, Graph, Task};
 use super::job::{Class, Job, JobId, TenantId, Work};
 use super::numbered::Numbered;
+use super::refusal::Refusal;
 use super::rounds::{Progress, Rounds};
 
 /// A job that is in.

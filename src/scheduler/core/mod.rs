@@ -27,7 +27,8 @@ mod forming;
 mod job;
 mod jobs;
 mod numbered;
-mod return_book;
+mod refusal;
+mod retry_schedule;
 mod rounds;
 mod shapes;
 mod share;
@@ -36,7 +37,7 @@ mod starting;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-pub use admission::{Bounds, Refusal};
+pub use admission::Bounds;
 pub use batch::{Batch, BatchId, End, Ended, Member, Next, Outcome};
 pub use costs::CostTable;
 use delay_estimator::DelayEstimator;
@@ -47,7 +48,8 @@ use forming::Plan;
 pub use job::{Class, Job, JobId, TenantId, Work};
 use jobs::{Admission, Jobs};
 pub(super) use numbered::Numbered;
-use return_book::ReturnBook;
+pub use refusal::Refusal;
+use retry_schedule::RetrySchedule;
 pub use shapes::{Shape, Shapes};
 use share::Share;
 
@@ -144,7 +146,7 @@ pub struct Core {
     /// By class.
     delays: [DelayEstimator; 2],
     drain_rate: DrainRateEstimator,
-    returns: ReturnBook,
+    retries: RetrySchedule,
     /// How long the process has stood still, in all.
     stalled: Duration,
     again: VecDeque<Again>,
@@ -171,7 +173,7 @@ impl Core {
             queues: Default::default(),
             delays: Default::default(),
             drain_rate: DrainRateEstimator::default(),
-            returns: ReturnBook::default(),
+            retries: RetrySchedule::default(),
             stalled: Duration::ZERO,
             again: VecDeque::new(),
             running: BTreeMap::new(),

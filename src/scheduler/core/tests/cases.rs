@@ -268,7 +268,7 @@ fn eviction_picks_the_newest_bulk_job_of_the_tenant_with_most() {
         log.filter_map(|what| match what {
             Happened::Job {
                 id,
-                end: End::Evicted,
+                end: End::Evicted { .. },
             } => Some(id.0),
             _ => None,
         })
@@ -278,6 +278,18 @@ fn eviction_picks_the_newest_bulk_job_of_the_tenant_with_most() {
         driver.job(job("c", Class::Interactive, 1, 0)).unwrap();
         assert_eq!(evicted(&driver), expected);
     }
+    // Each is told to come back behind those of its tenant before it.
+    let log = driver.log.iter();
+    let retries: Vec<Time> = log
+        .filter_map(|what| match what {
+            Happened::Job {
+                end: End::Evicted { retry },
+                ..
+            } => Some(*retry),
+            _ => None,
+        })
+        .collect();
+    assert!(retries.is_sorted_by(|one, next| one < next), "{retries:?}");
     // The last two have begun.
     assert_eq!(parts(&driver.poll().unwrap()), [(0, 0, 1), (1, 0, 1)]);
     let refused = [Class::Interactive; 2].map(|class| driver.job(job("c", class, 1, 0)));

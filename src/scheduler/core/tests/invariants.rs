@@ -15,7 +15,7 @@ fn conserves(driver: &Driver, what: &Happened) {
                     assert_eq!(book.done, book.entry.task.items(), "{id:?} was not all run");
                 }
                 Fate::Of(End::Expired) => assert!(driver.job_of(book).job.deadline.is_some()),
-                Fate::Of(End::Evicted) => {
+                Fate::Of(End::Evicted { .. }) => {
                     assert!(!driver.job_of(book).begun);
                     assert_eq!(driver.arriving, Some(Class::Interactive));
                 }
@@ -40,7 +40,7 @@ fn conserves(driver: &Driver, what: &Happened) {
                     Fate::Of(End::Answered) => &mut tally.answered,
                     Fate::Of(End::Failed) => &mut tally.failed,
                     Fate::Of(End::Expired) => &mut tally.expired,
-                    Fate::Of(End::Evicted) => &mut tally.evicted,
+                    Fate::Of(End::Evicted { .. }) => &mut tally.evicted,
                 } += 1;
             }
             assert_eq!(driver.core.tally(), tally);
@@ -372,7 +372,7 @@ fn random_events_reach_everything_that_can_happen() {
                     Fate::Of(End::Answered) => "answered",
                     Fate::Of(End::Failed) => "failed",
                     Fate::Of(End::Expired) => "expired",
-                    Fate::Of(End::Evicted) => "evicted",
+                    Fate::Of(End::Evicted { .. }) => "evicted",
                 },
                 Happened::Stopped(_) => "stopped",
                 Happened::Refused(refusal) => refusal.name(),
