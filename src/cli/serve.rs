@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::signals::Signals;
@@ -181,22 +181,22 @@ async fn serve(config: Config) -> Result<(), CliError> {
     let listener = server::Listener::bind(&config.listen).await?;
     let (metrics_listeners, metrics_address) = bind_metrics(&config.metrics_listen).await?;
     let readiness = Readiness::default();
-    let (stop_admin, stopping) = watch::channel(());
+    let (stop_admin, stopping) = oneshot::channel::<()>();
+    // Ends it if this returns early.
     let mut admin = JoinSet::new();
-    for listener in metrics_listeners {
-        let (recorder, readiness, mut stopping) =
-            (recorder.clone(), readiness.clone(), stopping.clone());
-        admin.spawn(admin::serve(listener, recorder, readiness, async move {
-            // Either way of ending the wait means that it is time to stop.
-            let _ = stopping.changed().await;
-        }));
-    }
+    admin.spawn(admin::serve(
+        metrics_listeners,
+        recorder,
+        readiness.clone(),
+        // Either way of ending the wait means that it is time to stop.
+        async { drop(stopping.await) },
+    ));
     let address = listener.address.clone();
     tracing::info!(%address, metrics = %metrics_address, "listening");
 
     let (emotion, health) = (Emotion::default(), Health::new().await);
-    let (stop, drain) = tokio::sync::oneshot::channel();
-    let (end, cut) = tokio::sync::oneshot::channel();
+    let (stop, drain) = oneshot::channel();
+    let (end, cut) = oneshot::channel();
     let mut serving = tokio::spawn(server::run(
         listener,
         emotion.clone(),

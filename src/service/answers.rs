@@ -14,7 +14,8 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use super::compression::{ENCODING, Encoding};
+use super::compression::{Compression, ENCODING};
+use super::framing::HEADER;
 
 /// Smaller messages go as they are: they fit into a packet, and a clip's answer of 500 bytes takes longer to
 /// compress than to send.
@@ -22,8 +23,6 @@ const WORTHWHILE: usize = 1 << 10;
 /// Larger pieces of an answer are not compressed on a network thread, which they would keep for more than
 /// about half a millisecond.
 const SMALL: usize = 32 << 10;
-/// Flag and length in front of a message.
-const HEADER: usize = 5;
 
 /// Compresses answers.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +57,7 @@ where
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let encoding = Encoding::accepted(request.headers());
+        let encoding = Compression::accepted(request.headers());
         let answer = self.inner.call(request);
         Box::pin(async move {
             let mut response = answer.await?;
@@ -83,7 +82,7 @@ where
 /// The body of an answer.
 struct Compressed {
     body: Body,
-    encoding: Encoding,
+    encoding: Compression,
     /// A piece that is compressed elsewhere. It ends by itself if the caller goes away.
     under_way: Option<JoinHandle<Bytes>>,
 }
@@ -124,7 +123,7 @@ impl http_body::Body for Compressed {
 
 /// Whole messages with their headers, each compressed if that makes it smaller. The transport's encoder
 /// gives whole messages in each piece.
-fn compressed(encoding: Encoding, piece: Bytes) -> Bytes {
+fn compressed(encoding: Compression, piece: Bytes) -> Bytes {
     let mut left = &piece[..];
     let mut smaller = Vec::new();
     while let Some((header, rest)) = left.split_first_chunk::<HEADER>() {

@@ -16,6 +16,7 @@ use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
+use super::budget::Charges;
 use super::status;
 use crate::engine::{Answer, TenantId};
 use crate::telemetry::calls::{self, Call, Facts};
@@ -26,6 +27,8 @@ use crate::telemetry::requests::InFlight;
 pub(super) struct CallFacts {
     id: u64,
     facts: Arc<Mutex<Facts>>,
+    /// What its compressed messages are charged, until their recordings are answered or the call has ended.
+    inflated: Charges,
 }
 
 impl CallFacts {
@@ -35,13 +38,30 @@ impl CallFacts {
         facts.cloned().unwrap_or_default()
     }
 
+    /// What its compressed messages are charged.
+    pub(super) fn inflated(&self) -> &Charges {
+        &self.inflated
+    }
+
     /// Whose call it is.
     pub(super) fn tenant(&self, tenant: &TenantId) {
         self.change(|facts| facts.tenant = tenant.0.to_string());
     }
 
-    /// A recording has ended, with an answer if all went well.
-    pub(super) fn recording(&self, answer: Option<&Answer>) -> Facts {
+    /// The call's only recording has ended, with an answer if all went well. Its message is no longer charged.
+    pub(super) fn recording(&self, answer: Option<&Answer>) {
+        self.ended(0, answer);
+    }
+
+    /// A recording of a stream has ended; also logs it. Its message is no longer charged.
+    pub(super) fn recording_of_many(&self, number: u64, code: Code, answer: Option<&Answer>) {
+        let facts = self.ended(number, answer);
+        calls::recording(self.id, number, status::name(code), &facts);
+    }
+
+    /// A recording has ended, by the number of its message.
+    fn ended(&self, number: u64, answer: Option<&Answer>) -> Facts {
+        self.inflated.give_back(number);
         let mut one = Facts {
             recordings: 1,
             ..Facts::default()
@@ -60,12 +80,6 @@ impl CallFacts {
             all.device += one.device;
         });
         one
-    }
-
-    /// A recording of a stream has ended; also logs it.
-    pub(super) fn recording_of_many(&self, number: u64, code: Code, answer: Option<&Answer>) {
-        let facts = self.recording(answer);
-        calls::recording(self.id, number, status::name(code), &facts);
     }
 
     fn change(&self, change: impl FnOnce(&mut Facts)) {
@@ -125,7 +139,8 @@ struct Record {
     method: Method,
     /// Counts a call of our own methods; none once it has ended.
     in_flight: Option<InFlight>,
-    ended: bool,
+    /// Its code, once it has ended.
+    ended: Option<Code>,
     facts: CallFacts,
 }
 
@@ -168,10 +183,11 @@ impl Record {
             peer: peer.and_then(TcpConnectInfo::remote_addr),
             method,
             in_flight,
-            ended: false,
+            ended: None,
             facts: CallFacts {
                 id: CALLS.fetch_add(1, Ordering::Relaxed),
                 facts: Arc::default(),
+                inflated: Charges::default(),
             },
         }
     }
@@ -184,9 +200,10 @@ impl Record {
     }
 
     fn end(&mut self, code: Code) {
-        if std::mem::replace(&mut self.ended, true) {
+        if self.ended.is_some() {
             return;
         }
+        self.ended = Some(code);
         let code = status::name(code);
         if let Some(in_flight) = self.in_flight.take() {
             in_flight.answered(code);
@@ -215,7 +232,7 @@ impl Drop for Record {
     }
 }
 
-/// An answer's body, whose trailers have the status.
+/// An answer's body, whose end has the status: trailers, or the error with which it breaks off.
 struct Logged {
     body: Body,
     record: Record,
@@ -230,10 +247,14 @@ impl http_body::Body for Logged {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if let Some(Ok(frame)) = &frame
-            && let Some(trailers) = frame.trailers_ref()
-        {
-            self.record.saw(trailers);
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_ref() {
+                    self.record.saw(trailers);
+                }
+            }
+            Some(Err(status)) => self.record.end(status.code()),
+            None => {}
         }
         Poll::Ready(frame)
     }
@@ -244,5 +265,54 @@ impl http_body::Body for Logged {
 
     fn size_hint(&self) -> http_body::SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use http_body_util::{BodyExt as _, StreamBody};
+
+    use super::*;
+    use crate::service::budget::Budget;
+
+    #[test]
+    fn a_message_is_charged_until_its_recording_has_ended() {
+        let facts = CallFacts::default();
+        let budget = Budget::of_bytes(1);
+        let all = budget.left();
+        for number in [0, 3] {
+            let mut charge = budget.charge();
+            assert!(charge.cover(1));
+            facts.inflated().push(number, charge);
+            facts.recording_of_many(number + 1, Code::Ok, None);
+            assert_eq!(budget.left(), 0);
+            match number {
+                0 => facts.recording(None),
+                _ => facts.recording_of_many(number, Code::Cancelled, None),
+            }
+            assert_eq!(budget.left(), all);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_has_the_code_of_its_error() {
+        let trailers = HeaderMap::from_iter([(Status::GRPC_STATUS, "8".parse().unwrap())]);
+        for (last, code) in [
+            (Ok(Frame::trailers(trailers)), Code::ResourceExhausted),
+            (Err(Status::internal("broken")), Code::Internal),
+            (Err(Status::unavailable("gone")), Code::Unavailable),
+        ] {
+            let first = Ok(Frame::data(Bytes::from_static(b"answer")));
+            let body = StreamBody::new(stream::iter([first, last]));
+            let mut logged = Logged {
+                body: Body::new(body),
+                record: Record::new("/undertone.v1.EmotionService/Classify", &Extensions::new()),
+            };
+            assert!(logged.frame().await.unwrap().unwrap().is_data());
+            assert_eq!(logged.record.ended, None);
+            let _ = logged.frame().await.unwrap();
+            assert_eq!(logged.record.ended, Some(code));
+        }
     }
 }

@@ -3,6 +3,8 @@
 //! The transport can do both, but inflates a message in one go on a network thread, holds it twice, and
 //! ends the call with words of its own where its bound is met.
 
+mod inflated;
+
 use std::io::{self, Write as _};
 
 use bytes::{Buf as _, Bytes};
@@ -11,6 +13,9 @@ use flate2::{Decompress, FlushDecompress, Status};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation as _, OutBuffer};
 
+use super::budget::{Budget, Charge};
+use inflated::{Inflated, Refused};
+
 /// How the messages of one direction are compressed.
 pub(super) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 /// What whoever sends it can inflate.
@@ -18,21 +23,29 @@ pub(super) const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-acc
 /// What this server can inflate.
 pub(super) const ACCEPTED: HeaderValue = HeaderValue::from_static("identity,deflate,gzip,zstd");
 
-/// Inflated bytes are held in pieces of about this size, each of which is given back once it is read.
-const PIECE: usize = 64 << 10;
-/// Largest window of Zstandard, as a power of two: the 8 MiB that RFC 8878 asks a decoder for. It is held
-/// beside the message.
+/// Largest window of Zstandard, as a power of two: the 8 MiB that RFC 8878 asks a decoder for, and that
+/// encoders use up to level 19.
 const ZSTD_WINDOW_LOG: u32 = 23;
+/// Bytes of that window. It is held beside the message while that is inflated, and charged with it.
+const ZSTD_WINDOW: usize = 1 << ZSTD_WINDOW_LOG;
+/// Bytes that must be charged before a step, for it and for the end of the message. A step gives 64 KiB at most.
+/// At its end Zstandard may have a block of 128 KiB left, which counts twice: in the window and in the message.
+const AHEAD: usize = 320 << 10;
+
+/// Bytes that are charged at most for a message that may have `limit` bytes.
+pub(super) fn most_charged(limit: usize) -> usize {
+    limit.saturating_add(ZSTD_WINDOW + AHEAD)
+}
 
 /// A way to compress messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub(super) enum Compression {
     Gzip,
     Deflate,
     Zstd,
 }
 
-impl Encoding {
+impl Compression {
     /// As headers write it.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -78,13 +91,15 @@ impl Encoding {
 pub(super) enum InflateError {
     /// It is larger than its bound.
     TooLarge,
+    /// All messages together would hold more than their budget.
+    OverBudget,
     /// It is not what its encoding says.
     Corrupt(String),
 }
 
 /// Inflates one message that comes in pieces.
 pub(super) struct Inflater {
-    encoding: Encoding,
+    encoding: Compression,
     stream: Inflating,
 }
 
@@ -104,16 +119,25 @@ enum Counted {
 }
 
 impl Inflater {
-    /// For a message that may have `limit` bytes.
-    pub(super) fn new(encoding: Encoding, limit: usize) -> Result<Self, InflateError> {
-        let inflated = Inflated::new(limit);
+    /// For a message that may have `limit` bytes, which are charged to the budget.
+    pub(super) fn new(
+        encoding: Compression,
+        limit: usize,
+        budget: &Budget,
+    ) -> Result<Self, InflateError> {
+        let window = match encoding {
+            // Of 32 KiB, and held by the decoder whether or not there is a message.
+            Compression::Gzip | Compression::Deflate => 0,
+            Compression::Zstd => ZSTD_WINDOW,
+        };
+        let inflated = Inflated::new(limit, window, budget.charge());
         let decoder = match encoding {
-            Encoding::Gzip => {
+            Compression::Gzip => {
                 let stream = Inflating::Gzip(GzDecoder::new(inflated));
                 return Ok(Self { encoding, stream });
             }
-            Encoding::Deflate => Counted::Deflate(Decompress::new(true)),
-            Encoding::Zstd => {
+            Compression::Deflate => Counted::Deflate(Decompress::new(true)),
+            Compression::Zstd => {
                 let decoder = Decoder::new().and_then(|mut decoder| {
                     decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG))?;
                     Ok(decoder)
@@ -128,6 +152,12 @@ impl Inflater {
             whole: false,
         };
         Ok(Self { encoding, stream })
+    }
+
+    /// Charges ahead for a step; the charge, if the budget has too little left. A step may be taken without it.
+    pub(super) fn short_of_budget(&mut self) -> Option<&mut Charge> {
+        let inflated = self.inflated_mut();
+        (!inflated.charge_ahead(AHEAD)).then_some(&mut inflated.charge)
     }
 
     /// Takes some of the input, and inflates 64 KiB of it at most.
@@ -151,8 +181,8 @@ impl Inflater {
         }
     }
 
-    /// All input has come. The message, in pieces.
-    pub(super) fn finish(&mut self) -> Result<Vec<Bytes>, InflateError> {
+    /// All input has come. The message, in pieces, and what it is charged.
+    pub(super) fn finish(&mut self) -> Result<(Vec<Bytes>, Charge), InflateError> {
         let ended = match &mut self.stream {
             Inflating::Gzip(decoder) => decoder.try_finish(),
             Inflating::Counted {
@@ -183,10 +213,7 @@ impl Inflater {
             Inflating::Gzip(decoder) => decoder.get_ref(),
             Inflating::Counted { inflated, .. } => inflated,
         };
-        inflated
-            .pieces
-            .first()
-            .map_or(&inflated.open, |piece| piece)
+        inflated.start()
     }
 
     fn inflated_mut(&mut self) -> &mut Inflated {
@@ -197,10 +224,11 @@ impl Inflater {
     }
 
     fn failed(&mut self, error: &io::Error) -> InflateError {
-        if self.inflated_mut().exceeded {
-            return InflateError::TooLarge;
+        match self.inflated_mut().refused {
+            Some(Refused::TooLarge) => InflateError::TooLarge,
+            Some(Refused::OverBudget) => InflateError::OverBudget,
+            None => self.corrupt(&error.to_string()),
         }
-        self.corrupt(&error.to_string())
     }
 
     fn corrupt(&self, what: &str) -> InflateError {
@@ -245,70 +273,28 @@ impl Counted {
     }
 }
 
-/// What was inflated: never more than the bound.
-struct Inflated {
-    pieces: Vec<Bytes>,
-    open: Vec<u8>,
-    left: usize,
-    exceeded: bool,
-}
-
-impl Inflated {
-    fn new(limit: usize) -> Self {
-        Self {
-            pieces: Vec::new(),
-            open: Vec::new(),
-            left: limit,
-            exceeded: false,
-        }
-    }
-
-    fn take(&mut self) -> Vec<Bytes> {
-        let mut pieces = std::mem::take(&mut self.pieces);
-        pieces.push(std::mem::take(&mut self.open).into());
-        pieces
-    }
-}
-
-impl io::Write for Inflated {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(left) = self.left.checked_sub(bytes.len()) else {
-            self.exceeded = true;
-            return Err(io::ErrorKind::FileTooLarge.into());
-        };
-        self.left = left;
-        self.open.extend_from_slice(bytes);
-        if self.open.len() >= PIECE {
-            self.pieces.push(std::mem::take(&mut self.open).into());
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::budget::CHUNK;
 
-    const ALL: [Encoding; 3] = [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd];
+    const ALL: [Compression; 3] = [Compression::Gzip, Compression::Deflate, Compression::Zstd];
 
     fn inflate(
-        encoding: Encoding,
+        encoding: Compression,
         limit: usize,
         compressed: &[u8],
         piece: usize,
     ) -> Result<Vec<u8>, InflateError> {
-        let mut inflater = Inflater::new(encoding, limit)?;
+        let budget = Budget::of_server(0);
+        let mut inflater = Inflater::new(encoding, limit, &budget)?;
         for piece in compressed.chunks(piece) {
             let mut piece = Bytes::copy_from_slice(piece);
             while !piece.is_empty() {
                 inflater.step(&mut piece)?;
             }
         }
-        Ok(inflater.finish()?.concat())
+        Ok(inflater.finish()?.0.concat())
     }
 
     /// Neither all alike nor random.
@@ -337,14 +323,51 @@ mod tests {
             let inflated = inflate(encoding, 299_999, &compressed, 1_000);
             assert_eq!(inflated, Err(InflateError::TooLarge));
             let bomb = encoding.compress(&vec![0; 64 << 20]).unwrap();
-            let mut inflater = Inflater::new(encoding, 100_000).unwrap();
+            let budget = Budget::of_server(0);
+            let mut inflater = Inflater::new(encoding, 100_000, &budget).unwrap();
             let mut bomb = Bytes::from(bomb);
             let mut ended = Ok(());
             while ended.is_ok() && !bomb.is_empty() {
                 ended = inflater.step(&mut bomb);
             }
             assert_eq!(ended, Err(InflateError::TooLarge));
-            assert!(inflater.inflated_mut().pieces.concat().len() <= 100_000);
+            assert!(inflater.inflated_mut().take().0.concat().len() <= 100_000);
+        }
+    }
+
+    #[test]
+    fn a_message_is_charged_for_what_it_holds_and_refused_beyond_the_budget() {
+        for encoding in ALL {
+            let bytes = 3 * CHUNK;
+            let compressed = encoding.compress(&vec![0; bytes]).unwrap();
+            // With the window, of which as much is filled, for Zstandard.
+            let needed = match encoding {
+                Compression::Zstd => 2 * bytes,
+                _ => bytes,
+            };
+            for (limit, fits) in [(needed, true), (needed - CHUNK, false)] {
+                let budget = Budget::of_bytes(limit);
+                let mut inflater = Inflater::new(encoding, bytes, &budget).unwrap();
+                let mut compressed = Bytes::from(compressed.clone());
+                let mut ended = Ok(());
+                while ended.is_ok() && !compressed.is_empty() {
+                    ended = inflater.step(&mut compressed);
+                }
+                let finished = ended.and_then(|()| inflater.finish());
+                drop(inflater);
+                match finished {
+                    Ok((pieces, charge)) => {
+                        assert!(fits, "{encoding:?}");
+                        assert_eq!(pieces.concat().len(), bytes);
+                        assert_eq!(charge.bytes(), bytes);
+                    }
+                    Err(error) => {
+                        assert!(!fits, "{encoding:?}");
+                        assert_eq!(error, InflateError::OverBudget);
+                    }
+                }
+                assert_eq!(budget.left(), limit);
+            }
         }
     }
 
@@ -372,10 +395,10 @@ mod tests {
     fn the_first_known_encoding_that_a_caller_accepts_is_taken() {
         let accepted = |value: &'static str| {
             let value = HeaderValue::from_static(value);
-            Encoding::accepted(&HeaderMap::from_iter([(ACCEPT_ENCODING, value)]))
+            Compression::accepted(&HeaderMap::from_iter([(ACCEPT_ENCODING, value)]))
         };
-        assert_eq!(accepted("identity, zstd,gzip"), Some(Encoding::Zstd));
-        assert_eq!(accepted("snappy,gzip"), Some(Encoding::Gzip));
+        assert_eq!(accepted("identity, zstd,gzip"), Some(Compression::Zstd));
+        assert_eq!(accepted("snappy,gzip"), Some(Compression::Gzip));
         assert_eq!(accepted("identity"), None);
     }
 }

@@ -11,11 +11,12 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use prost::{Message as _, decode_length_delimiter};
 use tonic::Status;
 
-use super::compression::{Encoding, InflateError, Inflater};
+use super::budget::{Budget, Charge};
+use super::compression::{Compression, InflateError, Inflater};
 use super::{pb, status};
 
 /// Flag and length in front of a message.
-const HEADER: usize = 5;
+pub(super) const HEADER: usize = 5;
 /// First bytes of a message that is too large: an id of the longest kind, and what stands in front of audio.
 const START: usize = 1 << 10;
 /// Bytes of a request beside its audio, and of a message that has none.
@@ -49,12 +50,15 @@ pub(super) enum Passed {
     Bytes(Bytes),
     /// A message of a stream that was refused, by its number; a substitute follows.
     Refused(u64, Status),
+    /// What a message that was inflated is charged, by its number; its bytes follow.
+    Charged(u64, Charge),
 }
 
 /// Follows the messages of one call.
 pub(super) struct Framing {
     takes: Takes,
-    encoding: Option<Encoding>,
+    encoding: Option<Compression>,
+    budget: Budget,
     place: Place,
     /// Messages that have begun.
     begun: u64,
@@ -83,14 +87,24 @@ enum Place {
 }
 
 impl Framing {
-    /// At the start of a call whose messages are compressed so, if at all.
-    pub(super) fn new(takes: Takes, encoding: Option<Encoding>) -> Self {
+    /// At the start of a call whose messages are compressed so, if at all. What they inflate to is charged to
+    /// the budget.
+    pub(super) fn new(takes: Takes, encoding: Option<Compression>, budget: Budget) -> Self {
         Self {
             takes,
             encoding,
+            budget,
             place: Place::Header(BytesMut::new()),
             begun: 0,
             ready: VecDeque::new(),
+        }
+    }
+
+    /// The message that is being inflated, if the budget has too little left for its next step.
+    pub(super) fn short_of_budget(&mut self) -> Option<&mut Charge> {
+        match &mut self.place {
+            Place::Inflating { inflater, .. } => inflater.short_of_budget(),
+            _ => None,
         }
     }
 
@@ -220,7 +234,7 @@ impl Framing {
                     self.ready.push_back(Passed::Bytes(header_of(0)));
                     return Ok(Place::Skipping { left });
                 }
-                let inflater = Inflater::new(encoding, self.takes.limit());
+                let inflater = Inflater::new(encoding, self.takes.limit(), &self.budget);
                 let inflater = inflater.map_err(|error| {
                     Status::internal(format!("{} cannot be inflated: {error:?}", encoding.name()))
                 })?;
@@ -239,8 +253,10 @@ impl Framing {
     fn end_if_empty(&mut self) -> Result<(), Status> {
         match &mut self.place {
             Place::Inflating { left: 0, inflater } => match inflater.finish() {
-                Ok(pieces) => {
+                Ok((pieces, charge)) => {
                     self.place = Place::Header(BytesMut::new());
+                    self.ready
+                        .push_back(Passed::Charged(self.begun - 1, charge));
                     let length = pieces.iter().map(Bytes::len).sum();
                     self.ready.push_back(Passed::Bytes(header_of(length)));
                     self.ready.extend(pieces.into_iter().map(Passed::Bytes));
@@ -262,6 +278,7 @@ impl Framing {
     fn not_inflated(&mut self, error: InflateError, start: &[u8]) -> Result<(), Status> {
         match error {
             InflateError::TooLarge => self.too_large(None, start),
+            InflateError::OverBudget => self.refuse(status::too_much_inflated(), start),
             InflateError::Corrupt(what) => self.refuse(Status::invalid_argument(what), start),
         }
     }

@@ -4,6 +4,7 @@
 
 mod answers;
 mod batch;
+mod budget;
 mod call_log;
 mod compression;
 mod deadline;

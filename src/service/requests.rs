@@ -1,18 +1,22 @@
-//! The layer that keeps a request's messages within their bounds, and inflates them ([`Framing`]).
+//! The layer that keeps a request's messages within their bounds, and inflates them ([`Framing`]) within the
+//! budget of all calls ([`Budget`]).
 //!
 //! It lies around the transport's decoder, which gets frames in bounds that are not compressed.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::Frame;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use super::compression::{ACCEPT_ENCODING, ACCEPTED, ENCODING, Encoding};
-use super::framing::{Framing, Passed, Takes};
+use super::budget::{Budget, Charges};
+use super::call_log::CallFacts;
+use super::compression::{self, ACCEPT_ENCODING, ACCEPTED, Compression, ENCODING};
+use super::framing::{Framing, OVERHEAD, Passed, Takes};
 use super::pb::emotion_service_server::SERVICE_NAME;
 use super::refusals::Refusals;
 
@@ -20,10 +24,22 @@ use super::refusals::Refusals;
 const STEPS_A_POLL: usize = 8;
 
 /// Bounds messages.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct RequestsLayer {
     /// Bytes of one recording.
-    pub(super) largest_audio: usize,
+    largest_audio: usize,
+    budget: Budget,
+}
+
+impl RequestsLayer {
+    /// For recordings of so many bytes at most.
+    pub(super) fn new(largest_audio: usize) -> Self {
+        let largest = compression::most_charged(largest_audio.saturating_add(OVERHEAD));
+        Self {
+            largest_audio,
+            budget: Budget::of_server(largest),
+        }
+    }
 }
 
 impl<S> Layer<S> for RequestsLayer {
@@ -33,6 +49,7 @@ impl<S> Layer<S> for RequestsLayer {
         RequestsService {
             inner,
             largest_audio: self.largest_audio,
+            budget: self.budget.clone(),
         }
     }
 }
@@ -42,6 +59,7 @@ impl<S> Layer<S> for RequestsLayer {
 pub(super) struct RequestsService<S> {
     inner: S,
     largest_audio: usize,
+    budget: Budget,
 }
 
 impl<S> RequestsService<S> {
@@ -73,7 +91,7 @@ where
         // The transport decodes what is inflated already.
         let encoding = match request.headers_mut().remove(ENCODING) {
             Some(name) if name != "identity" => {
-                match name.to_str().ok().and_then(Encoding::named) {
+                match name.to_str().ok().and_then(Compression::named) {
                     Some(encoding) => Some(encoding),
                     None => return Box::pin(std::future::ready(Ok(unknown_encoding()))),
                 }
@@ -81,6 +99,8 @@ where
             _ => None,
         };
         let takes = self.takes(request.uri().path());
+        let charges = request.extensions().get::<CallFacts>();
+        let charges = charges.map_or_else(Charges::default, |facts| facts.inflated().clone());
         let refusals = Refusals::default();
         if let Takes::Recordings(_) = takes {
             request.extensions_mut().insert(refusals.clone());
@@ -88,9 +108,12 @@ where
         let request = request.map(|body| {
             Body::new(Messages {
                 body,
-                framing: Framing::new(takes, encoding),
+                framing: Framing::new(takes, encoding, self.budget.clone()),
+                takes,
                 input: Bytes::new(),
                 refusals,
+                charges,
+                waiting: None,
                 over: false,
             })
         });
@@ -109,10 +132,43 @@ fn unknown_encoding() -> http::Response<Body> {
 struct Messages {
     body: Body,
     framing: Framing,
+    takes: Takes,
     /// What has come and is not looked at yet.
     input: Bytes,
     refusals: Refusals,
+    charges: Charges,
+    /// Is ready when the message that is being inflated may be charged one chunk more.
+    waiting: Option<Waiting>,
     over: bool,
+}
+
+type Waiting =
+    Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send + 'static>>;
+
+impl Messages {
+    /// Waits for budget where recordings of the same stream hold some, as flow control stops a sender who is
+    /// ahead. Without one of those nobody waits, and the message is refused.
+    ///
+    /// Waits do not hold each other up for good. Whoever begins to wait has a recording under way, and each that ends
+    /// gives back what one wait is for.
+    fn poll_budget(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.waiting.is_none()
+            && matches!(self.takes, Takes::Recordings(_))
+            && !self.input.is_empty()
+            && let Some(charge) = self.framing.short_of_budget()
+            && !self.charges.is_empty()
+        {
+            self.waiting = Some(Box::pin(charge.budget().wait()));
+        }
+        if let Some(waiting) = &mut self.waiting {
+            let waited = ready!(waiting.as_mut().poll(context));
+            self.waiting = None;
+            if let (Ok(chunk), Some(charge)) = (waited, self.framing.short_of_budget()) {
+                charge.add(chunk);
+            }
+        }
+        Poll::Ready(())
+    }
 }
 
 impl http_body::Body for Messages {
@@ -126,9 +182,15 @@ impl http_body::Body for Messages {
         let this = &mut *self;
         let mut steps = 0;
         while !this.over {
+            ready!(this.poll_budget(context));
             match this.framing.step(&mut this.input) {
                 Ok(Some(Passed::Bytes(bytes))) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 Ok(Some(Passed::Refused(number, status))) => this.refusals.push(number, status),
+                // What is small is read and forgotten.
+                Ok(Some(Passed::Charged(number, charge))) if this.takes != Takes::Small => {
+                    this.charges.push(number, charge);
+                }
+                Ok(Some(Passed::Charged(..))) => {}
                 Ok(None) if !this.input.is_empty() => {
                     steps += 1;
                     if steps == STEPS_A_POLL {
@@ -136,7 +198,7 @@ impl http_body::Body for Messages {
                         return Poll::Pending;
                     }
                 }
-                Ok(None) => match std::task::ready!(Pin::new(&mut this.body).poll_frame(context)) {
+                Ok(None) => match ready!(Pin::new(&mut this.body).poll_frame(context)) {
                     Some(Ok(frame)) => match frame.into_data() {
                         Ok(data) => this.input = data,
                         Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
@@ -159,5 +221,96 @@ impl http_body::Body for Messages {
             }
         }
         Poll::Ready(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt as _, stream};
+    use http_body_util::{BodyExt as _, StreamBody};
+    use tonic::Code;
+
+    use super::*;
+    use crate::service::budget::CHUNK;
+
+    /// A stream of messages that inflate to so many zeros, which are charged to the budget.
+    fn messages(sizes: &[usize], takes: Takes, budget: &Budget) -> Messages {
+        let frames: Vec<_> = sizes
+            .iter()
+            .map(|size| {
+                let message = Compression::Gzip.compress(&vec![0; *size]).unwrap();
+                let length = u32::try_from(message.len()).unwrap();
+                let frame = [&[1][..], &length.to_be_bytes(), &message].concat();
+                Ok::<_, Status>(Frame::data(Bytes::from(frame)))
+            })
+            .collect();
+        Messages {
+            body: Body::new(StreamBody::new(stream::iter(frames))),
+            framing: Framing::new(takes, Some(Compression::Gzip), budget.clone()),
+            takes,
+            input: Bytes::new(),
+            refusals: Refusals::default(),
+            charges: Charges::default(),
+            waiting: None,
+            over: false,
+        }
+    }
+
+    /// Reads until all so far is read, or nothing comes.
+    fn read(messages: &mut Messages) -> (usize, bool) {
+        let mut bytes = 0;
+        // Unready at times, to let others have the thread.
+        for _ in 0..100 {
+            while let Some(frame) = messages.frame().now_or_never() {
+                match frame {
+                    Some(frame) => bytes += frame.unwrap().into_data().unwrap().len(),
+                    None => return (bytes, true),
+                }
+            }
+        }
+        (bytes, false)
+    }
+
+    #[test]
+    fn a_stream_waits_for_its_own_recordings_and_refuses_without() {
+        let budget = Budget::of_bytes(4 * CHUNK);
+        let takes = Takes::Recordings(8 * CHUNK);
+        let size = 2 * CHUNK;
+        let mut messages = messages(&[size, size, 6 * CHUNK], takes, &budget);
+        // The first is whole; beside it the second needs more than is left, until the first is answered.
+        assert_eq!(read(&mut messages), (5 + size, false));
+        assert!(messages.waiting.is_some());
+        messages.charges.give_back(0);
+        // Now the third waits for the second, and is more than there is.
+        assert_eq!(read(&mut messages), (5 + size, false));
+        assert!(messages.refusals.take(1).is_none());
+        messages.charges.give_back(1);
+        let (substitute, over) = read(&mut messages);
+        assert!(substitute < 20 && over);
+        let refused = messages.refusals.take(2).unwrap();
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+        drop(messages);
+        assert_eq!(budget.left(), 4 * CHUNK);
+    }
+
+    #[test]
+    fn a_call_of_one_message_does_not_wait() {
+        let budget = Budget::of_bytes(2 * CHUNK);
+        let mut other = budget.charge();
+        assert!(other.cover(CHUNK));
+        let takes = Takes::Recording(8 * CHUNK);
+        let mut refused = messages(&[2 * CHUNK], takes, &budget);
+        let status = loop {
+            if let Some(Some(Err(status))) = refused.frame().now_or_never() {
+                break status;
+            }
+        };
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        drop((refused, other));
+        let mut whole = messages(&[2 * CHUNK], takes, &budget);
+        assert_eq!(read(&mut whole), (5 + 2 * CHUNK, true));
+        assert_eq!(budget.left(), 0);
+        whole.charges.give_back(0);
+        assert_eq!(budget.left(), 2 * CHUNK);
     }
 }

@@ -92,7 +92,7 @@ pub async fn run(
         // Above what makes answers; errors of the layers above have nothing to compress.
         .layer(AnswersLayer)
         // Next to the decoder, which must get no message that is out of bounds or compressed.
-        .layer(RequestsLayer { largest_audio })
+        .layer(RequestsLayer::new(largest_audio))
         .add_service(health.service())
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)

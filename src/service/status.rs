@@ -1,7 +1,7 @@
 //! The one table from what went wrong to a gRPC status.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
@@ -11,6 +11,9 @@ use super::{messages, pb};
 use crate::audio::AudioError;
 use crate::engine::EngineError;
 
+/// When to send a compressed message again for which there was no memory: about what a recording takes whose
+/// message is large enough to fill it.
+const INFLATED_RETRY: Duration = Duration::from_secs(1);
 /// Metadata by which gRPC's own retry policies learn when to come back, in milliseconds.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
@@ -87,6 +90,17 @@ pub(super) fn small_message_too_large(bytes: Option<usize>, most: usize) -> Stat
     Status::out_of_range(format!(
         "the message has {size}; at most {most} are taken by this method"
     ))
+}
+
+/// RESOURCE_EXHAUSTED for a message that was not inflated to its end, since messages under way hold all that they
+/// may together.
+pub(super) fn too_much_inflated() -> Status {
+    of(EngineError::Busy {
+        reason: "compressed messages under way hold as many inflated bytes as they may; one that is not \
+                 compressed needs none of them"
+            .into(),
+        retry_after: INFLATED_RETRY,
+    })
 }
 
 fn size(bytes: Option<usize>, most: usize) -> String {

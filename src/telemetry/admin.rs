@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -17,37 +18,58 @@ use tokio::task::JoinSet;
 use super::accept::AcceptErrors;
 use super::readiness::Readiness;
 
-/// A scraper and a prober need one connection each; more than this at a time is a mistake or an attack.
+/// A scraper and a prober need one connection each; more than this at a time on one listener is a mistake or an
+/// attack.
 const MOST_CONNECTIONS: usize = 32;
 /// How long a client may take to send its request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves until `stop` is ready.
+/// Serves on all of these listeners, and tends the metrics, until `stop` is ready.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     metrics: PrometheusHandle,
     readiness: Readiness,
     stop: impl Future<Output = ()>,
 ) {
+    let accepting = listeners
+        .into_iter()
+        .map(|listener| accept(listener, metrics.clone(), readiness.clone()));
+    tokio::select! {
+        () = stop => {}
+        _ = join_all(accepting) => {}
+        _ = tend(&metrics) => {}
+    }
+    super::calls::report_left_out();
+}
+
+/// Tends the metrics of the process every few seconds. Must run once: a gauge tells what was since the last time.
+async fn tend(metrics: &PrometheusHandle) -> Infallible {
+    let mut upkeep = tokio::time::interval(super::metrics::UPKEEP);
+    loop {
+        upkeep.tick().await;
+        super::calls::report_left_out();
+        let metrics = metrics.clone();
+        // Milliseconds under load, which calls would wait for.
+        let tended = tokio::task::spawn_blocking(move || {
+            super::batches::busy_since_last();
+            metrics.run_upkeep();
+        });
+        if let Err(error) = tended.await {
+            tracing::error!(%error, "the metrics were not tended");
+        }
+    }
+}
+
+/// Answers on one listener. Connections end with this.
+async fn accept(
+    listener: TcpListener,
+    metrics: PrometheusHandle,
+    readiness: Readiness,
+) -> Infallible {
     let mut connections = JoinSet::new();
     let mut errors = AcceptErrors::new("metrics");
-    let mut upkeep = tokio::time::interval(super::metrics::UPKEEP);
-    tokio::pin!(stop);
     loop {
         tokio::select! {
-            () = &mut stop => return super::calls::report_left_out(),
-            _ = upkeep.tick() => {
-                super::calls::report_left_out();
-                let metrics = metrics.clone();
-                // Milliseconds under load, which calls would wait for.
-                let tended = tokio::task::spawn_blocking(move || {
-                    super::batches::busy_since_last();
-                    metrics.run_upkeep();
-                });
-                if let Err(error) = tended.await {
-                    tracing::error!(%error, "the metrics were not tended");
-                }
-            }
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => {
                 let stream = match accepted {
@@ -121,5 +143,40 @@ async fn rendered(metrics: PrometheusHandle) -> (StatusCode, String) {
             StatusCode::INTERNAL_SERVER_ERROR,
             "the metrics cannot be rendered; the log says why\n".into(),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn all_listeners_are_served_by_one_call_until_it_is_stopped() {
+        let mut listeners = Vec::new();
+        for _ in 0..2 {
+            listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        }
+        let addresses = listeners.iter().map(|each| each.local_addr().unwrap());
+        let addresses: Vec<_> = addresses.collect();
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(serve(listeners, metrics, Readiness::default(), async {
+            drop(stopped.await);
+        }));
+        for address in addresses {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let head = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+            stream.write_all(head).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+        drop(stop);
+        serving.await.unwrap();
     }
 }

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use tonic::Code;
 
 use super::*;
+use crate::service::budget::CHUNK;
 
 const AUDIO: usize = 100_000;
 const LIMIT: usize = AUDIO + OVERHEAD;
@@ -26,6 +27,10 @@ fn item(id: &str, audio: usize) -> Vec<u8> {
     .encode_to_vec()
 }
 
+fn budget() -> Budget {
+    Budget::of_server(LIMIT)
+}
+
 /// What a call makes of its bytes: those for the transport, refusals, and how it ends.
 #[derive(Debug, Default, PartialEq)]
 struct Outcome {
@@ -47,6 +52,7 @@ fn follow(mut framing: Framing, input: &[u8], cuts: &[usize]) -> Outcome {
         loop {
             match framing.step(&mut piece) {
                 Ok(Some(Passed::Bytes(bytes))) => outcome.bytes.extend_from_slice(&bytes),
+                Ok(Some(Passed::Charged(..))) => {}
                 Ok(Some(Passed::Refused(number, status))) => {
                     let (code, message) = code_and_message(status);
                     outcome.refused.push((number, code, message));
@@ -68,8 +74,10 @@ fn follow(mut framing: Framing, input: &[u8], cuts: &[usize]) -> Outcome {
 fn what_is_too_large_gives_way_to_its_id_and_the_rest_passes() {
     let small = item("small", 1_000);
     let large = item("large", AUDIO + 1_000_000);
-    let bomb = Encoding::Gzip.compress(&item("bomb", 50 * AUDIO)).unwrap();
-    let fits = Encoding::Gzip.compress(&small).unwrap();
+    let bomb = Compression::Gzip
+        .compress(&item("bomb", 50 * AUDIO))
+        .unwrap();
+    let fits = Compression::Gzip.compress(&small).unwrap();
     let call = [
         framed(0, &small),
         framed(0, &large),
@@ -78,7 +86,7 @@ fn what_is_too_large_gives_way_to_its_id_and_the_rest_passes() {
         framed(1, b"no gzip"),
         framed(0, &small),
     ];
-    let framing = Framing::new(Takes::Recordings(AUDIO), Some(Encoding::Gzip));
+    let framing = Framing::new(Takes::Recordings(AUDIO), Some(Compression::Gzip), budget());
     let outcome = follow(framing, &call.concat(), &[]);
     let id = |id| framed(0, &item_of(id));
     let passed = [
@@ -110,6 +118,37 @@ fn what_is_too_large_gives_way_to_its_id_and_the_rest_passes() {
 fn item_of(id: &str) -> Vec<u8> {
     let id = id.into();
     pb::BatchClassifyRequest { id, request: None }.encode_to_vec()
+}
+
+#[test]
+fn a_message_beyond_the_budget_is_refused_and_what_is_read_is_charged() {
+    let message = item("large", AUDIO);
+    let budget = Budget::of_bytes(2 * CHUNK);
+    let frame = framed(1, &Compression::Gzip.compress(&message).unwrap());
+    let takes = Takes::Recordings(AUDIO);
+    let mut framing = Framing::new(takes, Some(Compression::Gzip), budget.clone());
+    let mut input = Bytes::from([frame.clone(), frame.clone(), frame].concat());
+    let (mut charges, mut refused, mut passed) = (Vec::new(), Vec::new(), Vec::new());
+    while !input.is_empty() || passed.len() < 2 * (HEADER + message.len()) {
+        match framing.step(&mut input).unwrap() {
+            Some(Passed::Charged(number, charge)) => charges.push((number, charge)),
+            Some(Passed::Refused(number, status)) => refused.push((number, status)),
+            Some(Passed::Bytes(bytes)) => passed.extend_from_slice(&bytes),
+            None => {}
+        }
+    }
+    let charged: Vec<_> = charges
+        .iter()
+        .map(|(place, one)| (*place, one.bytes()))
+        .collect();
+    assert_eq!(charged, [(0, CHUNK), (1, CHUNK)]);
+    assert!(passed.starts_with(&framed(0, &message)));
+    let [(2, status)] = &refused[..] else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    drop(charges);
+    assert_eq!(budget.left(), 2 * CHUNK);
 }
 
 #[test]
@@ -175,7 +214,7 @@ fn a_call_of_one_message_ends_with_the_reason() {
             "1 bytes are missing",
         ),
     ] {
-        let outcome = follow(Framing::new(takes, None), &bytes, &[]);
+        let outcome = follow(Framing::new(takes, None, budget()), &bytes, &[]);
         let (ended, message) = outcome.ended.unwrap();
         assert_eq!(ended, code, "{name}: {message}");
         assert!(message.contains(says), "{name}: {message}");
@@ -185,7 +224,7 @@ fn a_call_of_one_message_ends_with_the_reason() {
 
 #[test]
 fn of_what_is_refused_little_is_held() {
-    let mut framing = Framing::new(Takes::Recordings(AUDIO), None);
+    let mut framing = Framing::new(Takes::Recordings(AUDIO), None, budget());
     let mut head = Bytes::from([&[0][..], &u32::MAX.to_be_bytes()].concat());
     assert!(framing.step(&mut head).unwrap().is_none());
     let piece = Bytes::from(vec![7; 64 << 10]);
@@ -215,13 +254,13 @@ proptest! {
         let call = sizes.iter().enumerate().map(|(place, (size, compressed))| {
             let message = item(&place.to_string(), [0, 10, AUDIO, 3 * AUDIO][*size]);
             match compressed {
-                true => framed(1, &Encoding::Zstd.compress(&message).unwrap()),
+                true => framed(1, &Compression::Zstd.compress(&message).unwrap()),
                 false => framed(0, &message),
             }
         });
         let mut call = call.collect::<Vec<_>>().concat();
         call.truncate(end.index(2 * call.len()).max(1));
-        let framing = || Framing::new(Takes::Recordings(AUDIO), Some(Encoding::Zstd));
+        let framing = || Framing::new(Takes::Recordings(AUDIO), Some(Compression::Zstd), budget());
         let whole = follow(framing(), &call, &[]);
         prop_assert!(whole == follow(framing(), &call, &cuts));
     }
@@ -229,10 +268,10 @@ proptest! {
     #[test]
     fn garbage_ends_a_call_or_passes(
         bytes in prop::collection::vec(any::<u8>(), 0..2_000),
-        encoding in prop::sample::select(vec![None, Some(Encoding::Gzip), Some(Encoding::Deflate), Some(Encoding::Zstd)]),
+        encoding in prop::sample::select(vec![None, Some(Compression::Gzip), Some(Compression::Deflate), Some(Compression::Zstd)]),
     ) {
         for takes in [Takes::Recording(1_000), Takes::Recordings(1_000), Takes::Small] {
-            follow(Framing::new(takes, encoding), &bytes, &[100]);
+            follow(Framing::new(takes, encoding, budget()), &bytes, &[100]);
         }
     }
 }

@@ -235,3 +235,100 @@ async fn an_encoding_that_is_not_known_is_refused_with_those_that_are() {
     assert_eq!(marked.status.code(), Code::Internal);
     assert!(marked.status.message().contains("grpc-encoding"));
 }
+
+/// Largest memory of a process so far, in bytes.
+#[cfg(target_os = "linux")]
+fn peak(process: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
+    kib.parse::<usize>().unwrap() << 10
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_all_calls_inflate_is_bounded() {
+    /// What the server lets compressed messages hold together.
+    const BUDGET: usize = 512 << 20;
+    let server = Server::start();
+    let audio = ClassifyRequest {
+        audio: vec![0; 200 << 20].into(),
+        ..Default::default()
+    };
+    let classify = framed(1, &compress(CompressionEncoding::Zstd, &encoded(&audio)));
+    let item = BatchClassifyRequest {
+        id: "bomb".into(),
+        request: Some(audio),
+    };
+    let item = compress(CompressionEncoding::Zstd, &encoded(&item));
+    let book_item = BatchClassifyRequest {
+        id: "book".into(),
+        request: Some(book()),
+    };
+    let stream = [framed(1, &item), framed(0, &encoded(&book_item))].concat();
+    assert!(classify.len() < 100_000);
+    let mut client = server.client().await;
+    let expected = client.classify(book()).await.unwrap().into_inner();
+    let before = peak(server.id());
+    let channel = server.channel().await;
+    let mut bombs = tokio::task::JoinSet::new();
+    for number in 0..32 {
+        let channel = channel.clone();
+        let (path, body) = match number % 4 {
+            0 => (BATCH_CLASSIFY, stream.clone()),
+            _ => (CLASSIFY, classify.clone()),
+        };
+        bombs.spawn(async move {
+            (
+                path,
+                call(&channel, path, &[("grpc-encoding", "zstd")], body).await,
+            )
+        });
+    }
+    let beside = client.classify(book()).await.unwrap().into_inner();
+    assert_eq!(beside, expected);
+    let mut refused = 0;
+    let mut outcome = |code: Code, message: &str| {
+        match code {
+            Code::ResourceExhausted => {
+                assert!(message.contains("inflated"), "{message}");
+                refused += 1;
+            }
+            // It fits, and is no audio.
+            code => assert_eq!(code, Code::InvalidArgument, "{message}"),
+        };
+    };
+    while let Some(ended) = bombs.join_next().await {
+        let (path, answer) = ended.unwrap();
+        if path == CLASSIFY {
+            outcome(answer.status.code(), answer.status.message());
+            let pushback = answer.header("grpc-retry-pushback-ms");
+            assert_eq!(
+                pushback.is_some(),
+                answer.status.code() == Code::ResourceExhausted
+            );
+            continue;
+        }
+        assert_eq!(answer.status.code(), Code::Ok, "{}", answer.status);
+        for place in 0..2 {
+            let answer: BatchClassifyResponse = answer.message(place);
+            match (answer.id.as_str(), answer.result.unwrap()) {
+                ("book", Outcome::Response(response)) => assert_eq!(response, expected),
+                (_, Outcome::Error(error)) => {
+                    let busy = error.code == i32::from(Code::ResourceExhausted);
+                    assert_eq!(error.retry_delay.is_some(), busy);
+                    outcome(error.code.into(), &error.message);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!(refused > 0);
+    let more = peak(server.id()) - before;
+    println!("{} MiB more, {refused} refused", more >> 20);
+    assert!(more < BUDGET + (256 << 20), "{} MiB", more >> 20);
+    // All of it came back.
+    let mut compressing = client.send_compressed(CompressionEncoding::Zstd);
+    let after = compressing.classify(book()).await.unwrap().into_inner();
+    assert_eq!(after, expected);
+}
