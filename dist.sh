@@ -5,9 +5,51 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-command -v objdump strip >/dev/null || {
-  echo "dist.sh: objdump or strip is missing; install binutils" >&2
-  exit 1
+for tool in objdump strip; do
+  command -v "$tool" >/dev/null || {
+    echo "dist.sh: $tool is missing; install binutils" >&2
+    exit 1
+  }
+done
+
+# Copies the licence files of each crate that is linked in to FOLDER/crates/NAME-VERSION. FOLDER/crates.txt lists all
+# these crates, FOLDER/crates-without-licence-file.txt those whose package has none.
+copy_crate_licences() {
+  local platform
+  platform=$(rustc -vV | sed -n 's/^host: //p')
+  cargo metadata --locked --format-version 1 --filter-platform "$platform" >"$1/metadata.json"
+  # Features of the whole workspace count in the metadata; the tree has the server's alone.
+  cargo tree --locked --package undertone --edges normal --prefix none --no-dedupe --format '{p}' |
+    python3 -c '
+import json, pathlib, re, shutil, sys
+
+folder = pathlib.Path(sys.argv[1])
+packages = json.loads((folder / "metadata.json").read_text())["packages"]
+packages = {(package["name"], package["version"]): package for package in packages if package["source"]}
+linked = {tuple(line.split()[:2]) for line in sys.stdin if line.strip()}
+linked = [packages[name, version[1:]] for name, version in sorted(linked) if name != "undertone"]
+licence = re.compile(r"(un)?licen[cs]e|copying|notice|copyright", re.IGNORECASE)
+everyone, without = [], []
+for package in linked:
+    name = package["name"] + "-" + package["version"]
+    crate = pathlib.Path(package["manifest_path"]).parent
+    named = crate / (package["license_file"] or "LICENSE")
+    # Code of others that a crate carries has its licence in a folder inside.
+    files = [path for path in crate.rglob("*") if path.is_file() and (licence.match(path.name) or path == named)]
+    for file in files:
+        copy = folder / "crates" / name / file.relative_to(crate)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+    line = " ".join([package["name"], package["version"], package["license"] or "see its file"]) + "\n"
+    everyone.append(line)
+    if not any(file.parent == crate or file == named for file in files):
+        without.append(line)
+(folder / "crates.txt").write_text("".join(everyone))
+(folder / "crates-without-licence-file.txt").write_text("".join(without))
+print(f"{len(everyone)} crates are linked in; {len(without)} of them have no licence file:")
+print("".join("  " + line for line in without), end="")
+' "$1"
+  rm "$1/metadata.json"
 }
 
 # The library is fetched, and nothing of where it lies on this machine is compiled in.
@@ -18,7 +60,13 @@ target=$(cargo metadata --no-deps --format-version 1 |
   python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
 arch=$(uname -m)
 version=$("$target/release/undertone" --version | cut -d' ' -f2)
-library=$(echo "$target"/onnxruntime-*-"$arch"/libonnxruntime.so.*)
+# Libraries of earlier builds may lie beside the one that this build fetched.
+onnxruntime=$(sed -n 's/^const VERSION: &str = "\(.*\)";$/\1/p' build/onnxruntime.rs)
+library=$target/onnxruntime-$onnxruntime-$arch/libonnxruntime.so.$onnxruntime
+[ -f "$library" ] || {
+  echo "dist.sh: $library is not there; build/onnxruntime.rs should have fetched it" >&2
+  exit 1
+}
 folder=dist/undertone-$version-$arch
 
 rm -rf "$folder"
@@ -30,14 +78,14 @@ cp LICENSE "$folder/licences/undertone"
 cp models/default/MODEL_CARD.md "$folder/licences/weights.md"
 cp "${library%/*}/LICENSE" "$folder/licences/onnxruntime"
 cp "${library%/*}/ThirdPartyNotices.txt" "$folder/licences/onnxruntime-third-party"
-cargo tree --locked --package undertone --edges normal --prefix none --no-dedupe --format '{p} {l}' |
-  sed -E 's@ \((proc-macro|/[^)]*)\)@@g' | sort -u >"$folder/licences/crates"
+copy_crate_licences "$folder/licences"
 
 # The newest version of a set of symbols that one of the files asks for.
 newest() {
   objdump -T "$folder/undertone" "$folder/${library##*/}" |
     grep -o "$1_[0-9.]*" | sort --unique --version-sort | tail -n 1
 }
+without=$(wc -l <"$folder/licences/crates-without-licence-file.txt")
 needs="$arch Linux with $(newest GLIBC), and libstdc++ with $(newest GLIBCXX)"
 cat >"$folder/README.md" <<README
 # undertone $version
@@ -48,7 +96,9 @@ cat >"$folder/README.md" <<README
 Needs $needs. ONNX Runtime's library has to stay beside the executable, or in lib/ there.
 
 licences/undertone is the program's own, licences/weights.md the model card with the licence of the weights,
-licences/onnxruntime and onnxruntime-third-party are of the library, licences/crates lists what is linked in.
+licences/onnxruntime and onnxruntime-third-party are of the library. licences/crates.txt lists the crates that are
+linked in, and licences/crates/ has their own licence files. $without of them have none in their package:
+licences/crates-without-licence-file.txt names these with their SPDX identifiers.
 README
 
 # As on another machine: elsewhere, with an empty environment, and without this build's library.

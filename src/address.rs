@@ -18,6 +18,10 @@ pub use socket_file::SocketFile;
 /// Connections that the system keeps until they are accepted.
 const BACKLOG: u32 = 1_024;
 
+/// How often the system may choose a port until it is free on every address of a name. With a tenth of all ports
+/// in use, one bind in 10⁸ fails.
+const PORTS_TRIED: usize = 8;
+
 /// Where to listen, or whom to call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -188,9 +192,32 @@ async fn bind_tcp(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
             found.push(address);
         }
     }
+    listen_on_all(&found, listen)
+}
+
+/// Listens on all addresses with one port. If the system chose it and it is taken on one of them, the system
+/// chooses again.
+fn listen_on_all(
+    addresses: &[SocketAddr],
+    mut listen: impl FnMut(SocketAddr) -> io::Result<TcpListener>,
+) -> io::Result<Vec<TcpListener>> {
+    let chosen = addresses.iter().all(|address| address.port() == 0);
+    for _ in 1..PORTS_TRIED {
+        match listen_once(addresses, &mut listen) {
+            Err(error) if chosen && error.kind() == io::ErrorKind::AddrInUse => {}
+            bound => return bound,
+        }
+    }
+    listen_once(addresses, &mut listen)
+}
+
+fn listen_once(
+    addresses: &[SocketAddr],
+    mut listen: impl FnMut(SocketAddr) -> io::Result<TcpListener>,
+) -> io::Result<Vec<TcpListener>> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut absent = None;
-    for mut address in found {
+    for mut address in addresses.iter().copied() {
         if let Some(first) = listeners.first() {
             // Of several addresses the system chooses one port.
             address.set_port(first.local_addr()?.port());
@@ -330,5 +357,36 @@ mod tests {
         assert!(ports.len() == 1 && ports[0] != 0, "{ports:?}");
         let taken = Address::tcp("localhost", ports[0]).bind().await;
         assert_eq!(taken.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    /// Binds two addresses, of which the second is taken on the first `taken` ports; gives how many were tried.
+    fn bind_beside_others(port: u16, taken: usize) -> (io::Result<Vec<TcpListener>>, usize) {
+        // Stand for two addresses of a machine; what is bound is any port of 127.0.0.1.
+        let [first, second] = [1, 2].map(|last| SocketAddr::from(([127, 0, 0, last], port)));
+        let mut tries = 0;
+        let bound = listen_on_all(&[first, second], |address| {
+            tries += usize::from(address.ip() == second.ip());
+            match address.ip() == second.ip() && tries <= taken {
+                true => Err(io::ErrorKind::AddrInUse.into()),
+                false => listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            }
+        });
+        (bound, tries)
+    }
+
+    #[tokio::test]
+    async fn a_chosen_port_that_is_taken_on_a_second_address_is_chosen_again() {
+        let (bound, tries) = bind_beside_others(0, 2);
+        assert_eq!((bound.unwrap().len(), tries), (2, 3));
+        let (bound, tries) = bind_beside_others(0, usize::MAX);
+        assert_eq!(bound.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(tries, PORTS_TRIED);
+    }
+
+    #[tokio::test]
+    async fn a_port_that_was_asked_for_is_tried_once() {
+        let (bound, tries) = bind_beside_others(50_051, usize::MAX);
+        assert_eq!(bound.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(tries, 1);
     }
 }

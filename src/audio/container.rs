@@ -67,7 +67,7 @@ pub(super) fn decode_sized(
         cut: false,
     };
     let mut starts = Starts::default();
-    let source = if held {
+    let opened = if held {
         let mut held = input.hold(job.limits.held_bytes)?;
         match name {
             "MP4" => {
@@ -80,7 +80,7 @@ pub(super) fn decode_sized(
         if let Some(watcher) = &watcher {
             watcher.push(held.bytes());
         }
-        Source::Held(held)
+        Opened::Held(held)
     } else {
         if name == "MP4" {
             // The index stands in front, and was looked at already.
@@ -89,16 +89,16 @@ pub(super) fn decode_sized(
         if let Some(watcher) = watcher {
             input.watch(watcher);
         }
-        Source::Arriving(input)
+        Opened::Arriving(input)
     };
     contained(name, || {
-        let reader = match (source, name) {
-            (Source::Arriving(input), "AAC") => Adts::new(input).map(|reader| Box::new(reader) as _),
-            (Source::Arriving(input), "FLAC") => {
+        let reader = match (opened, name) {
+            (Opened::Arriving(input), "AAC") => Adts::new(input).map(|reader| Box::new(reader) as _),
+            (Opened::Arriving(input), "FLAC") => {
                 FlacFiles::new(input).map(|reader| Box::new(reader) as _)
             }
-            (Source::Arriving(input), _) => probe(Box::new(ReadOnlySource::new(input))),
-            (Source::Held(held), _) => probe(Box::new(held)),
+            (Opened::Arriving(input), _) => probe(Box::new(ReadOnlySource::new(input))),
+            (Opened::Held(held), _) => probe(Box::new(held)),
         };
         let reader = reader.map_err(|e| cannot_read(name, e))?;
         let mut session = Session::new(name, reader, job)?;
@@ -122,7 +122,7 @@ pub(super) fn decode_sized(
 }
 
 /// What a reader reads.
-enum Source<'a> {
+enum Opened<'a> {
     Held(Held<'a>),
     Arriving(Input<'a>),
 }

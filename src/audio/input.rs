@@ -67,15 +67,16 @@ impl<'a> Input<'a> {
         } else {
             self.rest.fill()?
         };
-        Ok(&there[..usize::try_from(self.left).map_or(there.len(), |left| left.min(there.len()))])
+        Ok(cut(there, self.left))
     }
 
     /// Takes `count` of the bytes that [`Input::fill`] or [`Input::peek`] showed.
     pub(super) fn consume(&mut self, count: usize) {
+        let count = within(self.left, count);
         self.position += count as u64;
         self.left -= count as u64;
         if self.at < self.ahead.len() {
-            self.at += count;
+            self.at = self.ahead.len().min(self.at + count);
             if self.at == self.ahead.len() {
                 // An index of megabytes may have been looked at; it is not kept.
                 (self.ahead, self.at) = (Vec::new(), 0);
@@ -90,8 +91,9 @@ impl<'a> Input<'a> {
         if self.at == self.ahead.len()
             && let Rest::Whole(bytes) = self.rest
         {
-            return Ok(bytes);
+            return Ok(cut(bytes, self.left));
         }
+        let count = within(self.left, count);
         if self.at > 0 && self.ahead.len() - self.at < count {
             // A reader that always looks a little ahead would keep all that it took.
             self.ahead.drain(..self.at);
@@ -107,7 +109,7 @@ impl<'a> Input<'a> {
             self.ahead.extend_from_slice(more);
             self.rest.consume(taken);
         }
-        Ok(&self.ahead[self.at..])
+        Ok(cut(&self.ahead[self.at..], self.left))
     }
 
     /// Takes up to `count` bytes unseen; gives how many there were.
@@ -172,7 +174,7 @@ impl<'a> Input<'a> {
     /// All that is left, as a source in which one can seek.
     pub(super) fn hold(mut self, limit: usize) -> Result<Held<'a>, AudioError> {
         let bytes = match self.rest {
-            Rest::Whole(bytes) if self.ahead.is_empty() => Cow::Borrowed(bytes),
+            Rest::Whole(bytes) if self.ahead.is_empty() => Cow::Borrowed(cut(bytes, self.left)),
             _ => Cow::Owned(self.gather(limit)?),
         };
         Ok(Held {
@@ -198,6 +200,15 @@ impl<'a> Input<'a> {
     }
 }
 
+/// The first `left` of `bytes`.
+fn cut(bytes: &[u8], left: u64) -> &[u8] {
+    &bytes[..within(left, bytes.len())]
+}
+
+fn within(left: u64, count: usize) -> usize {
+    usize::try_from(left).map_or(count, |left| left.min(count))
+}
+
 impl Rest<'_> {
     fn fill(&mut self) -> Result<&[u8], AudioError> {
         match self {
@@ -208,7 +219,7 @@ impl Rest<'_> {
 
     fn consume(&mut self, count: usize) {
         match self {
-            Self::Whole(bytes) => *bytes = &bytes[count..],
+            Self::Whole(bytes) => *bytes = bytes.get(count..).unwrap_or_default(),
             Self::Arriving(pipe) => pipe.consume(count),
         }
     }
@@ -264,5 +275,66 @@ impl MediaSource for Held<'_> {
 
     fn byte_len(&self) -> Option<u64> {
         Some(self.bytes().len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::limits::Stop;
+    use super::*;
+
+    fn input(bytes: &[u8]) -> Input<'_> {
+        Input::whole(bytes, Watch::start(Duration::MAX, Stop::default()))
+    }
+
+    fn held(input: Input<'_>) -> Vec<u8> {
+        let held = input.hold(usize::MAX);
+        held.map(|held| Held::bytes(&held).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn nothing_behind_the_end_is_shown_or_taken() {
+        let bytes: Vec<u8> = (0..9).collect();
+        let mut input = input(&bytes);
+        input.end_after(4);
+        assert_eq!(input.peek(1).unwrap(), [0, 1, 2, 3]);
+        assert_eq!(input.fill().unwrap(), [0, 1, 2, 3]);
+        input.consume(3);
+        assert_eq!(input.peek(5).unwrap(), [3]);
+        assert_eq!(input.skip(5).unwrap(), 1);
+        assert!(input.peek(1).unwrap().is_empty() && input.fill().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_put_back_is_shown_before_what_is_left() {
+        let bytes: Vec<u8> = (0..9).collect();
+        let mut input = input(&bytes);
+        input.end_after(2);
+        input.put_back(&[7, 8]);
+        assert_eq!(input.peek(4).unwrap(), [7, 8, 0, 1]);
+        assert_eq!(input.skip(3).unwrap(), 3);
+        assert_eq!(input.peek(4).unwrap(), [1]);
+        assert_eq!(held(input), [1]);
+    }
+
+    #[test]
+    fn what_is_held_ends_where_the_input_does() {
+        let bytes: Vec<u8> = (0..9).collect();
+        let mut input = input(&bytes);
+        input.end_after(4);
+        assert_eq!(held(input), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn taking_more_than_is_there_takes_all_of_it() {
+        let mut input = input(&[1, 2, 3]);
+        input.end_after(2);
+        input.put_back(&[0]);
+        input.consume(9);
+        assert!(input.peek(1).unwrap().is_empty() && input.fill().unwrap().is_empty());
+        input.consume(9);
+        assert!(input.fill().unwrap().is_empty());
     }
 }

@@ -1,6 +1,6 @@
 //! `undertone classify`: files to predictions, by an engine of our own or by a server.
 
-mod judge;
+mod classifier;
 mod progress;
 mod target;
 
@@ -14,7 +14,7 @@ use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use self::judge::Judge;
+use self::classifier::Classifier;
 use self::progress::{LOOK, Progress, Summary};
 use self::target::Target;
 use super::signals::{Signal, Signals};
@@ -92,12 +92,12 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
 
 async fn classify(flags: &Flags) -> Result<ExitCode, CliError> {
     let mut stop = Signals::listen()?.first();
-    let judge = tokio::select! {
+    let classifier = tokio::select! {
         biased;
         Ok(signal) = &mut stop => return Ok(ExitCode::from(signal.exit_code())),
-        judge = Judge::new(flags) => judge?,
+        classifier = Classifier::new(flags) => classifier?,
     };
-    let judge = &judge;
+    let classifier = &classifier;
     let mut report = Report::new(flags);
     let mut in_turn = InTurn::default();
     let files = flags.files.iter().enumerate();
@@ -105,7 +105,7 @@ async fn classify(flags: &Flags) -> Result<ExitCode, CliError> {
         .map(|(number, file)| (number, file, report.progress.decoded(number)))
         .collect();
     let mut answers = stream::iter(work)
-        .map(async |(number, file, decoded)| (number, judge.file(file, decoded).await))
+        .map(async |(number, file, decoded)| (number, classifier.file(file, decoded).await))
         .buffer_unordered(FILES_AT_A_TIME);
     let mut look = tokio::time::interval(LOOK);
     let stopped = loop {

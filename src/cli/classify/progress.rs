@@ -1,7 +1,7 @@
 //! A bar that moves with seconds of audio, and the summary at the end.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -30,19 +30,10 @@ impl Progress {
     pub(super) fn new(files: &[PathBuf]) -> Self {
         let bar = ProgressBar::new(0);
         let seen = !bar.is_hidden();
-        let files = files.iter().map(|file| {
-            let estimate = match seen {
-                true => {
-                    AudioFile::open(file, Decoded::default()).map(|file| file.estimate().seconds)
-                }
-                false => Ok(0.0),
-            };
-            Seconds {
-                // What cannot be read says so in its turn.
-                all: estimate.unwrap_or(0.0),
-                decoded: Decoded::default(),
-                done: false,
-            }
+        let files = files.iter().map(|file| Seconds {
+            all: if seen { estimate(file) } else { 0.0 },
+            decoded: Decoded::default(),
+            done: false,
         });
         let files = files.collect();
         let template = "{bar:40} {human_pos}/{human_len} s of audio, {eta} left";
@@ -89,6 +80,18 @@ impl Progress {
     pub(super) fn finish(self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Seconds of audio that a file seems to have; 0 if only decoding can tell.
+fn estimate(file: &Path) -> f64 {
+    // Bytes read from a pipe are gone, so that decoding would miss the start. Even opening one may block.
+    let regular = std::fs::metadata(file).is_ok_and(|metadata| metadata.is_file());
+    if !regular {
+        return 0.0;
+    }
+    // Decoding reports what cannot be read.
+    let opened = AudioFile::open(file, Decoded::default());
+    opened.map_or(0.0, |file| file.estimate().seconds)
 }
 
 /// What was done.
@@ -173,6 +176,39 @@ fn kind(reason: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audio/book.flac");
+
+    #[test]
+    fn a_regular_file_is_estimated() {
+        let seconds = estimate(Path::new(CLIP));
+        assert!(seconds > 1.0, "{seconds} s");
+        assert_eq!(estimate(Path::new("no-such.flac")), 0.0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn no_byte_of_a_pipe_is_read_for_an_estimate() {
+        use std::io::{Read as _, Write as _};
+        use std::os::fd::AsRawFd as _;
+
+        let (mut reader, mut writer) = std::io::pipe().unwrap();
+        // Small enough for the buffer of a pipe on every system.
+        let mut clip = std::fs::read(CLIP).unwrap();
+        clip.truncate(4_096);
+        writer.write_all(&clip).unwrap();
+        drop(writer);
+        let path = format!("/dev/fd/{}", reader.as_raw_fd());
+        assert_eq!(estimate(Path::new(&path)), 0.0);
+        let mut left = Vec::new();
+        reader.read_to_end(&mut left).unwrap();
+        assert!(
+            left == clip,
+            "{} of {} bytes are left",
+            left.len(),
+            clip.len()
+        );
+    }
 
     #[test]
     fn a_summary_counts_files_seconds_and_reasons() {

@@ -1,4 +1,4 @@
-//! Who classifies a file: an engine in this process, or a server.
+//! What classifies a file: an engine in this process, or a server.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::service::pb::{ClassifyRequest, ClassifyResponse, GetModelRequest};
 /// What uploads may hold together, in MiB; one that is larger goes alone.
 const UPLOADS_MIB: u32 = 512;
 
-/// Who classifies.
-pub(super) enum Judge {
+/// What classifies.
+pub(super) enum Classifier {
     Here(Emotion),
     Server(Box<Remote>),
 }
@@ -32,7 +32,7 @@ pub(super) struct Remote {
     uploads: Semaphore,
 }
 
-impl Judge {
+impl Classifier {
     pub(super) async fn new(flags: &Flags) -> Result<Self, CliError> {
         if let Some(target) = &flags.server {
             return Ok(Self::Server(Box::new(Remote::connect(target).await?)));
