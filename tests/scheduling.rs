@@ -450,6 +450,7 @@ async fn no_thread_interrupts_a_batch_and_bulk_is_decoded_on_idle_processors() {
     let expected = [
         ("bulk", "5"),
         ("device", "3"),
+        ("memory", "3"),
         ("tokio", "3"),
         ("undertone", "3"),
     ];
