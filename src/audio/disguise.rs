@@ -99,10 +99,35 @@ fn looks_like(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     if let Some(name) = frames(bytes) {
         return Some((name, AS_FILE));
     }
+    // In a form's part, say.
+    if bytes.windows(8).any(|part| part == b"WAVEfmt ") {
+        return Some(("WAV behind something else", AS_FILE));
+    }
     if pieces::is_transport_stream(bytes) {
         return Some(("MPEG-TS", "send the audio alone, as ADTS, MP3 or MP4"));
     }
-    text(bytes)
+    match utf16(bytes) {
+        Some(ascii) => text(&ascii).filter(|(what, _)| *what != TEXT),
+        None => text(bytes),
+    }
+}
+
+/// Text that is nothing more special.
+const TEXT: &str = "text";
+
+/// Bytes of ASCII text in UTF-16, without their zeros.
+fn utf16(bytes: &[u8]) -> Option<Vec<u8>> {
+    let bytes = bytes
+        .strip_prefix(b"\xff\xfe")
+        .or(bytes.strip_prefix(b"\xfe\xff"))
+        .unwrap_or(bytes);
+    let (pairs, _) = bytes.as_chunks::<2>();
+    [0, 1].into_iter().find_map(|zero| {
+        let ascii = pairs
+            .iter()
+            .map(|pair| (pair[zero] == 0).then_some(pair[1 - zero]));
+        ascii.collect::<Option<Vec<u8>>>()
+    })
 }
 
 /// The name of the MPEG audio that begins in the first frame's length, if it is that.
@@ -186,8 +211,21 @@ fn text(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     if only(u8::is_ascii_hexdigit) && distinct >= 10 && digits > 0 && upper + lower > 0 {
         return Some(("hexadecimal text", DECODE));
     }
+    let separators = percent(|byte| byte.is_ascii_whitespace() || b",;".contains(byte));
+    let list = only(|byte| byte.is_ascii_hexdigit() || b",;.+-xX[]{}()".contains(byte));
+    if list && distinct >= 6 && digits >= 20 && separators > 5 {
+        return Some(("numbers in text", "send the samples themselves"));
+    }
     if distinct < 12 {
         return None;
+    }
+    let escapes = text.windows(2).filter(|pair| match pair {
+        [b'\\', b'x'] => true,
+        [b'%', digit] => digit.is_ascii_hexdigit(),
+        _ => false,
+    });
+    if 100 * escapes.count() / text.len() >= 5 {
+        return Some(("escaped text", DECODE));
     }
     let base64 = only(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(byte));
     let marks = percent(u8::is_ascii_punctuation);
@@ -199,7 +237,7 @@ fn text(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     if start.starts_with(b"data:") {
         return Some(("a data: URL", DECODE));
     }
-    let quoted = percent(|&byte| byte == b'"') > 0;
+    let quoted = count(|&byte| byte == b'"') >= 4;
     if (start.starts_with(b"{") || start.starts_with(b"[")) && quoted {
         return Some(("JSON", "send the audio in it, decoded from its base64 text"));
     }
@@ -207,11 +245,42 @@ fn text(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
         return Some(("HTML or XML", "send audio"));
     }
     let prose = lower > 20 && percent(u8::is_ascii_whitespace) > 5;
-    prose.then_some(("text", "send audio"))
+    let foreign = text.iter().filter(|byte| !byte.is_ascii()).count() >= 2 * 10;
+    (prose || foreign || is_mixed(text)).then_some((TEXT, "send audio"))
 }
 
-/// `bytes` without the constant ones in front, unless those are all, and without a character cut at the end.
+/// Whether codes that G.711 has for the loudest samples (digits, spaces, most marks) and those for others (letters)
+/// stand beside each other at random. Samples that are all below zero would have to be noise, and noise that loud
+/// crosses zero.
+fn is_mixed(text: &[u8]) -> bool {
+    let mut counts = [0_u32; 256];
+    text.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
+    let loud: u32 = counts[..0x40].iter().sum();
+    let loud = 100 * loud as usize / text.len();
+    if !(5..=80).contains(&loud) {
+        return false;
+    }
+    let each = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+    let pairs = each.clone().flat_map(|(a, many)| {
+        let others = each.clone();
+        others.map(move |(b, more)| f64::from(*many) * f64::from(*more) * a.abs_diff(b) as f64)
+    });
+    let at_random = pairs.sum::<f64>() / (text.len() as f64).powi(2);
+    // Samples are like those shortly before them, or, in a tone, a period before them.
+    (1..=LONGEST_PERIOD).all(|lag| {
+        let distances = text.iter().zip(&text[lag..]);
+        let sum: usize = distances.map(|(a, b)| usize::from(a.abs_diff(*b))).sum();
+        sum as f64 > 0.7 * at_random * (text.len() - lag) as f64
+    })
+}
+
+/// Samples of a tone's period up to which it is known: lower ones change little from sample to sample.
+const LONGEST_PERIOD: usize = 8;
+
+/// `bytes` without a byte order mark, the constant ones in front, unless those are all, and a character cut at the
+/// end.
 fn text_of(bytes: &[u8]) -> Option<&[u8]> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let bytes = match std::str::from_utf8(bytes) {
         Ok(_) => bytes,
         Err(error) if bytes.len() - error.valid_up_to() < 4 => &bytes[..error.valid_up_to()],

@@ -107,7 +107,7 @@ pub enum AudioError {
         looks: String,
     },
     /// The format or codec is known by name, but not decoded.
-    #[error("{codec} is not supported; send WAV, FLAC, MP3, AAC or Vorbis")]
+    #[error("{codec} is not supported; send WAV, FLAC, MP3, AAC, Vorbis or Opus")]
     Unsupported {
         /// Its name.
         codec: String,

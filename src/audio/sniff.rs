@@ -58,6 +58,10 @@ const REFUSED: &[(usize, &[u8], &str)] = &[
     (0, b"FLV\x01", "Flash video (FLV)"),
     (0, b"\0\0\x01\xba", "an MPEG program stream (MPG, VOB)"),
     (0, b"MThd", "MIDI"),
+    (0, b"NIST_1A", "NIST SPHERE"),
+    (0, b"Creative Voice File", "Creative Voice (VOC)"),
+    (0, b"\x64\xa3\x01\0", "IRCAM"),
+    (0, b"\x64\xa3\x02\0", "IRCAM"),
     (0, b"\x0b\x77", "AC-3"),
     (0, b"\x7f\xfe\x80\x01", "DTS"),
     (8, b"8SVX", "Amiga 8SVX"),
@@ -216,6 +220,8 @@ const FOREIGN_FILES: &[(usize, &[u8], &str)] = &[
     (0, b"%PDF", "a PDF document"),
     (0, b"PK\x03\x04", "a ZIP archive"),
     (0, b"\x7fELF", "a program"),
+    (0, b"SQLite format 3", "an SQLite database"),
+    (0, b"HTTP/", "an HTTP message"),
 ];
 
 /// An [`AudioError::UnknownFormat`] that shows the first bytes.

@@ -31,6 +31,52 @@ fn files_and_text_sent_as_samples_are_refused_by_name() {
             "JSON",
         ),
     ];
+    // Texts that people make of µ-law, and wrappers around files.
+    let samples: Vec<u8> = (0..4_000_u32).map(|i| (i * i / 7 % 251) as u8).collect();
+    let numbers = samples.iter().map(|byte| format!("{byte},"));
+    let escaped = samples.iter().map(|byte| match byte {
+        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => char::from(*byte).to_string(),
+        other => format!("%{other:02X}"),
+    });
+    let listed = samples.iter().map(|byte| format!("0x{byte:02x}, "));
+    let python = samples.escape_ascii().to_string();
+    let utf16 = |order: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        base64.repeat(9).encode_utf16().flat_map(order).collect()
+    };
+    let form = [
+        &b"--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n"[..],
+        &clip("extensible24.wav"),
+    ];
+    cases.extend([
+        (numbers.collect::<String>().into_bytes(), "numbers in text"),
+        (escaped.collect::<String>().into_bytes(), "escaped text"),
+        (listed.collect::<String>().into_bytes(), "numbers in text"),
+        (format!("b'{python}'").into_bytes(), "escaped text"),
+        (
+            b"9jqo^BlbD-BleB1DJ+*+F(f,q/0JhKF<GL>Cj@.4Gp$d7F!,L7@<6@)/0JDEF<G%<+EV:2F!,"
+                .repeat(3),
+            "text",
+        ),
+        (
+            "Здравствуйте, у меня вопрос. ".repeat(9).into_bytes(),
+            "text",
+        ),
+        (utf16(u16::to_le_bytes), "base64 text"),
+        (utf16(u16::to_be_bytes), "base64 text"),
+        (form.concat(), "WAV behind something else"),
+        (
+            [b"HTTP/1.1 200 OK\r\n\r\n", &samples[..]].concat(),
+            "an HTTP message",
+        ),
+        (
+            [b"NIST_1A\n   1024\n", &samples[..]].concat(),
+            "NIST SPHERE",
+        ),
+        (
+            [b"Creative Voice File\x1a\x1a\0", &samples[..]].concat(),
+            "Creative Voice (VOC)",
+        ),
+    ]);
     if let Some(bytes) = reported("twilio_b64.txt") {
         cases.push((bytes, "base64 text"));
     }
@@ -119,6 +165,21 @@ fn real_recordings_are_never_taken_for_files() {
     for offset in [-0.003_f32, -0.01, -0.1, -0.5] {
         let hum = |i: u32| offset * (1.0 + 0.6 * (f64::from(i) * 0.7).sin() as f32);
         lanes.push((format!("hum at {offset}"), (0..20_000).map(hum).collect()));
+    }
+    // Noise on such lines, which is as rough as text.
+    let mut state = 1_u32;
+    let mut noise = move || {
+        let uniform = (0..4).map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            f64::from(state >> 8) / f64::from(1 << 24) - 0.5
+        });
+        uniform.sum::<f64>() as f32
+    };
+    for offset in [0.0024_f32, -0.003, -0.03, -0.1, -0.3] {
+        for depth in [0.1, 0.3, 0.6] {
+            let lane = (0..20_000).map(|_| offset * (1.0 + depth * noise()));
+            lanes.push((format!("noise of {depth} at {offset}"), lane.collect()));
+        }
     }
     for (name, lane) in &lanes {
         for gain in [1.0, 0.02] {
