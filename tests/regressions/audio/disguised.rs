@@ -53,8 +53,7 @@ fn files_and_text_sent_as_samples_are_refused_by_name() {
         (listed.collect::<String>().into_bytes(), "numbers in text"),
         (format!("b'{python}'").into_bytes(), "escaped text"),
         (
-            b"9jqo^BlbD-BleB1DJ+*+F(f,q/0JhKF<GL>Cj@.4Gp$d7F!,L7@<6@)/0JDEF<G%<+EV:2F!,"
-                .repeat(3),
+            b"9jqo^BlbD-BleB1DJ+*+F(f,q/0JhKF<GL>Cj@.4Gp$d7F!,L7@<6@)/0JDEF<G%<+EV:2F!,".repeat(3),
             "text",
         ),
         (
