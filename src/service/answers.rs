@@ -12,8 +12,8 @@ use http_body::Frame;
 use tokio::task::JoinHandle;
 use tonic::Status;
 use tonic::body::Body;
-use tower::{Layer, Service};
 
+use super::around::{Answer, Around, Inner};
 use super::compression::{Compression, ENCODING};
 use super::framing::HEADER;
 
@@ -26,39 +26,12 @@ const SMALL: usize = 32 << 10;
 
 /// Compresses answers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct AnswersLayer;
+pub(super) struct CompressAnswers;
 
-impl<S> Layer<S> for AnswersLayer {
-    type Service = AnswersService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        AnswersService { inner }
-    }
-}
-
-/// See [`AnswersLayer`].
-#[derive(Clone, Debug)]
-pub(super) struct AnswersService<S> {
-    inner: S,
-}
-
-impl<S> Service<http::Request<Body>> for AnswersService<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<Body>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-{
-    type Response = http::Response<Body>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+impl Around for CompressAnswers {
+    fn call<S: Inner>(&self, request: http::Request<Body>, inner: &mut S) -> Answer<S::Error> {
         let encoding = Compression::accepted(request.headers());
-        let answer = self.inner.call(request);
+        let answer = inner.call(request);
         Box::pin(async move {
             let mut response = answer.await?;
             // An error has no message to compress.

@@ -1,7 +1,6 @@
 //! The outermost layer: a log line and the metrics of each call, from the arrival of its head to the end of
 //! its answer, with the code that its caller reads.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,8 +13,8 @@ use http_body::Frame;
 use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Status};
-use tower::{Layer, Service};
 
+use super::around::{self, Around, Inner};
 use super::budget::Charges;
 use super::status;
 use crate::engine::{Answer, TenantId};
@@ -89,40 +88,17 @@ impl CallFacts {
 
 /// Logs and counts calls.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CallLogLayer;
+pub(super) struct LogCalls;
 
-impl<S> Layer<S> for CallLogLayer {
-    type Service = CallLogService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        CallLogService { inner }
-    }
-}
-
-/// See [`CallLogLayer`].
-#[derive(Clone, Debug)]
-pub(super) struct CallLogService<S> {
-    inner: S,
-}
-
-impl<S> Service<http::Request<Body>> for CallLogService<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<Body>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-{
-    type Response = http::Response<Body>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+impl Around for LogCalls {
+    fn call<S: Inner>(
+        &self,
+        mut request: http::Request<Body>,
+        inner: &mut S,
+    ) -> around::Answer<S::Error> {
         let mut record = Record::new(request.uri().path(), request.extensions());
         request.extensions_mut().insert(record.facts.clone());
-        let answer = self.inner.call(request);
+        let answer = inner.call(request);
         Box::pin(async move {
             let response = answer.await?;
             // An error without an answer has its status here.

@@ -3,16 +3,13 @@
 //! The transport keeps it too, but answers CANCELLED. This layer lies inside the transport's and is
 //! as early, so its DEADLINE_EXCEEDED is what a caller gets (gRPC over HTTP/2, `grpc-timeout`).
 
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use tonic::body::Body;
 use tonic::{Request, Status};
-use tower::{Layer, Service};
 
+use super::around::{Answer, Around, Inner};
 use crate::telemetry::batches;
 
 /// What the layer leaves in a request's extensions.
@@ -36,43 +33,16 @@ pub(super) fn exceeded() -> Status {
 /// Answers DEADLINE_EXCEEDED at a call's deadline, until the answer's head is there; a stream of
 /// answers keeps the deadline itself.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct DeadlineLayer;
+pub(super) struct KeepDeadline;
 
-impl<S> Layer<S> for DeadlineLayer {
-    type Service = DeadlineService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        DeadlineService { inner }
-    }
-}
-
-/// See [`DeadlineLayer`].
-#[derive(Clone, Debug)]
-pub(super) struct DeadlineService<S> {
-    inner: S,
-}
-
-impl<S> Service<http::Request<Body>> for DeadlineService<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<Body>>,
-    S::Future: Send + 'static,
-    S::Error: 'static,
-{
-    type Response = http::Response<Body>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+impl Around for KeepDeadline {
+    fn call<S: Inner>(&self, mut request: http::Request<Body>, inner: &mut S) -> Answer<S::Error> {
         let timeout = timeout(request.headers());
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(Deadline(deadline));
         }
-        let answer = self.inner.call(request);
+        let answer = inner.call(request);
         Box::pin(async move {
             let Some(deadline) = deadline else {
                 return answer.await;

@@ -3,6 +3,7 @@
 //! Only translates. What a request means is decided in `engine` and behind it.
 
 mod answers;
+mod around;
 mod batch;
 mod budget;
 mod call_log;

@@ -11,8 +11,8 @@ use http_body::Frame;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 use tonic::Status;
 use tonic::body::Body;
-use tower::{Layer, Service};
 
+use super::around::{Answer, Around, Inner};
 use super::budget::{Budget, Charges};
 use super::call_log::CallFacts;
 use super::compression::{self, ACCEPT_ENCODING, ACCEPTED, Compression, ENCODING};
@@ -25,13 +25,13 @@ const STEPS_A_POLL: usize = 8;
 
 /// Bounds messages.
 #[derive(Clone, Debug)]
-pub(super) struct RequestsLayer {
+pub(super) struct BoundMessages {
     /// Bytes of one recording.
     largest_audio: usize,
     budget: Budget,
 }
 
-impl RequestsLayer {
+impl BoundMessages {
     /// For recordings of so many bytes at most.
     pub(super) fn new(largest_audio: usize) -> Self {
         let largest = compression::most_charged(largest_audio.saturating_add(OVERHEAD));
@@ -40,29 +40,7 @@ impl RequestsLayer {
             budget: Budget::of_server(largest),
         }
     }
-}
 
-impl<S> Layer<S> for RequestsLayer {
-    type Service = RequestsService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        RequestsService {
-            inner,
-            largest_audio: self.largest_audio,
-            budget: self.budget.clone(),
-        }
-    }
-}
-
-/// See [`RequestsLayer`].
-#[derive(Clone, Debug)]
-pub(super) struct RequestsService<S> {
-    inner: S,
-    largest_audio: usize,
-    budget: Budget,
-}
-
-impl<S> RequestsService<S> {
     fn takes(&self, path: &str) -> Takes {
         let method = path.strip_prefix('/').and_then(|path| path.split_once('/'));
         match method {
@@ -73,21 +51,8 @@ impl<S> RequestsService<S> {
     }
 }
 
-impl<S> Service<http::Request<Body>> for RequestsService<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<Body>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-{
-    type Response = http::Response<Body>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+impl Around for BoundMessages {
+    fn call<S: Inner>(&self, mut request: http::Request<Body>, inner: &mut S) -> Answer<S::Error> {
         // The transport decodes what is inflated already.
         let encoding = match request.headers_mut().remove(ENCODING) {
             Some(name) if name != "identity" => {
@@ -117,7 +82,7 @@ where
                 over: false,
             })
         });
-        Box::pin(self.inner.call(request))
+        Box::pin(inner.call(request))
     }
 }
 

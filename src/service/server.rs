@@ -6,14 +6,15 @@ use std::time::Duration;
 use tonic::transport::Server;
 
 use super::Emotion;
-use super::answers::AnswersLayer;
-use super::call_log::CallLogLayer;
-use super::deadline::DeadlineLayer;
-use super::gate::GateLayer;
+use super::answers::CompressAnswers;
+use super::around::AroundLayer;
+use super::call_log::LogCalls;
+use super::deadline::KeepDeadline;
+use super::gate::RefuseWhileLoading;
 use super::health::Health;
 pub use super::listener::Listener;
 use super::pb::{self, emotion_service_server::EmotionServiceServer};
-use super::requests::RequestsLayer;
+use super::requests::BoundMessages;
 use crate::telemetry::readiness::Readiness;
 
 /// A dead peer is noticed within keepalive interval + timeout.
@@ -84,15 +85,15 @@ pub async fn run(
         .max_frame_size(Some(FRAME))
         .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
         // Outermost, so that no call goes without its line.
-        .layer(CallLogLayer)
+        .layer(AroundLayer(LogCalls))
         // Next, so that the deadline counts from the arrival of a call's head.
-        .layer(DeadlineLayer)
+        .layer(AroundLayer(KeepDeadline))
         // Above all that reads a body: nothing is read for a model that is not there.
-        .layer(GateLayer(readiness.clone()))
+        .layer(AroundLayer(RefuseWhileLoading(readiness.clone())))
         // Above what makes answers; errors of the layers above have nothing to compress.
-        .layer(AnswersLayer)
+        .layer(AroundLayer(CompressAnswers))
         // Next to the decoder, which must get no message that is out of bounds or compressed.
-        .layer(RequestsLayer::new(largest_audio))
+        .layer(AroundLayer(BoundMessages::new(largest_audio)))
         .add_service(health.service())
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
