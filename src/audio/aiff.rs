@@ -289,7 +289,7 @@ mod tests {
         [b"FORM\0\0\0\x04", &form[..], &chunks.concat()].concat()
     }
 
-    fn heard(bytes: &[u8]) -> Result<Recording, AudioError> {
+    fn decoded(bytes: &[u8]) -> Result<Recording, AudioError> {
         decode(bytes, Encoding::Auto, LaneChoice::Auto, &Limits::default())
     }
 
@@ -298,7 +298,7 @@ mod tests {
         let sound = [0x40, 0, 0x20, 0, 0x10, 0, 0x08, 0].repeat(100);
         let (comm, size) = (comm(16, b""), 8 + 800);
         let odd = b"NAME\0\0\0\x03abc\0".to_vec();
-        let whole = heard(&file(b"AIFF", &[comm.clone(), ssnd(size, &sound)])).unwrap();
+        let whole = decoded(&file(b"AIFF", &[comm.clone(), ssnd(size, &sound)])).unwrap();
         assert_eq!(whole.lanes[0].len(), 800);
         assert!(!whole.truncated);
         let tail = b"ANNO\xff\xff\xff\0".to_vec();
@@ -311,7 +311,7 @@ mod tests {
             (vec![comm.clone(), ssnd(size, &sound), tail], false),
             (vec![comm.clone(), ssnd(size + 2, &sound)], true),
         ] {
-            let recording = heard(&file(b"AIFF", &chunks)).unwrap();
+            let recording = decoded(&file(b"AIFF", &chunks)).unwrap();
             assert_eq!(recording.truncated, truncated);
             assert_eq!(recording.lanes, whole.lanes);
         }
@@ -331,13 +331,13 @@ mod tests {
             (b"ALAW", 16, "pcm_alaw"),
         ] {
             let bytes = file(b"AIFC", &[comm(bits, codec), ssnd(8 + 160, &[0; 160])]);
-            assert_eq!(heard(&bytes).unwrap().source.codec, name);
+            assert_eq!(decoded(&bytes).unwrap().source.codec, name);
         }
         for (codec, words) in [
             (b"MAC3", "MACE in AIFF is not supported"),
             (b"\0\xffxy", "codec '\\x00\\xffxy' is not supported"),
         ] {
-            let error = heard(&file(b"AIFC", &[comm(16, codec)])).unwrap_err();
+            let error = decoded(&file(b"AIFC", &[comm(16, codec)])).unwrap_err();
             assert!(error.to_string().contains(words), "{error}");
         }
     }
@@ -358,7 +358,7 @@ mod tests {
             (file(b"AIFF", &[comm(33, b"")]), "33-bit samples"),
         ];
         for (bytes, words) in cases {
-            let error = heard(&bytes).unwrap_err().to_string();
+            let error = decoded(&bytes).unwrap_err().to_string();
             assert!(error.contains(words), "{words:?} is not in {error:?}");
         }
     }

@@ -209,7 +209,7 @@ mod tests {
         [b"caff\0\x01\0\0".to_vec(), chunks.concat()].concat()
     }
 
-    fn heard(bytes: &[u8]) -> Result<Recording, AudioError> {
+    fn decoded(bytes: &[u8]) -> Result<Recording, AudioError> {
         decode(bytes, Encoding::Auto, LaneChoice::Auto, &Limits::default())
     }
 
@@ -221,7 +221,7 @@ mod tests {
         let info = chunk(b"info", 3, b"abc");
         for (size, truncated) in [(804, false), (-1, false), (0, false), (900, true)] {
             let bytes = file(&[desc.clone(), info.clone(), chunk(b"data", size, &sound)]);
-            let recording = heard(&bytes).unwrap();
+            let recording = decoded(&bytes).unwrap();
             assert_eq!((recording.seconds(), recording.truncated), (0.1, truncated));
         }
     }
@@ -239,9 +239,9 @@ mod tests {
             (3, 8, 64, "pcm_f64le"),
         ] {
             let bytes = file(&[desc(8e3, b"lpcm", flags, width, bits), data.clone()]);
-            assert_eq!(heard(&bytes).unwrap().source.codec, name);
+            assert_eq!(decoded(&bytes).unwrap().source.codec, name);
         }
-        let odd = heard(&file(&[desc(8e3, b"lpcm", 1, 2, 16), data])).unwrap_err();
+        let odd = decoded(&file(&[desc(8e3, b"lpcm", 1, 2, 16), data])).unwrap_err();
         assert!(
             odd.to_string()
                 .contains("float samples of 16 bits in 2 bytes"),
@@ -267,7 +267,7 @@ mod tests {
             (file(&[desc(1e300, b"alaw", 0, 1, 8)]), "says 4294967295 Hz"),
         ];
         for (bytes, words) in cases {
-            let error = heard(&bytes).unwrap_err().to_string();
+            let error = decoded(&bytes).unwrap_err().to_string();
             assert!(error.contains(words), "{words:?} is not in {error:?}");
         }
     }

@@ -123,22 +123,22 @@ impl Intake {
         };
         let held = (Handle::current(), Arc::clone(&self.held));
         let work = self.decoders.run(caller.class, move || {
-            let heard = match audio {
+            let segmented = match audio {
                 Audio::Memory(bytes) => whole((bytes, &setup), &stop, (place, held), need, take),
                 Audio::File(file) => {
                     let _place = place;
                     streamed::segment(&file, &setup, &stop, need, take)
                 }
             };
-            let heard = heard.map_err(|error| match error {
+            let segmented = segmented.map_err(|error| match error {
                 EngineError::Audio(AudioError::Timeout { .. }) if late => {
                     EngineError::Late { alone: None }
                 }
                 EngineError::Audio(AudioError::Stopped) => EngineError::Cancelled,
                 error => error,
             })?;
-            requests::decoded(&heard.0.codec, heard.0.time);
-            Ok(heard)
+            requests::decoded(&segmented.0.codec, segmented.0.time);
+            Ok(segmented)
         });
         work.await?
     }

@@ -71,7 +71,7 @@ impl Articulation {
     }
 
     /// Takes a frame that stands out of the noise, with which a sound begins or not. Gives what it holds.
-    pub(super) fn hear(&mut self, levels: &Levels, seen: &Observation, begins: bool) -> Sound {
+    pub(super) fn observe(&mut self, levels: &Levels, seen: &Observation, begins: bool) -> Sound {
         if self.tone && begins {
             self.scale(KEPT_AT_BEGIN);
         }

@@ -98,7 +98,7 @@ impl Detector {
             return Sound::Steady(STEADY_FRAMES);
         }
         let begins = self.steadiness.begins();
-        let sound = self.articulation.hear(levels, seen, begins);
+        let sound = self.articulation.observe(levels, seen, begins);
         match sound {
             Sound::Speech => self.loudness.rise(levels),
             Sound::Steady(_) => self.loudness.take_back(),

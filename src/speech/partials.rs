@@ -18,7 +18,7 @@ const FAINTEST: f32 = -20.0;
 const LAG: usize = 3;
 /// A partial stands still if it moves by less than a fifth of a semitone, this share of its frequency, between
 /// those two frames. At low frequencies the position is not known better than the least of it, in bins; at high ones
-/// more than the most is heard as a glide.
+/// more than the most is a glide.
 const STILL: f32 = 0.012;
 const STILL_LEAST: f32 = 0.03;
 const STILL_MOST: f32 = 0.2;
