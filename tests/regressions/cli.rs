@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -18,6 +18,15 @@ fn command(arguments: &[&str]) -> Command {
         .args(arguments)
         .current_dir(FIXTURES);
     command
+}
+
+/// A command whose output and errors are read, or not.
+fn piped(arguments: &[&str]) -> Child {
+    command(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 fn classify(arguments: &[&str]) -> Output {
@@ -106,11 +115,7 @@ fn pipe(folder: &Path) -> String {
 fn rows_are_printed_as_they_come() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = pipe(folder.path());
-    let mut child = command(&["book.flac", "README.md", &pipe])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = piped(&["book.flac", "README.md", &pipe]);
     // A recording that goes on for as long as somebody writes.
     let mut writer = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
     writer
@@ -186,22 +191,12 @@ fn a_summary_ends_it_and_files_that_fail_are_objects_too() {
 }
 
 #[test]
-fn whoever_stops_reading_hears_no_complaint() {
+fn no_complaint_is_made_to_a_reader_who_stops() {
     for flags in [&[][..], &["--json"]] {
         let files = [flags, &["README.md", "book.flac", "call.flac"]].concat();
-        let mut child = command(&files)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = piped(&files);
         drop(child.stdout.take());
-        let mut errors = String::new();
-        child
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut errors)
-            .unwrap();
+        let errors = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
         assert!(child.wait().unwrap().success());
         assert!(
             errors
@@ -211,19 +206,9 @@ fn whoever_stops_reading_hears_no_complaint() {
         );
     }
     // Nor does a closed standard error make it fail.
-    let mut child = command(&["book.flac"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = piped(&["book.flac"]);
     drop(child.stderr.take());
-    let mut rows = String::new();
-    child
-        .stdout
-        .take()
-        .unwrap()
-        .read_to_string(&mut rows)
-        .unwrap();
+    let rows = std::io::read_to_string(child.stdout.take().unwrap()).unwrap();
     assert!(child.wait().unwrap().success());
     assert!(rows.contains("book.flac"));
 }
