@@ -2,26 +2,12 @@
 //! computes as burn does, and the rest are refused with the reason.
 
 use std::path::Path;
-use std::process::{Command, Output};
 
 use model_export::preset::SequenceModel;
 use serde_json::Value;
 
+use crate::command::{done, run};
 use crate::small;
-
-fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_model-export"))
-        .args(arguments)
-        .output()
-        .unwrap()
-}
-
-fn done(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {said}");
-    said
-}
 
 #[test]
 fn all_systems_are_compared_and_the_causal_ones_exported() {

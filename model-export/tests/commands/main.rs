@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod ablation;
+mod command;
 mod kill;
 mod small;
 mod smoke;

@@ -1,28 +1,13 @@
 //! The `smoke` preset goes through all commands: pretrain, train a fold, evaluate, export.
 
 use std::path::Path;
-use std::process::{Command, Output};
 
 use model_export::preset::Preset;
 use serde_json::Value;
 use undertone::bundle::Bundle;
 
+use crate::command::{done, run};
 use crate::small;
-
-fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_model-export"))
-        .args(arguments)
-        .output()
-        .unwrap()
-}
-
-/// Standard error of a command that must succeed.
-fn done(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {said}");
-    said
-}
 
 fn lines(run: &Path) -> usize {
     let curves = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
