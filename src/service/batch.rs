@@ -131,7 +131,7 @@ impl Batch {
                     let message = format!("an id may have {LONGEST_ID} bytes");
                     Err(invalid("id", message))
                 }
-                None => judge(&engine, item, caller).await,
+                None => classify_request(&engine, item, caller).await,
             };
             let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
             facts.recording_of_many(number, code, answer.as_ref().ok());
@@ -174,7 +174,7 @@ async fn reached(deadline: Option<Instant>) {
 }
 
 /// Judges one recording; while the server is busy it is tried again, if the deadline allows.
-async fn judge(
+async fn classify_request(
     engine: &Engine,
     item: BatchClassifyRequest,
     caller: Caller,

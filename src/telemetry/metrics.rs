@@ -87,8 +87,8 @@ fn describe() {
         Unit::Seconds,
         "Decoding one recording to 16 kHz lanes, by codec."
     );
-    describe_counter!(DECISIONS, "Judgements of a whole lane, by label.");
-    describe_counter!(ABSTAINED, "Lanes whose judgement abstained, by reason.");
+    describe_counter!(DECISIONS, "Predictions of a whole lane, by label.");
+    describe_counter!(ABSTAINED, "Lanes whose prediction abstained, by reason.");
     describe_histogram!(
         QUEUE_DURATION,
         Unit::Seconds,
