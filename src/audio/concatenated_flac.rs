@@ -1,7 +1,7 @@
-//! FLAC files laid end to end, each with a header of its own, which may say other channels or another rate.
+//! Reads several FLAC files one after another. Their headers may differ in channels and rate.
 //!
-//! symphonia's reader takes the second header for garbage. Here each file gets a reader, whose source ends
-//! where the next file begins.
+//! symphonia's reader treats the second header as garbage. Here each file gets a reader of its own, with a source
+//! that ends where the next file begins.
 
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,32 +14,32 @@ use symphonia::core::io::{MediaSourceStream, ReadOnlySource};
 use symphonia::core::meta::Metadata;
 use symphonia::core::packet::Packet;
 
-use super::container::probe;
 use super::input::Input;
+use super::probe::probe;
 
-/// Bytes that a file begins with (RFC 9639, section 8): the magic number, and the header of a STREAMINFO block
-/// of 34 bytes, which the highest bit calls the last one or not.
-const BEGINNING: usize = 8;
+/// Bytes that identify the start of a file (RFC 9639, section 8): the magic number, and the header of a STREAMINFO
+/// block of 34 bytes. The highest bit of that header states whether the block is the last one.
+const START: usize = 8;
 
-/// One file behind the other.
-pub(super) struct FlacFiles<'a> {
-    files: Files<'a>,
+/// Reads the packets of all files in turn.
+pub(super) struct ConcatenatedFlac<'a> {
+    input: SharedFlacInput<'a>,
     reader: Box<dyn FormatReader + 'a>,
 }
 
-impl<'a> FlacFiles<'a> {
-    /// Of input that begins with a file.
+impl<'a> ConcatenatedFlac<'a> {
+    /// Creates a reader of input that begins with a FLAC file.
     pub(super) fn new(input: Input<'a>) -> Result<Self> {
-        let files = Files(Arc::new(Mutex::new(File {
+        let input = SharedFlacInput(Arc::new(Mutex::new(FlacFileInput {
             input,
             begun: false,
         })));
-        let reader = files.read()?;
-        Ok(Self { files, reader })
+        let reader = input.open_file()?;
+        Ok(Self { input, reader })
     }
 }
 
-impl FormatReader for FlacFiles<'_> {
+impl FormatReader for ConcatenatedFlac<'_> {
     fn format_info(&self) -> &FormatInfo {
         self.reader.format_info()
     }
@@ -62,8 +62,8 @@ impl FormatReader for FlacFiles<'_> {
 
     fn next_packet(&mut self) -> Result<Option<Packet>> {
         match self.reader.next_packet()? {
-            None if self.files.start_next()? => {
-                self.reader = self.files.read()?;
+            None if self.input.start_next_file()? => {
+                self.reader = self.input.open_file()?;
                 Err(Error::ResetRequired)
             }
             packet => Ok(packet),
@@ -78,50 +78,51 @@ impl FormatReader for FlacFiles<'_> {
     }
 }
 
-/// The input, of which each reader gets a file. Never locked by two at a time.
+/// The input, which the readers of all files share. Only one of them uses it at a time.
 #[derive(Clone)]
-struct Files<'a>(Arc<Mutex<File<'a>>>);
+struct SharedFlacInput<'a>(Arc<Mutex<FlacFileInput<'a>>>);
 
-impl<'a> Files<'a> {
-    fn read(&self) -> Result<Box<dyn FormatReader + 'a>> {
+impl<'a> SharedFlacInput<'a> {
+    /// Returns a reader of the current file.
+    fn open_file(&self) -> Result<Box<dyn FormatReader + 'a>> {
         probe(Box::new(ReadOnlySource::new(self.clone())))
     }
 
-    /// Whether there is another file, which is then the one that is read.
-    fn start_next(&self) -> Result<bool> {
+    /// Moves to the next file. Returns false if there is none.
+    fn start_next_file(&self) -> Result<bool> {
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let there = file.input.peek(BEGINNING).map_err(io::Error::other)?;
-        let next = begins(there);
+        let bytes = file.input.peek(START).map_err(io::Error::other)?;
+        let next = is_file_start(bytes);
         file.begun &= !next;
         Ok(next)
     }
 }
 
-impl Read for Files<'_> {
+impl Read for SharedFlacInput<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         file.read(buffer)
     }
 }
 
-/// What is left of the input, up to the next file.
-struct File<'a> {
+/// The rest of the input, which ends at the next file.
+struct FlacFileInput<'a> {
     input: Input<'a>,
-    /// The beginning of this file was read.
+    /// The first bytes of the current file were read.
     begun: bool,
 }
 
-impl Read for File<'_> {
+impl Read for FlacFileInput<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let there = self.input.peek(BEGINNING).map_err(io::Error::other)?;
-        let there = &there[..there.len().min(buffer.len() + BEGINNING)];
+        let bytes = self.input.peek(START).map_err(io::Error::other)?;
+        let bytes = &bytes[..bytes.len().min(buffer.len() + START)];
         let own = usize::from(!self.begun);
-        let next = there.windows(BEGINNING).skip(own).position(begins);
-        // The beginning of a next file may be cut by the end of what is there.
-        let whole = (there.len() + 1).saturating_sub(BEGINNING);
+        let next = bytes.windows(START).skip(own).position(is_file_start);
+        // The last bytes may be part of the start of the next file, so they are not returned yet.
+        let whole = (bytes.len() + 1).saturating_sub(START);
         let most = match next {
             Some(at) => at + own,
-            None if whole == 0 => there.len(),
+            None if whole == 0 => bytes.len(),
             None => whole,
         };
         let count = most.min(buffer.len());
@@ -130,7 +131,8 @@ impl Read for File<'_> {
     }
 }
 
-fn begins(bytes: &[u8]) -> bool {
+/// Returns whether a FLAC file starts with `bytes`.
+fn is_file_start(bytes: &[u8]) -> bool {
     matches!(bytes, [b'f', b'L', b'a', b'C', 0 | 0x80, 0, 0, 34, ..])
 }
 
@@ -139,7 +141,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::Stop;
-    use super::super::limits::Watch;
+    use super::super::timer::DecodeTimer;
     use super::*;
 
     #[test]
@@ -150,9 +152,9 @@ mod tests {
         let (one, two) = (file(1, 50), file(2, 0));
         let both = [one.as_slice(), &two].concat();
         for piece in 1..80 {
-            let watch = Watch::start(Duration::MAX, Stop::default());
-            let mut file = File {
-                input: Input::whole(&both, watch),
+            let timer = DecodeTimer::start(Duration::MAX, Stop::default());
+            let mut file = FlacFileInput {
+                input: Input::whole(&both, timer),
                 begun: false,
             };
             for expected in [&one, &two] {

@@ -1,38 +1,38 @@
-//! Whether bytes that were sent as samples are a file or text, whose sound would be noise.
+//! Checks whether bytes that were sent as samples are a file or text, which would sound like noise.
 //!
-//! Real samples must never be refused, silence, constants and tones included. So a magic number counts only from
-//! four bytes on, frames of MPEG only if several follow one another and their headers stand nowhere else, and text
-//! only if it has the variety of text.
+//! Real samples must never be refused, including silence, constants and tones. So a magic number counts only if
+//! it has four bytes or more. Frames of MPEG audio count only if several follow one another and their sync bytes
+//! are rare elsewhere. Text counts only if its characters vary as in text.
 
 use super::mpeg::{ADTS_HEADER, AdtsHeader, FrameHeader};
-use super::{AudioError, RawFormat, pieces, sniff};
+use super::{AudioError, RawFormat, magic, pieces};
 
-/// Bytes that are looked at, behind the bytes of one value at the start.
+/// Bytes that are checked, after the bytes of one value at the start.
 const WINDOW: usize = 8 << 10;
 
-/// Bytes of one value at the start that are looked at; more are passed over.
+/// Bytes of one value at the start that are checked. More of them are skipped.
 const CONSTANT: usize = 64;
 
 /// Frames of MPEG audio that must follow one another.
-const FRAMES: usize = 4;
+const MIN_FRAMES: usize = 4;
 
-/// Bytes of text that are told from samples.
-const LEAST_TEXT: usize = 64;
+/// Bytes of the shortest text that can be distinguished from samples.
+const MIN_TEXT: usize = 64;
 
-/// The beginning of what was sent as samples, until there is enough of it.
+/// Collects the start of the bytes until there are enough to check.
 #[derive(Debug, Default)]
-pub(super) struct Head {
+pub(super) struct RawContentCheck {
     bytes: Vec<u8>,
-    /// The bytes differ from the first from here on.
+    /// A byte that differs from the first was found.
     varied: bool,
     done: bool,
 }
 
-impl Head {
-    /// Takes the next bytes.
+impl RawContentCheck {
+    /// Adds the next bytes and checks them once there are enough.
     ///
     /// # Errors
-    /// [`AudioError::Refused`] says what the bytes are, once enough of them are there.
+    /// [`AudioError::Refused`] states what the bytes are.
     pub(super) fn push(&mut self, bytes: &[u8], format: RawFormat) -> Result<(), AudioError> {
         if self.done {
             return Ok(());
@@ -49,18 +49,18 @@ impl Head {
             self.varied = same < bytes.len();
             bytes = &bytes[same..];
         }
-        let room = (WINDOW - self.bytes.len()).min(bytes.len());
-        self.bytes.extend_from_slice(&bytes[..room]);
+        let more = (WINDOW - self.bytes.len()).min(bytes.len());
+        self.bytes.extend_from_slice(&bytes[..more]);
         if self.bytes.len() < WINDOW {
             return Ok(());
         }
         self.finish(format)
     }
 
-    /// Looks at what came, at the end of all or of the window.
+    /// Checks the bytes so far. Called when the window is full or the recording ends.
     ///
     /// # Errors
-    /// As [`Head::push`].
+    /// As [`RawContentCheck::push`].
     pub(super) fn finish(&mut self, format: RawFormat) -> Result<(), AudioError> {
         if self.done {
             return Ok(());
@@ -91,32 +91,32 @@ fn name(format: RawFormat) -> &'static str {
 
 const AS_FILE: &str = "send a file in a container without an encoding, or with AUTO";
 
-/// What the bytes are if they are no samples, and what to do.
+/// Returns what the bytes are if they are not samples, and what to send instead.
 fn looks_like(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
-    if let Some(name) = sniff::magic(bytes) {
+    if let Some(name) = magic::name_of(bytes) {
         return Some((name, AS_FILE));
     }
-    if let Some(name) = frames(bytes) {
+    if let Some(name) = mpeg_frames(bytes) {
         return Some((name, AS_FILE));
     }
-    // In a form's part, say.
+    // For example in a part of an HTTP form.
     if bytes.windows(8).any(|part| part == b"WAVEfmt ") {
-        return Some(("WAV behind something else", AS_FILE));
+        return Some(("WAV after other data", AS_FILE));
     }
     if pieces::is_transport_stream(bytes) {
         return Some(("MPEG-TS", "send the audio alone, as ADTS, MP3 or MP4"));
     }
-    match utf16(bytes) {
+    match utf16_ascii(bytes) {
         Some(ascii) => text(&ascii).filter(|(what, _)| *what != TEXT),
         None => text(bytes),
     }
 }
 
-/// Text that is nothing more special.
+/// The description of text of no special kind.
 const TEXT: &str = "text";
 
-/// Bytes of ASCII text in UTF-16, without their zeros.
-fn utf16(bytes: &[u8]) -> Option<Vec<u8>> {
+/// Returns the characters of ASCII text in UTF-16.
+fn utf16_ascii(bytes: &[u8]) -> Option<Vec<u8>> {
     let bytes = bytes
         .strip_prefix(b"\xff\xfe")
         .or(bytes.strip_prefix(b"\xfe\xff"))
@@ -130,23 +130,23 @@ fn utf16(bytes: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// The name of the MPEG audio that begins in the first frame's length, if it is that.
-fn frames(bytes: &[u8]) -> Option<&'static str> {
+/// Returns the name of the MPEG audio in `bytes`, if frames follow one another from somewhere in their first
+/// half.
+fn mpeg_frames(bytes: &[u8]) -> Option<&'static str> {
     let mpeg = |bytes: &[u8]| {
         let header = FrameHeader::parse(bytes)?;
-        Some((header.size, (header.shape.rate, header.shape.layer, 0)))
+        Some((header.size, (header.shape.rate, header.shape.layer)))
     };
     let adts = |bytes: &[u8]| {
         let header = AdtsHeader::parse(bytes)?;
-        let (profile, rate, channels) = header.shape;
-        Some((header.size, (u32::from(rate), profile, channels)))
+        Some((header.size, header.shape))
     };
     let starts = 0..(bytes.len() / 2).min(WINDOW / 2);
     let mut candidates = starts.filter(|&at| bytes[at] == 0xff);
     candidates.find_map(|at| {
-        if chain(bytes, at, adts) {
+        if are_frames(bytes, at, adts) {
             Some("AAC (ADTS)")
-        } else if chain(bytes, at, mpeg) {
+        } else if are_frames(bytes, at, mpeg) {
             Some("MP3 or other MPEG audio")
         } else {
             None
@@ -154,9 +154,9 @@ fn frames(bytes: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// Whether frames of one kind follow one another from `at` on to the end of `bytes`, and their first two bytes
-/// stand hardly anywhere else, as they would in a tone.
-fn chain<K: PartialEq>(
+/// Returns whether frames of one kind follow one another from `at` to the end of `bytes`. Their first two bytes
+/// must also be rare elsewhere, because in a tone they would not be.
+fn are_frames<K: PartialEq>(
     bytes: &[u8],
     mut at: usize,
     header: impl Fn(&[u8]) -> Option<(usize, K)>,
@@ -175,21 +175,21 @@ fn chain<K: PartialEq>(
             break;
         }
     }
-    let met = bytes[from..]
+    let found = bytes[from..]
         .windows(2)
         .filter(|pair| *pair == sync)
         .count();
-    count >= FRAMES && met <= count + 1 + count / 4
+    count >= MIN_FRAMES && found <= count + 1 + count / 4
 }
 
-/// What kind of text this is, if it is text, and what to do.
+/// Returns the kind of text, if this is text, and what to send instead.
 ///
-/// A line with an offset stays on one side of zero, where the codes of G.711 are printable. But they are
-/// neighbours: digits and spaces stand for loud samples, and between them and the letters stand codes that no
-/// text has.
+/// Samples in G.711 can consist of printable characters alone, if a constant offset keeps them on one side of
+/// zero. But the codes of nearby samples are nearby characters. Digits and spaces are the codes of loud samples,
+/// and codes that do not occur in text lie between them and the letters.
 fn text(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     const DECODE: &str = "decode it and send the bytes themselves";
-    if bytes.len() < LEAST_TEXT {
+    if bytes.len() < MIN_TEXT {
         return None;
     }
     let text = text_of(bytes)?;
@@ -229,7 +229,7 @@ fn text(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     }
     let base64 = only(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(byte));
     let marks = percent(u8::is_ascii_punctuation);
-    let classes = [upper, lower, marks].map(|share| usize::from(share > 0));
+    let classes = [upper, lower, marks].map(|percent| usize::from(percent > 0));
     if base64 && digits > 0 && classes.iter().sum::<usize>() >= 2 {
         return Some(("base64 text", DECODE));
     }
@@ -249,9 +249,9 @@ fn text(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     (prose || foreign || is_mixed(text)).then_some((TEXT, "send audio"))
 }
 
-/// Whether codes that G.711 has for the loudest samples (digits, spaces, most marks) and those for others (letters)
-/// stand beside each other at random. Samples that are all below zero would have to be noise, and noise that loud
-/// crosses zero.
+/// Returns whether characters follow one another at random that are codes of the loudest samples in G.711
+/// (digits, spaces, most punctuation) and of other samples (letters). Samples like this that never cross zero
+/// would have to be noise, but noise of that level crosses zero.
 fn is_mixed(text: &[u8]) -> bool {
     let mut counts = [0_u32; 256];
     text.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
@@ -266,7 +266,7 @@ fn is_mixed(text: &[u8]) -> bool {
         others.map(move |(b, more)| f64::from(*many) * f64::from(*more) * a.abs_diff(b) as f64)
     });
     let at_random = pairs.sum::<f64>() / (text.len() as f64).powi(2);
-    // Samples are like those shortly before them, or, in a tone, a period before them.
+    // A sample is similar to the samples shortly before it. In a tone it is similar to the one a period before.
     (1..=LONGEST_PERIOD).all(|lag| {
         let distances = text.iter().zip(&text[lag..]);
         let sum: usize = distances.map(|(a, b)| usize::from(a.abs_diff(*b))).sum();
@@ -274,11 +274,12 @@ fn is_mixed(text: &[u8]) -> bool {
     })
 }
 
-/// Samples of a tone's period up to which it is known: lower ones change little from sample to sample.
+/// Longest period of a tone in samples that is compared. Tones of longer periods change little from sample to
+/// sample.
 const LONGEST_PERIOD: usize = 8;
 
-/// `bytes` without a byte order mark, the constant ones in front, unless those are all, and a character cut at the
-/// end.
+/// Returns the text in `bytes` without a byte order mark, without the repeated first character, and without a
+/// character that is cut at the end. `None` if it is not UTF-8 or has one character only.
 fn text_of(bytes: &[u8]) -> Option<&[u8]> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let bytes = match std::str::from_utf8(bytes) {
@@ -297,12 +298,12 @@ mod tests {
 
     use super::*;
 
-    fn seen(bytes: &[u8], piece: usize) -> Result<(), AudioError> {
-        let mut head = Head::default();
+    fn check(bytes: &[u8], piece: usize) -> Result<(), AudioError> {
+        let mut check = RawContentCheck::default();
         for piece in bytes.chunks(piece) {
-            head.push(piece, RawFormat::Mulaw)?;
+            check.push(piece, RawFormat::Mulaw)?;
         }
-        head.finish(RawFormat::Mulaw)
+        check.finish(RawFormat::Mulaw)
     }
 
     fn frames_of(header: &[u8], size: usize, count: usize) -> Vec<u8> {
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn files_and_text_are_named() {
+    fn files_and_text_are_refused_by_name() {
         let mp3 = frames_of(&[0xff, 0xfb, 0x90, 0], 417, 8);
         let aac = frames_of(&[0xff, 0xf1, 0x60, 0x40, 0x2e, 0x7f, 0xfc], 0x173, 9);
         let base64 = "Zm9vYmFyK2Jh/3NlNjQ9".repeat(9);
@@ -343,7 +344,7 @@ mod tests {
         ];
         for (bytes, name) in cases.into_iter().chain([(prose.as_bytes(), "text")]) {
             for piece in [1, 100, bytes.len()] {
-                let error = seen(bytes, piece).unwrap_err().to_string();
+                let error = check(bytes, piece).unwrap_err().to_string();
                 assert!(
                     error.contains(&format!("looks like {name}")),
                     "{name}: {error}"
@@ -353,9 +354,9 @@ mod tests {
     }
 
     #[test]
-    fn what_a_line_without_speech_carries_is_no_file() {
+    fn constants_and_tones_are_not_refused() {
         for value in 0..=255 {
-            assert!(seen(&[value; 20_000], 160).is_ok(), "constant {value}");
+            assert!(check(&[value; 20_000], 160).is_ok(), "constant {value}");
         }
         let patterns: [&[u8]; 8] = [
             b"\xff\xfb\x90\0",
@@ -369,30 +370,30 @@ mod tests {
             b"~zvrnjfb^ZVRNJFB>:62.*&\"$(,048<@DHLPTX\\`dhlptx|",
         ];
         for pattern in patterns {
-            assert!(seen(&pattern.repeat(3_000), 160).is_ok(), "{pattern:x?}");
+            assert!(check(&pattern.repeat(3_000), 160).is_ok(), "{pattern:x?}");
         }
     }
 
     proptest! {
         #[test]
-        fn how_the_bytes_are_cut_changes_nothing(
+        fn the_sizes_of_the_pieces_change_nothing(
             head in prop::sample::select(vec![&b""[..], b"RIFF\0\0\0\0WAVE", b"////////", b"\xff\xfb\x90\0"]),
             tail in prop::collection::vec(any::<u8>(), 0..300),
             piece in 1..50_usize,
         ) {
             let bytes = [head, &tail].concat();
-            let whole = seen(&bytes, bytes.len().max(1)).map_err(|error| error.to_string());
-            prop_assert_eq!(seen(&bytes, piece).map_err(|error| error.to_string()), whole);
+            let whole = check(&bytes, bytes.len().max(1)).map_err(|error| error.to_string());
+            prop_assert_eq!(check(&bytes, piece).map_err(|error| error.to_string()), whole);
         }
 
         #[test]
-        fn noise_is_no_file(seed in any::<u64>(), spread in 1..256_u64) {
+        fn noise_is_not_refused(seed in any::<u64>(), spread in 1..256_u64) {
             let mut state = seed;
             let noise: Vec<u8> = (0..10_000).map(|_| {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 ((state >> 33) % spread) as u8 ^ 0xff
             }).collect();
-            prop_assert!(seen(&noise, 4_000).is_ok());
+            prop_assert!(check(&noise, 4_000).is_ok());
         }
     }
 }

@@ -1,7 +1,7 @@
-//! One recording under way: packets from one of symphonia's readers, decoded, to lanes.
+//! Decodes one track: packets from one of symphonia's readers become samples in lanes.
 //!
-//! What streams do midway is met here: other channels or rates, damage, several laid end to end, an end
-//! before the end.
+//! Streams may change midway, and those changes are handled here: other channels or rates, damaged packets,
+//! several streams one after another, and a cut before the end.
 
 use std::io;
 
@@ -11,71 +11,74 @@ use symphonia::core::formats::FormatReader;
 use symphonia::core::packet::Packet;
 
 use super::codecs::{
-    MAX_FRAMES, ORIGIN, cannot_read, captured_rate, make_decoder, mpeg_codec, mpeg_layer, select,
-    ticks,
+    MAX_FRAMES, ORIGIN, cannot_read, captured_rate, make_decoder, mpeg_codec, mpeg_layer,
+    select_track, ticks_per_second,
 };
-use super::cut::Watcher;
+use super::cut_detector::CutDetector;
+use super::job::{DecodeJob, LaneSink};
 use super::lanes::Lanes;
-use super::mpeg::{FrameHeader, Shape};
+use super::mpeg::{FrameHeader, FrameShape};
 use super::mpeg_end::MpegEnd;
-use super::{AudioError, Ending, Job, Sink, Source};
+use super::{AudioError, Ending, Source};
 
-/// Undecodable packets forgiven, and resets: damage costs its place, not the recording.
+/// Packets that may fail to decode, plus resets. Damage costs its place, not the whole recording.
 const MAX_BAD_PACKETS: u32 = 256;
 
-/// How one can tell whether the file was cut.
+/// How to detect that the file was cut.
 #[derive(Debug, Default)]
-pub(super) struct End {
-    pub(super) watcher: Option<Watcher>,
-    /// The reader meets the input's end as an error although nothing is missing.
+pub(super) struct EndDetection {
+    pub(super) cut_detector: Option<CutDetector>,
+    /// The reader reports the end of the input as an error although nothing is missing.
     pub(super) open: bool,
-    /// What was read before decoding tells that the file was cut.
+    /// The file was found to be cut before decoding.
     pub(super) cut: bool,
 }
 
-/// One file under way.
-pub(super) struct Session<'a> {
+/// Decodes one file.
+pub(super) struct TrackDecoder<'a> {
     name: &'a str,
-    job: &'a Job,
+    job: &'a DecodeJob,
     reader: Box<dyn FormatReader + 'a>,
-    pub(super) track: u32,
-    /// Hz of the track's timestamps, if they count frames of some rate.
+    track: u32,
+    /// Ticks per second of the track's timestamps, if that is a whole number.
     ticks: Option<u32>,
-    /// Timestamp at which the sound of an MP4 begins, if the file says.
+    /// Timestamp at which the sound of an MP4 begins, if the file has it.
     pub(super) start: Option<u64>,
-    /// Timestamp that follows the packets so far.
+    /// Timestamp of the end of the packets so far.
     next: Option<i64>,
     mpeg_end: Option<MpegEnd>,
     pub(super) params: AudioCodecParameters,
     decoder: Box<dyn AudioDecoder>,
-    /// What the reader gave when it was asked for a packet more than was to be decoded.
+    /// The next packet, if it was read in advance.
     ahead: Option<Result<Option<Packet>, Error>>,
-    /// What the decoder was made for, of frames of MPEG audio.
-    shape: Option<Shape>,
-    /// The last packet, if the end is watched.
+    /// The format of MPEG audio frames that the decoder was created for.
+    shape: Option<FrameShape>,
+    /// The last packet, if there is a cut detector.
     last: Vec<u8>,
-    pub(super) end: End,
-    /// From the first decoded frames on: only they are believed.
+    pub(super) end: EndDetection,
+    /// Created from the first decoded frames, because the header may be wrong.
     lanes: Option<Lanes>,
-    /// What the first decoded frames are; None until there are lanes.
+    /// The format of the first decoded frames. `None` until there are lanes.
     source: Option<Source>,
     scratch: Vec<f32>,
+    /// Packets that decoded.
     pub(super) good: u32,
+    /// Packets that failed to decode, and resets.
     pub(super) bad: u32,
-    /// Good packets before which no sample is handed over.
-    pub(super) believed_from: u32,
+    /// Good packets required before the first samples are delivered.
+    pub(super) packets_before_samples: u32,
     truncated: bool,
 }
 
-impl<'a> Session<'a> {
+impl<'a> TrackDecoder<'a> {
     pub(super) fn new(
         name: &'a str,
         reader: Box<dyn FormatReader + 'a>,
-        job: &'a Job,
+        job: &'a DecodeJob,
     ) -> Result<Self, AudioError> {
-        let (track, params) = select(name, reader.as_ref())?;
+        let (track, params) = select_track(name, reader.as_ref())?;
         let decoder = make_decoder(name, &params, job)?;
-        let (id, ticks) = (track.id, ticks(track));
+        let (id, ticks) = (track.id, ticks_per_second(track));
         let mpeg_end = MpegEnd::of(track, params.codec);
         Ok(Self {
             name,
@@ -91,21 +94,26 @@ impl<'a> Session<'a> {
             ahead: None,
             shape: None,
             last: Vec::new(),
-            end: End::default(),
+            end: EndDetection::default(),
             lanes: None,
             source: None,
             scratch: Vec::new(),
             good: 0,
             bad: 0,
-            believed_from: 0,
+            packets_before_samples: 0,
             truncated: false,
         })
     }
 
-    /// Decodes to the end, or to where the bytes stop making sense.
-    pub(super) fn run(&mut self, sink: Sink<'_>) -> Result<(), AudioError> {
+    /// Returns the number of the track in its container.
+    pub(super) fn track_id(&self) -> u32 {
+        self.track
+    }
+
+    /// Decodes to the end, or to where the rest is unreadable.
+    pub(super) fn run(&mut self, sink: LaneSink<'_>) -> Result<(), AudioError> {
         loop {
-            self.job.watch.check()?;
+            self.job.timer.check()?;
             match self
                 .ahead
                 .take()
@@ -118,15 +126,18 @@ impl<'a> Session<'a> {
                     return Ok(());
                 }
                 Ok(Some(packet)) if packet.track_id == self.track => {
-                    if self.fits(&packet)? {
-                        self.packet(packet)?;
+                    if self.fits_decoder(&packet)? {
+                        self.decode(packet)?;
                     } else {
-                        self.lost(&packet, Error::DecodeError("a frame unlike its neighbours"))?;
+                        self.replace_lost(
+                            &packet,
+                            Error::DecodeError("a frame unlike the frames around it"),
+                        )?;
                     }
                     if let Some(lanes) = &mut self.lanes
-                        && self.good >= self.believed_from
+                        && self.good >= self.packets_before_samples
                     {
-                        lanes.hand_over(sink)?;
+                        lanes.deliver(sink)?;
                     }
                 }
                 Ok(Some(_)) => {}
@@ -139,10 +150,10 @@ impl<'a> Session<'a> {
                     self.truncated |= self.is_cut();
                     return Ok(());
                 }
-                // The ordinary end of cut files; keep what came, unless we cut it off ourselves.
+                // Cut files usually end so. Their samples are kept, unless the time limit ended them.
                 Err(_) if self.good > 0 => {
                     self.truncated = true;
-                    return self.job.watch.check();
+                    return self.job.timer.check();
                 }
                 Err(Error::IoError(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
                     self.truncated = true;
@@ -153,15 +164,15 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Whether the file ends where none would.
+    /// Returns whether the file ends in the middle of an element.
     fn is_cut(&self) -> bool {
-        let watched = self.end.watcher.as_ref();
-        self.end.cut || watched.is_some_and(|watcher| watcher.is_cut(&self.last))
+        let detector = self.end.cut_detector.as_ref();
+        self.end.cut || detector.is_some_and(|detector| detector.is_cut(&self.last))
     }
 
-    /// Makes the decoder anew where MPEG audio changes its layer, rate or channels. A single frame that
-    /// differs from those around it is damage, and does not fit.
-    fn fits(&mut self, packet: &Packet) -> Result<bool, AudioError> {
+    /// Creates a new decoder where MPEG audio changes its layer, rate or channels. Returns false for a single
+    /// frame that differs from the frames around it, because that is damage.
+    fn fits_decoder(&mut self, packet: &Packet) -> Result<bool, AudioError> {
         let shape_of = |data: &[u8]| FrameHeader::parse(data).map(|header| header.shape);
         let Some(shape) = mpeg_layer(self.params.codec).and_then(|_| shape_of(&packet.data)) else {
             return Ok(true);
@@ -182,8 +193,8 @@ impl<'a> Session<'a> {
         Ok(true)
     }
 
-    fn packet(&mut self, mut packet: Packet) -> Result<(), AudioError> {
-        if self.end.watcher.is_some() {
+    fn decode(&mut self, mut packet: Packet) -> Result<(), AudioError> {
+        if self.end.cut_detector.is_some() {
             self.last.clear();
             self.last.extend_from_slice(&packet.data);
         }
@@ -193,7 +204,7 @@ impl<'a> Session<'a> {
         }
         let decoded = match self.decoder.decode(&packet) {
             Ok(decoded) => decoded,
-            Err(source) => return self.lost(&packet, source),
+            Err(source) => return self.replace_lost(&packet, source),
         };
         let (rate, channels) = (decoded.spec().rate(), decoded.spec().channels().count());
         if decoded.frames() == 0 {
@@ -215,7 +226,7 @@ impl<'a> Session<'a> {
                 none.insert(lanes)
             }
         };
-        lanes.count(packet.data.len());
+        lanes.count_bytes(packet.data.len());
         if channels != lanes.channels() {
             lanes.change_channels(channels as u32)?;
         }
@@ -233,9 +244,9 @@ impl<'a> Session<'a> {
         lanes.push(self.scratch.get(before..).unwrap_or_default())
     }
 
-    /// Puts silence where FLAC frames or pages of Opus are missing: the reader drops damaged ones
-    /// without a word, and all that follows would move forward. Other formats' timestamps are not
-    /// that exact, nor are those of Matroska, which count milliseconds.
+    /// Inserts silence where FLAC frames or pages of Opus are missing. The reader drops damaged ones without
+    /// an error, and without the silence all later samples would move forward. The timestamps of other
+    /// formats are not exact enough for this, nor are those of Matroska, which count milliseconds.
     fn fill_gap(&mut self, packet: &Packet) -> Result<(), AudioError> {
         let start = packet.pts.get();
         let length = i64::try_from(packet.dur.get()).unwrap_or(0);
@@ -249,11 +260,11 @@ impl<'a> Session<'a> {
         }
         let gap = u64::try_from(start.saturating_sub(next)).unwrap_or(0);
         self.truncated |= gap > 0;
-        self.silence(gap)
+        self.insert_silence(gap)
     }
 
-    /// Silence in place of `frames`, counted in the track's ticks, if those are frames.
-    fn silence(&mut self, frames: u64) -> Result<(), AudioError> {
+    /// Inserts silence in place of `frames`, which count ticks, if one tick is one frame.
+    fn insert_silence(&mut self, frames: u64) -> Result<(), AudioError> {
         match &mut self.lanes {
             Some(lanes) if frames <= MAX_FRAMES && self.ticks == Some(lanes.rate()) => {
                 lanes.push_silence(frames as usize)
@@ -262,47 +273,48 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Accounts for a packet that could not be decoded, with silence of its length.
-    fn lost(&mut self, packet: &Packet, source: Error) -> Result<(), AudioError> {
+    /// Replaces a packet that failed to decode by silence of its length.
+    fn replace_lost(&mut self, packet: &Packet, source: Error) -> Result<(), AudioError> {
         self.bad += 1;
         self.truncated = true;
         if self.bad > MAX_BAD_PACKETS {
             return Err(cannot_read(self.name, source));
         }
-        self.silence(packet.dur.get())?;
-        // Opus' decoder recovers by itself; a new one would drop the pre-skip again.
+        self.insert_silence(packet.dur.get())?;
+        // The decoder of Opus recovers by itself. A new one would drop the pre-skip again.
         if self.params.codec != codec_ids::CODEC_ID_OPUS {
-            // What a decoder holds of a damaged packet spoils those behind it.
+            // The state that a damaged packet leaves in a decoder would damage the next packets.
             self.decoder = make_decoder(self.name, &self.params, self.job)?;
         }
         Ok(())
     }
 
-    /// Starts on the next of several streams laid end to end.
+    /// Continues with the next of several streams in one file.
     fn reset(&mut self) -> Result<(), AudioError> {
         self.bad += 1;
         if self.bad > MAX_BAD_PACKETS {
             return Err(AudioError::malformed(format!(
-                "this {} starts anew too often",
+                "this {} contains too many streams in a row",
                 self.name
             )));
         }
-        let (track, params) = select(self.name, self.reader.as_ref())?;
-        (self.track, self.ticks, self.next) = (track.id, ticks(track), None);
+        let (track, params) = select_track(self.name, self.reader.as_ref())?;
+        (self.track, self.ticks, self.next) = (track.id, ticks_per_second(track), None);
         self.mpeg_end = MpegEnd::of(track, params.codec);
         self.decoder = make_decoder(self.name, &params, self.job)?;
         self.params = params;
         Ok(())
     }
 
-    pub(super) fn finish(self, sink: Sink<'_>) -> Result<Ending, AudioError> {
+    /// Ends the recording and delivers the remaining samples.
+    pub(super) fn finish(self, sink: LaneSink<'_>) -> Result<Ending, AudioError> {
         let (Some(lanes), Some(source)) = (self.lanes, self.source) else {
             return Err(match self.bad {
                 0 => AudioError::NoAudio,
                 _ => AudioError::malformed(format!("no packet of this {} decodes", self.name)),
             });
         };
-        // What decodes of garbage is noise: damage costs its place only as long as it is the lesser part.
+        // Packets that decode out of garbage are noise. So a recording is kept only if most packets decode.
         if self.bad > self.good {
             return Err(AudioError::malformed(format!(
                 "{} of {} packets of this {} do not decode",

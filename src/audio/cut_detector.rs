@@ -1,117 +1,119 @@
-//! Whether the bytes of a container end inside one of its elements, which means that the file was cut.
+//! Detects that a file was cut, because its bytes end inside one of the container's elements.
 //!
-//! symphonia takes the end of input for the end of the recording in Matroska of unknown size, in fragmented
-//! MP4 and in MPEG audio, because live recordings end so. An element that says how long it is tells the
-//! difference. The bytes are watched as symphonia reads them, so nothing is held but what may be the
-//! beginning of an element.
+//! In Matroska of unknown size, in fragmented MP4 and in MPEG audio, symphonia treats the end of the input as the
+//! end of the recording, because live recordings end so. An element that states its length shows whether the file
+//! was cut. The detector receives the bytes as symphonia reads them. It keeps only bytes that may be the start of
+//! an element.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::mpeg::{FrameHeader, HEADER, LONGEST_FRAME};
 
-/// Bytes of the longest header of an element: a box of MP4 with a 64-bit size, or an EBML element's.
+/// Bytes of the longest header of an element, which is that of an MP4 box with a 64-bit size.
 const LONGEST_HEADER: usize = 16;
 
-/// Bytes of frames of FLAC that are kept: two of the longest in use, of 4,608 frames in eight channels of 24
-/// bits that could not be compressed.
+/// Bytes of FLAC that are kept. They suffice for two of the longest frames in use, which have 4,608 samples in
+/// eight channels of 24 bits that could not be compressed.
 const FLAC_FRAMES: usize = 256 << 10;
 
-/// Bytes by which the last frame is found again.
+/// Bytes of the last frame that are compared to find it again.
 const COMPARED: usize = 512;
 
-/// What watches the bytes of one recording.
+/// Receives the bytes of one recording. Clones share one state.
 #[derive(Clone, Debug)]
-pub(super) struct Watcher(Arc<Mutex<Elements>>);
+pub(super) struct CutDetector(Arc<Mutex<CutDetection>>);
 
 #[derive(Debug)]
-enum Elements {
-    Nested(Nested),
-    Frames(Frames),
+enum CutDetection {
+    ElementWalk(ElementWalk),
+    FrameTail(FrameTail),
 }
 
-impl Watcher {
-    /// Of a Matroska or WebM file (RFC 8794).
+impl CutDetector {
+    /// Creates a detector for a Matroska or WebM file (RFC 8794).
     pub(super) fn matroska() -> Self {
-        Self::new(Elements::Nested(Nested::new(ebml)))
+        Self::new(CutDetection::ElementWalk(ElementWalk::new(ebml_header)))
     }
 
-    /// Of an MP4 file (ISO/IEC 14496-12, section 4.2).
+    /// Creates a detector for an MP4 file (ISO/IEC 14496-12, section 4.2).
     pub(super) fn mp4() -> Self {
-        Self::new(Elements::Nested(Nested::new(mp4_box)))
+        Self::new(CutDetection::ElementWalk(ElementWalk::new(mp4_header)))
     }
 
-    /// Of frames of MPEG audio.
+    /// Creates a detector for frames of MPEG audio.
     pub(super) fn mpeg() -> Self {
-        Self::new(Elements::Frames(Frames {
+        Self::new(CutDetection::FrameTail(FrameTail {
             tail: Vec::new(),
             kept: 2 * LONGEST_FRAME,
-            begun: mpeg_begun,
+            is_begun: is_begun_mpeg,
         }))
     }
 
-    /// Of a FLAC file.
+    /// Creates a detector for a FLAC file.
     pub(super) fn flac() -> Self {
-        Self::new(Elements::Frames(Frames {
+        Self::new(CutDetection::FrameTail(FrameTail {
             tail: Vec::new(),
             kept: FLAC_FRAMES,
-            begun: flac_begun,
+            is_begun: is_begun_flac,
         }))
     }
 
-    fn new(elements: Elements) -> Self {
+    fn new(elements: CutDetection) -> Self {
         Self(Arc::new(Mutex::new(elements)))
     }
 
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub(super) fn push(&self, bytes: &[u8]) {
         let mut elements = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *elements {
-            Elements::Nested(nested) => nested.push(bytes),
-            Elements::Frames(frames) => frames.push(bytes),
+            CutDetection::ElementWalk(nested) => nested.push(bytes),
+            CutDetection::FrameTail(frames) => frames.push(bytes),
         }
     }
 
-    /// Whether the bytes so far end inside an element; `last` is the last frame that was read whole.
+    /// Returns whether the bytes so far end inside an element. `last` is the last frame that was read completely.
     pub(super) fn is_cut(&self, last: &[u8]) -> bool {
         let elements = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*elements {
-            Elements::Nested(nested) => nested.is_inside(),
-            Elements::Frames(frames) => frames.is_cut(last),
+            CutDetection::ElementWalk(nested) => nested.is_inside(),
+            CutDetection::FrameTail(frames) => frames.is_cut(last),
         }
     }
 }
 
-/// What follows an element's header.
+/// What follows the header of an element.
 #[derive(Clone, Copy)]
-enum Body {
-    /// So many bytes to pass over.
+enum ElementBody {
+    /// This many bytes that can be skipped.
     Skip(u64),
-    /// Elements, which end after so many bytes if that is known.
+    /// Inner elements. They end after this many bytes, if that is known.
     Elements(Option<u64>),
-    /// All the rest, however long, or nothing known.
+    /// The rest of the file, or unknown data.
     Rest,
 }
 
-/// Reads a header that `bytes` begin with: its length and what follows; `None` asks for more bytes.
-type ReadHeader = fn(&[u8]) -> Option<(usize, Body)>;
+/// Reads the header at the start of the bytes. Returns its length and what follows. `None` requests more bytes.
+type ReadHeader = fn(&[u8]) -> Option<(usize, ElementBody)>;
 
-/// Elements one behind the other, of which some hold others.
+/// Follows a sequence of elements, some of which contain others.
 #[derive(Debug)]
-struct Nested {
+struct ElementWalk {
     read_header: ReadHeader,
+    /// The header that is not complete yet.
     header: Vec<u8>,
     position: u64,
-    /// Bytes to pass over.
+    /// Bytes left to skip.
     skip: u64,
-    /// Where the outermost element that holds others ends, once it has begun and if it says so.
+    /// The end of the outermost element that contains others: `None` until it begins, `Some(None)` if its size is
+    /// unknown.
     outer_end: Option<Option<u64>>,
-    /// The farthest end that any element says.
+    /// The farthest end that any element claims.
     farthest_end: u64,
-    /// Nothing more is to be told from the bytes.
-    over: bool,
+    /// Later bytes do not matter.
+    done: bool,
 }
 
-impl Nested {
+impl ElementWalk {
     fn new(read_header: ReadHeader) -> Self {
         Self {
             read_header,
@@ -120,13 +122,13 @@ impl Nested {
             skip: 0,
             outer_end: None,
             farthest_end: 0,
-            over: false,
+            done: false,
         }
     }
 
     fn push(&mut self, mut bytes: &[u8]) {
         while let Some((&first, rest)) = bytes.split_first() {
-            if self.over {
+            if self.done {
                 return;
             }
             if self.skip > 0 {
@@ -144,7 +146,7 @@ impl Nested {
                     self.enter(body);
                 }
             }
-            self.over |= self.skip == 0
+            self.done |= self.skip == 0
                 && self.header.is_empty()
                 && self
                     .outer_end
@@ -153,84 +155,88 @@ impl Nested {
         }
     }
 
-    fn enter(&mut self, body: Body) {
+    fn enter(&mut self, body: ElementBody) {
         match body {
-            Body::Skip(size) => self.skip = size,
-            Body::Elements(size) => {
+            ElementBody::Skip(size) => self.skip = size,
+            ElementBody::Elements(size) => {
                 let end = size.map(|size| self.position.saturating_add(size));
                 self.farthest_end = self.farthest_end.max(end.unwrap_or(0));
                 self.outer_end.get_or_insert(end);
             }
-            Body::Rest => self.over = true,
+            ElementBody::Rest => self.done = true,
         }
     }
 
     fn is_inside(&self) -> bool {
-        let owed = self.skip > 0 || !self.header.is_empty() || self.position < self.farthest_end;
-        !self.over && owed
+        let incomplete =
+            self.skip > 0 || !self.header.is_empty() || self.position < self.farthest_end;
+        !self.done && incomplete
     }
 }
 
-/// An EBML element: an identifier of 1 to 4 bytes and a size of 1 to 8, each of which says its width by the
-/// zeros that it begins with.
-fn ebml(bytes: &[u8]) -> Option<(usize, Body)> {
+/// Reads the header of an EBML element: an identifier of 1 to 4 bytes and a size of 1 to 8 bytes. The leading zeros
+/// of each give its width.
+fn ebml_header(bytes: &[u8]) -> Option<(usize, ElementBody)> {
     const SEGMENT: &[u8] = b"\x18\x53\x80\x67";
     const CLUSTER: &[u8] = b"\x1f\x43\xb6\x75";
     let id_width = bytes.first()?.leading_zeros() as usize + 1;
     if id_width > 4 {
-        return Some((bytes.len(), Body::Rest));
+        return Some((bytes.len(), ElementBody::Rest));
     }
     let first = *bytes.get(id_width)?;
     let width = first.leading_zeros() as usize + 1;
     if width > 8 {
-        return Some((bytes.len(), Body::Rest));
+        return Some((bytes.len(), ElementBody::Rest));
     }
     let length = id_width + width;
     let size = bytes
         .get(id_width..length)?
         .iter()
         .fold(0, |size, &byte| size << 8 | u64::from(byte));
-    // The mark of the width is no part of the size; a size of ones alone is unknown.
+    // The marker of the width is not part of the size. A size of ones alone means unknown.
     let most = (1_u64 << (7 * width)) - 1;
     let size = Some(size & most).filter(|&size| size < most);
     let body = match (&bytes[..id_width], size) {
-        (SEGMENT | CLUSTER, size) => Body::Elements(size),
-        (_, Some(size)) => Body::Skip(size),
-        (_, None) => Body::Rest,
+        (SEGMENT | CLUSTER, size) => ElementBody::Elements(size),
+        (_, Some(size)) => ElementBody::Skip(size),
+        (_, None) => ElementBody::Rest,
     };
     Some((length, body))
 }
 
-/// A box at the top of an MP4 file: a size of 4 bytes, a type of 4, and a size of 8 if the first is 1.
-fn mp4_box(bytes: &[u8]) -> Option<(usize, Body)> {
+/// Reads the header of a top-level MP4 box: a size of 4 bytes, a type of 4, and a size of 8 if the first is 1.
+fn mp4_header(bytes: &[u8]) -> Option<(usize, ElementBody)> {
     let (&size, rest) = bytes.split_first_chunk()?;
     let (kind, rest) = rest.split_first_chunk::<4>()?;
     if !kind
         .iter()
         .all(|byte| byte.is_ascii_graphic() || *byte == b' ')
     {
-        return Some((bytes.len(), Body::Rest));
+        return Some((bytes.len(), ElementBody::Rest));
     }
     let (header, size) = match u32::from_be_bytes(size) {
         1 => (16, u64::from_be_bytes(*rest.first_chunk()?)),
         size => (8, u64::from(size)),
     };
-    // 0 means to the end of the file; less than the header means nothing.
-    let body = size.checked_sub(header).map_or(Body::Rest, Body::Skip);
+    // 0 means to the end of the file. Less than the header is invalid.
+    let body = size
+        .checked_sub(header)
+        .map_or(ElementBody::Rest, ElementBody::Skip);
     Some((bytes.len(), body))
 }
 
-/// Frames that only their successors end, of which the reader drops the last if it is not whole.
+/// Keeps the end of a stream of frames. Readers drop an incomplete last frame without an error.
 #[derive(Debug)]
-struct Frames {
-    /// The end of what came, `kept` bytes or more.
+struct FrameTail {
+    /// The last bytes, `kept` or more.
     tail: Vec<u8>,
     kept: usize,
-    /// Whether what follows the last frame is the beginning of another.
-    begun: fn(&[u8], &[u8]) -> bool,
+    /// Returns whether the bytes after the last frame are the start of another. The second argument is the last
+    /// frame.
+    is_begun: fn(&[u8], &[u8]) -> bool,
 }
 
-impl Frames {
+impl FrameTail {
     fn push(&mut self, bytes: &[u8]) {
         let bytes = &bytes[bytes.len().saturating_sub(self.kept)..];
         if self.tail.len() + bytes.len() > 2 * self.kept {
@@ -240,7 +246,7 @@ impl Frames {
     }
 
     fn is_cut(&self, last: &[u8]) -> bool {
-        // A frame is known by its end; one as long as all that is kept is longer than any.
+        // A frame is found by its last bytes.
         let end = &last[last.len().saturating_sub(COMPARED)..];
         if end.is_empty() {
             return false;
@@ -249,12 +255,13 @@ impl Frames {
             .tail
             .windows(end.len())
             .rposition(|window| window == end);
-        at.is_some_and(|at| (self.begun)(&self.tail[at + end.len()..], last))
+        at.is_some_and(|at| (self.is_begun)(&self.tail[at + end.len()..], last))
     }
 }
 
-/// Whether `rest` begins a frame like `last` that does not end in it. Tags and padding begin otherwise.
-fn mpeg_begun(rest: &[u8], last: &[u8]) -> bool {
+/// Returns whether `rest` is the start of a frame like `last` without its end. Tags and padding start with other
+/// bytes.
+fn is_begun_mpeg(rest: &[u8], last: &[u8]) -> bool {
     let Some(shape) = FrameHeader::parse(last).map(|header| header.shape) else {
         return false;
     };
@@ -264,8 +271,8 @@ fn mpeg_begun(rest: &[u8], last: &[u8]) -> bool {
     }
 }
 
-/// Whether `rest` begins like the frame `last` (RFC 9639, section 9.1.1).
-fn flac_begun(rest: &[u8], last: &[u8]) -> bool {
+/// Returns whether `rest` begins like the frame `last` (RFC 9639, section 9.1.1).
+fn is_begun_flac(rest: &[u8], last: &[u8]) -> bool {
     !rest.is_empty() && last.starts_with(&rest[..rest.len().min(2)])
 }
 
@@ -273,8 +280,8 @@ fn flac_begun(rest: &[u8], last: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// Whether each beginning of `bytes` is cut, with the bytes pushed one by one and at once.
-    fn cuts(new: fn() -> Watcher, bytes: &[u8]) -> Vec<usize> {
+    /// Returns the lengths at which `bytes` are not cut. The result is the same for bytes pushed one by one and at once.
+    fn whole_lengths(new: fn() -> CutDetector, bytes: &[u8]) -> Vec<usize> {
         let one_by_one = new();
         let mut whole = Vec::new();
         for end in 0..=bytes.len() {
@@ -290,21 +297,21 @@ mod tests {
     }
 
     #[test]
-    fn a_live_matroska_file_is_whole_behind_each_element() {
+    fn a_live_matroska_file_is_complete_after_each_element() {
         let live = b"\x1a\x45\xdf\xa3\x82ab\x18\x53\x80\x67\xff\x15\x49\xa9\x66\x81i\
             \x1f\x43\xb6\x75\x01\xff\xff\xff\xff\xff\xff\xff\xe7\x81\0\xa3\x84abcd\
             \x1f\x43\xb6\x75\x88\xe7\x81\0\xa3\x83abc";
         assert_eq!(
-            cuts(Watcher::matroska, live),
+            whole_lengths(CutDetector::matroska, live),
             [0, 7, 12, 18, 30, 33, 39, 52]
         );
     }
 
     #[test]
-    fn a_matroska_file_of_known_size_is_whole_at_its_end_alone() {
+    fn a_matroska_file_of_known_size_is_complete_only_at_its_end() {
         let sized = b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x8e\
             \x1f\x43\xb6\x75\xff\xe7\x81\0\xa3\x84abcdjunk\xa3\x99";
-        let whole = cuts(Watcher::matroska, sized);
+        let whole = whole_lengths(CutDetector::matroska, sized);
         assert_eq!(whole[..2], [0, 5]);
         assert!(
             whole[2..]
@@ -314,9 +321,9 @@ mod tests {
     }
 
     #[test]
-    fn an_mp4_file_is_whole_behind_each_box() {
+    fn an_mp4_file_is_complete_after_each_box() {
         let boxes = b"\0\0\0\x0cftypM4A \0\0\0\x01mdat\0\0\0\0\0\0\0\x12ab\0\0\0\0free1";
-        let whole = cuts(Watcher::mp4, boxes);
+        let whole = whole_lengths(CutDetector::mp4, boxes);
         assert_eq!(whole[..3], [0, 12, 30]);
         assert_eq!(
             whole[3..],
@@ -326,37 +333,37 @@ mod tests {
     }
 
     #[test]
-    fn the_last_frame_of_flac_is_whole_or_cut() {
+    fn a_cut_last_frame_of_flac_is_detected() {
         let frame = |number: u8| [&[0xff, 0xf8, 0xc9, 0x18, number][..], &[number; 9_000]].concat();
-        let watched = |rest: &[u8]| {
-            let watcher = Watcher::flac();
-            (0..100).for_each(|number| watcher.push(&frame(number)));
-            watcher.push(rest);
-            watcher.is_cut(&frame(99))
+        let is_cut = |rest: &[u8]| {
+            let cut_detector = CutDetector::flac();
+            (0..100).for_each(|number| cut_detector.push(&frame(number)));
+            cut_detector.push(rest);
+            cut_detector.is_cut(&frame(99))
         };
         for length in [1, 2, 9, 9_004] {
-            assert!(watched(&frame(100)[..length]), "{length}");
+            assert!(is_cut(&frame(100)[..length]), "{length}");
         }
         for rest in [&b""[..], b"TAG and a name", &[0; 500]] {
-            assert!(!watched(rest));
+            assert!(!is_cut(rest));
         }
     }
 
     #[test]
-    fn the_last_frame_of_mpeg_audio_is_whole_or_cut() {
+    fn a_cut_last_frame_of_mpeg_audio_is_detected() {
         let mut frame = vec![7; 144];
         frame[..4].copy_from_slice(&[0xff, 0xf3, 0x48, 0xc0]);
-        let watched = |rest: &[u8]| {
-            let watcher = Watcher::mpeg();
+        let is_cut = |rest: &[u8]| {
+            let cut_detector = CutDetector::mpeg();
             for _ in 0..200 {
-                watcher.push(&frame);
+                cut_detector.push(&frame);
             }
-            watcher.push(rest);
-            watcher.is_cut(&frame)
+            cut_detector.push(rest);
+            cut_detector.is_cut(&frame)
         };
-        assert!(!Watcher::mpeg().is_cut(&[]));
+        assert!(!CutDetector::mpeg().is_cut(&[]));
         for length in [1, 2, 3, 4, 143] {
-            assert!(watched(&frame[..length]), "{length}");
+            assert!(is_cut(&frame[..length]), "{length}");
         }
         for rest in [
             &b""[..],
@@ -365,7 +372,7 @@ mod tests {
             &[0; 500],
             &[0; 60_000],
         ] {
-            assert!(!watched(rest), "{rest:?}");
+            assert!(!is_cut(rest), "{rest:?}");
         }
     }
 }
