@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use undertone::audio::{self, EncoderOutput, LaneChoice, Limits};
+use undertone::audio::{self, Encoding, LaneChoice, Limits};
 use undertone::bundle::{Bundle, embedded};
 use undertone::frontend::{SEGMENT_VALUES, Segmenter, Segments};
 use undertone::runtime::{
@@ -132,7 +132,7 @@ async fn one_by_one(
 fn runs(bundle: &Bundle, count: usize) -> Vec<Arc<Vec<f32>>> {
     let lanes = [common::book(), common::call()].map(|audio| {
         let limits = Limits::default();
-        audio::decode(&audio, EncoderOutput::Auto, LaneChoice::Each, &limits)
+        audio::decode(&audio, Encoding::Auto, LaneChoice::Each, &limits)
             .unwrap()
             .lanes
     });

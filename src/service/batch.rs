@@ -19,7 +19,7 @@ use super::pb::{BatchClassifyRequest, BatchClassifyResponse, ClassifyResponse};
 use super::refusals::Refusals;
 use super::status::{self, invalid};
 use super::{deadline, messages};
-use crate::engine::{Answer, Caller, Engine, EngineError};
+use crate::engine::{Caller, Classification, Engine, EngineError};
 
 /// Recordings of one stream that are decoded, wait or run at a time.
 const UNDER_WAY: usize = 16;
@@ -178,7 +178,7 @@ async fn classify_request(
     engine: &Engine,
     item: BatchClassifyRequest,
     caller: Caller,
-) -> Result<Answer, Status> {
+) -> Result<Classification, Status> {
     let request = item.request.unwrap_or_default();
     let deadline = caller.deadline;
     let request = messages::request(request, engine.manifest(), caller)?;
