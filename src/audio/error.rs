@@ -162,22 +162,26 @@ pub enum AudioError {
         /// Channels of the recording.
         channels: u16,
     },
-    /// The resampler refused a rate. This is a fault of this program, not of the audio.
-    #[error("cannot resample from {rate} Hz: {source}")]
-    ResamplerConstruction {
-        /// Source rate in Hz.
-        rate: u32,
-        /// The resampler's error.
-        source: rubato::ResamplerConstructionError,
-    },
-    /// The resampler refused a block. This is a fault of this program, not of the audio.
+    /// The resampler refused a rate or a block. This is a fault of this program, not of the audio.
     #[error("cannot resample from {rate} Hz: {source}")]
     Resampler {
         /// Source rate in Hz.
         rate: u32,
         /// The resampler's error.
-        source: rubato::ResampleError,
+        source: ResamplerError,
     },
+}
+
+/// An error of the resampler.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResamplerError {
+    /// It refused a rate.
+    #[error(transparent)]
+    Rate(#[from] rubato::ResamplerConstructionError),
+    /// It refused a block of samples.
+    #[error(transparent)]
+    Block(#[from] rubato::ResampleError),
 }
 
 impl AudioError {

@@ -59,7 +59,7 @@ mod whole;
 
 pub use decoder::Decoder;
 pub use encoding::{Encoding, RawFormat};
-pub use error::AudioError;
+pub use error::{AudioError, ResamplerError};
 pub use estimate::{Estimate, estimate};
 pub use lane_choice::LaneChoice;
 pub use limits::Limits;

@@ -4,7 +4,6 @@ use super::rates::SAMPLE_RATE;
 
 /// A decoded recording.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct Recording {
     /// `[L, N]`: mono lanes at 16 kHz, all of the same length. Full scale is ±1, which a float source may
     /// exceed.

@@ -44,8 +44,8 @@ impl Resampler {
     /// Creates a resampler from `rate` (Hz), at the start of a lane.
     ///
     /// # Errors
-    /// [`AudioError::ZeroRate`], [`AudioError::RateOutOfRange`], or
-    /// [`AudioError::ResamplerConstruction`], which would be a fault of this program.
+    /// [`AudioError::ZeroRate`] or [`AudioError::RateOutOfRange`], or [`AudioError::Resampler`], which would be a
+    /// fault of this program.
     pub fn new(rate: u32) -> Result<Self, AudioError> {
         source_checks::check_rate("the source", rate)?;
         let rate = rounded(rate);
@@ -54,7 +54,7 @@ impl Resampler {
         } else {
             let idle = idle::take(rate).map(Ok);
             let stage = idle.unwrap_or_else(|| FftStage::new(rate));
-            Some(stage.map_err(|source| AudioError::ResamplerConstruction { rate, source })?)
+            Some(stage.map_err(|source| AudioError::Resampler { rate, source })?)
         };
         Ok(Self {
             rate,

@@ -1,10 +1,9 @@
 //! The resampling of whole blocks from one rate to 16 kHz.
 
 use audioadapter_buffers::direct::InterleavedSlice;
-use rubato::{
-    Fft, FixedSync, ResampleError, Resampler as _, ResamplerConstructionError, WindowFunction,
-};
+use rubato::{Fft, FixedSync, ResampleError, Resampler as _, WindowFunction};
 
+use super::super::ResamplerError;
 use super::super::rates::SAMPLE_RATE;
 
 /// Shortest block in seconds. The anti-alias filter is as long as a block, so the block sets the filter's
@@ -28,7 +27,7 @@ pub(super) struct FftStage {
 
 impl FftStage {
     /// Creates a stage from `rate` (Hz).
-    pub(super) fn new(rate: u32) -> Result<Self, ResamplerConstructionError> {
+    pub(super) fn new(rate: u32) -> Result<Self, ResamplerError> {
         // Only with an even number of periods is the delay a whole number of samples.
         let pair = 2 * rate / gcd(rate, SAMPLE_RATE);
         let pairs = (BLOCK_SECONDS * f64::from(rate) / f64::from(pair))
@@ -66,7 +65,7 @@ impl FftStage {
         &mut self,
         mut samples: &[f32],
         out: &mut Vec<f32>,
-    ) -> Result<(), ResampleError> {
+    ) -> Result<(), ResamplerError> {
         while !samples.is_empty() {
             let (now, later) = samples.split_at(samples.len().min(self.block - self.pending.len()));
             self.pending.extend_from_slice(now);
@@ -79,7 +78,7 @@ impl FftStage {
     }
 
     /// Fills the block with zeros and resamples it.
-    pub(super) fn flush(&mut self, out: &mut Vec<f32>) -> Result<(), ResampleError> {
+    pub(super) fn flush(&mut self, out: &mut Vec<f32>) -> Result<(), ResamplerError> {
         self.pending.resize(self.block, 0.0);
         self.resample_block(out)
     }
@@ -90,7 +89,7 @@ impl FftStage {
     }
 
     /// Resamples the full block in `pending`.
-    fn resample_block(&mut self, out: &mut Vec<f32>) -> Result<(), ResampleError> {
+    fn resample_block(&mut self, out: &mut Vec<f32>) -> Result<(), ResamplerError> {
         let frames = self.output.len();
         let refused = |_| ResampleError::InsufficientInputBufferSize {
             expected: self.block,

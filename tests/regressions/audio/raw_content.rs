@@ -31,7 +31,7 @@ fn files_and_text_sent_as_samples_are_refused_by_name() {
             "JSON",
         ),
     ];
-    // Texts that people make of µ-law, and wrappers around files.
+    // Text encodings of µ-law that occur in practice, and wrappers around files.
     let samples: Vec<u8> = (0..4_000_u32).map(|i| (i * i / 7 % 251) as u8).collect();
     let numbers = samples.iter().map(|byte| format!("{byte},"));
     let escaped = samples.iter().map(|byte| match byte {
@@ -62,7 +62,7 @@ fn files_and_text_sent_as_samples_are_refused_by_name() {
         ),
         (utf16(u16::to_le_bytes), "base64 text"),
         (utf16(u16::to_be_bytes), "base64 text"),
-        (form.concat(), "WAV behind something else"),
+        (form.concat(), "WAV after other data"),
         (
             [b"HTTP/1.1 200 OK\r\n\r\n", &samples[..]].concat(),
             "an HTTP message",
@@ -93,17 +93,17 @@ fn files_and_text_sent_as_samples_are_refused_by_name() {
                 LaneChoice::Auto,
                 &Limits::default(),
             ) {
-                Ok(_) => panic!("{name} was taken for {format:?}"),
+                Ok(_) => panic!("{name} was accepted as {format:?}"),
                 Err(error) => error.to_string(),
             };
-            // Floats that are none may be met first.
-            let told = error.contains(&format!("looks like {name}"));
-            assert!(told || format == RawFormat::PcmF32Le, "{name}: {error}");
+            // As floats, the bytes may fail earlier, because they are not finite.
+            let named = error.contains(&format!("looks like {name}"));
+            assert!(named || format == RawFormat::PcmF32Le, "{name}: {error}");
         }
     }
 }
 
-/// The codes of G.711 for samples: those whose values lie nearest.
+/// Returns the G.711 codes of samples: those with the nearest values.
 fn companded(samples: &[f32], format: RawFormat) -> Vec<u8> {
     let codes: Vec<u8> = (0..=255).collect();
     let values = decoded(&codes, raw(format, 16_000), LaneChoice::Auto).unwrap();
@@ -122,7 +122,7 @@ fn companded(samples: &[f32], format: RawFormat) -> Vec<u8> {
 }
 
 #[test]
-fn real_recordings_are_never_taken_for_files() {
+fn real_recordings_are_never_refused_as_files() {
     let mut lanes: Vec<(String, Vec<f32>)> = Vec::new();
     for name in ["call.flac", "book.flac"] {
         let recording = read(&clip(name)).unwrap();
@@ -160,12 +160,12 @@ fn real_recordings_are_never_taken_for_files() {
     }
     lanes.push(("silence".into(), vec![0.0; 20_000]));
     lanes.push(("offset".into(), vec![-0.001; 20_000]));
-    // A line with an offset stays below zero, where the codes of G.711 are printable.
+    // A telephone line with an offset can stay below zero, where the codes of G.711 are printable.
     for offset in [-0.003_f32, -0.01, -0.1, -0.5] {
         let hum = |i: u32| offset * (1.0 + 0.6 * (f64::from(i) * 0.7).sin() as f32);
         lanes.push((format!("hum at {offset}"), (0..20_000).map(hum).collect()));
     }
-    // Noise on such lines, which is as rough as text.
+    // Noise on such lines, which varies as much as text.
     let mut state = 1_u32;
     let mut noise = move || {
         let uniform = (0..4).map(|_| {
@@ -199,15 +199,15 @@ fn real_recordings_are_never_taken_for_files() {
                     if part.is_empty() {
                         continue;
                     }
-                    let taken = decode(
+                    let result = decode(
                         part,
                         raw(format, 16_000),
                         LaneChoice::Auto,
                         &Limits::default(),
                     );
                     assert!(
-                        taken.is_ok(),
-                        "{name} as {format:?} from {offset}: {taken:?}"
+                        result.is_ok(),
+                        "{name} as {format:?} from {offset}: {result:?}"
                     );
                 }
             }
