@@ -79,9 +79,9 @@ impl<'a> AdtsReader<'a> {
             let head = self.input.peek(ADTS_HEADER).map_err(io::Error::other)?;
             if head.len() < ADTS_HEADER {
                 // There is less than a header left. It may be the start of a frame that was cut.
-                let begun =
+                let is_frame_start =
                     in_sync && matches!(head, [0xff] | [0xff, 0xf0 | 0xf1 | 0xf8 | 0xf9, ..]);
-                return if begun {
+                return if is_frame_start {
                     Err(Error::IoError(io::ErrorKind::UnexpectedEof.into()))
                 } else {
                     Ok(None)

@@ -194,8 +194,8 @@ fn read_samples_header(input: &mut Input<'_>, size: u32) -> Result<Option<u64>, 
     let offset = offset.copied().map_or(0, u32::from_be_bytes);
     input.skip(16 + u64::from(offset))?;
     // A size that was written before the audio and never corrected is 0, or the eight bytes before the audio.
-    let known = (9..UNKNOWN_SIZE).contains(&size);
-    Ok(known.then(|| u64::from(size - 8).saturating_sub(u64::from(offset))))
+    let is_known = (9..UNKNOWN_SIZE).contains(&size);
+    Ok(is_known.then(|| u64::from(size - 8).saturating_sub(u64::from(offset))))
 }
 
 /// Returns the description and the samples of a file. `bytes` begin with the chunk of the samples.

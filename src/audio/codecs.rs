@@ -134,7 +134,7 @@ pub(super) fn make_decoder(
     {
         if frames > MAX_FRAMES {
             return Err(AudioError::malformed(format!(
-                "this {name} claims {frames} frames a packet; at most {MAX_FRAMES} are accepted"
+                "this {name} claims {frames} frames per packet; at most {MAX_FRAMES} are accepted"
             )));
         }
     }

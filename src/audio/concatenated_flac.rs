@@ -32,7 +32,7 @@ impl<'a> ConcatenatedFlac<'a> {
     pub(super) fn new(input: Input<'a>) -> Result<Self> {
         let input = SharedFlacInput(Arc::new(Mutex::new(FlacFileInput {
             input,
-            begun: false,
+            started: false,
         })));
         let reader = input.open_file()?;
         Ok(Self { input, reader })
@@ -93,7 +93,7 @@ impl<'a> SharedFlacInput<'a> {
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = file.input.peek(START).map_err(io::Error::other)?;
         let next = is_file_start(bytes);
-        file.begun &= !next;
+        file.started &= !next;
         Ok(next)
     }
 }
@@ -109,14 +109,14 @@ impl Read for SharedFlacInput<'_> {
 struct FlacFileInput<'a> {
     input: Input<'a>,
     /// The first bytes of the current file were read.
-    begun: bool,
+    started: bool,
 }
 
 impl Read for FlacFileInput<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let bytes = self.input.peek(START).map_err(io::Error::other)?;
         let bytes = &bytes[..bytes.len().min(buffer.len() + START)];
-        let own = usize::from(!self.begun);
+        let own = usize::from(!self.started);
         let next = bytes.windows(START).skip(own).position(is_file_start);
         // The last bytes may be part of the start of the next file, so they are not returned yet.
         let whole = (bytes.len() + 1).saturating_sub(START);
@@ -126,7 +126,7 @@ impl Read for FlacFileInput<'_> {
             None => whole,
         };
         let count = most.min(buffer.len());
-        self.begun |= count > 0;
+        self.started |= count > 0;
         self.input.read(&mut buffer[..count])
     }
 }
@@ -155,7 +155,7 @@ mod tests {
             let timer = DecodeTimer::start(Duration::MAX, Stop::default());
             let mut file = FlacFileInput {
                 input: Input::whole(&both, timer),
-                begun: false,
+                started: false,
             };
             for expected in [&one, &two] {
                 let mut read = Vec::new();
@@ -168,7 +168,7 @@ mod tests {
                     read.extend_from_slice(&buffer[..count]);
                 }
                 assert_eq!(&read, expected, "in pieces of {piece}");
-                file.begun = false;
+                file.started = false;
             }
         }
     }

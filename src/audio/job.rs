@@ -1,10 +1,10 @@
-//! What every decoder needs to know about one call: its options, its limits, and where samples go.
+//! The options and limits of one call, and the receiver of its samples. All decoders use them.
 
 use super::rates::CapturedRate;
 use super::timer::DecodeTimer;
 use super::{AudioError, LaneChoice, Limits};
 
-/// Receives finished samples: `[L][N]`, lanes at 16 kHz of the same length. It may take them out of the
+/// Receives finished samples: `[L][N]`, lanes at 16 kHz of the same length. It may move them out of the
 /// vectors.
 pub(super) type LaneSink<'a> = &'a mut dyn FnMut(&mut [Vec<f32>]) -> Result<(), AudioError>;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Seconds that any recording may last, however few its bytes: ten minutes of a muted line are 9 KB
-/// of FLAC, and no attack.
+/// Seconds that any recording may last, however few its bytes. Ten minutes of a muted line have only 9 KB of FLAC,
+/// and they are a legitimate recording.
 pub(super) const FREE_SECONDS: f64 = 600.0;
 
 /// What one decode may use.

@@ -112,7 +112,7 @@ pub(super) struct PcmDecoder {
     /// Bytes of a frame.
     frame: usize,
     /// The start of a frame that is not complete yet.
-    begun: Vec<u8>,
+    partial_frame: Vec<u8>,
     /// Samples of the current block.
     samples: Vec<f32>,
     /// Bytes of the whole recording, if all of them are there.
@@ -141,7 +141,7 @@ impl PcmDecoder {
             },
             lanes: Lanes::new(origin, sample_rate, u32::from(channels), job)?,
             frame: coding.width() * usize::from(channels),
-            begun: Vec::new(),
+            partial_frame: Vec::new(),
             samples: Vec::with_capacity(BLOCK / coding.width()),
             size: job.size,
             check: None,
@@ -167,20 +167,20 @@ impl PcmDecoder {
         if let Some((check, format)) = &mut self.check {
             check.push(bytes, *format)?;
         }
-        let missing = (self.frame - self.begun.len()) % self.frame;
+        let missing = (self.frame - self.partial_frame.len()) % self.frame;
         let (first, rest) = bytes.split_at(missing.min(bytes.len()));
-        self.begun.extend_from_slice(first);
-        if self.begun.len() == self.frame {
-            let mut frame = std::mem::take(&mut self.begun);
+        self.partial_frame.extend_from_slice(first);
+        if self.partial_frame.len() == self.frame {
+            let mut frame = std::mem::take(&mut self.partial_frame);
             self.convert(&frame, sink)?;
             frame.clear();
-            self.begun = frame;
+            self.partial_frame = frame;
         }
         let (whole, rest) = rest.split_at(rest.len() / self.frame * self.frame);
         for block in whole.chunks((BLOCK / self.frame).max(1) * self.frame) {
             self.convert(block, sink)?;
         }
-        self.begun.extend_from_slice(rest);
+        self.partial_frame.extend_from_slice(rest);
         Ok(())
     }
 
@@ -189,7 +189,7 @@ impl PcmDecoder {
         if let Some((check, format)) = &mut self.check {
             check.finish(*format)?;
         }
-        let cut_inside_a_frame = !self.begun.is_empty();
+        let cut_inside_a_frame = !self.partial_frame.is_empty();
         self.lanes.finish(sink)?;
         Ok(Ending {
             source: self.source,
@@ -199,27 +199,27 @@ impl PcmDecoder {
         })
     }
 
-    /// Reads up to `most` bytes. `owed` means that fewer are a sign of a cut file.
+    /// Decodes up to `limit` bytes of `input`. `size_is_reliable` means that fewer bytes are a sign of a cut file.
     pub(super) fn read(
         mut self,
         mut input: Input<'_>,
-        most: u64,
-        owed: bool,
+        limit: u64,
+        size_is_reliable: bool,
         sink: LaneSink<'_>,
     ) -> Result<Ending, AudioError> {
         if let Some(size) = self.size {
             // The length is known in advance, so a recording that is too long is refused before any work.
             let available = size.saturating_sub(input.position());
             self.lanes
-                .check_length(most.min(available) / self.frame as u64)?;
+                .check_length(limit.min(available) / self.frame as u64)?;
         }
-        input.end_after(most);
+        input.end_after(limit);
         let mut read = 0;
         loop {
             let available = input.fill()?;
             let count = available.len();
             if count == 0 {
-                return self.finish(owed && read < most, sink);
+                return self.finish(size_is_reliable && read < limit, sink);
             }
             self.push(available, sink)?;
             input.consume(count);

@@ -27,11 +27,11 @@ pub(super) fn decode(
 
 /// Reads everything before the data.
 pub(super) fn read(input: &mut Input<'_>) -> Result<WavHeader, AudioError> {
-    let begun = input.position();
+    let start = input.position();
     input.skip(FIRST_CHUNK)?;
     let mut format = None;
     loop {
-        let at = input.position() - begun;
+        let at = input.position() - start;
         let head = input.peek(HEADER)?;
         let Some(header) = head.first_chunk::<HEADER>() else {
             let bytes = at + head.len() as u64;

@@ -64,7 +64,7 @@ pub(super) enum WavCoding {
 impl WavHeader {
     /// Reads everything before the data.
     pub(super) fn read(input: &mut Input<'_>) -> Result<Self, AudioError> {
-        let begun = input.position();
+        let start = input.position();
         let riff_size = u64::from(u32_at(input.peek(12)?, 4).unwrap_or(0));
         input.skip(12)?;
         let mut format = None;
@@ -72,7 +72,7 @@ impl WavHeader {
         loop {
             // Chunk names never begin with 0, so zeros are padding, whether it is due or not.
             input.skip_zeros()?;
-            let at = input.position() - begun;
+            let at = input.position() - start;
             let head = input.peek(8)?;
             let (Some(name), Some(size)) = (array_at::<4>(head, 0), u32_at(head, 4)) else {
                 let bytes = at + head.len() as u64;
@@ -105,7 +105,7 @@ impl WavHeader {
                         _ => u64::from(size),
                     };
                     // The size was written before the audio and never corrected, so the audio lasts to the end.
-                    let header = input.position() - begun;
+                    let header = input.position() - start;
                     let unfinished =
                         size == 0 && (riff_size + 8 <= header || riff_size >= UNKNOWN_SIZE);
                     return Ok(Self {

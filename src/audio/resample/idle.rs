@@ -1,6 +1,6 @@
 //! Keeps unused resampling stages for the next lane of the same rate on the same thread.
 //!
-//! Computing the tables of a stage takes as long as resampling a quarter of a second of speech.
+//! Computing the tables of a stage takes as long as a quarter of a second of speech does.
 
 use std::cell::RefCell;
 
