@@ -126,7 +126,7 @@ impl<'a> TrackDecoder<'a> {
                     return Ok(());
                 }
                 Ok(Some(packet)) if packet.track_id == self.track => {
-                    if self.fits_decoder(&packet)? {
+                    if self.adapt_decoder(&packet)? {
                         self.decode(packet)?;
                     } else {
                         self.replace_lost(
@@ -172,7 +172,7 @@ impl<'a> TrackDecoder<'a> {
 
     /// Creates a new decoder where MPEG audio changes its layer, rate or channels. Returns false for a single
     /// frame that differs from the frames around it, because that is damage.
-    fn fits_decoder(&mut self, packet: &Packet) -> Result<bool, AudioError> {
+    fn adapt_decoder(&mut self, packet: &Packet) -> Result<bool, AudioError> {
         let shape_of = |data: &[u8]| FrameHeader::parse(data).map(|header| header.shape);
         let Some(shape) = mpeg_layer(self.params.codec).and_then(|_| shape_of(&packet.data)) else {
             return Ok(true);
