@@ -4,8 +4,8 @@
 //! (`wav`, `w64`, `au`, `aiff`, `caf`, `container` or `pcm`) yields interleaved frames at the source's rate.
 //! `lanes` selects the channels and resamples them at once, so audio at the source's rate is never collected.
 //! [`decode`] and [`Decoder`] use the same code and differ only in where the bytes come from. All limits are
-//! checked while decoding, because headers may be wrong. A new format needs entries in `magic`, `sniff` and `by_format`, and one file.
-//! This module does not depend on segments, models or gRPC.
+//! checked while decoding, because headers may be wrong. A new format needs entries in `magic`, `sniff` and
+//! `by_format`, and one file. This module does not depend on segments, models or gRPC.
 
 mod aac;
 mod adts;
