@@ -21,7 +21,7 @@ use undertone::runtime::{
     Device, Encoded, History, Instance, Library, RuntimeError, SequenceBatch, Sizes, StepEvidence,
     StopHandle,
 };
-use undertone::scheduler::core::{Bounds, Class, CostTable, Policy, Shapes, Work};
+use undertone::scheduler::core::{Bounds, Class, CostTable, PerClass, Policy, Shapes, Work};
 use undertone::scheduler::{Chunk, Clock, Failure, Scheduler, SequenceOutput, Terms, Ticket};
 
 /// The project's promise: the same numbers alone and batched with strangers.
@@ -63,7 +63,7 @@ fn scheduler(bundle: &Bundle, workers: usize) -> Scheduler {
         bounds: Bounds {
             jobs: 1_000,
             bytes: 1 << 30,
-            backlog: [Duration::from_secs(1_000); 2],
+            backlog: PerClass::from_fn(|_| Duration::from_secs(1_000)),
         },
         max_batch_time: Duration::from_secs(1),
         max_queue_delay: Duration::ZERO,

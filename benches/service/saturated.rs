@@ -12,7 +12,9 @@ use undertone::runtime::{
     Device, Encoded, Instance, Library, RuntimeError, SequenceBatch, Sizes, StepEvidence,
     StopHandle, Stopwatch,
 };
-use undertone::scheduler::core::{Bounds, Class, CostTable, Graph, Policy, Shape, Shapes, Work};
+use undertone::scheduler::core::{
+    Bounds, Class, CostTable, Graph, PerClass, Policy, Shape, Shapes, Work,
+};
 use undertone::scheduler::{Clock, Scheduler, Terms};
 
 use crate::{Figures, quantile, speech};
@@ -131,7 +133,7 @@ impl Service {
             bounds: Bounds {
                 jobs: 2 * CALLERS,
                 bytes: 1 << 30,
-                backlog: [Duration::from_secs(60); 2],
+                backlog: PerClass::from_fn(|_| Duration::from_secs(60)),
             },
             max_batch_time: Duration::from_millis(10),
             max_queue_delay: Duration::ZERO,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use undertone::scheduler::core::{
     BatchId, Bounds, Class, Core, End, Ended, Entry, EntryId, Graph, Job, JobId, Member, Next,
-    Outcome, Policy as Terms, Shape, Task, Time,
+    Outcome, PerClass, PerGraph, Policy as Terms, Shape, Task, Time,
 };
 
 use crate::device::Device;
@@ -110,7 +110,10 @@ impl Ours {
             bounds: Bounds {
                 jobs: MOST_JOBS,
                 bytes: usize::MAX,
-                backlog: [Duration::from_secs(10), Duration::from_secs(120)],
+                backlog: PerClass {
+                    interactive: Duration::from_secs(10),
+                    bulk: Duration::from_secs(120),
+                },
             },
             max_batch_time: device.max_batch_time,
             max_queue_delay: device.max_queue_delay,
@@ -188,7 +191,7 @@ struct Plain {
     jobs: HashMap<JobId, (u64, Class, Vec<EntryId>)>,
     entries: HashMap<EntryId, Waiting>,
     /// By graph.
-    queues: [BTreeMap<Key, EntryId>; 2],
+    queues: PerGraph<BTreeMap<Key, EntryId>>,
     ended: VecDeque<Ended>,
 }
 
@@ -206,7 +209,7 @@ impl Plain {
 
     /// Until when to wait for companions, if that is not over.
     fn patience(&self, now: Time, graph: Graph) -> Option<Time> {
-        let queue = &self.queues[graph as usize];
+        let queue = &self.queues[graph];
         let most = self.device.costs.shapes().most_rows(graph);
         let mut rows = 0;
         for id in queue.values() {
@@ -231,7 +234,7 @@ impl Plain {
         let mut members: Vec<Member> = Vec::new();
         let mut rows = 0;
         while rows < most
-            && let Some(first) = self.queues[graph as usize].first_entry()
+            && let Some(first) = self.queues[graph].first_entry()
         {
             let id = *first.get();
             let Some(held) = self.entries.get_mut(&id) else {
@@ -283,7 +286,7 @@ impl Plain {
 
     fn forget(&mut self, id: EntryId) {
         if let Some(held) = self.entries.remove(&id) {
-            self.queues[held.graph as usize].remove(&held.key);
+            self.queues[held.graph].remove(&held.key);
         }
     }
 }
@@ -311,7 +314,7 @@ impl Policy for Plain {
         let graph = entry.task.graph();
         let key = (*rank, entry.job, entry.id);
         entries.push(entry.id);
-        self.queues[graph as usize].insert(key, entry.id);
+        self.queues[graph].insert(key, entry.id);
         let items = match entry.task {
             Task::Encode { segments } => segments,
             Task::Advance { steps, .. } => steps,
@@ -331,7 +334,7 @@ impl Policy for Plain {
     fn poll(&mut self, now: Time) -> Do {
         let mut heads: Vec<(Key, Graph)> = Graph::ALL
             .into_iter()
-            .filter_map(|graph| Some((*self.queues[graph as usize].first_key_value()?.0, graph)))
+            .filter_map(|graph| Some((*self.queues[graph].first_key_value()?.0, graph)))
             .collect();
         heads.sort_by_key(|(key, _)| *key);
         let mut wait: Option<Time> = None;

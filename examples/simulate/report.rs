@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use plotters::prelude::*;
-use undertone::scheduler::core::{Class, Graph, JobId, Time};
+use undertone::scheduler::core::{Class, JobId, PerGraph, Time};
 
 use crate::policies::Run;
 use crate::trace::Trace;
@@ -41,7 +41,7 @@ pub(crate) struct Seen {
     pub(crate) fates: Vec<Option<Fate>>,
     windows: BTreeMap<u128, Vec<Portion>>,
     /// By graph.
-    batches: [Batches; 2],
+    batches: PerGraph<Batches>,
     busy: Duration,
     span: Duration,
 }
@@ -78,7 +78,7 @@ impl Seen {
     /// A batch begins that takes so long.
     pub(crate) fn started(&mut self, now: Time, run: &Run, took: Duration) {
         let (items, room) = filling(run);
-        let batches = &mut self.batches[run.graph as usize];
+        let batches = &mut self.batches[run.graph];
         batches.count += 1;
         batches.rows += run.rows();
         batches.padding += 1.0 - items as f64 / room as f64;
@@ -155,7 +155,7 @@ impl Seen {
         let span = self.span.as_secs_f64().max(1e-9);
         let interactive = self.latencies(Class::Interactive);
         let bulk = self.latencies(Class::Bulk);
-        let [encoder, sequence] = Graph::ALL.map(|graph| self.batches[graph as usize]);
+        let PerGraph { encoder, sequence } = self.batches;
         let batches = (encoder.count + sequence.count).max(1) as f64;
         let mean = |batches: Batches| batches.rows as f64 / batches.count.max(1) as f64;
         format!(

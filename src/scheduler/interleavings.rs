@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use shuttle::{check_pct, check_random, future::block_on, thread};
 
-use super::core::{Bounds, Class, CostTable, Policy, Shapes, Work};
+use super::core::{Bounds, Class, CostTable, PerClass, Policy, Shapes, Work};
 use super::{Chunk, Clock, Scheduler, Terms, Ticket};
 use crate::bundle::Sequence;
 use crate::frontend::SEGMENT_VALUES;
@@ -88,7 +88,7 @@ fn scheduler(workers: usize) -> (Arc<Scheduler>, Arc<Counts>) {
         bounds: Bounds {
             jobs: 8,
             bytes: 1 << 30,
-            backlog: [Duration::from_secs(60); 2],
+            backlog: PerClass::from_fn(|_| Duration::from_secs(60)),
         },
         max_batch_time: Duration::from_secs(1),
         max_queue_delay: Duration::ZERO,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::core::{Bounds, Class, CostTable, End, Policy, Refusal, Shapes, Work};
+use super::core::{Bounds, Class, CostTable, End, PerClass, Policy, Refusal, Shapes, Work};
 use super::{Chunk, Clock, Failure, Scheduler, SequenceOutput, Terms, Ticket, Waiter};
 use crate::bundle::Sequence;
 use crate::frontend::SEGMENT_VALUES;
@@ -85,7 +85,7 @@ fn policy(instances: usize) -> Policy {
         bounds: Bounds {
             jobs: 100,
             bytes: 1 << 30,
-            backlog: [Duration::from_secs(60); 2],
+            backlog: PerClass::from_fn(|_| Duration::from_secs(60)),
         },
         max_batch_time: Duration::from_secs(1),
         max_queue_delay: Duration::ZERO,

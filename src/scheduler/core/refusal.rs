@@ -1,9 +1,9 @@
-//! Why a job or an entry is refused, and when trying again may help.
+//! Why a job or an entry is refused, and when a retry may help.
 
 use std::time::Duration;
 
 use super::batch::End;
-use super::job::Class;
+use super::class::Class;
 
 /// Why a job or an entry is not admitted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,49 +13,49 @@ pub enum Refusal {
     Jobs {
         /// The bound.
         most: usize,
-        /// When there may be room, as predicted.
+        /// When a place may be free, from now, as predicted.
         drain: Duration,
     },
-    /// The bound on bytes would be exceeded.
+    /// The job's tensors would exceed the bound on bytes.
     #[error("the requests being answered take {most} bytes, the bound")]
     Bytes {
         /// The bound.
         most: usize,
-        /// As above.
+        /// When enough memory may be free, from now, as predicted.
         drain: Duration,
     },
-    /// The bound on a class' device time would be exceeded.
+    /// The job would exceed the bound on its class's device time.
     #[error("{} ms of {} work are waiting for the device, the bound", most.as_millis(), class.name())]
     Backlog {
         /// The class.
         class: Class,
         /// The bound.
         most: Duration,
-        /// As above.
+        /// When enough work may be done, from now, as predicted.
         drain: Duration,
     },
-    /// The queue is nearly full and the tenant has its share of it.
+    /// The queue is nearly full and the tenant holds its share of it.
     #[error("the server is busy and this tenant holds its share of the queue")]
     TenantShare {
-        /// As above.
+        /// When enough of the tenant's work may be done, from now, as predicted.
         drain: Duration,
     },
-    /// The answer would come too late.
+    /// The answer would arrive after the deadline.
     #[error("the answer is predicted in {} ms, after the deadline", predicted.as_millis())]
     Deadline {
-        /// When it would come, from now.
+        /// When the answer would arrive, from now.
         predicted: Duration,
-        /// When a job of this size would have met its deadline, from now.
+        /// When a job of this size would meet the same deadline, from now.
         drain: Duration,
     },
-    /// The answer would come too late if nothing else were to be done. Trying again with the same deadline
-    /// does not help.
+    /// The answer would arrive after the deadline even if nothing else were to be done. A retry with the same
+    /// deadline does not help.
     #[error("the job's own work is predicted to take {} ms, longer than its deadline allows", alone.as_secs_f64() * 1e3)]
     Late {
-        /// The predicted time of its own work, corrected by what was learned of delays.
+        /// The predicted time of its own work, corrected by the observed delays.
         alone: Duration,
     },
-    /// The job alone is more than its class may hold.
+    /// The job alone needs more device time than all jobs of its class may hold.
     #[error("the recording needs {} s of the device; {} work may hold {} s{}", needs.as_secs_f64(), class.name(), most.as_secs_f64(), match class {
         Class::Interactive => "; send it as bulk, or in parts",
         Class::Bulk => "; send it in parts",
@@ -68,7 +68,7 @@ pub enum Refusal {
         /// The bound.
         most: Duration,
     },
-    /// The job alone takes more memory than all jobs together may hold.
+    /// The job alone needs more memory than all jobs together may hold.
     #[error(
         "the recording needs {needs} bytes of tensors at a time; all requests together may hold {most}"
     )]
@@ -81,17 +81,17 @@ pub enum Refusal {
     /// The server is shutting down.
     #[error("the scheduler is draining")]
     Draining,
-    /// The job has ended, if it ever was admitted.
+    /// The job has ended, or was never admitted.
     #[error("the job has ended")]
     Ended(Option<End>),
-    /// An entry that its job did not ask for: empty, too long, too many bytes, or a stream's steps
-    /// out of order. A fault of whoever submits.
+    /// An entry is not part of what its job announced: it is empty, too long, has too many bytes or too much
+    /// work, or a stream's steps are out of order. This is a fault of the submitting code.
     #[error("an entry breaks its job's terms: {0}")]
     Terms(&'static str),
 }
 
 impl Refusal {
-    /// The reason in one word, as metrics label it.
+    /// Returns the reason in one word, as metrics label it.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -108,22 +108,10 @@ impl Refusal {
         }
     }
 
-    /// When trying again may do, as predicted; none if it would not, or not here.
+    /// Returns when a retry may help, from now, as predicted. Returns none if no retry helps on this server.
     #[must_use]
     pub fn drain(&self) -> Option<Duration> {
-        match self {
-            Self::Jobs { drain, .. }
-            | Self::Bytes { drain, .. }
-            | Self::Backlog { drain, .. }
-            | Self::TenantShare { drain }
-            | Self::Deadline { drain, .. } => Some(*drain),
-            Self::Late { .. }
-            | Self::TooMuch { .. }
-            | Self::TooManyBytes { .. }
-            | Self::Draining
-            | Self::Ended(_)
-            | Self::Terms(_) => None,
-        }
+        self.clone().drain_mut().copied()
     }
 
     pub(super) fn drain_mut(&mut self) -> Option<&mut Duration> {

@@ -302,7 +302,7 @@ fn who_needs_nearly_all_of_a_bound_is_let_in_where_nobody_else_is() {
     // 100 segments take 101 ms on the CPU table, in the largest batches.
     for most in [102, 110, 116, 120] {
         let mut setup = unbounded(Device::Cpu);
-        setup.policy.bounds.backlog = [Time::from_millis(most); 2];
+        setup.policy.bounds.backlog = PerClass::from_fn(|_| Time::from_millis(most));
         setup.policy.bounds.bytes = 100;
         let mut driver = driver(&setup);
         let large = |tenant| Job {

@@ -67,13 +67,13 @@ fn gauges_agree(driver: &Driver) {
                 left += job.promised;
             }
         }
-        let mut waiting = [0, 0];
+        let mut waiting = PerGraph::<usize>::default();
         for book in &driver.entries {
             let (job, graph) = (driver.job_of(book), book.entry.task.graph());
             if job.job.class != class {
                 continue;
             }
-            waiting[graph as usize] += usize::from(book.waiting() > 0);
+            waiting[graph] += usize::from(book.waiting() > 0);
             if job.lives() {
                 *left.of_mut(graph) += match book.lives() {
                     true => book.entry.task.items() - book.done,
@@ -82,9 +82,9 @@ fn gauges_agree(driver: &Driver) {
             }
         }
         for graph in Graph::ALL {
-            assert_eq!(core.waiting(graph, class), waiting[graph as usize]);
+            assert_eq!(core.waiting(graph, class), waiting[graph]);
         }
-        waits |= waiting != [0, 0];
+        waits |= waiting != PerGraph::default();
         let predicted = core.costs().predict(left, driver.policy.max_batch_time);
         assert_eq!(core.backlog(class), predicted);
     }
@@ -128,9 +128,9 @@ fn longest_left(driver: &Driver, job: usize) -> Time {
     let books = driver.entries_of(job);
     let waits = books.map(|book| book.entry.task.graph());
     let promised = driver.jobs[job].promised;
-    let mut left = Graph::ALL.map(|graph| promised.of(graph) > 0);
-    waits.for_each(|graph| left[graph as usize] = true);
-    let graphs = Graph::ALL.into_iter().filter(|graph| left[*graph as usize]);
+    let mut left = PerGraph::from_fn(|graph| promised.of(graph) > 0);
+    waits.for_each(|graph| left[graph] = true);
+    let graphs = Graph::ALL.into_iter().filter(|graph| left[*graph]);
     graphs.map(longest).sum()
 }
 
@@ -240,7 +240,7 @@ fn keeps_bounds(driver: &Driver, what: &Happened) {
         assert!(core.jobs() <= bounds.jobs);
         assert!(core.bytes() <= bounds.bytes, "{}", core.bytes());
         for class in Class::ALL {
-            assert!(core.backlog(class) <= bounds.backlog[class as usize]);
+            assert!(core.backlog(class) <= bounds.backlog[class]);
         }
     }
 }

@@ -108,7 +108,10 @@ fn setup() -> impl Strategy<Value = Setup> {
         let bounds = Bounds {
             jobs: 8,
             bytes: 2_000,
-            backlog: [Time::from_millis(200), Time::from_millis(400)],
+            backlog: PerClass {
+                interactive: Time::from_millis(200),
+                bulk: Time::from_millis(400),
+            },
         };
         let policy = Policy {
             instances,
@@ -196,7 +199,7 @@ fn unbounded(device: Device) -> Setup {
         bounds: Bounds {
             jobs: usize::MAX / 2,
             bytes: usize::MAX / 2,
-            backlog: [Time::from_secs(1_000_000); 2],
+            backlog: PerClass::from_fn(|_| Time::from_secs(1_000_000)),
         },
         max_batch_time: Time::from_secs(1),
         max_queue_delay: Time::ZERO,
