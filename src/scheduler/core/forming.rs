@@ -194,8 +194,7 @@ impl Core {
         self.gathers_until(now, plan, self.policy.max_queue_delay)
     }
 
-    /// Returns whether a plan gains further members while the other graph's work runs. Chunks come from
-    /// segments, and segments from the decoding that goes on meanwhile.
+    /// Returns whether a plan gains further members if the other graph's work runs first: segments become chunks.
     pub(super) fn yields(&self, now: Time, plan: &BatchPlan) -> bool {
         let delay = self.policy.max_batch_time / YIELDS_FOR;
         self.gathers_until(now, plan, delay).is_some()
