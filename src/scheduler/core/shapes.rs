@@ -24,7 +24,7 @@ pub struct Shapes {
 
 impl Default for Shapes {
     /// Returns rows in powers of two, so that padding is never more than half and the set stays small. A CPU
-    /// gains nothing beyond 32 segments or 16 chunks (docs/design.md). Steps are multiples of eight, because
+    /// gains nothing beyond 32 segments or 16 chunks (docs/decisions.md). Steps are multiples of eight, because
     /// their cost is more even.
     fn default() -> Self {
         Self {
