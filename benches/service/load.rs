@@ -55,7 +55,7 @@ struct Call {
 
 /// Returns the goodput when calls arrive twice as fast as they can be answered, in three ratios:
 ///
-/// - to the goodput at a rate just above the peak, for each second of processor time that the callers left to the server;
+/// - to the goodput at a rate just above the peak, per second of processor time that the callers left to the server;
 /// - the same by the clock, which counts the callers' own work beyond the peak against the server;
 /// - by the clock, to the goodput of a closed loop, in which each caller calls again when it has its answer.
 pub(crate) fn overload(rounds: usize) -> Figures {
@@ -146,8 +146,8 @@ async fn overload_of_one_server(rounds: usize) -> Figures {
     ]
 }
 
-/// Makes the callers, which are this thread, sleep between two looks for answers until the returned set is dropped. Their
-/// latencies are longer by a few times [`LOOK`], because a call passes through several tasks.
+/// Makes the callers, which are this thread, sleep between two looks for answers until the returned set is dropped.
+/// Their latencies are longer by a few times [`LOOK`], because a call passes through several tasks.
 fn poll_rarely() -> JoinSet<()> {
     let mut sleeping = JoinSet::new();
     sleeping.spawn(async {
@@ -163,7 +163,7 @@ fn count(calls: &[Call], code: Code) -> usize {
     calls.iter().filter(|call| call.code == code).count()
 }
 
-/// Returns the answers in time a second.
+/// Returns the answers in time per second.
 fn good_rate(calls: &[Call]) -> f64 {
     let good = calls
         .iter()
@@ -181,8 +181,8 @@ fn processors() -> f64 {
     std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64)
 }
 
-/// Returns the 99th percentile of interactive latencies at 80 % of the peak, while bulk work fills the rest. It is divided
-/// by the bound, which is two batches and the call's own compute. Also returns bulk's share of the audio.
+/// Returns the 99th percentile of interactive latencies at 80 % of the peak, while bulk work fills the rest. It is
+/// divided by the bound, which is two batches and the call's own compute. Also returns bulk's share of the audio.
 pub(crate) fn neighbours(rounds: usize) -> Figures {
     block_on(neighbours_of_one_server(rounds))
 }
@@ -307,7 +307,7 @@ async fn connect(server: &Server) -> Vec<Caller> {
     callers
 }
 
-/// Returns the answers a second when enough calls are always under way to fill the server.
+/// Returns the answers per second when enough calls are always under way to fill the server.
 async fn closed_loop(callers: &[Caller], message: &Message, time: Duration) -> f64 {
     let begun = Instant::now();
     let mut calls = JoinSet::new();

@@ -55,16 +55,16 @@ pub enum Failure {
     #[error("the model's output is not finite")]
     NotFinite,
     /// It could not be done by its deadline any more.
-    #[error("the answer could not be there by its deadline")]
+    #[error("the work could not be done by its deadline")]
     Expired,
     /// It was evicted to admit interactive work.
-    #[error("bulk work made room for interactive work")]
+    #[error("bulk work was evicted to admit interactive work")]
     Evicted {
         /// When to retry, from the eviction.
         retry: Duration,
     },
     /// It ended without a result or a reason. This is a fault of the scheduler.
-    #[error("the result was lost")]
+    #[error("the scheduler lost the result; this is a fault of the server")]
     Lost,
 }
 

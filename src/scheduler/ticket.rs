@@ -17,7 +17,7 @@ use super::shared::Shared;
 use super::waiter::Waiter;
 use crate::frontend::SEGMENT_VALUES;
 
-/// What a request or stream announces when it asks to be admitted.
+/// What a request or stream announces when it asks for admission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// The tenant that is charged for it.

@@ -12,8 +12,8 @@ use super::shared::Shared;
 
 /// The result of submitted work, once it is there.
 ///
-/// Dropping it cancels the work, so a `select!` in a loop must poll it by `&mut`. Items that wait are dropped at once. A batch that runs is stopped if nobody
-/// waits for its other members either; otherwise it runs to its end.
+/// Dropping it cancels the work, so a `select!` in a loop must poll it by `&mut`. Items that wait are dropped at
+/// once. A batch that runs is stopped if nobody waits for its other members either; otherwise it runs to its end.
 #[derive(Debug)]
 pub struct Waiter<T> {
     pub(super) reply: oneshot::Receiver<Result<T, Failure>>,

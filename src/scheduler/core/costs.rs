@@ -19,7 +19,7 @@ const CLIP: u32 = 8;
 const EXPLORE: u32 = 256;
 /// What every batch costs beside its run, whatever its size: taking, packing and handing out.
 const OVERHEAD: Duration = Duration::from_micros(20);
-/// A larger batch pays if its cost an item is at most this part of the smaller batch's.
+/// A larger batch pays if its cost per item is at most this part of the smaller batch's.
 const PAYS: f64 = 0.97;
 /// A larger batch is explored until its prediction is this part of what several smaller batches take. It is below
 /// [`PAYS`], so the larger batch runs again in the end.

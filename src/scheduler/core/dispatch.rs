@@ -55,8 +55,8 @@ impl Core {
             });
             state.taken += items;
             state.under_way.push(id);
-            // The charge comes before the removal, because the removal may forget the tenant: one that has one
-            // entry at a time would never be charged.
+            // The tenant is charged before its entry is removed, because the removal may forget the tenant. A
+            // tenant with one entry at a time would otherwise never be charged.
             let time = time_of_rows(plan.time, plan.graph.rows_of(items), rows);
             queue.charge(&job.tenant, job.weight, time);
             if state.taken == state.entry.task.items() {

@@ -7,7 +7,7 @@ use super::job::JobId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntryId(pub u64);
 
-/// What an entry asks to run.
+/// What an entry runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     /// Consecutive segments for the encoder. Several batches may run them.
@@ -54,7 +54,7 @@ pub struct Entry {
     pub id: EntryId,
     /// The job that it belongs to.
     pub job: JobId,
-    /// What it asks to run.
+    /// What it runs.
     pub task: Task,
     /// Bytes that its tensors hold.
     pub bytes: usize,

@@ -30,7 +30,7 @@ impl Core {
     /// Why it is not admitted. Nothing is kept of it then.
     pub fn handle_job(&mut self, now: Time, job: Job) -> Result<(), Refusal> {
         if self.jobs.get(&job.id).is_some() {
-            return Err(Refusal::Terms("its job is there already"));
+            return Err(Refusal::Terms("a job of this name is under way"));
         }
         if self.costs.relax(now) {
             let most = self.policy.max_batch_time;

@@ -25,7 +25,7 @@ const REMEMBERED: usize = 1_024;
 pub(super) struct EntryPlace {
     /// The round of the job's work, by [`super::rounds`].
     pub(super) round: u64,
-    /// The job's deadline. Entries of a job without one come last.
+    /// The job's deadline. Entries of a job without one are last.
     pub(super) deadline: Time,
     /// The number of the job's arrival, so that an earlier job finishes before a later one.
     pub(super) job: u64,

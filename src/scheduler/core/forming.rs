@@ -13,7 +13,7 @@ use super::time::{Time, time_of_rows};
 /// Entries that are examined for a sequence batch, as a multiple of its rows. More than the rows are needed,
 /// because some chunks do not fit beside the others.
 const LOOK_AHEAD: usize = 4;
-/// A larger batch is worth a wait if its cost an item is at most this part of the batch's as it is.
+/// A larger batch is worth a wait if its cost per item is at most this part of that of the batch as it is.
 const WORTH_WAITING: f64 = 0.9;
 /// A plan yields to the other graph for the longest batch's time divided by this. Several encoder batches fit
 /// into that time, and each may lead to another chunk.
@@ -145,7 +145,7 @@ impl Core {
     }
 
     /// Returns how many of these rows to run now: all of them with padding, or fewer that fill the next smaller
-    /// shape, whichever gives more rows a second.
+    /// shape, whichever runs more rows per second.
     fn worth_padding(&self, graph: Graph, rows: usize, steps: usize) -> Option<usize> {
         let shapes = self.costs.shapes();
         let fit = shapes.fit(graph, rows, steps);
@@ -208,7 +208,7 @@ impl Core {
     }
 
     /// Returns until when further members of a plan are worth a wait. Returns none if that time has passed, or
-    /// if a larger batch is not cheaper an item. No member waits longer than `delay` or misses its deadline.
+    /// if a larger batch is not cheaper per item. No member waits longer than `delay` or misses its deadline.
     fn gathers_until(&self, now: Time, plan: &BatchPlan, delay: Duration) -> Option<Time> {
         // Entries that have no place in the plan must not wait for it to fill.
         if delay.is_zero() || self.draining || plan.leaves_entries {

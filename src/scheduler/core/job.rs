@@ -11,7 +11,7 @@ use super::time::Time;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(pub u64);
 
-/// Names the tenant whose share of device time a job is charged to.
+/// Names the tenant that is charged for a job's device time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TenantId(pub Arc<str>);
 
@@ -69,7 +69,7 @@ impl std::ops::SubAssign for Work {
     }
 }
 
-/// One request or stream that asks to be admitted.
+/// One request or stream, as it asks for admission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     /// Names the job.

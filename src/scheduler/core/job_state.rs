@@ -100,10 +100,10 @@ impl JobState {
     /// Checks that an entry is part of what the job announced.
     pub(super) fn check(&self, entry: &Entry) -> Result<(), Refusal> {
         if entry.task.items() > self.promised.of(entry.task.graph()) {
-            return Err(Refusal::Terms("more work than it asked for"));
+            return Err(Refusal::Terms("more work than it announced"));
         }
         if entry.bytes > self.job.bytes.saturating_sub(self.bytes) {
-            return Err(Refusal::Terms("more bytes than it asked for"));
+            return Err(Refusal::Terms("more bytes than it announced"));
         }
         if let Task::Advance { stream, from, .. } = entry.task {
             let (steps, chunk) = self

@@ -221,7 +221,7 @@ impl Jobs {
         (all, tenant, own)
     }
 
-    /// Returns how many living jobs of the job's tenant and class there are besides itself.
+    /// Returns how many living jobs of the job's tenant and class there are, not counting itself.
     pub(super) fn beside_in_class(&self, job: &Job) -> usize {
         let tenant = self.tenants.get(&job.tenant);
         let all = tenant.map_or(0, |tenant| tenant.rounds[job.class].jobs);

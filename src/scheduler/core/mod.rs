@@ -1,4 +1,4 @@
-//! The scheduler as a pure state machine: timed events go in, batches come out.
+//! The scheduler as a pure state machine. Events with their time are its input, batches its output.
 //!
 //! It has no clock, thread, channel or tensor. The same events therefore always give the same batches, and the
 //! server, the property tests and the simulator run the same code. A [`Job`] is one request or stream. It is

@@ -9,7 +9,7 @@ use super::class::Class;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The bound on jobs is reached.
-    #[error("{most} requests are being answered, the bound")]
+    #[error("{most} requests are under way, which is the bound; retry later")]
     Jobs {
         /// The bound.
         most: usize,
@@ -17,7 +17,9 @@ pub enum Refusal {
         drain: Duration,
     },
     /// The job's tensors would exceed the bound on bytes.
-    #[error("the requests being answered take {most} bytes, the bound")]
+    #[error(
+        "the tensors of all requests would exceed {most} bytes, which is the bound; retry later"
+    )]
     Bytes {
         /// The bound.
         most: usize,
@@ -25,7 +27,7 @@ pub enum Refusal {
         drain: Duration,
     },
     /// The job would exceed the bound on its class's device time.
-    #[error("{} ms of {} work are waiting for the device, the bound", most.as_millis(), class.name())]
+    #[error("more than {} ms of {} work would wait for the device, which is the bound; retry later", most.as_millis(), class.name())]
     Backlog {
         /// The class.
         class: Class,
@@ -35,13 +37,13 @@ pub enum Refusal {
         drain: Duration,
     },
     /// The queue is nearly full and the tenant holds its share of it.
-    #[error("the server is busy and this tenant holds its share of the queue")]
+    #[error("the server is busy and this tenant holds its share of the queue; retry later")]
     TenantShare {
         /// When enough of the tenant's work may be done, from now, as predicted.
         drain: Duration,
     },
     /// The answer would arrive after the deadline.
-    #[error("the answer is predicted in {} ms, after the deadline", predicted.as_millis())]
+    #[error("the answer is predicted in {} ms, after the deadline; retry later, or allow more time", predicted.as_millis())]
     Deadline {
         /// When the answer would arrive, from now.
         predicted: Duration,
@@ -50,7 +52,7 @@ pub enum Refusal {
     },
     /// The answer would arrive after the deadline even if nothing else were to be done. A retry with the same
     /// deadline does not help.
-    #[error("the job's own work is predicted to take {} ms, longer than its deadline allows", alone.as_secs_f64() * 1e3)]
+    #[error("the job's own work is predicted to take {} ms, longer than its deadline allows; allow more time", alone.as_secs_f64() * 1e3)]
     Late {
         /// The predicted time of its own work, corrected by the observed delays.
         alone: Duration,
@@ -70,7 +72,7 @@ pub enum Refusal {
     },
     /// The job alone needs more memory than all jobs together may hold.
     #[error(
-        "the recording needs {needs} bytes of tensors at a time; all requests together may hold {most}"
+        "the recording needs {needs} bytes of tensors at a time; all requests together may hold {most}; send it in parts"
     )]
     TooManyBytes {
         /// Bytes of the job.
@@ -79,14 +81,14 @@ pub enum Refusal {
         most: usize,
     },
     /// The server is shutting down.
-    #[error("the scheduler is draining")]
+    #[error("the server is shutting down; send the request to another server")]
     Draining,
     /// The job has ended, or was never admitted.
     #[error("the job has ended")]
     Ended(Option<End>),
     /// An entry is not part of what its job announced: it is empty, too long, has too many bytes or too much
     /// work, or a stream's steps are out of order. This is a fault of the submitting code.
-    #[error("an entry breaks its job's terms: {0}")]
+    #[error("an entry is not what its job announced: {0}; this is a fault of the server")]
     Terms(&'static str),
 }
 

@@ -1,10 +1,10 @@
 //! Rounds of the jobs of one tenant: they keep a long recording from delaying the short calls of its tenant.
 //!
-//! A job may run [`ROUND`] items (segments and steps) a round; its further items belong to later rounds. Entries
+//! A job may run [`ROUND`] items (segments and steps) per round; its further items belong to later rounds. Entries
 //! of an earlier round run first. This is start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996) with
 //! rounds in place of packets. No job starves, because new jobs begin in ever later rounds.
 
-/// Items that a job may run a round: 128 segments and as many steps, which are 16 s of one lane at the usual
+/// Items that a job may run per round: 128 segments and as many steps, which are 16 s of one lane at the usual
 /// hop. Most calls are shorter, so they keep the order of their arrival.
 pub(super) const ROUND: usize = 256;
 

@@ -10,7 +10,7 @@ use super::time::Time;
 impl Core {
     /// Returns what a free instance should do now. Jobs that can no longer be done in time end here.
     ///
-    /// Retries of failed batches come first, then interactive work, then bulk. Bulk runs ahead of interactive
+    /// Retries of failed batches run first, then interactive work, then bulk. Bulk runs ahead of interactive
     /// work only if its share of device time is overdue.
     pub fn poll(&mut self, now: Time) -> Next {
         self.expire(now);

@@ -170,7 +170,7 @@ fn jobs_given_up_at_their_deadline_raise_the_predicted_delay() {
     let mut driver = driver(&unbounded(Device::Cpu));
     let ms = Time::from_millis;
     // 16 segments take 16.06 ms.
-    let asks = |driver: &mut Driver| {
+    let try_job = |driver: &mut Driver| {
         driver.job(Job {
             deadline: Some(driver.now + ms(50)),
             ..job("a", Class::Interactive, 16, 0)
@@ -179,7 +179,7 @@ fn jobs_given_up_at_their_deadline_raise_the_predicted_delay() {
     // Another job's work is ahead of each.
     driver.job(job("a", Class::Interactive, 16, 0)).unwrap();
     for _ in 0..20 {
-        let Ok(job) = asks(&mut driver) else {
+        let Ok(job) = try_job(&mut driver) else {
             return;
         };
         driver.now += ms(50);
@@ -480,7 +480,7 @@ fn a_chunk_that_was_not_run_leaves_its_stream_where_it_was() {
 fn a_small_batch_waits_for_further_members_only_if_they_pay_and_as_long_as_it_may() {
     let ms = Time::from_millis;
     // The deadline, and until when the first segment waits. A full batch of 32 takes 2.32 ms on the GPU. On the
-    // CPU, larger batches are hardly cheaper an item.
+    // CPU, larger batches are hardly cheaper per item.
     for (device, within, until) in [
         (Device::Gpu, None, Some(ms(5))),
         (Device::Gpu, Some(ms(6)), Some(Time::from_micros(3_680))),
