@@ -1,4 +1,4 @@
-//! What a batch's companions do to each other: nothing. Real audio, real ONNX Runtime.
+//! The members of a batch do not change each other's results. Tested with real audio and real ONNX Runtime.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,15 +21,15 @@ use undertone::runtime::{
     Device, Encoded, History, Instance, Library, RuntimeError, SequenceBatch, Sizes, StepEvidence,
     StopHandle,
 };
-use undertone::scheduler::core::{Bounds, Class, CostTable, Policy, Shapes, Work};
+use undertone::scheduler::core::{Bounds, Class, CostTable, PerClass, Policy, Shapes, Work};
 use undertone::scheduler::{Chunk, Clock, Failure, Scheduler, SequenceOutput, Terms, Ticket};
 
-/// The project's promise: the same numbers alone and batched with strangers.
+/// The largest relative difference between a result alone and in a batch with others.
 const TOLERANCE: f32 = 1e-5;
-/// A segment that begins so fails every run that it is in.
+/// A segment that begins with this value fails every batch that it is in.
 const POISON: f32 = 12_345.0;
 
-/// ONNX Runtime, which fails on poison as it would on a fault of its own.
+/// ONNX Runtime, which also fails on [`POISON`] as on an error of its own.
 struct Fallible(Instance);
 
 impl Device for Fallible {
@@ -63,13 +63,13 @@ fn scheduler(bundle: &Bundle, workers: usize) -> Scheduler {
         bounds: Bounds {
             jobs: 1_000,
             bytes: 1 << 30,
-            backlog: [Duration::from_secs(1_000); 2],
+            backlog: PerClass::from_fn(|_| Duration::from_secs(1_000)),
         },
         max_batch_time: Duration::from_secs(1),
         max_queue_delay: Duration::ZERO,
         bulk_share: 0.1,
     };
-    // By this table any batch pays, so that strangers meet as often as they can.
+    // By this table the largest batches pay, so that requests share batches as often as they can.
     let costs = CostTable::new(Shapes::default(), |_, _| Duration::from_millis(1));
     Scheduler::start(devices, sizes, policy, costs, Clock::system()).unwrap()
 }
@@ -90,8 +90,8 @@ fn join(scheduler: &Scheduler, segments: usize, class: Class) -> Ticket {
     scheduler.join(terms).unwrap()
 }
 
-/// All that the scheduler says of a recording: logits and scores of each step.
-async fn judged(
+/// Returns the outputs of all chunks of a recording.
+async fn outputs(
     scheduler: &Scheduler,
     sizes: Sizes,
     segments: Arc<Vec<f32>>,
@@ -107,29 +107,30 @@ async fn judged(
             features: features.to_vec(),
             history,
         };
-        let said = ticket.advance(0, number * steps, chunk).unwrap().await?;
-        history = said.history.clone();
-        all.push(said);
+        let output = ticket.advance(0, number * steps, chunk).unwrap().await?;
+        history = output.history.clone();
+        all.push(output);
     }
     Ok(all)
 }
 
-/// What is said of each run when nobody else is there.
+/// Returns the outputs of each recording when it is alone.
 async fn one_by_one(
     scheduler: &Scheduler,
     sizes: Sizes,
-    runs: &[Arc<Vec<f32>>],
+    recordings: &[Arc<Vec<f32>>],
 ) -> Vec<Vec<SequenceOutput>> {
     let mut alone = Vec::new();
-    for run in runs {
-        let said = judged(scheduler, sizes, Arc::clone(run), Class::Interactive).await;
-        alone.push(said.unwrap());
+    for recording in recordings {
+        let recording = Arc::clone(recording);
+        let all = outputs(scheduler, sizes, recording, Class::Interactive).await;
+        alone.push(all.unwrap());
     }
     alone
 }
 
-/// Runs of both recordings' segments, of many lengths and from many places.
-fn runs(bundle: &Bundle, count: usize) -> Vec<Arc<Vec<f32>>> {
+/// Returns the segments of parts of two real recordings, of random lengths and from random places.
+fn recordings(bundle: &Bundle, count: usize) -> Vec<Arc<Vec<f32>>> {
     let lanes = [common::book(), common::call()].map(|audio| {
         let limits = Limits::default();
         audio::decode(&audio, Encoding::Auto, LaneChoice::Each, &limits)
@@ -175,16 +176,16 @@ fn assert_same(alone: &[SequenceOutput], together: &[SequenceOutput]) {
 }
 
 #[tokio::test]
-async fn random_companions_change_nothing() {
+async fn the_other_members_of_a_batch_change_nothing() {
     let bundle = Bundle::from_files(embedded::files()).unwrap();
     let sizes = Sizes::of(&bundle.manifest);
-    let runs = runs(&bundle, 40);
+    let recordings = recordings(&bundle, 40);
     let scheduler = scheduler(&bundle, 2);
-    let alone = one_by_one(&scheduler, sizes, &runs).await;
+    let alone = one_by_one(&scheduler, sizes, &recordings).await;
     for round in 0..3 {
-        let together = runs.iter().enumerate().map(|(number, run)| {
+        let together = recordings.iter().enumerate().map(|(number, recording)| {
             let class = Class::ALL[(number + round) % 2];
-            judged(&scheduler, sizes, Arc::clone(run), class)
+            outputs(&scheduler, sizes, Arc::clone(recording), class)
         });
         for (alone, together) in alone.iter().zip(join_all(together).await) {
             assert_same(alone, &together.unwrap());
@@ -193,23 +194,23 @@ async fn random_companions_change_nothing() {
 }
 
 #[tokio::test]
-async fn a_poisoned_item_hurts_only_itself() {
+async fn a_poisoned_member_fails_alone() {
     let bundle = Bundle::from_files(embedded::files()).unwrap();
     let sizes = Sizes::of(&bundle.manifest);
-    let runs = runs(&bundle, 24);
+    let recordings = recordings(&bundle, 24);
     let scheduler = scheduler(&bundle, 1);
-    let alone = one_by_one(&scheduler, sizes, &runs).await;
+    let alone = one_by_one(&scheduler, sizes, &recordings).await;
     let poisoned = |number: usize| {
-        let mut run = runs[number].to_vec();
-        run[0] = match number % 8 {
+        let mut recording = recordings[number].to_vec();
+        recording[0] = match number % 8 {
             3 => f32::NAN,
             5 => POISON,
-            _ => return (Arc::clone(&runs[number]), None),
+            _ => return (Arc::clone(&recordings[number]), None),
         };
-        (Arc::from(run), Some(number % 8 == 3))
+        (Arc::from(recording), Some(number % 8 == 3))
     };
-    let together = (0..runs.len())
-        .map(|number| judged(&scheduler, sizes, poisoned(number).0, Class::Interactive));
+    let together = (0..recordings.len())
+        .map(|number| outputs(&scheduler, sizes, poisoned(number).0, Class::Interactive));
     for (number, together) in join_all(together).await.into_iter().enumerate() {
         match (poisoned(number).1, together) {
             (None, together) => assert_same(&alone[number], &together.unwrap()),

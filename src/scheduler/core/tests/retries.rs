@@ -1,38 +1,38 @@
-//! Refused callers who come back when they are told, beside callers who wait as they like.
+//! Refused callers that retry when they are advised to, compared with callers that wait a fixed time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::*;
 
-/// Requests that may be held, as the server's default, of a tenant seven eighths.
+/// Requests that may be held, as by the server's default; one tenant may hold seven eighths of them.
 const MOST: usize = 256;
-/// A caller tries so often, then gives up.
+/// After this many tries a caller gives up.
 const TRIES: usize = 6;
-/// Segments of a clip of three seconds.
+/// Segments of a clip of 3 s.
 const CLIP: usize = 23;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Next {
+enum Step {
     /// A batch ends.
     Done(BatchId),
-    /// A caller's job submits its steps, or is done.
+    /// An entry has ended: the caller's job submits its steps, or is done.
     Entry(EntryId),
-    /// A caller tries for so many times.
+    /// A caller tries for the time with this number.
     Try { caller: usize, times: usize },
 }
 
-/// What became of callers who arrived together.
+/// How callers that arrived together fared.
 #[derive(Debug, PartialEq)]
-struct Seen {
+struct Fared {
     gave_up: usize,
     /// When the last was answered.
     finished: Time,
 }
 
-/// So many callers of one tenant ask at once. Each waits after a refusal for `backoff` of the advice and of
-/// its number.
-fn play(callers: usize, backoff: impl Fn(Time, usize) -> Time) -> Seen {
+/// Plays callers of one tenant that all arrive at once. After a refusal, each waits for `backoff` of the advice
+/// and its number.
+fn play(callers: usize, backoff: impl Fn(Time, usize) -> Time) -> Fared {
     let costs = CostTable::new(Shapes::default(), |graph, Shape { rows, steps }| {
         let micros = match graph {
             Graph::Encoder => 5 + 20 * rows,
@@ -45,41 +45,42 @@ fn play(callers: usize, backoff: impl Fn(Time, usize) -> Time) -> Seen {
     policy.instances = 2;
     policy.max_batch_time = Time::from_millis(10);
     let mut core = Core::new(policy, costs);
-    let mut events: BinaryHeap<Reverse<(Time, Next)>> = (0..callers)
-        .map(|caller| Reverse((Time::ZERO, Next::Try { caller, times: 1 })))
+    let mut events: BinaryHeap<Reverse<(Time, Step)>> = (0..callers)
+        .map(|caller| Reverse((Time::ZERO, Step::Try { caller, times: 1 })))
         .collect();
     let mut running: Vec<Batch> = Vec::new();
-    let mut seen = Seen {
+    let mut fared = Fared {
         gave_up: 0,
         finished: Time::ZERO,
     };
-    // An entry's number is twice its caller's, and one more for steps.
+    // An entry's number is twice its caller's, plus one for steps.
     let entry = |caller: u64, steps: bool| Entry {
         id: EntryId(2 * caller + u64::from(steps)),
         job: JobId(caller),
-        task: match steps {
-            true => Task::Advance {
+        task: if steps {
+            Task::Advance {
                 stream: 0,
                 from: 0,
                 steps: CLIP,
-            },
-            false => Task::Encode { segments: CLIP },
+            }
+        } else {
+            Task::Encode { segments: CLIP }
         },
         bytes: 0,
     };
     while let Some(Reverse((now, event))) = events.pop() {
         match event {
-            Next::Try { caller, times } => {
+            Step::Try { caller, times } => {
                 let wanted = Job {
                     id: JobId(caller as u64),
                     ..job("one", Class::Interactive, CLIP, CLIP)
                 };
                 match core.handle_job(now, wanted) {
                     Ok(()) => core.handle_entry(now, entry(caller as u64, false)).unwrap(),
-                    Err(_) if times == TRIES => seen.gave_up += 1,
+                    Err(_) if times == TRIES => fared.gave_up += 1,
                     Err(refusal) => {
                         let advice = refusal.drain().unwrap();
-                        let next = Next::Try {
+                        let next = Step::Try {
                             caller,
                             times: times + 1,
                         };
@@ -87,7 +88,7 @@ fn play(callers: usize, backoff: impl Fn(Time, usize) -> Time) -> Seen {
                     }
                 }
             }
-            Next::Done(batch) => {
+            Step::Done(batch) => {
                 let place = running.iter().position(|other| other.id == batch).unwrap();
                 let cost = running.swap_remove(place).time;
                 core.handle_done(
@@ -98,40 +99,40 @@ fn play(callers: usize, backoff: impl Fn(Time, usize) -> Time) -> Seen {
                     },
                 );
             }
-            Next::Entry(id) if id.0 % 2 == 0 => {
+            Step::Entry(id) if id.0 % 2 == 0 => {
                 core.handle_entry(now, entry(id.0 / 2, true)).unwrap();
             }
-            Next::Entry(id) => {
+            Step::Entry(id) => {
                 core.handle_leave(now, JobId(id.0 / 2));
-                seen.finished = now;
+                fared.finished = now;
             }
         }
         while let Some(ended) = core.poll_ended() {
             let Ended::Entry(id, End::Answered) = ended else {
                 panic!("{ended:?}");
             };
-            events.push(Reverse((now, Next::Entry(id))));
+            events.push(Reverse((now, Step::Entry(id))));
         }
         while running.len() < 2
-            && let super::super::Next::Run(batch) = core.poll(now)
+            && let Next::Run(batch) = core.poll(now)
         {
-            events.push(Reverse((now + batch.time, Next::Done(batch.id))));
+            events.push(Reverse((now + batch.time, Step::Done(batch.id))));
             running.push(batch);
         }
     }
-    seen
+    fared
 }
 
 #[test]
-fn callers_who_obey_the_advice_fail_no_more_and_are_done_sooner_than_with_any_fixed_backoff() {
+fn callers_that_follow_the_advice_all_succeed_and_sooner_than_with_any_fixed_backoff() {
     for callers in [300, 600, 1_200] {
-        let obeying = play(callers, |advice, _| advice);
-        assert_eq!(obeying.gave_up, 0, "of {callers}");
+        let advised = play(callers, |advice, _| advice);
+        assert_eq!(advised.gave_up, 0, "of {callers}");
         for millis in [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000] {
             let fixed = play(callers, |_, _| Time::from_millis(millis));
             assert!(
-                fixed.gave_up > 0 || fixed.finished >= obeying.finished,
-                "{callers} callers, {millis} ms: {fixed:?}, {obeying:?}"
+                fixed.gave_up > 0 || fixed.finished >= advised.finished,
+                "{callers} callers, {millis} ms: {fixed:?}, {advised:?}"
             );
         }
     }
