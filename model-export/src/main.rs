@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use model_export::{ablate, evaluate, export, pretrain, report, telephone, train};
+use model_export::commands::{ablate, evaluate, export, pretrain, report, telephone, train};
 
 /// Trains undertone's models and writes them as bundles.
 ///
@@ -20,13 +20,13 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    Pretrain(pretrain::Arguments),
-    Train(train::Arguments),
-    Evaluate(evaluate::Arguments),
-    Export(export::Arguments),
-    Ablate(ablate::Arguments),
-    Report(report::Arguments),
-    Telephone(telephone::Arguments),
+    Pretrain(pretrain::PretrainArguments),
+    Train(train::TrainArguments),
+    Evaluate(evaluate::EvaluateArguments),
+    Export(export::ExportArguments),
+    Ablate(ablate::AblateArguments),
+    Report(report::ReportArguments),
+    Telephone(telephone::TelephoneArguments),
 }
 
 fn main() -> ExitCode {

@@ -9,7 +9,7 @@ use clap::builder::RangedU64ValueParser;
 use serde::{Deserialize, Serialize};
 use undertone::frontend::NarrowBand;
 
-use crate::augment::Augment;
+use crate::train::augment::Augment;
 
 /// Everything that decides what a run computes, apart from the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,11 +26,11 @@ pub struct Preset {
     #[serde(default, skip_serializing_if = "is_default")]
     pub narrow_band: NarrowBand,
     /// The deep representation R_d.
-    pub cnn: Cnn,
+    pub cnn: CnnPreset,
     /// The latent representation R_l.
-    pub vqvae: VqVae,
+    pub vqvae: VqVaePreset,
     /// x_0 … x_t to y_t.
-    pub sequence: Sequence,
+    pub sequence: SequencePreset,
     /// Pre-training and fine-tuning of the VQ-VAE.
     pub pretraining: Pretraining,
     /// Training of the whole network.
@@ -66,7 +66,7 @@ impl Representation {
 /// The convolutional part, from a segment [1, 32, 129] to a vector.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Cnn {
+pub enum CnnPreset {
     /// A strided stem, then depthwise separable blocks, each with batch normalisation and ReLU.
     Separable {
         /// The first, dense convolution.
@@ -122,7 +122,7 @@ pub struct Block {
 /// The autoencoder behind R_l.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct VqVae {
+pub struct VqVaePreset {
     /// Strided convolutions of the encoder, ReLU after each; the decoder mirrors them.
     pub convolutions: Vec<Convolution>,
     /// Width D of a code.
@@ -156,7 +156,7 @@ pub enum Learning {
 /// The sequence model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sequence {
+pub struct SequencePreset {
     /// Which one.
     pub model: SequenceModel,
     /// Width C of x_t, of the hidden layers of TCN and TACN, and of each direction of a recurrent one.
@@ -411,7 +411,7 @@ impl Preset {
             name: self.name.clone(),
             reason,
         };
-        let Sequence {
+        let SequencePreset {
             width,
             heads,
             layers,

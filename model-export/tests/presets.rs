@@ -1,13 +1,13 @@
 //! Every system trains a step, judges, and gives graphs where it is causal.
 
-use model_export::autoencoder::Autoencoder;
-use model_export::batch::{Sampler, SamplerOptions};
-use model_export::corpus::{Corpus, Utterance};
-use model_export::extract;
-use model_export::features::{Features, Statistics};
+use model_export::data::corpus::{Corpus, Utterance};
+use model_export::data::features::{Features, Statistics};
 use model_export::onnx;
+use model_export::onnx::extract;
 use model_export::preset::{Learning, Pooling, Preset, Representation, SequenceModel};
-use model_export::trainer::Trainer;
+use model_export::train::autoencoder::Autoencoder;
+use model_export::train::batch::{Sampler, SamplerOptions};
+use model_export::train::trainer::Trainer;
 use undertone::frontend::BINS;
 
 /// One utterance of each class.

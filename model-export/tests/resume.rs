@@ -2,12 +2,12 @@
 //!
 //! In a process of its own: burn's CPU backend has one generator a process, and dropout is on.
 
-use model_export::autoencoder::Autoencoder;
-use model_export::batch::{Sampler, SamplerOptions};
-use model_export::corpus::{Corpus, Utterance};
-use model_export::features::{Features, Statistics};
+use model_export::data::corpus::{Corpus, Utterance};
+use model_export::data::features::{Features, Statistics};
 use model_export::preset::Preset;
-use model_export::trainer::{Prediction, Trainer};
+use model_export::train::autoencoder::Autoencoder;
+use model_export::train::batch::{Sampler, SamplerOptions};
+use model_export::train::{prediction::Prediction, trainer::Trainer};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use undertone::frontend::BINS;

@@ -12,7 +12,7 @@ use undertone::frontend::{BINS, SEGMENT_FRAMES};
 use super::convolution::{Kernel, Maps, Taken};
 use super::normalisation::{Norm, Normed};
 use super::{convolution, output_size, values};
-use crate::backend::BY_HAND;
+use crate::model::backend::BY_HAND;
 use crate::preset;
 
 /// Convolutions in a row, then one batch normalisation, ReLU and perhaps a pool.
@@ -52,12 +52,12 @@ struct Walked {
 
 impl Cnn {
     /// A network with fresh weights.
-    pub fn new(preset: &preset::Cnn, device: &Device) -> Self {
+    pub fn new(preset: &preset::CnnPreset, device: &Device) -> Self {
         let mut size = [SEGMENT_FRAMES, BINS];
         let mut channels = 1;
         let mut stages = Vec::new();
         let features = match preset {
-            preset::Cnn::Separable {
+            preset::CnnPreset::Separable {
                 stem,
                 blocks,
                 features,
@@ -72,7 +72,7 @@ impl Cnn {
                 }
                 *features
             }
-            preset::Cnn::Plain {
+            preset::CnnPreset::Plain {
                 convolutions,
                 pool,
                 features,

@@ -4,6 +4,7 @@
 //! a segment into R_d; a [`sequence`] model ([`tacn`], [`recurrent`]) a sequence of x_t into one of y_t;
 //! [`network`] joins them and ends in step evidence. None knows of data, losses over epochs or files.
 
+pub mod backend;
 pub mod cnn;
 pub mod convolution;
 pub mod dropout;

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 
 use super::cnn::Cnn;
 use super::dropout::dropout;
-use super::sequence::{Sequence, SequenceModel};
+use super::sequence::SequenceNetwork;
 use super::vqvae::VqVae;
 use crate::preset::{Pooling, Preset, Representation};
 
@@ -23,7 +23,7 @@ pub struct Network {
     /// R_f to x_t, ReLU after it.
     pub fusion: Linear,
     /// x to y.
-    pub sequence: Sequence,
+    pub sequence: SequenceNetwork,
     /// y_t to K logits.
     pub logits: Linear,
     /// y_t to one attention score; all zero where pooling is the mean.
@@ -51,7 +51,7 @@ impl Network {
             Representation::Fusion => deep + VqVae::width(&preset.vqvae),
         };
         let width = preset.sequence.width;
-        let sequence = Sequence::new(&preset.sequence, device);
+        let sequence = SequenceNetwork::new(&preset.sequence, device);
         let heard = sequence.width();
         Self {
             cnn,

@@ -20,14 +20,14 @@ use crate::preset::{self, Pooling, Preset, Representation, SequenceModel};
 
 /// A sequence model under test.
 #[derive(Clone, Copy, Debug)]
-struct Shape {
+struct ModelShape {
     model: SequenceModel,
     layers: usize,
     heads: usize,
     per_head: usize,
 }
 
-impl Shape {
+impl ModelShape {
     fn width(self) -> usize {
         self.heads * self.per_head
     }
@@ -36,7 +36,7 @@ impl Shape {
     fn network(self, device: &Device) -> Network {
         let mut preset = Preset::load("default").unwrap();
         preset.representation = Representation::Deep;
-        preset.sequence = preset::Sequence {
+        preset.sequence = preset::SequencePreset {
             model: self.model,
             width: self.width(),
             layers: self.layers,
@@ -60,13 +60,15 @@ impl Shape {
     }
 }
 
-fn shape() -> impl Strategy<Value = Shape> {
+fn shape() -> impl Strategy<Value = ModelShape> {
     let model = prop::sample::select(SequenceModel::ALL.to_vec());
-    (model, 1..=5usize, 1..=4usize, 1..=4usize).prop_map(|(model, layers, heads, per_head)| Shape {
-        model,
-        layers,
-        heads,
-        per_head,
+    (model, 1..=5usize, 1..=4usize, 1..=4usize).prop_map(|(model, layers, heads, per_head)| {
+        ModelShape {
+            model,
+            layers,
+            heads,
+            per_head,
+        }
     })
 }
 
@@ -268,7 +270,7 @@ fn gradients_of_sequence_models_are_slopes_of_the_loss() {
     let mut rng = StdRng::seed_from_u64(11);
     for model in SequenceModel::ALL {
         for (layers, heads) in [(1, 2), (3, 4)] {
-            let shape = Shape {
+            let shape = ModelShape {
                 model,
                 layers,
                 heads,

@@ -46,7 +46,7 @@ struct Averaging {
 
 impl Quantiser {
     /// An empty codebook; the first [`Quantiser::learn`] fills it.
-    pub fn new(preset: &preset::VqVae, device: &Device) -> Self {
+    pub fn new(preset: &preset::VqVaePreset, device: &Device) -> Self {
         let shape = [preset.codes, preset.dimension];
         let parameter =
             (preset.learning == Learning::Loss).then(|| Initializer::Zeros.init(shape, device));
@@ -344,10 +344,10 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
-    use crate::adadelta::Adadelta;
+    use crate::train::adadelta::Adadelta;
 
-    fn preset() -> preset::VqVae {
-        preset::VqVae {
+    fn preset() -> preset::VqVaePreset {
+        preset::VqVaePreset {
             convolutions: Vec::new(),
             dimension: 2,
             codes: 4,
@@ -409,7 +409,7 @@ mod tests {
 
     /// Learns clouds in either way; how far vectors lie from their codes, and the codes in even use.
     fn learnt(learning: Learning, codes: usize, steps: usize) -> (f32, f64) {
-        let preset = preset::VqVae {
+        let preset = preset::VqVaePreset {
             learning,
             codes,
             decay: 0.9,
@@ -457,7 +457,7 @@ mod tests {
 
     #[test]
     fn a_learnt_code_follows_its_vectors_and_a_dead_one_is_restarted() {
-        let preset = preset::VqVae {
+        let preset = preset::VqVaePreset {
             learning: Learning::Loss,
             ..preset()
         };

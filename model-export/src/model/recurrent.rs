@@ -10,25 +10,24 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::rngs::StdRng;
 
 use super::dropout::dropout;
-use super::sequence::SequenceModel;
 use crate::preset;
 
 /// Layers of cells.
 #[derive(Module, Debug)]
 pub struct Recurrent {
     /// First to last; each hears the whole output of the one before.
-    pub layers: Vec<Layer>,
+    pub layers: Vec<RecurrentLayer>,
     dropout: f64,
     width: usize,
 }
 
 /// One layer.
 #[derive(Module, Debug)]
-pub struct Layer {
+pub struct RecurrentLayer {
     /// From the first step on.
-    pub forward: Cell,
+    pub forward: RecurrentCell,
     /// From the last real step back; in bidirectional models only.
-    pub backward: Option<Cell>,
+    pub backward: Option<RecurrentCell>,
 }
 
 /// What is repeated at each step.
@@ -37,7 +36,7 @@ pub struct Layer {
     clippy::large_enum_variant,
     reason = "a handful a network; the weights are on the heap anyway"
 )]
-pub enum Cell {
+pub enum RecurrentCell {
     /// tanh of a linear map of x_t and h_{t−1}.
     Simple(Rnn),
     /// Gated recurrent unit, reset after the product.
@@ -48,13 +47,13 @@ pub enum Cell {
 
 impl Recurrent {
     /// A model with fresh weights.
-    pub fn new(preset: &preset::Sequence, device: &Device) -> Self {
+    pub fn new(preset: &preset::SequencePreset, device: &Device) -> Self {
         let directions = if preset.model.is_causal() { 1 } else { 2 };
         let layers = (0..preset.recurrent_layers)
             .map(|depth| {
                 let inputs = preset.width * if depth == 0 { 1 } else { directions };
-                let cell = || Cell::new(preset, inputs, device);
-                Layer {
+                let cell = || RecurrentCell::new(preset, inputs, device);
+                RecurrentLayer {
                     forward: cell(),
                     backward: (directions == 2).then(cell),
                 }
@@ -71,10 +70,12 @@ impl Recurrent {
     pub fn width(&self) -> usize {
         self.width
     }
-}
 
-impl SequenceModel for Recurrent {
-    fn forward(
+    /// Computes y [B, T, [`width`](Self::width)] from x [B, T, C].
+    ///
+    /// Of each sequence the first `lengths[b]` steps are real; later steps change no real step. `random`
+    /// decides what dropout drops; without it nothing is dropped.
+    pub fn forward(
         &self,
         x: Tensor<3>,
         lengths: &[usize],
@@ -93,8 +94,8 @@ impl SequenceModel for Recurrent {
     }
 }
 
-impl Cell {
-    fn new(preset: &preset::Sequence, inputs: usize, device: &Device) -> Self {
+impl RecurrentCell {
+    fn new(preset: &preset::SequencePreset, inputs: usize, device: &Device) -> Self {
         use preset::SequenceModel as Kind;
         match preset.model {
             Kind::Gru | Kind::Bgru => {

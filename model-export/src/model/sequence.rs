@@ -6,32 +6,22 @@ use rand::rngs::StdRng;
 
 use super::recurrent::Recurrent;
 use super::tacn::Tacn;
-use crate::preset;
-
-/// A model of sequences.
-pub trait SequenceModel {
-    /// x [B, T, C] to y [B, T, [`Sequence::width`]]. Of each sequence the first `lengths[b]` steps
-    /// are real; what stands behind them changes no real step. `random` decides what training
-    /// drops; without it nothing is dropped.
-    fn forward(&self, x: Tensor<3>, lengths: &[usize], random: Option<&mut StdRng>) -> Tensor<3>;
-}
+use crate::preset::{self, SequenceModel};
 
 /// Any of the sequence models.
 #[derive(Module, Debug)]
-pub enum Sequence {
+pub enum SequenceNetwork {
     /// TACN and TCN: three taps a layer.
     Taps(Tacn),
     /// Simple RNN, GRU, LSTM, in one direction or both.
     Recurrent(Recurrent),
 }
 
-impl Sequence {
+impl SequenceNetwork {
     /// A model with fresh weights.
-    pub fn new(preset: &preset::Sequence, device: &Device) -> Self {
+    pub fn new(preset: &preset::SequencePreset, device: &Device) -> Self {
         match preset.model {
-            preset::SequenceModel::Tcn | preset::SequenceModel::Tacn => {
-                Self::Taps(Tacn::new(preset, device))
-            }
+            SequenceModel::Tcn | SequenceModel::Tacn => Self::Taps(Tacn::new(preset, device)),
             _ => Self::Recurrent(Recurrent::new(preset, device)),
         }
     }
@@ -43,12 +33,19 @@ impl Sequence {
             Self::Recurrent(recurrent) => recurrent.width(),
         }
     }
-}
 
-impl SequenceModel for Sequence {
-    fn forward(&self, x: Tensor<3>, lengths: &[usize], random: Option<&mut StdRng>) -> Tensor<3> {
+    /// Computes y [B, T, [`width`](Self::width)] from x [B, T, C].
+    ///
+    /// Of each sequence the first `lengths[b]` steps are real; later steps change no real step. `random`
+    /// decides what dropout drops; without it nothing is dropped.
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        lengths: &[usize],
+        random: Option<&mut StdRng>,
+    ) -> Tensor<3> {
         match self {
-            Self::Taps(taps) => taps.forward(x, lengths, random),
+            Self::Taps(taps) => taps.forward(x, random),
             Self::Recurrent(recurrent) => recurrent.forward(x, lengths, random),
         }
     }

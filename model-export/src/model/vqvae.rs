@@ -55,7 +55,7 @@ pub struct Latent {
 
 impl VqVae {
     /// A network with fresh weights and an empty codebook.
-    pub fn new(preset: &preset::VqVae, device: &Device) -> Self {
+    pub fn new(preset: &preset::VqVaePreset, device: &Device) -> Self {
         let mut encoder = Vec::new();
         let mut decoder = Vec::new();
         let mut size = [SEGMENT_FRAMES, BINS];
@@ -80,7 +80,7 @@ impl VqVae {
     }
 
     /// Width of R_l.
-    pub fn width(preset: &preset::VqVae) -> usize {
+    pub fn width(preset: &preset::VqVaePreset) -> usize {
         let size = preset
             .convolutions
             .iter()

@@ -1,9 +1,9 @@
 //! `encoder.onnx`: `segments` [N, 1, 32, 129] to `features` [N, C]; with a codebook also `codes` [N, P]
 //! and `distance` `[N]`.
 
+use super::error::{OnnxError, check, check_linear, check_shape};
 use super::graph::{Attribute, Dim, Element, Graph, Value};
-use super::{OnnxError, check, check_linear, check_shape};
-use crate::weights::{Conv2d, Encoder, Layer, VqEncoder};
+use super::weights::{Conv2dWeights, EncoderLayer, EncoderWeights, VqEncoderWeights};
 
 /// Frames and bins of a segment.
 const SEGMENT: [usize; 2] = [32, 129];
@@ -19,7 +19,7 @@ const MOST_RUNS: usize = 8;
 ///
 /// # Errors
 /// A weight's shape does not fit what comes before it, or a network does not end as it must.
-pub fn encoder(encoder: &Encoder) -> Result<Vec<u8>, OnnxError> {
+pub fn encoder(encoder: &EncoderWeights) -> Result<Vec<u8>, OnnxError> {
     let mut graph = Graph::new("encoder");
     let batch = Dim::Named("N");
     let input_dims = [
@@ -83,7 +83,7 @@ enum Size {
 fn layers(
     graph: &mut Graph,
     name: &str,
-    stack: &[Layer],
+    stack: &[EncoderLayer],
     segments: &Value,
 ) -> Result<(Value, Size), OnnxError> {
     let mut value = segments.clone();
@@ -94,11 +94,11 @@ fn layers(
     for (index, layer) in stack.iter().enumerate() {
         let name = format!("{name}.{index}");
         (value, size) = match (layer, size) {
-            (Layer::Conv2d(conv), Size::Map { channels, size }) => {
+            (EncoderLayer::Conv2d(conv), Size::Map { channels, size }) => {
                 convolution(graph, &name, conv, &value, channels, size)?
             }
-            (Layer::Relu, size) => (graph.node("Relu", &[&value], []), size),
-            (Layer::MaxPool { kernel, stride }, Size::Map { channels, size }) => {
+            (EncoderLayer::Relu, size) => (graph.node("Relu", &[&value], []), size),
+            (EncoderLayer::MaxPool { kernel, stride }, Size::Map { channels, size }) => {
                 let size = windows(&name, size, [0; 4], *kernel, *stride)?;
                 let attributes = [ints("kernel_shape", kernel), ints("strides", stride)];
                 (
@@ -106,11 +106,11 @@ fn layers(
                     Size::Map { channels, size },
                 )
             }
-            (Layer::Flatten, Size::Map { channels, size }) => {
+            (EncoderLayer::Flatten, Size::Map { channels, size }) => {
                 let flat = graph.node("Flatten", &[&value], [Attribute::Int("axis", 1)]);
                 (flat, Size::Flat(channels * size[0] * size[1]))
             }
-            (Layer::Linear(linear), Size::Flat(inputs)) => {
+            (EncoderLayer::Linear(linear), Size::Flat(inputs)) => {
                 let outputs = linear.bias.len();
                 check_linear(&name, linear, inputs, outputs)?;
                 let weight = graph.floats(&[inputs, outputs], &linear.weight.data);
@@ -120,14 +120,17 @@ fn layers(
                     Size::Flat(outputs),
                 )
             }
-            (Layer::Conv2d(_) | Layer::MaxPool { .. } | Layer::Flatten, Size::Flat(_)) => {
+            (
+                EncoderLayer::Conv2d(_) | EncoderLayer::MaxPool { .. } | EncoderLayer::Flatten,
+                Size::Flat(_),
+            ) => {
                 let reason = "needs a map, but its input is flat".into();
                 return Err(OnnxError::Layer {
                     layer: name,
                     reason,
                 });
             }
-            (Layer::Linear(_), Size::Map { .. }) => {
+            (EncoderLayer::Linear(_), Size::Map { .. }) => {
                 let reason = "needs a flat input, but its input is a map".into();
                 return Err(OnnxError::Layer {
                     layer: name,
@@ -142,7 +145,7 @@ fn layers(
 fn convolution(
     graph: &mut Graph,
     name: &str,
-    conv: &Conv2d,
+    conv: &Conv2dWeights,
     value: &Value,
     channels: usize,
     size: [usize; 2],
@@ -232,7 +235,11 @@ struct Quantised {
 }
 
 /// Eq. 1: each vector of the encoder's map to its nearest code.
-fn quantise(graph: &mut Graph, vq: &VqEncoder, segments: &Value) -> Result<Quantised, OnnxError> {
+fn quantise(
+    graph: &mut Graph,
+    vq: &VqEncoderWeights,
+    segments: &Value,
+) -> Result<Quantised, OnnxError> {
     let (map, size) = layers(graph, "vq", &vq.layers, segments)?;
     let Size::Map {
         channels: width,

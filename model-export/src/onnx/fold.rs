@@ -4,12 +4,12 @@
 //! away (it shifts all of a query's scores, which softmax does not see); that of V joins the output's
 //! (shares sum to one), so a zero tap has a zero value.
 
-use super::taps::Sizes;
-use crate::weights::{Array, Linear, SequenceLayer, TacnLayer};
+use super::sizes::Sizes;
+use super::weights::{Array, LinearWeights, SequenceLayer, TacnWeights};
 
 /// One layer's weights as the graph wants them.
 pub(super) struct Folded {
-    pub(super) attention: Option<Attention>,
+    pub(super) attention: Option<FoldedAttention>,
     /// [3C, C]: the taps, W_o multiplied in.
     pub(super) taps: Vec<f32>,
     /// What taps 0 and 1 add to the bias when they are real: two of `[C]`.
@@ -19,7 +19,7 @@ pub(super) struct Folded {
 }
 
 /// Q, K and V side by side.
-pub(super) struct Attention {
+pub(super) struct FoldedAttention {
     /// [C, 3C].
     pub(super) weight: Vec<f32>,
     /// `[3C]`.
@@ -43,7 +43,7 @@ impl Folded {
         }
     }
 
-    fn attending(layer: &TacnLayer, Sizes { width, heads, .. }: Sizes) -> Self {
+    fn attending(layer: &TacnWeights, Sizes { width, heads, .. }: Sizes) -> Self {
         let scale = 1.0 / ((width / heads) as f64).sqrt();
         let scaled = |values: &[f32]| -> Vec<f32> {
             values
@@ -60,7 +60,7 @@ impl Folded {
         bias.resize(3 * width, 0.0);
 
         // What every attended tap carries, whatever its shares: b_v · W_o + b_o.
-        let Linear {
+        let LinearWeights {
             weight: output,
             bias: output_bias,
         } = &layer.output;
@@ -84,7 +84,7 @@ impl Folded {
             .zip(&layer.bias)
             .map(|(&own, &bias)| own + f64::from(bias));
         Self {
-            attention: Some(Attention { weight, bias }),
+            attention: Some(FoldedAttention { weight, bias }),
             taps,
             tap_biases: [narrow(oldest), narrow(middle)],
             bias: narrow(total.collect()),

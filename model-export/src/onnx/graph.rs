@@ -48,15 +48,15 @@ pub(super) enum Attribute {
 }
 
 impl Attribute {
-    fn into_proto(self) -> proto::Attribute {
+    fn into_proto(self) -> proto::AttributeProto {
         match self {
-            Self::Int(name, value) => proto::Attribute {
+            Self::Int(name, value) => proto::AttributeProto {
                 name: name.into(),
                 i: Some(value),
                 r#type: attribute_type::INT,
                 ..Default::default()
             },
-            Self::Ints(name, values) => proto::Attribute {
+            Self::Ints(name, values) => proto::AttributeProto {
                 name: name.into(),
                 ints: values,
                 r#type: attribute_type::INTS,
@@ -69,14 +69,14 @@ impl Attribute {
 /// The builder.
 #[derive(Debug)]
 pub(super) struct Graph {
-    proto: proto::Graph,
+    proto: proto::GraphProto,
     values: usize,
 }
 
 impl Graph {
     pub(super) fn new(name: &str) -> Self {
         Self {
-            proto: proto::Graph {
+            proto: proto::GraphProto {
                 name: name.into(),
                 ..Default::default()
             },
@@ -188,7 +188,7 @@ impl Graph {
 
     /// The serialised model.
     pub(super) fn finish(self) -> Vec<u8> {
-        proto::Model {
+        proto::ModelProto {
             ir_version: IR_VERSION,
             producer_name: "undertone model-export".into(),
             producer_version: env!("CARGO_PKG_VERSION").into(),
@@ -208,7 +208,7 @@ impl Graph {
         output: Vec<String>,
         attributes: impl IntoIterator<Item = Attribute>,
     ) {
-        self.proto.node.push(proto::Node {
+        self.proto.node.push(proto::NodeProto {
             input: inputs.iter().map(|value| value.0.clone()).collect(),
             output,
             name: format!("{operator}_{}", self.proto.node.len()),
@@ -228,7 +228,7 @@ impl Graph {
         }
         let value = self.fresh();
         let name = value.0.clone();
-        self.proto.initializer.push(proto::Tensor {
+        self.proto.initializer.push(proto::TensorProto {
             dims,
             data_type,
             name,
@@ -243,7 +243,7 @@ impl Graph {
     }
 }
 
-fn value_info(name: &str, element: Element, dims: &[Dim]) -> proto::ValueInfo {
+fn value_info(name: &str, element: Element, dims: &[Dim]) -> proto::ValueInfoProto {
     let dim = dims
         .iter()
         .map(|dim| proto::Dimension {
@@ -255,11 +255,11 @@ fn value_info(name: &str, element: Element, dims: &[Dim]) -> proto::ValueInfo {
         .collect();
     let tensor_type = proto::TensorType {
         elem_type: element.code(),
-        shape: Some(proto::Shape { dim }),
+        shape: Some(proto::TensorShapeProto { dim }),
     };
-    proto::ValueInfo {
+    proto::ValueInfoProto {
         name: name.into(),
-        r#type: Some(proto::Type {
+        r#type: Some(proto::TypeProto {
             tensor_type: Some(tensor_type),
         }),
     }

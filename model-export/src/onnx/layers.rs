@@ -5,13 +5,13 @@
 //! attending layer's taps come before its rows, for what runs along a short axis behind them, a softmax
 //! over three keys above all, costs several times as much.
 
-use super::fold::{Attention, Folded};
+use super::fold::{Folded, FoldedAttention};
 use super::graph::{Attribute, Graph, Value};
 use super::proto::data_type;
-use super::taps::Sizes;
-use crate::weights::SequenceLayer;
+use super::sizes::Sizes;
+use super::weights::SequenceLayer;
 
-/// Taps of a layer: t − 2d, t − d, t.
+/// TapLayers of a layer: t − 2d, t − d, t.
 const TAPS: usize = 3;
 /// The score of a tap that does not exist, beyond any real one.
 const MASKED: f32 = -1e30;
@@ -63,7 +63,7 @@ impl Layers {
         }
     }
 
-    /// Layer `index`: `taps` x_{t−2d}, x_{t−d} and x_t of M rows in one shape [.., C], `current` x_t
+    /// EncoderLayer `index`: `taps` x_{t−2d}, x_{t−d} and x_t of M rows in one shape [.., C], `current` x_t
     /// [M, C]; the result [M, C] is x_t + ReLU(y).
     pub(super) fn apply(
         &self,
@@ -96,7 +96,7 @@ impl Layers {
     fn attend(
         &self,
         graph: &mut Graph,
-        attention: &Attention,
+        attention: &FoldedAttention,
         taps: [&Value; TAPS],
         pairs: &Value,
     ) -> Value {

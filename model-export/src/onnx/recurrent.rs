@@ -3,16 +3,19 @@
 //! The operators want time as the first axis and their gates in an order of their own. A layer's state
 //! goes in and comes out, so a stream continues where its last chunk ended.
 
+use super::error::{OnnxError, check_linear};
 use super::graph::{Attribute, Dim, Element, Graph, Value};
-use super::sequence::evidence;
-use super::{OnnxError, check_linear};
-use crate::weights::{Array, Cell, Recurrent, RecurrentLayer, Sequence};
+use super::heads::evidence;
+use super::weights::{Array, CellKind, RecurrentLayers, RecurrentWeights, SequenceWeights};
 
 /// The server takes no more; nor does anybody train more.
 const MOST_LAYERS: usize = 16;
 
 /// [`super::sequence()`] for recurrent layers.
-pub(super) fn sequence(sequence: &Sequence, recurrent: &Recurrent) -> Result<Vec<u8>, OnnxError> {
+pub(super) fn sequence(
+    sequence: &SequenceWeights,
+    recurrent: &RecurrentLayers,
+) -> Result<Vec<u8>, OnnxError> {
     let width = check(sequence, recurrent)?;
     let (cell, channels) = (recurrent.cell, width as i64);
     let vectors = recurrent.layers.len() * cell.states();
@@ -51,17 +54,17 @@ pub(super) fn sequence(sequence: &Sequence, recurrent: &Recurrent) -> Result<Vec
 /// the last step.
 fn apply(
     graph: &mut Graph,
-    cell: Cell,
-    layer: &RecurrentLayer,
+    cell: CellKind,
+    layer: &RecurrentWeights,
     x: &Value,
     before: &[Value],
 ) -> (Value, Vec<Value>) {
     let (operator, order): (_, &[usize]) = match cell {
-        Cell::SimpleRnn => ("RNN", &[0]),
+        CellKind::SimpleRnn => ("RNN", &[0]),
         // ONNX has z, r, h: ours.
-        Cell::Gru => ("GRU", &[0, 1, 2]),
+        CellKind::Gru => ("GRU", &[0, 1, 2]),
         // ONNX has i, o, f, c.
-        Cell::Lstm => ("LSTM", &[0, 2, 1, 3]),
+        CellKind::Lstm => ("LSTM", &[0, 2, 1, 3]),
     };
     let (width, gates) = (layer.state.weight.shape[0], order.len());
     let input = gate_rows(&layer.input.weight, order);
@@ -78,7 +81,7 @@ fn apply(
     let mut inputs = vec![x, &input, &state, &bias, &lengths];
     inputs.extend(before);
     let mut attributes = vec![Attribute::Int("hidden_size", width as i64)];
-    if cell == Cell::Gru {
+    if cell == CellKind::Gru {
         attributes.push(Attribute::Int("linear_before_reset", 1));
     }
     let mut results = graph.nodes(operator, &inputs, 1 + cell.states(), attributes);
@@ -101,7 +104,7 @@ fn gate_rows(weight: &Array, order: &[usize]) -> Vec<f32> {
 }
 
 /// The width of a sequence whose weights all fit together.
-fn check(sequence: &Sequence, recurrent: &Recurrent) -> Result<usize, OnnxError> {
+fn check(sequence: &SequenceWeights, recurrent: &RecurrentLayers) -> Result<usize, OnnxError> {
     let width = sequence.logits.weight.shape.first().copied().unwrap_or(0);
     let depth = recurrent.layers.len();
     if width == 0 || !(1..=MOST_LAYERS).contains(&depth) {

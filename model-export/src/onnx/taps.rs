@@ -4,17 +4,15 @@
 //! taps, M = N or N · T; they differ only in where the taps come from. Taps that are not real are
 //! zeros from the start, which [`Layers`] counts on.
 
+use super::error::OnnxError;
 use super::graph::{Dim, Element, Graph, Value};
+use super::heads::{evidence, heads, split_evidence};
 use super::layers::Layers;
-use super::sequence::{evidence, heads, split_evidence};
-use super::{OnnxError, check, check_linear, check_shape};
-use crate::weights::{Sequence, SequenceLayer, Taps};
-
-/// History doubles with each layer; more than this is a mistake.
-const MOST_LAYERS: usize = 16;
+use super::sizes::Sizes;
+use super::weights::{SequenceWeights, TapLayers};
 
 /// [`super::sequence()`] for layers that see taps.
-pub(super) fn sequence(sequence: &Sequence, body: &Taps) -> Result<Vec<u8>, OnnxError> {
+pub(super) fn sequence(sequence: &SequenceWeights, body: &TapLayers) -> Result<Vec<u8>, OnnxError> {
     let sizes = Sizes::of(sequence, body)?;
     let Sizes {
         depth,
@@ -80,7 +78,7 @@ pub(super) fn sequence(sequence: &Sequence, body: &Taps) -> Result<Vec<u8>, Onnx
 }
 
 /// [`super::step()`] for layers that see taps.
-pub(super) fn step(sequence: &Sequence, body: &Taps) -> Result<Vec<u8>, OnnxError> {
+pub(super) fn step(sequence: &SequenceWeights, body: &TapLayers) -> Result<Vec<u8>, OnnxError> {
     let sizes = Sizes::of(sequence, body)?;
     let Sizes {
         depth,
@@ -157,62 +155,4 @@ fn zero_unless(graph: &mut Graph, real: &Value, values: &Value) -> Value {
     let real = graph.node("Unsqueeze", &[real, &axes], []);
     let zero = graph.floats(&[], &[0.0]);
     graph.node("Where", &[&real, values, &zero], [])
-}
-
-/// Sizes that all layers share.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sizes {
-    /// L.
-    pub(super) depth: usize,
-    /// C.
-    pub(super) width: usize,
-    pub(super) heads: usize,
-    /// K.
-    pub(super) classes: usize,
-}
-
-impl Sizes {
-    /// The sizes of a sequence whose weights all fit together.
-    fn of(sequence: &Sequence, body: &Taps) -> Result<Self, OnnxError> {
-        let depth = body.layers.len();
-        let width = sequence.logits.weight.shape.first().copied().unwrap_or(0);
-        let (heads, classes) = (body.heads, sequence.logits.bias.len());
-        let wrong = |reason: String| {
-            Err(OnnxError::Layer {
-                layer: "sequence".into(),
-                reason,
-            })
-        };
-        if !(1..=MOST_LAYERS).contains(&depth) {
-            return wrong(format!("has {depth} layers, expected 1 to {MOST_LAYERS}"));
-        }
-        if width == 0 || heads == 0 || !width.is_multiple_of(heads) {
-            return wrong(format!("{heads} heads cannot share a width of {width}"));
-        }
-        check_linear("logits", &sequence.logits, width, classes)?;
-        check_linear("score", &sequence.score, width, 1)?;
-        for (index, layer) in body.layers.iter().enumerate() {
-            let name = format!("layers.{index}");
-            let (taps, bias) = match layer {
-                SequenceLayer::Tacn(layer) => {
-                    check_linear(&format!("{name}.query"), &layer.query, width, width)?;
-                    check_linear(&format!("{name}.key"), &layer.key, width, width)?;
-                    check_linear(&format!("{name}.value"), &layer.value, width, width)?;
-                    check_linear(&format!("{name}.output"), &layer.output, width, width)?;
-                    (&layer.taps, &layer.bias)
-                }
-                SequenceLayer::Tcn(layer) => (&layer.taps, &layer.bias),
-            };
-            for (tap, weight) in taps.iter().enumerate() {
-                check(&format!("{name}.taps.{tap}"), weight, &[width, width])?;
-            }
-            check_shape(&format!("{name}.bias"), &[bias.len()], &[width])?;
-        }
-        Ok(Self {
-            depth,
-            width,
-            heads,
-            classes,
-        })
-    }
 }

@@ -1,7 +1,7 @@
 //! Charts: panels of lines, dots and bars, and confusion matrices, as drawings.
 
 use super::drawing::{Anchor, Drawing, Ink, Mark};
-use crate::metrics::Confusion;
+use crate::evaluate::metrics::Confusion;
 
 const LETTERS: f32 = 11.0;
 const SMALL: f32 = 10.0;

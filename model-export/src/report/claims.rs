@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::ablation::{Ablation, Cell};
+use super::ablation::{Ablation, SystemRuns};
 use super::paper;
-use crate::figures::{Figure, SEED};
-use crate::metrics::{Confusion, McNemar, argmax, holm, mcnemar, paired_bootstrap};
+use crate::evaluate::figures::{Figure, SEED};
+use crate::evaluate::metrics::{Confusion, McNemar, argmax, holm, mcnemar, paired_bootstrap};
+use crate::evaluate::systems::System;
+use crate::evaluate::tested::TestPrediction;
 use crate::preset::Representation;
 use crate::preset::SequenceModel;
-use crate::systems::System;
-use crate::tested::Verdict;
 
 /// What our numbers say to a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -111,8 +111,12 @@ fn questions(ablation: &Ablation) -> Vec<(String, System, System)> {
 
 /// The recurrent system with the highest UA; the first of equals.
 fn best_recurrent(ablation: &Ablation, representation: Representation) -> Option<System> {
-    let ua = |cell: &Cell| {
-        let counts: Vec<Confusion> = cell.runs.iter().map(crate::figures::counts).collect();
+    let ua = |cell: &SystemRuns| {
+        let counts: Vec<Confusion> = cell
+            .runs
+            .iter()
+            .map(crate::evaluate::figures::counts)
+            .collect();
         counts.iter().sum::<Confusion>().unweighted_accuracy()
     };
     ablation
@@ -129,25 +133,25 @@ fn best_recurrent(ablation: &Ablation, representation: Representation) -> Option
 fn compare(
     ablation: &Ablation,
     question: String,
-    first: &Cell,
-    second: &Cell,
+    first: &SystemRuns,
+    second: &SystemRuns,
 ) -> Result<Option<Claim>> {
     let classes = ablation.labels.len();
-    let others: BTreeMap<(u64, &str), &Verdict> = verdicts(second).collect();
+    let others: BTreeMap<(u64, &str), &TestPrediction> = predictions(second).collect();
     let mut speakers: BTreeMap<&str, (Confusion, Confusion)> = BTreeMap::new();
     let mut utterances: BTreeMap<&str, (usize, Means, Means)> = BTreeMap::new();
-    for (key, verdict) in verdicts(first) {
+    for (key, prediction) in predictions(first) {
         let Some(other) = others.get(&key) else {
             continue;
         };
         let (ours, theirs) = speakers
-            .entry(&verdict.speaker)
+            .entry(&prediction.speaker)
             .or_insert_with(|| (Confusion::new(classes), Confusion::new(classes)));
-        ours.add(verdict.label, verdict.said());
-        theirs.add(other.label, other.said());
-        let (label, ours, theirs) = utterances.entry(&verdict.path).or_default();
-        *label = verdict.label;
-        ours.add(&verdict.probabilities);
+        ours.add(prediction.label, prediction.predicted());
+        theirs.add(other.label, other.predicted());
+        let (label, ours, theirs) = utterances.entry(&prediction.path).or_default();
+        *label = prediction.label;
+        ours.add(&prediction.probabilities);
         theirs.add(&other.probabilities);
     }
     if speakers.is_empty() {
@@ -169,7 +173,7 @@ fn compare(
         _ => Finding::Undecided,
     };
     let right = |(label, ours, theirs): &(usize, Means, Means)| {
-        (ours.said() == *label, theirs.said() == *label)
+        (ours.predicted() == *label, theirs.predicted() == *label)
     };
     Ok(Some(Claim {
         question,
@@ -187,14 +191,14 @@ fn compare(
     }))
 }
 
-fn verdicts(cell: &Cell) -> impl Iterator<Item = ((u64, &str), &Verdict)> {
+fn predictions(cell: &SystemRuns) -> impl Iterator<Item = ((u64, &str), &TestPrediction)> {
     cell.runs.iter().flat_map(|run| {
-        let verdicts = run.verdicts.iter();
-        verdicts.map(|verdict| ((run.seed, verdict.path.as_str()), verdict))
+        let predictions = run.predictions.iter();
+        predictions.map(|prediction| ((run.seed, prediction.path.as_str()), prediction))
     })
 }
 
-/// Probabilities summed over seeds: McNemar's test wants one verdict an utterance, since several of
+/// Probabilities summed over seeds: McNemar's test wants one prediction an utterance, since several of
 /// one utterance are anything but independent.
 #[derive(Default)]
 struct Means(Vec<f32>);
@@ -207,7 +211,7 @@ impl Means {
         }
     }
 
-    fn said(&self) -> usize {
+    fn predicted(&self) -> usize {
         argmax(&self.0)
     }
 }

@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::Serialize;
 
-use crate::metrics::mean;
+use crate::evaluate::metrics::mean;
 
 /// Neighbours that purity looks at.
 const NEIGHBOURS: usize = 10;

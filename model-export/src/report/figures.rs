@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::ablation::{Ablation, Cell, Epoch};
+use super::ablation::{Ablation, Epoch, SystemRuns};
 use super::charts::{Panel, Series, Style, confusions, panels};
 use super::drawing::{Drawing, Ink};
-use super::summary::{Summary, verdicts};
+use super::summary::{Summary, predictions};
 use super::{embedding, svg};
-use crate::metrics::{Confusion, reliability, risk_coverage};
+use crate::evaluate::metrics::{Confusion, reliability, risk_coverage};
+use crate::evaluate::systems::System;
 use crate::preset::Representation;
 use crate::preset::SequenceModel;
-use crate::systems::System;
 
 /// Points of a line at most: more are not seen.
 const LINE_POINTS: usize = 100;
@@ -70,13 +70,13 @@ pub fn draw(ablation: &Ablation, summary: &Summary) -> Result<Vec<Picture>> {
     );
     add(
         "reliability",
-        "Reliability: how often verdicts of a given confidence are right. On the dashed line confidence can \
+        "Reliability: how often predictions of a given confidence are right. On the dashed line confidence can \
          be taken at its word; below it the system is too sure.",
         reliabilities(ablation),
     );
     add(
         "risk-coverage",
-        "Risk against coverage: the share of mistakes if only the surest verdicts are given.",
+        "Risk against coverage: the share of mistakes if only the surest predictions are given.",
         risks(ablation),
     );
     add(
@@ -172,16 +172,17 @@ fn coloured(
 }
 
 fn learning(ablation: &Ablation) -> Option<Drawing> {
-    let panel = |title: String, y: &str, value: fn(&Epoch) -> Option<f64>, cells: &[&Cell]| Panel {
-        title,
-        x: "epoch".into(),
-        y: y.into(),
-        series: cells.iter().map(|cell| mean_curve(cell, value)).collect(),
-        ..Panel::default()
-    };
+    let panel =
+        |title: String, y: &str, value: fn(&Epoch) -> Option<f64>, cells: &[&SystemRuns]| Panel {
+            title,
+            x: "epoch".into(),
+            y: y.into(),
+            series: cells.iter().map(|cell| mean_curve(cell, value)).collect(),
+            ..Panel::default()
+        };
     let mut found = Vec::new();
     for (representation, name) in BOTH {
-        let cells: Vec<&Cell> = ablation
+        let cells: Vec<&SystemRuns> = ablation
             .cells
             .iter()
             .filter(|cell| cell.system.representation == representation)
@@ -202,7 +203,7 @@ fn learning(ablation: &Ablation) -> Option<Drawing> {
     (!found.is_empty()).then(|| panels("Learning curves", 2, [380.0, 250.0], &found))
 }
 
-fn mean_curve(cell: &Cell, value: fn(&Epoch) -> Option<f64>) -> Series {
+fn mean_curve(cell: &SystemRuns, value: fn(&Epoch) -> Option<f64>) -> Series {
     let mut epochs: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
     for epoch in cell.curves.iter().flatten() {
         if let Some(value) = value(epoch) {
@@ -225,7 +226,7 @@ fn mean_curve(cell: &Cell, value: fn(&Epoch) -> Option<f64>) -> Series {
 }
 
 /// The systems of Table 2 that are there, each with its colour.
-fn of_table_2(ablation: &Ablation) -> impl Iterator<Item = (&Cell, Ink)> {
+fn of_table_2(ablation: &Ablation) -> impl Iterator<Item = (&SystemRuns, Ink)> {
     let systems = System::of_table_2().into_iter().enumerate();
     systems.filter_map(|(place, system)| Some((ablation.cell(system)?, Ink::Colour(place))))
 }
@@ -233,9 +234,12 @@ fn of_table_2(ablation: &Ablation) -> impl Iterator<Item = (&Cell, Ink)> {
 fn reliabilities(ablation: &Ablation) -> Option<Drawing> {
     let mut series: Vec<Series> = of_table_2(ablation)
         .map(|(cell, ink)| {
-            let verdicts = verdicts(cell);
-            let probabilities: Vec<_> = verdicts.iter().map(|v| v.probabilities.clone()).collect();
-            let labels: Vec<usize> = verdicts.iter().map(|v| v.label).collect();
+            let predictions = predictions(cell);
+            let probabilities: Vec<_> = predictions
+                .iter()
+                .map(|v| v.probabilities.clone())
+                .collect();
+            let labels: Vec<usize> = predictions.iter().map(|v| v.label).collect();
             let bins = reliability(&probabilities, &labels);
             let points = bins.iter().filter(|bin| bin.count > 0);
             Series {
@@ -270,11 +274,11 @@ fn reliabilities(ablation: &Ablation) -> Option<Drawing> {
 fn risks(ablation: &Ablation) -> Option<Drawing> {
     let series: Vec<Series> = of_table_2(ablation)
         .map(|(cell, ink)| {
-            let verdicts: Vec<(f32, bool)> = verdicts(cell)
+            let predictions: Vec<(f32, bool)> = predictions(cell)
                 .iter()
                 .map(|v| (v.confidence(), v.is_right()))
                 .collect();
-            let curve = risk_coverage(&verdicts).points;
+            let curve = risk_coverage(&predictions).points;
             Series {
                 name: cell.system.to_string(),
                 ink,
@@ -290,7 +294,7 @@ fn risks(ablation: &Ablation) -> Option<Drawing> {
         .fold(0.1, f64::max);
     let panel = Panel {
         title: "Risk against coverage".into(),
-        x: "coverage: share of verdicts given".into(),
+        x: "coverage: share of predictions given".into(),
         y: "risk: share wrong".into(),
         x_range: Some([0.0, 1.0]),
         y_range: Some([0.0, top]),

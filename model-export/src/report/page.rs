@@ -8,8 +8,8 @@ use super::paper;
 use super::summary::Summary;
 use super::svg::escape;
 use super::tables;
-use crate::metrics::Interval;
-use crate::systems::System;
+use crate::evaluate::metrics::Interval;
+use crate::evaluate::systems::System;
 
 /// The whole page.
 #[must_use]
@@ -174,7 +174,7 @@ fn representations(ablation: &Ablation, summary: &Summary, pictures: &[Picture])
     };
     let picture = figure(pictures, "representations");
     let Interval { low, high } = found.emotion_purity_gain.interval;
-    let verdict = if low > 0.0 || high < 0.0 {
+    let prediction = if low > 0.0 || high < 0.0 {
         format!(
             "<p>Fusion keeps emotions {} apart than Deep here: of a point's ten nearest, {:.1} against {:.1} per \
              cent share its emotion (difference {:+.1} points, 95 % over speakers {:+.1} to {:+.1}; at random \
@@ -193,7 +193,7 @@ fn representations(ablation: &Ablation, summary: &Summary, pictures: &[Picture])
     };
     section(
         "Deep and fusion representation",
-        &(picture + &verdict + &tables::representations(ablation, found)),
+        &(picture + &prediction + &tables::representations(ablation, found)),
     )
 }
 

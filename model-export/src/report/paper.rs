@@ -1,8 +1,8 @@
 //! What the paper reports: IEMOCAP, four classes, a random split of utterances, in per cent.
 
+use crate::evaluate::systems::System;
 use crate::preset::Representation;
 use crate::preset::SequenceModel;
-use crate::systems::System;
 
 /// Why the paper's figures and ours are not one measurement.
 pub const PROTOCOL: &str = "The paper splits IEMOCAP's 5,531 utterances at random into 80 % for training \

@@ -6,14 +6,14 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::ablation::{Ablation, Cell};
+use super::ablation::{Ablation, SystemRuns};
 use super::claims::{self, Claim};
 use super::embedding::{Separation, Space};
 use super::paper;
-use crate::figures::{Figure, Figures, SEED, Spreads, by_corpus, counts};
-use crate::metrics::{Confusion, paired_bootstrap_of_means};
-use crate::systems::System;
-use crate::tested::{Tested, Verdict};
+use crate::evaluate::figures::{Figure, Figures, SEED, Spreads, by_corpus, counts};
+use crate::evaluate::metrics::{Confusion, paired_bootstrap_of_means};
+use crate::evaluate::systems::System;
+use crate::evaluate::tested::{TestPrediction, TestedRun};
 
 /// Runs are listed one by one up to so many: a fold a speaker would make the file unreadable.
 const LISTED_RUNS: usize = 500;
@@ -54,7 +54,7 @@ pub struct Summary {
     /// Slug of the system with the highest UA.
     pub best: String,
     /// The systems with a finished run.
-    pub cells: Vec<CellSummary>,
+    pub cells: Vec<SystemSummary>,
     /// The paper's claims and our answers.
     pub claims: Vec<Claim>,
     /// How far R_d and R_f keep emotions and speakers apart.
@@ -65,7 +65,7 @@ pub struct Summary {
 
 /// One system's numbers.
 #[derive(Debug, Serialize)]
-pub struct CellSummary {
+pub struct SystemSummary {
     /// Its slug.
     pub system: String,
     /// Finished runs.
@@ -155,7 +155,7 @@ impl Summary {
     /// The numbers of an ablation.
     ///
     /// # Errors
-    /// If a cell has no verdicts.
+    /// If a cell has no predictions.
     pub fn of(ablation: &Ablation) -> Result<Self> {
         let listed = ablation
             .cells
@@ -163,10 +163,10 @@ impl Summary {
             .map(|cell| cell.runs.len())
             .sum::<usize>()
             <= LISTED_RUNS;
-        let cells: Vec<CellSummary> = ablation
+        let cells: Vec<SystemSummary> = ablation
             .cells
             .iter()
-            .map(|cell| CellSummary::of(ablation, cell, listed))
+            .map(|cell| SystemSummary::of(ablation, cell, listed))
             .collect::<Result<_>>()?;
         let best = cells
             .iter()
@@ -191,7 +191,7 @@ impl Summary {
             seeds: ablation.seeds.clone(),
             folds: ablation.folds.len(),
             epochs: ablation.epochs(),
-            disclosures: Tested::disclosures(ablation.cells.iter().flat_map(|cell| &cell.runs)),
+            disclosures: TestedRun::disclosures(ablation.cells.iter().flat_map(|cell| &cell.runs)),
             configuration: toml::from_str(&ablation.preset)?,
             missing: ablation.missing.clone(),
             best: best.system.clone(),
@@ -208,7 +208,7 @@ impl Summary {
 
     /// One system's numbers, if it has a finished run.
     #[must_use]
-    pub fn cell(&self, system: System) -> Option<&CellSummary> {
+    pub fn cell(&self, system: System) -> Option<&SystemSummary> {
         let slug = system.slug();
         self.cells.iter().find(|cell| cell.system == slug)
     }
@@ -226,12 +226,12 @@ impl Summary {
     }
 }
 
-impl CellSummary {
-    fn of(ablation: &Ablation, cell: &Cell, listed: bool) -> Result<Self> {
+impl SystemSummary {
+    fn of(ablation: &Ablation, cell: &SystemRuns, listed: bool) -> Result<Self> {
         let classes = ablation.labels.len();
-        let verdicts = verdicts(cell);
+        let predictions = predictions(cell);
         let mut corpora = BTreeMap::new();
-        for (corpus, members) in by_corpus(&verdicts) {
+        for (corpus, members) in by_corpus(&predictions) {
             let figures = Figures::of(classes, &members)?;
             let accuracies = Accuracies {
                 speakers: figures.speakers,
@@ -256,7 +256,7 @@ impl CellSummary {
         Ok(Self {
             system: cell.system.slug(),
             runs: cell.runs.len(),
-            figures: Figures::of(classes, &verdicts)?,
+            figures: Figures::of(classes, &predictions)?,
             over_folds: Spreads::over_folds(&cell.runs),
             over_seeds: Spreads::over_seeds(&cell.runs),
             by_corpus: corpora,
@@ -274,10 +274,10 @@ impl CellSummary {
     }
 }
 
-/// All verdicts of a cell.
+/// All predictions of a cell.
 #[must_use]
-pub fn verdicts(cell: &Cell) -> Vec<&Verdict> {
-    cell.runs.iter().flat_map(|run| &run.verdicts).collect()
+pub fn predictions(cell: &SystemRuns) -> Vec<&TestPrediction> {
+    cell.runs.iter().flat_map(|run| &run.predictions).collect()
 }
 
 fn representations(ablation: &Ablation) -> Result<Option<Representations>> {

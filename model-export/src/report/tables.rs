@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::ablation::Ablation;
 use super::embedding::Grouping;
 use super::paper;
-use super::summary::{CellSummary, Representations, Summary, verdicts};
+use super::summary::{Representations, Summary, SystemSummary, predictions};
 use super::svg::escape;
-use crate::figures::{Figure, by_speaker};
-use crate::metrics::{Confusion, Spread};
-use crate::systems::System;
+use crate::evaluate::figures::{Figure, by_speaker};
+use crate::evaluate::metrics::{Confusion, Spread};
+use crate::evaluate::systems::System;
 
 /// What stands where a system has no finished run.
 const MISSING: &str = "missing";
@@ -77,7 +77,7 @@ fn percent(share: Option<f64>) -> String {
 }
 
 /// A dagger on systems that lack runs.
-fn name(ablation: &Ablation, system: System, cell: Option<&CellSummary>) -> String {
+fn name(ablation: &Ablation, system: System, cell: Option<&SystemSummary>) -> String {
     let partial = cell.is_some_and(|cell| cell.runs < ablation.expected());
     format!("{system}{}", if partial { " †" } else { "" })
 }
@@ -294,7 +294,7 @@ pub(super) fn speakers(ablation: &Ablation) -> String {
     head.extend(names.iter().map(String::as_str));
     let mut speakers: BTreeMap<&str, Vec<Option<Confusion>>> = BTreeMap::new();
     for (place, cell) in cells.iter().enumerate() {
-        let counts = by_speaker(ablation.labels.len(), &verdicts(cell));
+        let counts = by_speaker(ablation.labels.len(), &predictions(cell));
         for (speaker, confusion) in counts {
             let row = speakers
                 .entry(speaker)

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use model_export::preset::{Block, Cnn, Convolution, Preset};
+use model_export::preset::{Block, CnnPreset, Convolution, Preset};
 use undertone::audio::{Encoding, LaneChoice, Limits, decode};
 
 /// Speakers of EMO-DB, each with the four emotions.
@@ -11,7 +11,7 @@ const SPEAKERS: [&str; 6] = ["03", "08", "09", "10", "11", "12"];
 /// A tiny network that trains for an epoch.
 pub(crate) fn preset() -> Preset {
     let mut preset = Preset::load("default").unwrap();
-    preset.cnn = Cnn::Separable {
+    preset.cnn = CnnPreset::Separable {
         stem: Convolution {
             channels: 2,
             kernel: [5, 5],

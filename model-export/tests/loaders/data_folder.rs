@@ -1,7 +1,7 @@
 //! What a command line names, read and decoded: which corpora, which labels, which broken files.
 
-use model_export::corpus::Corpus;
-use model_export::dataset::{Dataset, NamedPath, Source};
+use model_export::data::corpus::Corpus;
+use model_export::data::dataset::{Dataset, NamedPath, Source};
 
 use crate::tree::{POINTER, Tree, wav};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use model_export::corpus::{Corpus, Reason};
+use model_export::data::corpus::{Corpus, Reason};
 
 use crate::tree::{POINTER, Tree, expect_skipped};
 

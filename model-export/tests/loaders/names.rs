@@ -1,6 +1,6 @@
 //! Corpora whose file names say it all.
 
-use model_export::corpus::{Corpus, Reason};
+use model_export::data::corpus::{Corpus, Reason};
 
 use crate::tree::{POINTER, Tree, expect_skipped};
 

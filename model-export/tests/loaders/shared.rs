@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use model_export::corpus::{Corpus, load};
+use model_export::data::corpus::{Corpus, load};
 
 #[test]
 fn the_corpora_we_have_count_as_their_description_says() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model_export::corpus::{Corpus, Reason, Span};
+use model_export::data::corpus::{Corpus, Reason, Span};
 
 use crate::tree::{POINTER, Tree, expect_skipped};
 
@@ -167,7 +167,7 @@ fn a_manifest_gives_paths_speakers_labels_and_what_else_it_has() {
          a/pointer.wav,1,sad,,,,,\r\n\
          a/1.wav,,sad,,,,,\r\n",
     );
-    let collection = model_export::corpus::load(calls(), &tree.path("calls.csv")).unwrap();
+    let collection = model_export::data::corpus::load(calls(), &tree.path("calls.csv")).unwrap();
     tree.expect(
         &collection,
         &[

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use model_export::corpus::{Collection, Corpus, Reason, load};
+use model_export::data::corpus::{Collection, Corpus, Reason, load};
 use tempfile::TempDir;
 use undertone::audio::{Encoding, LaneChoice, Limits, decode};
 

@@ -44,7 +44,7 @@ impl Past {
         (self.layers[0].len() / self.sizes.width) as i64
     }
 
-    /// Layer `layer`'s input so many steps back (1 is the last).
+    /// EncoderLayer `layer`'s input so many steps back (1 is the last).
     fn back(&self, layer: usize, steps: usize) -> Vec<f32> {
         let (width, past) = (self.sizes.width, &self.layers[layer]);
         match past.len().checked_sub(steps * width) {

@@ -6,13 +6,13 @@ use proptest::prelude::*;
 use crate::random::Random;
 use crate::stream::{Output, Past, Sizes, chunks, in_chunks, in_steps, steps};
 use crate::{difference, keep, reference, runtime, widen};
+use model_export::onnx::weights::SequenceWeights;
 use model_export::onnx::{self, OnnxError};
-use model_export::weights::Sequence;
 
 /// A random model in both forms, and a stream.
 struct Case {
     sizes: Sizes,
-    model: Sequence,
+    model: SequenceWeights,
     chunk: Session,
     step: Session,
     features: Vec<f32>,
