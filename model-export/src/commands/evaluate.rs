@@ -1,6 +1,6 @@
-//! `model-export evaluate`: the tests of several runs, together.
+//! `model-export evaluate`: figures over the test predictions of several runs.
 //!
-//! Runs may be the folds of one protocol, each with one seed or several.
+//! The runs are the folds of one protocol, each with one seed or several.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
@@ -14,19 +14,19 @@ use crate::evaluate::figures::{Figures, Spreads, by_corpus, by_speaker, counts};
 use crate::evaluate::metrics::{Confusion, Spread};
 use crate::evaluate::tested::{TestPrediction, TestedRun};
 
-/// Reports what the test utterances of one or more finished runs were heard as.
+/// Reports the figures of the test predictions of one or more finished runs.
 ///
-/// The report says whether test speakers were trained on, which the protocol of the runs decides.
+/// The report states whether test speakers were trained on; the protocol of the runs decides this.
 /// Intervals are 95 %, from resampling speakers.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Example:\n  model-export evaluate runs/fold0 runs/fold1 runs/fold2 runs/fold3 runs/fold4 --out runs/report"
 )]
 pub struct EvaluateArguments {
-    /// Run folders of finished folds; a fold may come again with another seed.
+    /// Run folders of finished folds. A fold may be given again with another seed.
     #[arg(required = true, value_name = "RUN")]
     pub runs: Vec<PathBuf>,
-    /// Folder for `report.json` and `report.md`; without it the report is only printed.
+    /// Folder for `report.json` and `report.md`. Without it the report is only printed.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
@@ -34,7 +34,7 @@ pub struct EvaluateArguments {
 /// Runs the command.
 ///
 /// # Errors
-/// If a run has not finished, tested nothing, or tested what another one with its seed did.
+/// If a run has not finished, tested nothing, or tested the same utterance as another run with its seed.
 pub fn run(arguments: &EvaluateArguments) -> Result<()> {
     let runs: Vec<TestedRun> = arguments
         .runs
@@ -42,7 +42,7 @@ pub fn run(arguments: &EvaluateArguments) -> Result<()> {
         .map(|folder| TestedRun::read(folder))
         .collect::<Result<_>>()?;
     check(&runs, &arguments.runs)?;
-    let first = runs.first().context("no run is named")?;
+    let first = runs.first().context("no run is given")?;
     let groups = groups(&runs)?;
     let markdown = markdown(&runs, first, &groups);
     println!("{markdown}");
@@ -81,19 +81,19 @@ pub fn run(arguments: &EvaluateArguments) -> Result<()> {
     Ok(())
 }
 
-/// Refuses runs that cannot stand in one table.
+/// Refuses runs that do not belong in one table.
 fn check(runs: &[TestedRun], folders: &[PathBuf]) -> Result<()> {
     let mut seen = HashSet::new();
     for (run, folder) in runs.iter().zip(folders) {
         let folder = folder.display();
         ensure!(
             run.protocol == runs[0].protocol && run.labels == runs[0].labels,
-            "{folder} was split or labelled in another way than {}",
+            "{folder} was split or labelled differently than {}",
             folders[0].display()
         );
         ensure!(
             run.recipe == runs[0].recipe,
-            "{folder} has another preset than {}; evaluate one system at a time, or compare them with `ablate`",
+            "{folder} has another preset than {}; evaluate one system at a time, or compare systems with `ablate`",
             folders[0].display()
         );
         for prediction in &run.predictions {
@@ -108,7 +108,7 @@ fn check(runs: &[TestedRun], folders: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// All predictions, then those of each corpus.
+/// Computes the figures of all predictions, then those of each corpus.
 fn groups(runs: &[TestedRun]) -> Result<Vec<(String, Figures)>> {
     let predictions: Vec<&TestPrediction> = runs.iter().flat_map(|run| &run.predictions).collect();
     let classes = runs.first().map_or(0, TestedRun::classes);
@@ -151,7 +151,7 @@ fn markdown(runs: &[TestedRun], first: &TestedRun, groups: &[(String, Figures)])
     text + &speakers(runs, first)
 }
 
-/// Mean and deviation over folds, and over seeds if there are several.
+/// Describes mean and deviation over folds, and over seeds if there are several.
 fn variation(runs: &[TestedRun]) -> String {
     let line = |name: &str, spreads: Spreads| {
         let Spreads { ua, wa, f1 } = spreads;
@@ -195,7 +195,7 @@ fn confidence(groups: &[(String, Figures)]) -> String {
     text
 }
 
-/// A row a speaker, the worst recognised first.
+/// Formats one row per speaker, the lowest UA first.
 fn speakers(runs: &[TestedRun], first: &TestedRun) -> String {
     let predictions: Vec<&TestPrediction> = runs.iter().flat_map(|run| &run.predictions).collect();
     let mut speakers: Vec<(&str, Confusion)> = by_speaker(first.classes(), &predictions)
@@ -204,7 +204,7 @@ fn speakers(runs: &[TestedRun], first: &TestedRun) -> String {
     let ua = Confusion::unweighted_accuracy;
     speakers.sort_by(|a, b| ua(&a.1).total_cmp(&ua(&b.1)));
     let mut text = format!(
-        "\n### speakers ({})\n\n| speaker | judgements | UA | WA | {} |\n|---|--:|--:|--:|{}\n",
+        "\n### speakers ({})\n\n| speaker | predictions | UA | WA | {} |\n|---|--:|--:|--:|{}\n",
         first.protocol.label(),
         first.labels.join(" | "),
         "--:|".repeat(first.classes())
@@ -233,7 +233,7 @@ mod tests {
     /// Ten utterances of two speakers; the run is wrong on the first `wrong` of them.
     fn tested(seed: u64, fold: &str, protocol: &str, wrong: usize) -> TestedRun {
         let prediction = |index: usize| {
-            let said = if index < wrong {
+            let predicted = if index < wrong {
                 1 - index % 2
             } else {
                 index % 2
@@ -243,7 +243,7 @@ mod tests {
                 corpus: "emodb".into(),
                 speaker: format!("emodb/{fold}-{}", index / 5),
                 label: index % 2,
-                probabilities: if said == 0 {
+                probabilities: if predicted == 0 {
                     vec![0.8, 0.2]
                 } else {
                     vec![0.2, 0.8]

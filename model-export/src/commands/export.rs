@@ -1,8 +1,7 @@
-//! `model-export export`: a finished run to a bundle that the server loads.
+//! `model-export export`: from a finished run to a bundle that the server loads.
 //!
-//! The bundle's golden vectors are what the training framework computes on real speech; ONNX
-//! Runtime must give the same from the graphs, as one chunk, as two and step by step, before
-//! anything is written.
+//! The golden vectors are the training framework's output on real speech. Before anything is written, ONNX
+//! Runtime must compute the same from the graphs: as one chunk, as two chunks and step by step.
 
 use std::path::PathBuf;
 
@@ -30,7 +29,7 @@ use crate::train::batch::{Sampler, SamplerOptions};
 use crate::train::run::{OUTCOME, Outcome, Run, STATISTICS, SavedStatistics};
 use crate::train::trainer::Trainer;
 
-/// Largest difference between frameworks, relative to the largest value.
+/// Largest allowed difference between the frameworks, relative to the largest value.
 const TOLERANCE: f32 = 1e-4;
 /// Segments of the golden utterance.
 const GOLDEN_SEGMENTS: usize = 24;
@@ -44,43 +43,40 @@ const GOLDEN_SEGMENTS: usize = 24;
 pub struct ExportArguments {
     /// Run folder of a finished `train`.
     pub run: PathBuf,
-    /// The corpora without labels: an utterance of theirs becomes the golden vectors.
+    /// The corpora without labels; one of their utterances becomes the golden vectors.
     #[command(flatten)]
     pub source: Source,
-    /// Folder that `evaluate --out` wrote, and `telephone --out` if it was asked, for the model card's
-    /// figures.
+    /// Folder of `evaluate --out`, and of `telephone --out` if there is one, for the model card's figures.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
-    /// A sentence for the model card on what the trainer cannot know, such as how the preset was
-    /// chosen; may be given several times.
+    /// A sentence for the model card, such as how the preset was chosen. May be given several times.
     #[arg(long, value_name = "TEXT")]
     pub note: Vec<String>,
-    /// Name of the model, as requests ask for it.
+    /// Name of the model in requests.
     #[arg(long)]
     pub name: String,
     /// Version of the model.
     #[arg(long = "model-version", default_value = "1")]
     pub version: String,
-    /// Judgements below this confidence abstain; 0 never does.
+    /// The model abstains below this confidence; 0 never abstains.
     #[arg(long, default_value_t = 0.4)]
     pub abstain_below: f32,
-    /// Noise of up to this level holds no speech, in dBFS.
+    /// Sound up to this level, in dBFS, contains no speech.
     #[arg(long, default_value_t = -75.0, allow_negative_numbers = true)]
     pub speech_gate: f32,
-    /// What narrow-band lanes are heard as above their band, `as-is` or `mean`; the preset's if not
-    /// given.
+    /// Input above the band of narrow-band lanes: `as-is` or `mean`. Default: the preset's.
     #[arg(long, value_name = "HANDLING")]
     pub narrow_band: Option<NarrowBand>,
-    /// Less speech than this is no turn, in milliseconds.
+    /// Shortest speech of a turn, in milliseconds.
     #[arg(long, default_value_t = Turns::default().least_speech_ms, value_name = "MS")]
     pub least_speech: u32,
-    /// So much silence ends a turn, in milliseconds.
+    /// Silence that ends a turn, in milliseconds.
     #[arg(long, default_value_t = Turns::default().end_silence_ms, value_name = "MS")]
     pub end_silence: u32,
-    /// Segments of a turn start at most so long before its speech, in milliseconds.
+    /// Segments of a turn start at most this long before its speech, in milliseconds.
     #[arg(long, default_value_t = Turns::default().lead_in_ms, value_name = "MS")]
     pub lead_in: u32,
-    /// And at most so long behind it.
+    /// Segments of a turn end at most this long after its speech, in milliseconds.
     #[arg(long, default_value_t = Turns::default().lead_out_ms, value_name = "MS")]
     pub lead_out: u32,
     /// Folder of the bundle.
@@ -91,7 +87,7 @@ pub struct ExportArguments {
 /// Runs the command.
 ///
 /// # Errors
-/// If the run has not finished, or ONNX Runtime computes something else than the trainer.
+/// If the run has not finished, or ONNX Runtime and the trainer compute different values.
 pub fn run(arguments: &ExportArguments) -> Result<()> {
     let run = Run::open(&arguments.run)?;
     let preset = run.preset()?;
@@ -120,16 +116,16 @@ pub fn run(arguments: &ExportArguments) -> Result<()> {
         Some(folder) => TelephoneReport::find(folder, &preset)?,
         None => None,
     };
-    // The VQ-VAE was pre-trained on speech without labels, and the golden vectors are such.
+    // The VQ-VAE was pre-trained on speech without labels, and the golden vectors are such speech.
     let unlabelled = unlabelled.corpora();
     let unlabelled = unlabelled.iter().map(ToString::to_string);
-    let heard: Vec<String> = outcome.corpora.iter().cloned().chain(unlabelled).collect();
+    let corpora: Vec<String> = outcome.corpora.iter().cloned().chain(unlabelled).collect();
     let made = ManifestInputs {
         labels,
         preset: &preset,
         outcome: &outcome,
         metrics: &metrics,
-        licence: card::licence(&heard),
+        licence: card::licence(&corpora),
         golden: &golden,
         sequence: form(&sequence),
         statistics,
@@ -157,7 +153,7 @@ pub fn run(arguments: &ExportArguments) -> Result<()> {
     Ok(())
 }
 
-/// What a run made, as far as a manifest tells of it.
+/// What a manifest contains of a run.
 struct ManifestInputs<'a> {
     labels: Vec<String>,
     preset: &'a Preset,
@@ -221,7 +217,7 @@ fn manifest(arguments: &ExportArguments, made: ManifestInputs<'_>) -> Result<Man
     })
 }
 
-/// The form that the manifest states of a trained sequence model.
+/// Returns the manifest's description of a trained sequence model.
 fn form(sequence: &SequenceWeights) -> bundle::Sequence {
     match &sequence.body {
         SequenceBody::Taps(taps) => bundle::Sequence::Taps {
@@ -235,7 +231,7 @@ fn form(sequence: &SequenceWeights) -> bundle::Sequence {
     }
 }
 
-/// What the trainer computes on the utterance whose codes are clearest.
+/// Computes the golden vectors on the utterance with the clearest codes.
 fn golden(
     data: &Dataset,
     preset: &Preset,
@@ -256,8 +252,8 @@ fn golden(
         statistics.clone(),
         options,
     )?;
-    // Another processor's rounding must not choose another code for a golden vector: of all
-    // utterances, the one whose nearest codes are the most clearly nearest.
+    // The rounding of another processor must not choose another code, so the utterance is the one with the
+    // largest margin between the nearest and the second nearest code.
     let mut clearest: Option<(f32, usize, Vec<f32>)> = None;
     for index in indices {
         let mut segments = sampler.whole(index).segments;
@@ -274,9 +270,9 @@ fn golden(
         }
     }
     let (margin, index, segments) = clearest
-        .with_context(|| format!("no utterance without label has {GOLDEN_SEGMENTS} segments"))?;
+        .with_context(|| format!("no utterance without a label has {GOLDEN_SEGMENTS} segments"))?;
     eprintln!(
-        "golden vectors: {}, nearest codes clear by {margin:.1e}",
+        "golden vectors: {}, margin of the nearest codes {margin:.1e}",
         data.utterances[index].path.display()
     );
     let latent = trainer.vqvae().map(|vqvae| vqvae.latent(segments.clone()));
@@ -293,7 +289,7 @@ fn golden(
     })
 }
 
-/// ONNX Runtime computes what the trainer did, on every path, to [`TOLERANCE`].
+/// Checks that ONNX Runtime computes the trainer's values on every path, within [`TOLERANCE`].
 fn check(bundle: &Bundle) -> Result<()> {
     let library = Library::load(None)?;
     let mut instance = Instance::open(&library, bundle)?;
@@ -302,7 +298,7 @@ fn check(bundle: &Bundle) -> Result<()> {
     if let Some(codes) = &golden.codes {
         ensure!(
             encoded.codes == *codes,
-            "ONNX Runtime chooses other codes than the trainer"
+            "ONNX Runtime and the trainer choose different codes"
         );
     }
     let difference = verify(&mut instance, bundle, TOLERANCE)?;

@@ -1,4 +1,4 @@
-//! `model-export pretrain`: codes from speech without labels.
+//! `model-export pretrain`: learns the VQ-VAE from speech without labels.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ use crate::train::run::Run;
 
 /// Learns the VQ-VAE's codes from the unlabelled corpus.
 ///
-/// A run that was interrupted goes on from its last epoch when the same command is given again.
+/// To resume an interrupted run from its last epoch, start the same command again.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  model-export pretrain --data data --out runs/vq")]
 pub struct PretrainArguments {
@@ -27,10 +27,10 @@ pub struct PretrainArguments {
     /// The corpora without labels.
     #[command(flatten)]
     pub source: Source,
-    /// Another number of epochs than the preset's; the run's `preset.toml` records it.
+    /// Number of epochs instead of the preset's. The run's `preset.toml` records it.
     #[arg(long, value_name = "N", value_parser = preset::epochs())]
     pub epochs: Option<usize>,
-    /// Run folder: made if it is not there, resumed if it is.
+    /// Run folder. It is created if it does not exist, and resumed if it does.
     #[arg(long, value_name = "RUN")]
     pub out: PathBuf,
 }
@@ -51,8 +51,8 @@ pub fn run(arguments: &PretrainArguments) -> Result<()> {
         "data": data.digest(),
     });
     let run = Run::begin(&arguments.out, &preset, &record)?;
-    let heard = data.features.hashes.iter().map(|hash| hexadecimal(hash));
-    run.write(PRETRAINING_HASHES, &heard.collect::<Vec<_>>())?;
+    let hashes = data.features.hashes.iter().map(|hash| hexadecimal(hash));
+    run.write(PRETRAINING_HASHES, &hashes.collect::<Vec<_>>())?;
     let indices: Vec<usize> = (0..data.utterances.len()).collect();
     let statistics = Statistics::of(&data.features, &indices);
     let options = SamplerOptions {
@@ -90,9 +90,9 @@ pub fn run(arguments: &PretrainArguments) -> Result<()> {
     for epoch in first..settings.epochs {
         let progress = Progress::new("pretrain", epoch, settings.epochs, steps);
         for step in 0..steps {
-            let place = [settings.seed, epoch as u64, step as u64];
-            let segments = sampler.segment_batch(place[0], place[1], place[2], size);
-            autoencoder.step(segments, [place[0], place[1], place[2], 1 << 40]);
+            let (seed, epoch, step) = (settings.seed, epoch as u64, step as u64);
+            let segments = sampler.segment_batch(seed, epoch, step, size);
+            autoencoder.step(segments, [seed, epoch, step, 1 << 40]);
             progress.step("");
         }
         let report = autoencoder.report();
@@ -101,7 +101,7 @@ pub fn run(arguments: &PretrainArguments) -> Result<()> {
         )?;
         checkpoint::save(run.folder(), epoch + 1, |folder| autoencoder.save(folder))?;
         progress.finish(&format!(
-            "rebuilt to {:.4}, perplexity {:.1} of {}",
+            "reconstruction error {:.4}, perplexity {:.1} of {}",
             report.reconstruction, report.perplexity, preset.vqvae.codes
         ));
     }

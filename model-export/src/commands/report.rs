@@ -11,7 +11,7 @@ use crate::report;
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  model-export report runs/ablation --out docs/results")]
 pub struct ReportArguments {
-    /// Folder of an `ablate`.
+    /// Folder of an ablation (`ablate --out`).
     pub folder: PathBuf,
     /// Folder for `ablation.html`, `ablation.json` and `figures/`.
     #[arg(long, value_name = "DIR")]

@@ -1,7 +1,7 @@
-//! `model-export telephone`: finished folds tested again on what a telephone leaves of their test
-//! utterances, with each way of hearing a narrow band.
+//! `model-export telephone`: tests finished folds again on utterances that were sent over a telephone line, with
+//! each handling of a narrow band.
 //!
-//! Decoding, resampling and the front end are the server's own; the weights, temperatures and test
+//! Decoding, resampling and the front end are the server's own. The weights, temperatures and test
 //! speakers are those of the runs. Nothing is trained and nothing is chosen.
 
 use std::collections::{BTreeMap, HashMap};
@@ -32,8 +32,8 @@ use crate::train::trainer::Trainer;
 
 /// Tests finished folds again over a telephone line.
 ///
-/// Their test utterances are heard as they are, at 8 kHz, and in 8 kHz µ-law from 300 to 3,400 Hz, and
-/// what the model hears above the band is the floor or the training mean. Intervals are 95 %, from
+/// The test utterances are classified as they are, at 8 kHz, and in 8 kHz µ-law from 300 to 3,400 Hz.
+/// Above the band, the model's input is the floor or the training mean. Intervals are 95 %, from
 /// resampling speakers.
 #[derive(Args, Debug)]
 #[command(
@@ -43,27 +43,27 @@ pub struct TelephoneArguments {
     /// Run folders of the finished folds of one preset, one seed each.
     #[arg(required = true, value_name = "RUN")]
     pub runs: Vec<PathBuf>,
-    /// The labelled corpora that they were trained and tested on.
+    /// The labelled corpora of the runs.
     #[command(flatten)]
     pub source: Source,
-    /// Folder for `telephone-PRESET.json`; without it the table is only printed.
+    /// Folder for `telephone-PRESET.json`. Without it the table is only printed.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
 
-/// A finished fold, ready to be asked.
+/// A finished fold with its model.
 struct FinishedFold {
     preset: Preset,
     trainer: Trainer,
     statistics: Statistics,
     temperature: f32,
-    /// Its test utterances, as indices in the data.
+    /// Its test utterances, as indices in the data set.
     tested: Vec<usize>,
     /// The protocol's label and reason.
     protocol: String,
 }
 
-/// One line and one way of hearing it.
+/// The figures for one line and one handling of its band.
 #[derive(Serialize)]
 struct LineRow {
     line: &'static str,
@@ -71,14 +71,14 @@ struct LineRow {
     figures: Figures,
     /// UA by corpus.
     corpora: Vec<(String, f64)>,
-    /// How much more UA than with the floor on the same line: value and interval.
+    /// Gain in UA over the floor on the same line: value and interval.
     over_floor: Option<(f64, Interval)>,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// If a run has not finished, tested nothing, or tested what is not in the data.
+/// If a run has not finished, tested nothing, or tested an utterance that is not in the data set.
 pub fn run(arguments: &TelephoneArguments) -> Result<()> {
     let data = Dataset::labelled(&arguments.source)?;
     let folds: Vec<FinishedFold> = arguments
@@ -89,7 +89,7 @@ pub fn run(arguments: &TelephoneArguments) -> Result<()> {
         })
         .collect::<Result<_>>()?;
     check(&folds, &data)?;
-    let first = folds.first().context("no run is named")?;
+    let first = folds.first().context("no run is given")?;
     let mut rows = Vec::new();
     for line in Line::ALL {
         rows.extend(over(line, &folds, &data)?);
@@ -107,7 +107,7 @@ pub fn run(arguments: &TelephoneArguments) -> Result<()> {
     Ok(())
 }
 
-/// Refuses folds that cannot stand in one table.
+/// Refuses folds that do not belong in one table.
 fn check(folds: &[FinishedFold], data: &Dataset) -> Result<()> {
     let mut seen = vec![false; data.utterances.len()];
     for fold in folds {
@@ -134,7 +134,7 @@ impl FinishedFold {
         let labels = run.labels()?;
         ensure!(
             labels == data.classes,
-            "it judges {labels:?}, and the data have {:?}",
+            "its classes are {labels:?}, but those of the data are {:?}",
             data.classes
         );
         let names: Vec<String> = data.utterances.iter().map(Utterance::name).collect();
@@ -164,7 +164,7 @@ impl FinishedFold {
         })
     }
 
-    /// Its word on its test utterances.
+    /// Classifies its test utterances.
     fn predictions(
         &self,
         features: &Features,
@@ -186,42 +186,43 @@ impl FinishedFold {
             statistics,
             options,
         )?;
-        let said = self
+        let predictions = self
             .trainer
             .predict(&sampler, &data.utterances, &self.tested);
-        Ok(said
+        Ok(predictions
             .into_iter()
             .map(|prediction| TestPrediction::of(prediction, self.temperature))
             .collect())
     }
 }
 
-/// All folds on one line, with each way of hearing it.
+/// Tests all folds on one line, with each handling of its band.
 fn over(line: Line, folds: &[FinishedFold], data: &Dataset) -> Result<Vec<LineRow>> {
     let (features, kept) = Features::compute_over(&data.utterances, line)?;
     ensure!(
         kept.len() == data.utterances.len(),
-        "{} utterances do not survive the line",
+        "{} utterances are too short or broken after the line",
         data.utterances.len() - kept.len()
     );
     let classes = data.classes.len();
     let narrow = kept.iter().any(|&index| features.band(index).is_narrow());
-    let handlings: &[NarrowBand] = match narrow {
-        true => &[NarrowBand::AsIs, NarrowBand::Mean],
-        false => &[NarrowBand::AsIs],
+    let handlings: &[NarrowBand] = if narrow {
+        &[NarrowBand::AsIs, NarrowBand::Mean]
+    } else {
+        &[NarrowBand::AsIs]
     };
-    let mut heard = Vec::new();
+    let mut tested = Vec::new();
     for &handling in handlings {
         let mut predictions = Vec::new();
         for fold in folds {
             predictions.extend(fold.predictions(&features, data, handling)?);
         }
-        heard.push((handling, predictions));
+        tested.push((handling, predictions));
     }
     let mut rows: Vec<LineRow> = Vec::new();
-    for (handling, predictions) in &heard {
+    for (handling, predictions) in &tested {
         let predictions: Vec<&TestPrediction> = predictions.iter().collect();
-        let floor: Vec<&TestPrediction> = heard[0].1.iter().collect();
+        let floor: Vec<&TestPrediction> = tested[0].1.iter().collect();
         let corpora = by_corpus(&predictions).into_iter().map(|(name, members)| {
             let counts = Confusion::of(classes, members.iter().map(|v| (v.label, v.predicted())));
             (name.to_owned(), counts.unweighted_accuracy())
@@ -240,7 +241,7 @@ fn over(line: Line, folds: &[FinishedFold], data: &Dataset) -> Result<Vec<LineRo
     Ok(rows)
 }
 
-/// How much higher UA is in the first predictions than in the second, on the same speakers.
+/// Computes how much higher UA is in the first predictions than in the second, on the same speakers.
 fn difference(
     classes: usize,
     first: &[&TestPrediction],
@@ -291,17 +292,17 @@ fn markdown(protocol: &str, rows: &[LineRow]) -> String {
 mod tests {
     use super::*;
 
-    /// Four utterances of each of two speakers, of which the first `right` are heard right.
+    /// Four utterances of each of two speakers; the first `right` are classified correctly.
     fn predictions(right: usize) -> Vec<TestPrediction> {
         let prediction = |speaker: usize, index: usize| {
             let label = index % 2;
-            let said = if index < right { label } else { 1 - label };
+            let predicted = if index < right { label } else { 1 - label };
             TestPrediction {
                 path: format!("{speaker}/{index}.wav"),
                 corpus: "emodb".into(),
                 speaker: format!("emodb/{speaker}"),
                 label,
-                probabilities: if said == 0 {
+                probabilities: if predicted == 0 {
                     vec![0.8, 0.2]
                 } else {
                     vec![0.2, 0.8]

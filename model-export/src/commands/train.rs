@@ -1,4 +1,4 @@
-//! `model-export train`: the whole network, on one fold or on every speaker.
+//! `model-export train`: trains the whole network, on one fold or on every speaker.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -18,11 +18,11 @@ use crate::train::run::{PREDICTIONS, Run};
 
 /// Trains the network on the labelled corpora.
 ///
-/// Fusion presets first fine-tune the VQ-VAE on the training speakers and freeze it. The preset fixes
-/// the number of epochs, or has validation speakers choose one (`patience`); they calibrate the
-/// temperature at the end. Test speakers are heard once, after the last epoch. A run that was
-/// interrupted goes on from its last checkpoint, one every epoch and every few steps of fine-tuning,
-/// when the same command is given again.
+/// Fusion presets first fine-tune the VQ-VAE on the training speakers, then freeze it. The preset fixes
+/// the number of epochs, or the validation speakers choose it (`patience`). The validation speakers
+/// also calibrate the temperature at the end. Test speakers are used once, after the last epoch. To
+/// resume an interrupted run, start the same command again: there is a checkpoint after every epoch
+/// and every few steps of fine-tuning.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     model-export train --data data --vq runs/vq --fold 0/5 --out runs/fold0\n  \
@@ -37,12 +37,12 @@ pub struct TrainArguments {
     /// Run folder of a finished `pretrain`; not needed by presets without R_l.
     #[arg(long, value_name = "RUN")]
     pub vq: Option<PathBuf>,
-    /// How test utterances are chosen: `speakers/K`, `leave-one-speaker-out`, `sessions` (of a single
-    /// corpus), or `random`, the paper's, which trains on test speakers. The preset's folds by
-    /// speaker if not given.
+    /// How test utterances are chosen: `speakers/K`, `leave-one-speaker-out`, `sessions` (one corpus
+    /// only), or `random`. `random` is the paper's; it trains on test speakers. Default: the preset's
+    /// number of folds by speaker.
     #[arg(long)]
     pub protocol: Option<Protocol>,
-    /// Which fold to leave out for testing, such as `0/5`.
+    /// The fold to test on, such as `0/5`.
     #[arg(
         long,
         value_name = "I/N",
@@ -50,16 +50,16 @@ pub struct TrainArguments {
         conflicts_with = "all"
     )]
     pub fold: Option<FoldNumber>,
-    /// Train on every speaker but one a corpus, which calibrates; nothing is tested.
+    /// Train on every speaker except one per corpus, who calibrates. Nothing is tested.
     #[arg(long, conflicts_with = "protocol")]
     pub all: bool,
-    /// Another number of epochs than the preset's; the run's `preset.toml` records it.
+    /// Number of epochs instead of the preset's. The run's `preset.toml` records it.
     #[arg(long, value_name = "N", value_parser = preset::epochs())]
     pub epochs: Option<usize>,
-    /// Another seed than the preset's for weights and batches.
+    /// Seed of weights and batches instead of the preset's.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Run folder: made if it is not there, resumed if it is.
+    /// Run folder. It is created if it does not exist, and resumed if it does.
     #[arg(long, value_name = "RUN")]
     pub out: PathBuf,
 }
@@ -80,9 +80,7 @@ impl FromStr for FoldNumber {
             (index < of).then_some(Self { index, of })
         });
         parts.ok_or_else(|| {
-            format!(
-                "`{text}` is not a fold; folds are counted from 0, so those of five are 0/5 to 4/5"
-            )
+            format!("`{text}` is not a fold; folds are counted from 0: five folds are 0/5 to 4/5")
         })
     }
 }
@@ -116,7 +114,7 @@ pub fn run(arguments: &TrainArguments) -> Result<()> {
             Some(finetuning::finetuned(&preset, pretrained, &sampler, &run)?)
         }
         (Representation::Fusion, None) => bail!(
-            "preset `{}` fuses R_l: name a pre-trained run with --vq",
+            "preset `{}` needs R_l: give a pre-trained run with --vq",
             preset.name
         ),
     };
@@ -161,7 +159,7 @@ fn choose(
     let cut = folds.len();
     ensure!(
         of == cut,
-        "--fold {index}/{of} is one of {of} folds, and `{protocol}` cuts {cut}: name 0/{cut} to {}/{cut}, or another \
+        "--fold {index}/{of} is one of {of} folds, but `{protocol}` makes {cut}: give 0/{cut} to {}/{cut}, or another \
          protocol ({})",
         cut - 1,
         split::by_speaker_fit(&data.utterances),

@@ -1,7 +1,7 @@
-//! The corpora that a command line names, to utterances with their frames in memory.
+//! The corpora of a command line, as utterances with their frames in memory.
 //!
-//! Knows where corpora lie and which of them have labels to use; reading one is
-//! [`crate::data::corpus`]'s, classes are [`crate::data::labels`]'.
+//! Finds the corpora and decides whether their labels are used. [`crate::data::corpus`] reads a corpus, and
+//! [`crate::data::labels`] maps its emotions to classes.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,28 +16,28 @@ use crate::data::corpus::{self, Collection, Corpus, Utterance};
 use crate::data::features::{Features, hexadecimal};
 use crate::data::labels::Labels;
 
-/// Which corpora to read, and what their emotions are called.
+/// Which corpora to read, and how to map their emotions to classes.
 #[derive(Args, Clone, Debug)]
 pub struct Source {
-    /// Folder that holds corpora under their names: ravdess, banglaser, emodb, iemocap, cremad,
-    /// savee, tess, esd; librispeech (or unlabelled) and emovdb for pre-training; and any CSV
-    /// manifest or audformat folder.
+    /// Folder with the corpora under their names: ravdess, banglaser, emodb, iemocap, cremad, savee,
+    /// tess, esd; librispeech (or unlabelled) and emovdb for pre-training; and any CSV manifest or
+    /// audformat folder.
     #[arg(long, value_name = "DIR", required_unless_present = "corpus")]
     pub data: Option<PathBuf>,
-    /// A corpus elsewhere, such as `iemocap=/mnt/IEMOCAP_full_release` or `calls=calls.csv`; may be
+    /// A corpus elsewhere, such as `iemocap=/mnt/IEMOCAP_full_release` or `calls=calls.csv`. May be
     /// given several times.
     ///
     /// The path is a folder in the corpus' own layout, an audformat folder, or a CSV file with the
-    /// columns path, speaker, label and, if wanted, start, end, corpus, session.
+    /// columns path, speaker, label and optionally start, end, corpus, session.
     #[arg(long, value_name = "NAME=PATH")]
     pub corpus: Vec<NamedPath>,
-    /// Which emotions make which class: `four`, `own` (those of a single corpus), or a TOML file
-    /// like model-export/labels/four.toml.
+    /// Which emotions belong to which class: `four`, `own` (the emotions of a single corpus), or a TOML
+    /// file like model-export/labels/four.toml.
     #[arg(long, value_name = "MAP", default_value = "four")]
     pub labels: String,
 }
 
-/// A corpus and where it lies: `NAME=PATH`.
+/// A corpus and its path: `NAME=PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedPath {
     /// The corpus' name.
@@ -72,7 +72,7 @@ impl fmt::Display for Source {
 }
 
 impl Source {
-    /// Every corpus that is named or found, in the order of [`Corpus`].
+    /// Returns every corpus that is given or found, in the order of [`Corpus`].
     fn places(&self) -> Result<Vec<(Corpus, PathBuf)>> {
         let mut places: Vec<(Corpus, PathBuf)> = self
             .corpus
@@ -87,13 +87,13 @@ impl Source {
             places.windows(2).find(|pair| pair[0].0 == pair[1].0)
         {
             bail!(
-                "{corpus} is there twice: {} and {}; name one, or rename one",
+                "{corpus} is given twice: {} and {}; give one, or rename one",
                 first.display(),
                 second.display()
             );
         }
-        // However a path is spelled, it names the same utterances: reports find them by it. One that
-        // is not there is refused by whoever reads it.
+        // Reports identify utterances by path, so each path gets its canonical spelling. A missing path is
+        // refused when it is read.
         for (_, path) in &mut places {
             if let Ok(canonical) = path.canonicalize() {
                 *path = canonical;
@@ -103,7 +103,7 @@ impl Source {
     }
 }
 
-/// The corpora in a data folder, by the names of what lies in it.
+/// Finds the corpora in a data folder by the names of its entries.
 fn found(data: &Path) -> Result<Vec<(Corpus, PathBuf)>> {
     let context = || format!("cannot read the data folder {}", data.display());
     let mut places = Vec::new();
@@ -121,7 +121,7 @@ fn found(data: &Path) -> Result<Vec<(Corpus, PathBuf)>> {
     Ok(places)
 }
 
-/// The corpus that a name means: CREMA-D and crema_d are cremad.
+/// Returns the corpus of a name: CREMA-D and crema_d are cremad.
 fn corpus_of(name: &str) -> Corpus {
     let plain: String = name
         .chars()
@@ -137,19 +137,19 @@ fn corpus_of(name: &str) -> Corpus {
 /// Utterances, and the frames of each at the same index.
 #[derive(Debug)]
 pub struct Dataset {
-    /// Names of the classes, in the order of labels; none for speech without labels.
+    /// Names of the classes, in the order of labels; empty for speech without labels.
     pub classes: Vec<String>,
-    /// Those that could be decoded.
+    /// The utterances that could be decoded.
     pub utterances: Vec<Utterance>,
     /// Their frames.
     pub features: Features,
 }
 
 impl Dataset {
-    /// Every corpus with labels that the label map covers.
+    /// Reads every corpus with labels that the label map covers.
     ///
     /// # Errors
-    /// If none is there, one cannot be read, or the map does not know a label.
+    /// If there is no such corpus, one cannot be read, or the map does not contain a label.
     pub fn labelled(source: &Source) -> Result<Self> {
         let labels = Labels::load(&source.labels)?;
         let mut recordings = Vec::new();
@@ -174,16 +174,16 @@ impl Dataset {
         Self::compute(classes, &utterances)
     }
 
-    /// Every corpus of speech without labels, and EmoV-DB without its own.
+    /// Reads every corpus without labels, and EmoV-DB without its labels.
     ///
     /// # Errors
-    /// If none is there or one cannot be read.
+    /// If there is no such corpus, or one cannot be read.
     pub fn unlabelled(source: &Source) -> Result<Self> {
         let mut utterances = Vec::new();
         for (corpus, path) in source.places()? {
             let collection = match corpus {
                 Corpus::LibriSpeech | Corpus::EmovDb => read(corpus, &path)?,
-                // Only its table can tell whether it has labels.
+                // Only its table shows whether it has labels.
                 Corpus::Other(_) => match read(corpus, &path)? {
                     labelled if labelled.is_labelled() => continue,
                     unlabelled => unlabelled,
@@ -205,13 +205,13 @@ impl Dataset {
         Self::compute(Vec::new(), &utterances)
     }
 
-    /// The corpora that its utterances are of.
+    /// Returns the corpora of the utterances.
     #[must_use]
     pub fn corpora(&self) -> BTreeSet<Corpus> {
         self.utterances.iter().map(|u| u.corpus.clone()).collect()
     }
 
-    /// SHA-256 over the audio, corpus, speaker and class of every utterance in order, in
+    /// Returns the SHA-256 over the audio, corpus, speaker and class of every utterance in order, in
     /// hexadecimal, for the record of a run.
     #[must_use]
     pub fn digest(&self) -> String {
@@ -239,7 +239,7 @@ impl Dataset {
     }
 }
 
-/// Reads a corpus and says what was passed over.
+/// Reads a corpus and reports the skipped files.
 fn read(corpus: Corpus, path: &Path) -> Result<Collection> {
     let collection = corpus::load(corpus, path)?;
     for note in collection.notes() {

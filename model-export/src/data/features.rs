@@ -1,9 +1,9 @@
-//! Features: utterances in, raw log-power frames out, and the training set's statistics.
+//! Features: from utterances to raw log-power frames, and the training set's statistics.
 //!
-//! Decoding and analysis are the server's own code (`undertone::audio`, `undertone::frontend`),
-//! so training hears what serving hears. All frames live in memory as f32 (64.5 kB a second of
-//! audio: 530 MB for the 137 minutes of four corpora). Computing them takes 4 to 7 s on two busy
-//! cores, so there is no cache on disk to go stale.
+//! The server's own code (`undertone::audio`, `undertone::frontend`) decodes and analyses, so training
+//! and serving get the same input. All frames are kept in memory as f32: 64.5 kB per second of audio,
+//! 530 MB for the 137 minutes of four corpora. Computing them takes 4 to 7 s on two busy cores, so
+//! there is no cache on disk.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -21,39 +21,39 @@ use undertone::frontend::{
 use crate::data::corpus::{Span, Utterance};
 use crate::data::line::Line;
 
-/// Deviations below this are raised to it: a dead bin must not divide by nothing.
+/// Smaller deviations are raised to this, because a constant bin would divide by zero.
 const SMALLEST_DEVIATION: f32 = 1e-3;
-/// A table's rounded end may lie so many samples (50 ms) behind the file's.
+/// A span may end at most this many samples (50 ms) after the file, because tables round times.
 const SPAN_TOLERANCE: usize = 800;
 
-/// Raw frames of a list of utterances, held in memory.
+/// Raw frames of a list of utterances, in memory.
 #[derive(Clone, Debug, Default)]
 pub struct Features {
-    /// For each utterance `[F, 129]` row major, F ≥ 32: ln power, floor −23.0259.
+    /// For each utterance `[F, 129]`, row-major, F ≥ 32: ln power, at least −23.0259.
     pub frames: Vec<Vec<f32>>,
-    /// For each utterance the SHA-256 of its decoded samples, whatever file they came from.
+    /// For each utterance the SHA-256 of its decoded samples, whatever the file format.
     pub hashes: Vec<[u8; 32]>,
-    /// For each utterance what its source can hold; one that is not listed can hold everything.
+    /// For each utterance the frequency band of its source; utterances without an entry are wide-band.
     pub bands: Vec<Band>,
-    /// Utterances that could not be used: index in the list given, and why.
+    /// Utterances that could not be used: index in the given list, and the reason.
     pub skipped: Vec<(usize, String)>,
 }
 
 impl Features {
     /// Decodes and analyses every utterance, on all cores, with a progress bar.
     ///
-    /// What is broken, not finite or shorter than 10 ms is reported on standard error,
-    /// counted and skipped. Those shorter than a segment (264 ms) are filled up with zeros, as
-    /// serving does. The second value holds the indices of the utterances kept, in order:
-    /// `frames[i]` belongs to `utterances[kept[i]]`.
+    /// An utterance that is broken, not finite or shorter than 10 ms is reported on standard error and
+    /// skipped. An utterance shorter than a segment (264 ms) is padded with zeros, as in serving. The
+    /// second value holds the indices of the kept utterances, in order: `frames[i]` belongs to
+    /// `utterances[kept[i]]`.
     ///
     /// # Errors
-    /// If nothing could be used, with the first file's reason.
+    /// If no utterance could be used; the error has the first file's reason.
     pub fn compute(utterances: &[Utterance]) -> Result<(Self, Vec<usize>)> {
         Self::compute_over(utterances, Line::Direct)
     }
 
-    /// The same after each utterance was sent over a line.
+    /// Like [`Features::compute`], after each utterance was sent over a telephone line.
     ///
     /// # Errors
     /// As [`Features::compute`].
@@ -63,39 +63,39 @@ impl Features {
                 .unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
         bar.set_message("decoding");
-        // Spans of one file lie side by side: it is decoded once for all of them.
+        // Spans of one file are adjacent in the list, so each file is decoded once.
         let files: Vec<&[Utterance]> = utterances.chunk_by(|a, b| a.path == b.path).collect();
         let next = AtomicUsize::new(0);
         let work = || {
-            let mut heard = Vec::new();
+            let mut analysed = Vec::new();
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let Some(file) = files.get(number) else {
-                    return heard;
+                    return analysed;
                 };
-                heard.push((number, hear(file, line)));
+                analysed.push((number, analyse_file(file, line)));
                 bar.inc(file.len() as u64);
             }
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut heard = std::thread::scope(|scope| {
+        let mut analysed = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            let mut heard = Vec::with_capacity(utterances.len());
+            let mut analysed = Vec::with_capacity(utterances.len());
             for thread in threads {
-                heard.extend(thread.join().map_err(|_| {
+                analysed.extend(thread.join().map_err(|_| {
                     anyhow::anyhow!("a decoding thread panicked; its message is above")
                 })?);
             }
-            anyhow::Ok(heard)
+            anyhow::Ok(analysed)
         })?;
         bar.finish_and_clear();
 
-        heard.sort_unstable_by_key(|&(number, _)| number);
+        analysed.sort_unstable_by_key(|&(number, _)| number);
         let mut features = Self::default();
         let mut kept = Vec::with_capacity(utterances.len());
-        for (index, result) in heard.into_iter().flat_map(|(_, file)| file).enumerate() {
+        for (index, result) in analysed.into_iter().flat_map(|(_, file)| file).enumerate() {
             match result {
-                Ok(Heard { frames, hash, band }) => {
+                Ok(Analysed { frames, hash, band }) => {
                     features.frames.push(frames);
                     features.hashes.push(hash);
                     features.bands.push(band);
@@ -120,28 +120,28 @@ impl Features {
         Ok((features, kept))
     }
 
-    /// What the source of an utterance can hold.
+    /// Returns the frequency band of an utterance's source.
     #[must_use]
     pub fn band(&self, utterance: usize) -> Band {
         self.bands.get(utterance).copied().unwrap_or(Band::WIDE)
     }
 
-    /// Frames of all utterances together; 125 are one second.
+    /// Returns the number of frames of all utterances; 125 are one second.
     #[must_use]
     pub fn total_frames(&self) -> usize {
         self.frames.iter().map(|frames| frames.len() / BINS).sum()
     }
 }
 
-/// What is kept of one utterance.
-struct Heard {
+/// The result of analysing one utterance.
+struct Analysed {
     frames: Vec<f32>,
     hash: [u8; 32],
     band: Band,
 }
 
-/// All utterances of one file, each with its frames or the reason why it has none.
-fn hear(file: &[Utterance], line: Line) -> Vec<Result<Heard, String>> {
+/// Analyses all utterances of one file; each gets its frames, or the reason why it has none.
+fn analyse_file(file: &[Utterance], line: Line) -> Vec<Result<Analysed, String>> {
     let Some(Utterance { path, .. }) = file.first() else {
         return Vec::new();
     };
@@ -149,7 +149,8 @@ fn hear(file: &[Utterance], line: Line) -> Vec<Result<Heard, String>> {
         Ok((samples, band)) => file
             .iter()
             .map(|utterance| {
-                let piece = cut(&samples, utterance.span).and_then(|piece| over(line, piece, band));
+                let piece =
+                    cut(&samples, utterance.span).and_then(|piece| analyse_over(line, piece, band));
                 piece.map_err(|error| format!("{}: {error:#}", path.display()))
             })
             .collect(),
@@ -172,8 +173,8 @@ fn decode(path: &Path) -> Result<(Vec<f32>, Band)> {
     Ok((recording.lanes.into_iter().next().unwrap_or_default(), band))
 }
 
-/// What is heard at the other end of a line.
-fn over(line: Line, samples: &[f32], band: Band) -> Result<Heard> {
+/// Sends samples over a telephone line and analyses what the line delivers.
+fn analyse_over(line: Line, samples: &[f32], band: Band) -> Result<Analysed> {
     let (samples, band) = match line.carry(samples)? {
         None => (Cow::Borrowed(samples), band),
         Some((bytes, encoding)) => {
@@ -187,7 +188,7 @@ fn over(line: Line, samples: &[f32], band: Band) -> Result<Heard> {
     analyse(&samples, band)
 }
 
-/// The samples of a span; of all, if there is none.
+/// Returns the samples of a span; all samples if there is no span.
 fn cut(samples: &[f32], span: Option<Span>) -> Result<&[f32]> {
     let Some(Span { start, end }) = span else {
         return Ok(samples);
@@ -197,13 +198,13 @@ fn cut(samples: &[f32], span: Option<Span>) -> Result<&[f32]> {
     let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
     ensure!(
         place(start) < samples.len() && last <= samples.len() + SPAN_TOLERANCE,
-        "its span from {start:?} to {} leaves the {seconds:.3} s that the file has",
+        "its span from {start:?} to {} exceeds the file, which has {seconds:.3} s",
         end.map_or("its end".to_owned(), |end| format!("{end:?}")),
     );
     Ok(&samples[place(start)..last.min(samples.len())])
 }
 
-fn analyse(samples: &[f32], band: Band) -> Result<Heard> {
+fn analyse(samples: &[f32], band: Band) -> Result<Analysed> {
     ensure!(
         samples.len() >= SHORTEST_SAMPLES,
         "{} samples at 16 kHz are too short to analyse",
@@ -211,7 +212,7 @@ fn analyse(samples: &[f32], band: Band) -> Result<Heard> {
     );
     ensure!(
         samples.iter().all(|sample| sample.is_finite()),
-        "it holds samples that are not finite",
+        "it contains samples that are not finite",
     );
     let mut hasher = Sha256::new();
     for block in samples.chunks(1_024) {
@@ -231,7 +232,7 @@ fn analyse(samples: &[f32], band: Band) -> Result<Heard> {
     };
     let mut frames = Vec::with_capacity(samples.len() / FRAME_HOP * BINS);
     Analyser::new().push(samples, &mut frames);
-    Ok(Heard {
+    Ok(Analysed {
         frames,
         hash: hasher.finalize().into(),
         band,
@@ -248,8 +249,8 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Measures the utterances with the given indices in `features`, each frame counting once.
-    /// Give it training utterances only.
+    /// Measures the utterances with the given indices in `features`; each frame counts once.
+    /// Pass training utterances only.
     #[must_use]
     pub fn of(features: &Features, indices: &[usize]) -> Self {
         let mut count = 0usize;
@@ -281,7 +282,7 @@ impl Statistics {
     }
 }
 
-/// Lower-case hexadecimal.
+/// Formats bytes in lower-case hexadecimal.
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {

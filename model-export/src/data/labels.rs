@@ -1,8 +1,8 @@
-//! Label maps: from each corpus' own words for emotions to classes, or to nothing.
+//! Label maps: from each corpus' own names of emotions to classes.
 //!
-//! A map is a TOML file: `classes` in the order of every logit, and for each corpus which of its
-//! words make a class; `dropped` names those that make none. A word that stands nowhere is an
-//! error, so a typing mistake cannot shrink a corpus unseen.
+//! A map is a TOML file with `classes` in the order of the logits and, for each corpus, the words of each
+//! class. The words under `dropped` have no class. An unlisted word is an error, so that a typing mistake cannot
+//! silently remove recordings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,55 +11,55 @@ use serde::Deserialize;
 
 use crate::data::corpus::{Corpus, Utterance};
 
-/// The key of words that make no class.
+/// The key of words without a class.
 const DROPPED: &str = "dropped";
-/// The table of corpora without rules and table of their own.
+/// The table for corpora without a reader and a table of their own.
 const OTHER: &str = "other";
 
-/// How emotions become classes.
+/// How emotions are mapped to classes.
 #[derive(Clone, Debug)]
 pub enum Labels {
-    /// By a map.
+    /// By a label map.
     Map(LabelMap),
-    /// A single corpus' own emotions are the classes.
+    /// The classes are the emotions of a single corpus.
     Own,
 }
 
-/// Classes, and which words of which corpus make them.
+/// Classes, and the words of each corpus for them.
 #[derive(Clone, Debug)]
 pub struct LabelMap {
     name: String,
     classes: Vec<String>,
-    /// Corpus, then word in lower case; `None` is dropped.
+    /// Corpus, then word in lower case, to class; `None` is dropped.
     corpora: BTreeMap<String, BTreeMap<String, Option<usize>>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct LabelFile {
     classes: Vec<String>,
     corpora: BTreeMap<String, BTreeMap<String, Vec<String>>>,
 }
 
 impl Labels {
-    /// `four`, `own`, or a map's file.
+    /// Loads `four`, `own`, or a label map's file.
     ///
     /// # Errors
-    /// If the file cannot be read or is no label map.
+    /// If the file cannot be read or is not a label map.
     pub fn load(name: &str) -> Result<Self> {
         let text = match name {
             "own" => return Ok(Self::Own),
             "four" => include_str!("../../labels/four.toml").to_owned(),
             path => std::fs::read_to_string(path).with_context(|| {
-                format!("cannot read the label map {path}; built in are `four` and `own`")
+                format!("cannot read the label map {path}; the built-in maps are `four` and `own`")
             })?,
         };
         let map = LabelMap::parse(name, &text).with_context(|| format!("label map `{name}`"))?;
         Ok(Self::Map(map))
     }
 
-    /// Whether recordings of a corpus get classes. Of a known corpus that the map says nothing of,
-    /// the speech is used without its labels.
+    /// Whether recordings of a corpus get classes. A known corpus that the map does not contain is used without
+    /// its labels.
     #[must_use]
     pub fn cover(&self, corpus: &Corpus) -> bool {
         match self {
@@ -68,11 +68,10 @@ impl Labels {
         }
     }
 
-    /// The classes, and the recordings that have one.
+    /// Returns the classes, and the recordings that have one.
     ///
     /// # Errors
-    /// If a word is unknown to the map, no recording is left, or a corpus' own emotions are asked
-    /// for of several corpora.
+    /// If the map does not contain a word, no recording is left, or `own` is applied to several corpora.
     pub fn apply(
         &self,
         recordings: Vec<Utterance<String>>,
@@ -96,7 +95,7 @@ impl Labels {
         }
         ensure!(
             !utterances.is_empty(),
-            "label map `{}` leaves no utterance: none is {}",
+            "label map `{}` leaves no utterance, because none is {}",
             map.name,
             map.classes.join(", ")
         );
@@ -106,11 +105,11 @@ impl Labels {
 
 impl LabelMap {
     fn parse(name: &str, text: &str) -> Result<Self> {
-        let File { classes, corpora } = toml::from_str(text)?;
+        let LabelFile { classes, corpora } = toml::from_str(text)?;
         ensure!(classes.len() >= 2, "at least two classes are needed");
         ensure!(
             classes.iter().collect::<BTreeSet<_>>().len() == classes.len(),
-            "a class stands twice in {}",
+            "a class is listed twice in {}",
             classes.join(", ")
         );
         let mut map = Self {
@@ -136,26 +135,29 @@ impl LabelMap {
             let index = self.classes.iter().position(|known| *known == class);
             ensure!(
                 index.is_some() || class == DROPPED,
-                "`{class}` is no class; classes are {}, and `{DROPPED}`",
+                "`{class}` is not a class; the classes are {}, and `{DROPPED}`",
                 self.classes.join(", ")
             );
             for word in members {
                 let word = word.to_lowercase();
-                ensure!(!words.contains_key(&word), "the word `{word}` stands twice");
+                ensure!(
+                    !words.contains_key(&word),
+                    "the word `{word}` is listed twice"
+                );
                 words.insert(word, index);
             }
         }
         Ok(words)
     }
 
-    /// The words of one corpus, each a class.
+    /// Makes a class of each emotion of one corpus.
     fn own(recordings: &[Utterance<String>]) -> Result<Self> {
         let corpora: BTreeSet<&Corpus> = recordings.iter().map(|r| &r.corpus).collect();
         let corpora: Vec<&Corpus> = corpora.into_iter().collect();
         let [corpus] = corpora[..] else {
             bail!(
-                "`own` takes the classes of a single corpus, and there are {}: {}; \
-                 name one with --corpus, or choose a label map",
+                "`own` needs a single corpus, and there are {}: {}; \
+                 give one with --corpus, or choose a label map",
                 corpora.len(),
                 corpora
                     .iter()
@@ -169,7 +171,7 @@ impl LabelMap {
             .filter_map(|r| Some(r.label.as_ref()?.to_lowercase()))
             .collect();
         let known = corpus.emotions();
-        // A partial copy has all classes of the whole, so that models of both have one shape.
+        // A partial copy gets all classes of the whole corpus, so that the shape of the model is the same.
         let classes: Vec<String> = if found.iter().all(|word| known.contains(&word.as_str())) {
             known.iter().map(|&word| word.to_owned()).collect()
         } else {
@@ -207,7 +209,7 @@ impl LabelMap {
         match words.get(&word.to_lowercase()) {
             Some(class) => Ok(*class),
             None => bail!(
-                "label map `{}` does not know the emotion `{word}` of {}; add it to a class or to \
+                "label map `{}` does not contain the emotion `{word}` of {}; add it to a class or to \
                  `{DROPPED}` in [corpora.{corpus}]",
                 self.name,
                 path.display()
@@ -294,7 +296,7 @@ mod tests {
             (
                 &four,
                 vec![(other(), "hapy")],
-                "label map `four` does not know the emotion `hapy` of a.wav; add it to a class or to \
+                "label map `four` does not contain the emotion `hapy` of a.wav; add it to a class or to \
                  `dropped` in [corpora.mine]",
             ),
             (
@@ -305,12 +307,12 @@ mod tests {
             (
                 &four,
                 vec![(Corpus::Ravdess, "calm")],
-                "label map `four` leaves no utterance: none is neutral, anger, sadness, happiness",
+                "label map `four` leaves no utterance, because none is neutral, anger, sadness, happiness",
             ),
             (
                 &Labels::Own,
                 vec![(Corpus::Ravdess, "calm"), (Corpus::EmoDb, "anger")],
-                "`own` takes the classes of a single corpus, and there are 2: ravdess, emodb; \
+                "`own` needs a single corpus, and there are 2: ravdess, emodb; \
                  name one with --corpus, or choose a label map",
             ),
             (
@@ -328,14 +330,14 @@ mod tests {
     fn a_faulty_map_is_refused_with_its_fault() {
         for (text, expected) in [
             ("classes = ['a']\n[corpora]", "at least two classes"),
-            ("classes = ['a', 'a']\n[corpora]", "a class stands twice"),
+            ("classes = ['a', 'a']\n[corpora]", "a class is listed twice"),
             (
                 "classes = ['a', 'b']\n[corpora.x]\nc = ['d']",
-                "`c` is no class; classes are a, b, and `dropped`",
+                "`c` is not a class; the classes are a, b, and `dropped`",
             ),
             (
                 "classes = ['a', 'b']\n[corpora.x]\na = ['d']\ndropped = ['D']",
-                "the word `d` stands twice",
+                "the word `d` is listed twice",
             ),
             (
                 "classes = ['a', 'b']\nclases = 1\n[corpora]",
@@ -346,6 +348,9 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         }
         let error = Labels::load("/no/such.toml").unwrap_err().to_string();
-        assert!(error.contains("built in are `four` and `own`"), "{error}");
+        assert!(
+            error.contains("the built-in maps are `four` and `own`"),
+            "{error}"
+        );
     }
 }

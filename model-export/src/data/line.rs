@@ -1,23 +1,23 @@
-//! Telephone lines that test speech is sent over, to hear what they cost.
+//! Simulated telephone lines, to measure what they cost in accuracy.
 //!
-//! Samples at 16 kHz go in, the bytes that a caller would send come out; the server's own decoder
-//! takes those. Deterministic, and without a tool beside this one.
+//! Input: samples at 16 kHz. Output: the bytes that a caller would send, for the server's own decoder.
+//! Deterministic; needs no external tool.
 
 use anyhow::Result;
 use undertone::audio::{Encoding, RawFormat, Resampler};
 
-/// Rate of a telephone line in hertz.
+/// Sample rate of a telephone line in hertz.
 const LINE_RATE: u32 = 8_000;
-/// What a telephone passes, in hertz: 300 to 3,400 (ITU-T G.712).
+/// Pass band of a telephone in hertz (ITU-T G.712).
 const PASSED: [f64; 2] = [300.0, 3_400.0];
-/// Taps of the filter that passes it. Its transitions are 3.3 · 8,000 / 255 = 104 Hz wide and it
-/// stops at −53 dB (Hamming's window).
+/// Taps of the band-pass filter. Its transitions are 3.3 · 8,000 / 255 = 104 Hz wide, and its stop band
+/// is at −53 dB (Hamming window).
 const TAPS: usize = 255;
 
-/// What lies between a speaker and the server.
+/// The line between a speaker and the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// Nothing: the recording as it is.
+    /// No line: the unchanged recording.
     Direct,
     /// 8 kHz, 16 bits.
     Linear,
@@ -29,7 +29,7 @@ impl Line {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Direct, Self::Linear, Self::MuLaw];
 
-    /// The name in reports.
+    /// Returns the name in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -39,11 +39,10 @@ impl Line {
         }
     }
 
-    /// What comes out at the other end of samples at 16 kHz, full scale ±1; nothing if there is no
-    /// line.
+    /// Returns what the line delivers for samples at 16 kHz, full scale ±1; `None` if there is no line.
     ///
     /// # Errors
-    /// If the resampler fails, which would be a fault of ours.
+    /// If the resampler fails, which would be a bug.
     pub fn carry(self, samples: &[f32]) -> Result<Option<(Vec<u8>, Encoding)>> {
         let (bytes, format) = match self {
             Self::Direct => return Ok(None),
@@ -69,8 +68,8 @@ impl Line {
     }
 }
 
-/// Half as many samples: what the resampler makes of a recording at 32 kHz, it makes of one at 16 as
-/// if time ran at half the speed.
+/// Halves the sample rate from 16 to 8 kHz. The resampler converts 32 to 16 kHz, which is the same
+/// ratio.
 fn halved(samples: &[f32]) -> Result<Vec<f32>> {
     let mut resampler = Resampler::new(4 * LINE_RATE)?;
     let mut halved = Vec::with_capacity(samples.len() / 2 + 1);
@@ -79,13 +78,16 @@ fn halved(samples: &[f32]) -> Result<Vec<f32>> {
     Ok(halved)
 }
 
-/// The telephone's impulse response at [`LINE_RATE`]: the ideal one under Hamming's window.
+/// Returns the impulse response of the band-pass at [`LINE_RATE`]: the ideal one times a Hamming window.
 fn band_pass() -> Vec<f32> {
     let middle = (TAPS / 2) as f64;
     let [low, high] = PASSED.map(|hertz| 2.0 * hertz / f64::from(LINE_RATE));
-    let ideal = |edge: f64, t: f64| match t == 0.0 {
-        true => edge,
-        false => (std::f64::consts::PI * edge * t).sin() / (std::f64::consts::PI * t),
+    let ideal = |edge: f64, t: f64| {
+        if t == 0.0 {
+            edge
+        } else {
+            (std::f64::consts::PI * edge * t).sin() / (std::f64::consts::PI * t)
+        }
     };
     (0..TAPS)
         .map(|tap| {
@@ -97,7 +99,7 @@ fn band_pass() -> Vec<f32> {
         .collect()
 }
 
-/// As many samples as went in, the filter's delay taken off.
+/// Filters samples and removes the filter's delay, so that the length stays the same.
 fn filtered(samples: &[f32], taps: &[f32]) -> Vec<f32> {
     let side = taps.len() / 2;
     let mut padded = vec![0.0; side];
@@ -114,7 +116,7 @@ fn sixteen(sample: f32) -> i16 {
     (sample * 32_768.0).round() as i16
 }
 
-/// ITU-T G.711 µ-law of a 16-bit sample.
+/// Encodes a 16-bit sample as ITU-T G.711 µ-law.
 fn mu_law(sample: i16) -> u8 {
     /// Makes each segment twice as wide as the one below.
     const BIAS: u32 = 0x84;
@@ -162,10 +164,12 @@ mod tests {
         ] {
             for (line, passes) in [(Line::Linear, linear), (Line::MuLaw, telephone)] {
                 let decibels = arrives(line, hertz);
-                match passes {
-                    true => assert!(decibels.abs() < 0.3, "{line:?} {hertz} Hz: {decibels}"),
-                    false => assert!(decibels < -40.0, "{line:?} {hertz} Hz: {decibels}"),
-                }
+                let expected = if passes {
+                    decibels.abs() < 0.3
+                } else {
+                    decibels < -40.0
+                };
+                assert!(expected, "{line:?} {hertz} Hz: {decibels}");
             }
         }
         assert!(Line::Direct.carry(&tone(1_000.0)).unwrap().is_none());

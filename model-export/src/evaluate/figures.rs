@@ -1,5 +1,5 @@
-//! Verdicts to the figures that a report gives: accuracies with their intervals over speakers,
-//! confidence, and the spread over folds and seeds.
+//! From test predictions to the figures of a report: accuracies with their intervals over speakers,
+//! calibration, and the spread over folds and seeds.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// In per cent, the interval in brackets.
+    /// Formats the figure in per cent, with the interval in brackets.
     #[must_use]
     pub fn percent(&self) -> String {
         let Interval { low, high } = self.interval;
@@ -34,31 +34,31 @@ impl Figure {
     }
 }
 
-/// What a group of predictions comes to.
+/// The figures of a group of predictions.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figures {
-    /// Utterances, each counted once however many seeds judged it.
+    /// Number of utterances; an utterance counts once, whatever the number of seeds.
     pub utterances: usize,
-    /// Speakers.
+    /// Number of speakers.
     pub speakers: usize,
     /// Unweighted accuracy: the mean recall.
     #[serde(rename = "UA")]
     pub ua: Figure,
-    /// Weighted accuracy: the share of right predictions.
+    /// Weighted accuracy: the share of correct predictions.
     #[serde(rename = "WA")]
     pub wa: Figure,
     /// Macro F1.
     #[serde(rename = "F1")]
     pub f1: Figure,
-    /// UA of not listening.
+    /// UA of a constant prediction.
     pub chance_ua: f64,
-    /// WA of always saying the most frequent class.
+    /// WA of always predicting the most frequent class.
     pub chance_wa: f64,
     /// Counts over all seeds.
     pub confusion: Confusion,
     /// Recall of each class, if it occurs.
     pub recalls: Vec<Option<f64>>,
-    /// Precision of each class, if it was said.
+    /// Precision of each class, if it was predicted.
     pub precisions: Vec<Option<f64>>,
     /// Expected calibration error.
     pub calibration_error: f64,
@@ -69,10 +69,10 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// The figures of predictions on K classes.
+    /// Computes the figures of predictions on K classes.
     ///
     /// # Errors
-    /// If there are none.
+    /// If there are no predictions.
     pub fn of(classes: usize, predictions: &[&TestPrediction]) -> Result<Self> {
         let speakers: Vec<Confusion> = by_speaker(classes, predictions).into_values().collect();
         let confusion: Confusion = speakers.iter().sum();
@@ -112,17 +112,17 @@ impl Figures {
     }
 }
 
-/// Counts of each speaker.
+/// Counts the predictions of each speaker.
 #[must_use]
 pub fn by_speaker<'a>(
     classes: usize,
     predictions: &[&'a TestPrediction],
 ) -> BTreeMap<&'a str, Confusion> {
-    let judged = |v: &&'a TestPrediction| (v.speaker.as_str(), v.label, v.predicted());
-    by_group(classes, predictions.iter().map(judged))
+    let counted = |v: &&'a TestPrediction| (v.speaker.as_str(), v.label, v.predicted());
+    by_group(classes, predictions.iter().map(counted))
 }
 
-/// The predictions of each corpus.
+/// Groups predictions by corpus.
 #[must_use]
 pub fn by_corpus<'a>(
     predictions: &[&'a TestPrediction],
@@ -137,7 +137,7 @@ pub fn by_corpus<'a>(
     corpora
 }
 
-/// How the accuracies vary.
+/// The variation of the accuracies.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Spreads {
     /// Of UA.
@@ -152,7 +152,7 @@ pub struct Spreads {
 }
 
 impl Spreads {
-    /// Over folds; a fold that several seeds tested counts once, with the mean of their figures.
+    /// Computes the variation over folds. A fold with several seeds counts once, with their mean.
     #[must_use]
     pub fn over_folds(runs: &[TestedRun]) -> Self {
         let mut folds: BTreeMap<&str, Vec<Confusion>> = BTreeMap::new();
@@ -167,7 +167,7 @@ impl Spreads {
         })
     }
 
-    /// Over seeds, each with the counts of all its folds together.
+    /// Computes the variation over seeds, each with the counts of all its folds.
     #[must_use]
     pub fn over_seeds(runs: &[TestedRun]) -> Self {
         let mut seeds: BTreeMap<u64, Confusion> = BTreeMap::new();
@@ -186,9 +186,9 @@ impl Spreads {
     }
 }
 
-/// What a run counted.
+/// Counts the predictions of a run.
 #[must_use]
 pub fn counts(run: &TestedRun) -> Confusion {
-    let judged = run.predictions.iter().map(|v| (v.label, v.predicted()));
-    Confusion::of(run.classes(), judged)
+    let counted = run.predictions.iter().map(|v| (v.label, v.predicted()));
+    Confusion::of(run.classes(), counted)
 }

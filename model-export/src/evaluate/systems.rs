@@ -1,4 +1,4 @@
-//! The fourteen systems of an ablation: two representations, each heard by seven sequence models.
+//! The fourteen systems of an ablation: two representations with seven sequence models each.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use crate::preset::{Representation, SequenceModel};
 /// One system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct System {
-    /// What the sequence model hears.
+    /// The input of the sequence model.
     pub representation: Representation,
-    /// What hears it.
+    /// The sequence model.
     pub sequence: SequenceModel,
 }
 
 impl System {
-    /// All fourteen, the Deep ones first.
+    /// Returns all fourteen, the Deep systems first.
     pub fn all() -> impl Iterator<Item = Self> {
         Representation::ALL.into_iter().flat_map(|representation| {
             SequenceModel::ALL.map(|sequence| Self {
@@ -24,7 +24,7 @@ impl System {
         })
     }
 
-    /// The four of the paper's Table 2, in its order.
+    /// Returns the four systems of the paper's Table 2, in its order.
     #[must_use]
     pub fn of_table_2() -> [Self; 4] {
         [
@@ -39,14 +39,14 @@ impl System {
         })
     }
 
-    /// The name in folders and in JSON, such as `fusion-tacn`.
+    /// Returns the name in folders and in JSON, such as `fusion-tacn`.
     #[must_use]
     pub fn slug(self) -> String {
         format!("{}-{}", self.representation.name(), self.sequence.name())
     }
 }
 
-/// As the paper writes it, such as `Fusion TACN`.
+/// The paper's name, such as `Fusion TACN`.
 impl fmt::Display for System {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let representation = match self.representation {

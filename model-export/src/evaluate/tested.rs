@@ -1,7 +1,6 @@
-//! What a finished run said of its test utterances, and under which protocol.
+//! The test predictions of a finished run, and its protocol.
 //!
-//! Reads run folders that [`crate::commands::train`] left and nothing else of the run, so that reports can be
-//! written of runs that another version of the presets began.
+//! Presets are read as plain TOML, so that reports also work for runs with presets of another version.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,23 +18,23 @@ use crate::train::run::{OUTCOME, PREDICTIONS, Run};
 
 use crate::train::prediction::Prediction;
 
-/// The word on one test utterance.
+/// The prediction on one test utterance, with its true class.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TestPrediction {
-    /// The file.
+    /// Path of the file, with the span if the utterance is a part of it.
     pub path: String,
     /// Its corpus.
     pub corpus: String,
     /// Its speaker.
     pub speaker: String,
-    /// The truth, a class index.
+    /// The true class.
     pub label: usize,
-    /// What the run held likely, after its temperature; K of them.
+    /// Probabilities of the K classes, after the temperature.
     pub probabilities: Vec<f32>,
 }
 
 impl TestPrediction {
-    /// What a prediction comes to after a temperature.
+    /// Applies a temperature to a prediction.
     #[must_use]
     pub fn of(prediction: Prediction, temperature: f32) -> Self {
         Self {
@@ -47,13 +46,13 @@ impl TestPrediction {
         }
     }
 
-    /// The likeliest class.
+    /// Returns the most probable class.
     #[must_use]
     pub fn predicted(&self) -> usize {
         argmax(&self.probabilities)
     }
 
-    /// How likely the run held it.
+    /// Returns the probability of the predicted class.
     #[must_use]
     pub fn confidence(&self) -> f32 {
         self.probabilities
@@ -62,35 +61,35 @@ impl TestPrediction {
             .unwrap_or(0.0)
     }
 
-    /// Whether it was right.
+    /// Whether the predicted class is the true class.
     #[must_use]
     pub fn is_right(&self) -> bool {
         self.predicted() == self.label
     }
 }
 
-/// A finished run's test.
+/// The test of a finished run.
 #[derive(Clone, Debug)]
 pub struct TestedRun {
     /// The preset's name.
     pub preset: String,
-    /// The whole preset but that seed, as JSON: runs that differ in it are of different systems.
+    /// The whole preset except the seed, as JSON. Runs of one system have the same recipe.
     pub recipe: String,
     /// Seed of weights and batches.
     pub seed: u64,
-    /// Which fold, as the run's record names it.
+    /// The fold's name in the run's record.
     pub fold: String,
     /// How the test utterances were chosen.
     pub protocol: Protocol,
     /// Names of the K classes.
     pub labels: Vec<String>,
-    /// The temperature that its validation speakers asked for.
+    /// The temperature that was fitted on its validation speakers.
     pub temperature: f32,
-    /// One prediction a test utterance; at least one.
+    /// One prediction per test utterance; at least one.
     pub predictions: Vec<TestPrediction>,
 }
 
-/// The part of a run's outcome that is needed here.
+/// The part of a run's outcome that is used here.
 #[derive(Deserialize)]
 struct Calibrated {
     temperature: f32,
@@ -121,7 +120,7 @@ impl TestedRun {
         let labels = run.labels()?;
         ensure!(
             labels.len() == classes,
-            "{} judges {classes} classes and names {}",
+            "{} has predictions for {classes} classes but names of {}",
             folder.display(),
             labels.len()
         );
@@ -142,7 +141,7 @@ impl TestedRun {
         })
     }
 
-    /// What must be said beside the figures of these runs, a sentence each.
+    /// Returns the sentences that must accompany the figures of these runs.
     #[must_use]
     pub fn disclosures<'a>(runs: impl Iterator<Item = &'a Self> + Clone) -> Vec<String> {
         let predictions = runs.clone().flat_map(|run| &run.predictions);
@@ -156,7 +155,7 @@ impl TestedRun {
         sentences
     }
 
-    /// Number of classes K.
+    /// Returns the number of classes K.
     #[must_use]
     pub fn classes(&self) -> usize {
         self.labels.len()

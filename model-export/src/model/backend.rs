@@ -1,14 +1,14 @@
-//! Where tensors live: the CPU, or with the feature `cuda` the first CUDA device.
+//! The device of all tensors: the CPU or, with the feature `cuda`, the first CUDA device.
 //!
-//! burn's `flex` backend is the fastest of those that need nothing but rustc; for CUDA burn fetches a
-//! compiler while it is built, so that feature needs a network and a GPU's driver.
+//! burn's `flex` backend is the fastest that needs only rustc. For CUDA, burn downloads a compiler during
+//! the build, so that feature needs a network and a GPU driver.
 
 use burn::tensor::Device;
 
-/// Whether the default preset's convolutions are trained by the hand-written code, which is for CPUs.
+/// Whether the hand-written code, which is for CPUs, trains the default preset's convolutions.
 pub const BY_HAND: bool = !cfg!(feature = "cuda");
 
-/// The device of everything that is trained or evaluated.
+/// Returns the device for training and evaluation.
 #[must_use]
 pub fn device() -> Device {
     #[cfg(feature = "cuda")]

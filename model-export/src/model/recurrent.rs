@@ -15,7 +15,7 @@ use crate::preset;
 /// Layers of cells.
 #[derive(Module, Debug)]
 pub struct Recurrent {
-    /// First to last; each hears the whole output of the one before.
+    /// First to last; the input of each is the whole output of the one before.
     pub layers: Vec<RecurrentLayer>,
     dropout: f64,
     width: usize,
@@ -24,17 +24,17 @@ pub struct Recurrent {
 /// One layer.
 #[derive(Module, Debug)]
 pub struct RecurrentLayer {
-    /// From the first step on.
+    /// Runs from the first step on.
     pub forward: RecurrentCell,
-    /// From the last real step back; in bidirectional models only.
+    /// Runs from the last real step back; only in bidirectional models.
     pub backward: Option<RecurrentCell>,
 }
 
-/// What is repeated at each step.
+/// A cell, which is applied at each step.
 #[derive(Module, Debug)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "a handful a network; the weights are on the heap anyway"
+    reason = "a network has few of them, and their weights are on the heap"
 )]
 pub enum RecurrentCell {
     /// tanh of a linear map of x_t and h_{t−1}.
@@ -46,7 +46,7 @@ pub enum RecurrentCell {
 }
 
 impl Recurrent {
-    /// A model with fresh weights.
+    /// Creates a model with initial weights.
     pub fn new(preset: &preset::SequencePreset, device: &Device) -> Self {
         let directions = if preset.model.is_causal() { 1 } else { 2 };
         let layers = (0..preset.recurrent_layers)
@@ -66,7 +66,7 @@ impl Recurrent {
         }
     }
 
-    /// Width of y_t.
+    /// Returns the width of y_t.
     pub fn width(&self) -> usize {
         self.width
     }
@@ -110,7 +110,7 @@ impl RecurrentCell {
         }
     }
 
-    /// The hidden states [B, T, C] of sequences that begin with none.
+    /// Computes the hidden states [B, T, C] from a zero state.
     fn run(&self, x: Tensor<3>) -> Tensor<3> {
         match self {
             Self::Simple(cell) => cell.forward(x, None).0,
@@ -120,7 +120,7 @@ impl RecurrentCell {
     }
 }
 
-/// Each sequence of [B, T, C] with its real steps in reverse order; padding stays at the end.
+/// Reverses the real steps of each sequence of [B, T, C]; padding stays at the end.
 fn reversed(x: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
     let [batch, steps, width] = x.dims();
     let order: Vec<i64> = lengths
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_causal_model_hears_no_later_step_and_a_bidirectional_one_does() {
+    fn a_causal_model_depends_on_no_later_step_and_a_bidirectional_one_does() {
         for kind in [
             Kind::SimpleRnn,
             Kind::Gru,

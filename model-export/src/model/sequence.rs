@@ -1,4 +1,4 @@
-//! What all sequence models have in common: x_0 … x_T in, y_0 … y_T out.
+//! Any sequence model: from x_0 … x_T to y_0 … y_T.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -8,7 +8,7 @@ use super::recurrent::Recurrent;
 use super::tacn::Tacn;
 use crate::preset::{self, SequenceModel};
 
-/// Any of the sequence models.
+/// A sequence model.
 #[derive(Module, Debug)]
 pub enum SequenceNetwork {
     /// TACN and TCN: three taps a layer.
@@ -18,7 +18,7 @@ pub enum SequenceNetwork {
 }
 
 impl SequenceNetwork {
-    /// A model with fresh weights.
+    /// Creates a model with initial weights.
     pub fn new(preset: &preset::SequencePreset, device: &Device) -> Self {
         match preset.model {
             SequenceModel::Tcn | SequenceModel::Tacn => Self::Taps(Tacn::new(preset, device)),
@@ -26,7 +26,7 @@ impl SequenceNetwork {
         }
     }
 
-    /// Width of y_t.
+    /// Returns the width of y_t.
     pub fn width(&self) -> usize {
         match self {
             Self::Taps(taps) => taps.width(),

@@ -1,9 +1,8 @@
 //! The temporal attention convolutional network: x_0 … x_t to y_t, strictly causal.
 //!
-//! TacnLayer n looks at three taps S(t) = [x_{t−2d}, x_{t−d}, x_t], d = 2ⁿ (the paper's eq. 4). Each is a
-//! query to the real ones among them (eq. 5–7); the attended taps go through the dilated
-//! convolution (eq. 3), ReLU and dropout, and are added to x_t. TapPositions before the start do not exist:
-//! they are masked, not zeros that get attention.
+//! Layer n uses three taps S(t) = [x_{t−2d}, x_{t−d}, x_t], d = 2ⁿ (the paper's eq. 4). Each tap is a
+//! query over the existing taps (eq. 5–7). The attended taps pass the dilated convolution (eq. 3), ReLU and
+//! dropout, and are added to x_t. Taps before the start do not exist: they are masked and get no attention.
 //!
 //! A 3×3 attention for each step would be thousands of tiny products. Queries, keys and values are
 //! therefore projected once for the sequence and shifted in time, scores are elementwise products
@@ -24,7 +23,7 @@ const MASKED: f32 = -1e9;
 /// Layers with dilation 1, 2, 4, …
 #[derive(Module, Debug)]
 pub struct Tacn {
-    /// TacnLayer n at index n.
+    /// Layer n is at index n.
     pub layers: Vec<TacnLayer>,
 }
 
@@ -52,7 +51,7 @@ pub struct Attention {
 }
 
 impl Tacn {
-    /// A network with fresh weights.
+    /// Creates a network with initial weights.
     pub fn new(preset: &preset::SequencePreset, device: &Device) -> Self {
         let layers = (0..preset.layers)
             .map(|n| TacnLayer::new(preset, 1 << n, device))
@@ -60,7 +59,7 @@ impl Tacn {
         Self { layers }
     }
 
-    /// Width C of x_t and of y_t.
+    /// Returns the width C of x_t and of y_t.
     pub fn width(&self) -> usize {
         self.layers.first().map_or(0, |layer| layer.bias.dims()[0])
     }
@@ -106,7 +105,7 @@ impl TacnLayer {
             Some(attention) => attention.forward(&x, &taps),
             None => taps.of(&x),
         };
-        // Oldest first; the oldest may lie before the start for every step, and is left out then.
+        // Oldest first. A tap that is before the start at every step is left out.
         let width = self.bias.dims()[0];
         let absent = (3 - taps.visible) * width;
         let weights = self.taps.val().narrow(0, absent, 3 * width - absent);
@@ -117,7 +116,7 @@ impl TacnLayer {
 }
 
 impl Attention {
-    /// The attended taps Ŝ, oldest first, each [B, T, C], zero where the tap does not exist.
+    /// Computes the attended taps Ŝ, oldest first, each [B, T, C], zero where the tap does not exist.
     fn forward(&self, x: &Tensor<3>, taps: &TapPositions) -> Vec<Tensor<3>> {
         let [batch, steps, width] = x.dims();
         let joint = self.joint.forward(x.clone());
@@ -165,10 +164,10 @@ impl Attention {
     }
 }
 
-/// Where a layer's taps lie in sequences of one length.
+/// The positions of a layer's taps in sequences of one length.
 struct TapPositions {
     dilation: usize,
-    /// How many of the three any step has: the last has one, x_t itself.
+    /// How many of the three taps exist at some step; x_t always exists.
     visible: usize,
     /// For each visible tap, oldest first: what is added to its scores [1, T, 1]; none for x_t.
     masks: Vec<Option<Tensor<3>>>,
@@ -197,7 +196,7 @@ impl TapPositions {
         }
     }
 
-    /// The visible taps of a sequence [B, T, C], oldest first, zero before the start.
+    /// Returns the visible taps of a sequence [B, T, C], oldest first, zero before the start.
     fn of(&self, x: &Tensor<3>) -> Vec<Tensor<3>> {
         let [batch, steps, width] = x.dims();
         (0..self.visible)

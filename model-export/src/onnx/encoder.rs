@@ -7,10 +7,10 @@ use super::weights::{Conv2dWeights, EncoderLayer, EncoderWeights, VqEncoderWeigh
 
 /// Frames and bins of a segment.
 const SEGMENT: [usize; 2] = [32, 129];
-/// Runs that codes are searched in, at most: with 256 of them 8 are the fastest of 8, 16 and 32.
+/// Largest number of runs in the search for a code. With 256 codes, 8 is the fastest of 8, 16 and 32.
 const MOST_RUNS: usize = 8;
 
-/// The encoder's graph.
+/// Writes the encoder's graph.
 ///
 /// Input: `segments` f32 [N, 1, 32, 129]. Outputs: `features` f32 [N, C] = ReLU(R_f · W + b) with
 /// R_f = R_d ‖ R_l; with a codebook also `codes` i64 [N, P], the nearest code (eq. 1) of each of the
@@ -18,7 +18,7 @@ const MOST_RUNS: usize = 8;
 /// the code's D values), averaged over the positions.
 ///
 /// # Errors
-/// A weight's shape does not fit what comes before it, or a network does not end as it must.
+/// If a weight's shape does not fit its input, or a network's output has the wrong form.
 pub fn encoder(encoder: &EncoderWeights) -> Result<Vec<u8>, OnnxError> {
     let mut graph = Graph::new("encoder");
     let batch = Dim::Named("N");
@@ -50,8 +50,8 @@ pub fn encoder(encoder: &EncoderWeights) -> Result<Vec<u8>, OnnxError> {
     let bias = graph.floats(&[width], &encoder.fusion.bias);
     let mut fused = graph.node("Gemm", &[&deep, &weight, &bias], []);
     if let Some(quantised) = &quantised {
-        // A second product added to the first instead of a concatenation; and the map stays as the
-        // search left it, channels last: the rows of the weight are reordered, not the data.
+        // A second product is added to the first instead of a concatenation. The map stays channels last, as
+        // the search returns it: the rows of the weight are reordered, not the data.
         let rows = channels_last(latent_rows, quantised, width);
         let weight = graph.floats(&[latent_size, width], &rows);
         let flat = graph.reshape(&quantised.vectors, &[-1, latent_size as i64]);
@@ -72,14 +72,14 @@ pub fn encoder(encoder: &EncoderWeights) -> Result<Vec<u8>, OnnxError> {
     Ok(graph.finish())
 }
 
-/// What is known of a value besides its batch axis.
+/// The shape of a value without its batch axis.
 #[derive(Clone, Copy, Debug)]
 enum Size {
     Map { channels: usize, size: [usize; 2] },
     Flat(usize),
 }
 
-/// Appends `stack` to the graph; its result and that result's size.
+/// Appends `stack` to the graph; returns the result and its size.
 fn layers(
     graph: &mut Graph,
     name: &str,
@@ -165,7 +165,7 @@ fn convolution(
         || !outputs.is_multiple_of(conv.groups)
     {
         let reason = format!(
-            "{} groups cannot share {channels} channels to {outputs}",
+            "{channels} input and {outputs} output channels do not divide into {} groups",
             conv.groups
         );
         return Err(OnnxError::Layer {
@@ -196,7 +196,7 @@ fn convolution(
     ))
 }
 
-/// How many windows fit, down and right.
+/// Returns how many windows fit, down and right.
 fn windows(
     name: &str,
     size: [usize; 2],
@@ -220,7 +220,7 @@ fn windows(
     ])
 }
 
-/// The codebook's answer.
+/// The result of the search in the codebook.
 struct Quantised {
     /// The chosen codes' vectors [N, P, D].
     vectors: Value,
@@ -234,7 +234,7 @@ struct Quantised {
     width: usize,
 }
 
-/// Eq. 1: each vector of the encoder's map to its nearest code.
+/// Appends eq. 1: the nearest code of each vector of the encoder's map.
 fn quantise(
     graph: &mut Graph,
     vq: &VqEncoderWeights,
@@ -285,7 +285,7 @@ fn quantise(
         [Attribute::Int("axis", 0)],
     );
 
-    // From the difference, not from the search's products: those cancel where a code is close.
+    // Computed from the difference, because the search's products cancel if a code is close.
     let vectors = graph.reshape(&vectors, &[-1, positions as i64, width as i64]);
     let difference = graph.node("Sub", &[&vectors, &chosen], []);
     let axes = graph.ints(&[1, 2]);
@@ -305,11 +305,11 @@ fn quantise(
     })
 }
 
-/// The place of the smallest of each row's `count` values [M, count]; of equal ones the first.
+/// Appends the index of the smallest of each row's `count` values [M, count]; the first of equal ones.
 ///
-/// ArgMin goes through them one after the other, and would be a quarter of the encoder's time. The
-/// minima of a few runs of them are found side by side; then two ArgMin find the run, and the place in
-/// it.
+/// ArgMin over the whole row is sequential and would take a quarter of the encoder's time. Instead the row is
+/// divided into a few runs, and their minima are computed in parallel. Two ArgMin then find the run and the place
+/// in it.
 fn smallest(graph: &mut Graph, values: &Value, count: usize) -> Value {
     let runs = (1..=MOST_RUNS)
         .rev()
@@ -335,7 +335,7 @@ fn smallest(graph: &mut Graph, values: &Value, count: usize) -> Value {
     graph.node("Add", &[&before, &place], [])
 }
 
-/// Rows in the order [D, P] to the order [P, D].
+/// Reorders rows from [D, P] to [P, D].
 fn channels_last(rows: &[f32], quantised: &Quantised, outputs: usize) -> Vec<f32> {
     let Quantised {
         positions, width, ..

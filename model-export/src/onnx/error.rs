@@ -2,40 +2,40 @@
 
 use crate::onnx::weights::{Array, LinearWeights};
 
-/// Weights from which no graph can be made.
+/// Weights that do not form a valid graph.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OnnxError {
-    /// A weight does not fit its neighbours.
+    /// A weight's shape does not fit the adjacent weights.
     #[error("{weight} has shape {found:?}, expected {expected:?}")]
     Shape {
-        /// Which one, as a path from the root of the model.
+        /// Path of the weight from the root of the model.
         weight: String,
         /// Its shape.
         found: Vec<usize>,
-        /// What its neighbours ask for.
+        /// The shape that the adjacent weights require.
         expected: Vec<usize>,
     },
-    /// A weight holds more or fewer values than its shape says.
-    #[error("{weight} holds {values} values, its shape {shape:?} asks for {}", shape.iter().product::<usize>())]
+    /// The number of a weight's values does not fit its shape.
+    #[error("{weight} has {values} values, but its shape {shape:?} needs {}", shape.iter().product::<usize>())]
     Values {
-        /// Which one.
+        /// Path of the weight.
         weight: String,
         /// Its shape.
         shape: Vec<usize>,
-        /// Its values.
+        /// The number of its values.
         values: usize,
     },
-    /// A layer cannot take what comes before it.
+    /// A layer does not accept its input.
     #[error("{layer}: {reason}")]
     Layer {
-        /// Which one.
+        /// Path of the layer.
         layer: String,
-        /// What it asks for and what it got.
+        /// The required and the actual input.
         reason: String,
     },
 }
 
-/// `array` has this shape and as many values.
+/// Checks that `array` has this shape and as many values.
 pub(super) fn check(weight: &str, array: &Array, expected: &[usize]) -> Result<(), OnnxError> {
     check_shape(weight, &array.shape, expected)?;
     if array.data.len() != expected.iter().product::<usize>() {
@@ -63,7 +63,7 @@ pub(super) fn check_shape(
     })
 }
 
-/// `linear` takes `inputs` to `outputs`.
+/// Checks that `linear` maps `inputs` to `outputs`.
 pub(super) fn check_linear(
     name: &str,
     linear: &LinearWeights,

@@ -1,4 +1,4 @@
-//! A trained network to plain weights: normalisations folded in, dropout gone.
+//! Extracts plain weights from a trained network: normalisations are folded in, dropout is left out.
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::nn::conv::Conv2d;
@@ -17,10 +17,10 @@ use crate::model::tacn::TacnLayer;
 use crate::model::values;
 use crate::model::vqvae::VqVae;
 
-/// What a segment goes through.
+/// Extracts the encoder: the part that is applied to each segment.
 ///
 /// # Errors
-/// If a module is not one that `Network` builds.
+/// If a module was not built by `Network`.
 pub fn encoder(network: &Network, vqvae: Option<&VqVae>) -> Result<EncoderWeights> {
     let mut cnn = Vec::new();
     for stage in &network.cnn.stages {
@@ -38,10 +38,10 @@ pub fn encoder(network: &Network, vqvae: Option<&VqVae>) -> Result<EncoderWeight
     })
 }
 
-/// What a sequence of x goes through.
+/// Extracts the sequence model.
 ///
 /// # Errors
-/// If the model is bidirectional, or a module is not one that `Network` builds.
+/// If the model is bidirectional, or a module was not built by `Network`.
 pub fn sequence(network: &Network, heads: usize) -> Result<SequenceWeights> {
     let body = match &network.sequence {
         SequenceNetwork::Taps(taps) => SequenceBody::Taps(TapLayers {
@@ -57,14 +57,14 @@ pub fn sequence(network: &Network, heads: usize) -> Result<SequenceWeights> {
     })
 }
 
-/// A stage with its normalisation folded into the last convolution.
+/// Folds a stage's normalisation into its last convolution.
 fn folded(stage: &Stage) -> Result<Vec<EncoderLayer>> {
     let mut plain: Vec<Conv2dWeights> = stage
         .convolutions
         .iter()
         .map(conv2d)
         .collect::<Result<_>>()?;
-    let last = plain.last_mut().context("a stage without convolution")?;
+    let last = plain.last_mut().context("a stage has no convolution")?;
     let (scales, shifts) = affine(&stage.norm);
     let each = last.weight.data.len() / scales.len();
     for (kernel, scale) in last.weight.data.chunks_exact_mut(each).zip(&scales) {
@@ -84,7 +84,7 @@ fn folded(stage: &Stage) -> Result<Vec<EncoderLayer>> {
     Ok(layers)
 }
 
-/// A linear layer with the normalisation before it folded in.
+/// Folds the normalisation before a linear layer into it.
 fn normalised(norm: &BatchNorm, layer: &Linear) -> Result<LinearWeights> {
     let mut plain = linear(layer)?;
     let (scales, shifts) = affine(norm);
@@ -104,7 +104,7 @@ fn normalised(norm: &BatchNorm, layer: &Linear) -> Result<LinearWeights> {
     Ok(plain)
 }
 
-/// A trained normalisation as x · scale + shift.
+/// Returns a trained normalisation as x · scale + shift.
 fn affine(norm: &BatchNorm) -> (Vec<f32>, Vec<f32>) {
     let mean = values(norm.running_mean.value_sync());
     let variance = values(norm.running_var.value_sync());
@@ -142,7 +142,8 @@ fn layer(layer: &TacnLayer) -> Result<SequenceLayer> {
     let mut taps = weights
         .chunks_exact(width * width)
         .map(|tap| Array::new([width, width], tap.to_vec()));
-    let mut tap = || Ok::<_, anyhow::Error>(taps.next().context("fewer than three taps")??);
+    let mut tap =
+        || Ok::<_, anyhow::Error>(taps.next().context("a layer has fewer than three taps")??);
     let taps = [tap()?, tap()?, tap()?];
     let Some(attention) = &layer.attention else {
         return Ok(SequenceLayer::Tcn(TcnWeights { taps, bias }));
@@ -166,26 +167,26 @@ fn layer(layer: &TacnLayer) -> Result<SequenceLayer> {
     }))
 }
 
-/// Recurrent layers with their gates side by side. A second direction has no place in a causal graph.
+/// Joins the gates of each recurrent layer. A causal graph cannot have a second direction.
 fn cells(module: &Recurrent) -> Result<RecurrentLayers> {
     let cell = match module.layers.first().map(|layer| &layer.forward) {
         Some(RecurrentCell::Simple(_)) => CellKind::SimpleRnn,
         Some(RecurrentCell::Gru(_)) => CellKind::Gru,
         Some(RecurrentCell::Lstm(_)) => CellKind::Lstm,
-        None => bail!("a recurrent model without layers"),
+        None => bail!("the recurrent model has no layers"),
     };
     let layer = |layer: &RecurrentLayer| {
         ensure!(
             layer.backward.is_none(),
-            "a bidirectional model hears each utterance from its end, so it cannot follow a live stream; \
-             a bundle takes causal models: simple-rnn, gru, lstm, tcn, tacn"
+            "a bidirectional model needs the end of each utterance, so it cannot classify a live stream; \
+             a bundle needs a causal model: simple-rnn, gru, lstm, tcn, tacn"
         );
         let gates: Vec<&GateController> = match &layer.forward {
             RecurrentCell::Simple(cell) => vec![&cell.gate],
             RecurrentCell::Gru(cell) => vec![&cell.update_gate, &cell.reset_gate, &cell.new_gate],
             RecurrentCell::Lstm(cell) => {
                 let forget = cell.forget_gate.as_ref();
-                let forget = forget.context("an LSTM without a forget gate")?;
+                let forget = forget.context("an LSTM has no forget gate")?;
                 vec![&cell.input_gate, forget, &cell.output_gate, &cell.cell_gate]
             }
         };
@@ -204,7 +205,7 @@ fn cells(module: &Recurrent) -> Result<RecurrentLayers> {
     })
 }
 
-/// Linear layers of one input side by side.
+/// Joins linear layers of the same input.
 fn joined(parts: &[LinearWeights]) -> Result<LinearWeights> {
     let bias: Vec<f32> = parts.iter().flat_map(|part| &part.bias).copied().collect();
     let inputs = parts.first().map_or(0, |part| part.weight.shape[0]);

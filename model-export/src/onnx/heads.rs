@@ -4,7 +4,7 @@ use super::fold::side_by_side;
 use super::graph::{Graph, Value};
 use super::weights::SequenceWeights;
 
-/// y [N, T, C] to logits [N, T, K] and scores [N, T].
+/// Appends the heads: y [N, T, C] to logits [N, T, K] and scores [N, T].
 pub(super) fn evidence(graph: &mut Graph, sequence: &SequenceWeights, y: &Value) -> (Value, Value) {
     let (weight, bias) = heads(graph, sequence);
     let evidence = graph.node("MatMul", &[y, &weight], []);
@@ -12,7 +12,7 @@ pub(super) fn evidence(graph: &mut Graph, sequence: &SequenceWeights, y: &Value)
     split_evidence(graph, &evidence, 2, sequence.logits.bias.len())
 }
 
-/// Both heads as one matrix: [C, K + 1] and [K + 1].
+/// Adds both heads as one matrix: [C, K + 1] and [K + 1].
 pub(super) fn heads(graph: &mut Graph, sequence: &SequenceWeights) -> (Value, Value) {
     let weight = side_by_side(&[&sequence.logits.weight, &sequence.score.weight]);
     let bias = [sequence.logits.bias.as_slice(), &sequence.score.bias].concat();
@@ -22,7 +22,7 @@ pub(super) fn heads(graph: &mut Graph, sequence: &SequenceWeights) -> (Value, Va
     )
 }
 
-/// Logits and scores out of the heads' joint result, side by side along `axis`.
+/// Splits the heads' joint result into logits and scores along `axis`.
 pub(super) fn split_evidence(
     graph: &mut Graph,
     evidence: &Value,

@@ -1,13 +1,14 @@
-//! Models to ONNX: plain weights in, serialised graphs out.
+//! ONNX: from a trained network to serialised graphs.
 //!
-//! - [`encoder()`]: segments to features and, with a codebook, codes and novelty.
-//! - [`sequence()`]: chunks of T steps to step evidence; [`step()`]: the same weights, one live step.
-//! - `taps`: both for layers that see three taps; `layers` is what the two share, of weights that
-//!   `fold` multiplied out. `recurrent`: layers with a state, by ONNX's operators.
-//! - `graph` builds, `proto` is the file format.
+//! - [`extract`] takes plain [`weights`] out of a trained network.
+//! - [`encoder()`]: segments to features and, with a codebook, codes and their distance.
+//! - [`sequence()`]: chunks of T steps to step evidence. [`step()`]: the same weights for one live step.
+//! - `taps`: the graphs of layers over three taps, with `layers`, `sizes`, and weights from `fold`. `recurrent`: the
+//!   graphs of layers with a state. All end in `heads`.
+//! - `graph` builds a graph, `proto` is the file format, `error` has the checks of weights.
 //!
-//! Names, types and shapes of inputs and outputs are the server's contract (design, section 3). On a
-//! CPU these graphs cost nodes rather than arithmetic, so weights are folded wherever that saves a node.
+//! The server depends on the names, types and shapes of inputs and outputs. On a CPU the time of these graphs
+//! depends on the number of nodes rather than on arithmetic, so weights are folded wherever that saves a node.
 
 mod encoder;
 mod error;

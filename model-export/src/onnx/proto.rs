@@ -1,7 +1,7 @@
-//! The few messages of `onnx.proto` that our graphs use, written by hand.
+//! The messages of `onnx.proto` that the graphs use.
 //!
-//! Field numbers are those of onnx.proto (IR version 10); fields we never set are left out. `optional`
-//! is proto2's presence: the ONNX checker wants an attribute's zero to be written.
+//! Field numbers are those of onnx.proto (IR version 10); unused fields are left out. `optional` is proto2's
+//! presence: the ONNX checker requires that an attribute's zero is written.
 
 /// `AttributeProto.AttributeType`.
 pub(super) mod attribute_type {

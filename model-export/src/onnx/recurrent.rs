@@ -1,17 +1,17 @@
-//! Recurrent layers by ONNX's own operators, for chunks of any length.
+//! Graphs of recurrent layers, with ONNX's own operators, for chunks of any length.
 //!
-//! The operators want time as the first axis and their gates in an order of their own. A layer's state
-//! goes in and comes out, so a stream continues where its last chunk ended.
+//! The operators need time as the first axis and have their own order of gates. A layer's state is an input and
+//! an output, so that a stream continues where its last chunk ended.
 
 use super::error::{OnnxError, check_linear};
 use super::graph::{Attribute, Dim, Element, Graph, Value};
 use super::heads::evidence;
 use super::weights::{Array, CellKind, RecurrentLayers, RecurrentWeights, SequenceWeights};
 
-/// The server takes no more; nor does anybody train more.
+/// The server accepts no more layers.
 const MOST_LAYERS: usize = 16;
 
-/// [`super::sequence()`] for recurrent layers.
+/// Writes [`super::sequence()`] for recurrent layers.
 pub(super) fn sequence(
     sequence: &SequenceWeights,
     recurrent: &RecurrentLayers,
@@ -50,8 +50,8 @@ pub(super) fn sequence(
     Ok(graph.finish())
 }
 
-/// One layer over `x` [T, N, C] from its state `before`, each [1, N, C]: y [T, N, C] and the state after
-/// the last step.
+/// Appends one layer over `x` [T, N, C] with its state `before`, each [1, N, C]; returns y [T, N, C] and the
+/// state after the last step.
 fn apply(
     graph: &mut Graph,
     cell: CellKind,
@@ -61,7 +61,7 @@ fn apply(
 ) -> (Value, Vec<Value>) {
     let (operator, order): (_, &[usize]) = match cell {
         CellKind::SimpleRnn => ("RNN", &[0]),
-        // ONNX has z, r, h: ours.
+        // ONNX has z, r, h, the same order.
         CellKind::Gru => ("GRU", &[0, 1, 2]),
         // ONNX has i, o, f, c.
         CellKind::Lstm => ("LSTM", &[0, 2, 1, 3]),
@@ -92,7 +92,7 @@ fn apply(
     (y, after)
 }
 
-/// A weight [C, G · C] as ONNX wants it: gate after gate in `order`, each [C out, C in].
+/// Reorders a weight [C, G · C] for ONNX: gate after gate in `order`, each [C out, C in].
 fn gate_rows(weight: &Array, order: &[usize]) -> Vec<f32> {
     let (width, columns) = (weight.shape[0], weight.shape[1]);
     order
@@ -103,7 +103,7 @@ fn gate_rows(weight: &Array, order: &[usize]) -> Vec<f32> {
         .collect()
 }
 
-/// The width of a sequence whose weights all fit together.
+/// Checks that all weights fit together; returns the width.
 fn check(sequence: &SequenceWeights, recurrent: &RecurrentLayers) -> Result<usize, OnnxError> {
     let width = sequence.logits.weight.shape.first().copied().unwrap_or(0);
     let depth = recurrent.layers.len();

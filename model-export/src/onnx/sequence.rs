@@ -1,14 +1,12 @@
-//! `sequence.onnx` and `step.onnx` of any sequence model, and the heads that all of them end in.
-//!
-//! What lies between features and heads is `taps`' or `recurrent`'s.
+//! `sequence.onnx` and `step.onnx` of any sequence model.
 
 use super::error::OnnxError;
 use super::weights::{SequenceBody, SequenceWeights};
 use super::{recurrent, taps};
 
-/// The graph for chunks of T steps.
+/// Writes the graph for chunks of T steps.
 ///
-/// Input `features` f32 [N, T, C]; outputs `logits` f32 [N, T, K] and `scores` f32 [N, T]. Beside them:
+/// Input `features` f32 [N, T, C]; outputs `logits` f32 [N, T, K] and `scores` f32 [N, T]. In addition:
 ///
 /// - TapLayers: inputs `history` f32 [N, H, C], H = 2 · (2^L − 1), the last 2 · 2ⁿ inputs of each layer n,
 ///   layer after layer, oldest first, and `valid` i64 `[N]`, how many earlier steps are real (any number
@@ -18,7 +16,7 @@ use super::{recurrent, taps};
 ///   the first step. Output `state_out` f32 [N, S], the state after step T.
 ///
 /// # Errors
-/// A weight's shape does not fit the others.
+/// If a weight's shape does not fit the others.
 pub fn sequence(sequence: &SequenceWeights) -> Result<Vec<u8>, OnnxError> {
     match &sequence.body {
         SequenceBody::Taps(taps) => taps::sequence(sequence, taps),
@@ -26,8 +24,8 @@ pub fn sequence(sequence: &SequenceWeights) -> Result<Vec<u8>, OnnxError> {
     }
 }
 
-/// The graph for one step of a live stream; none for a recurrent model, whose chunk of one step needs
-/// nothing more than a step would.
+/// Writes the graph for one step of a live stream. `None` for a recurrent model, because a chunk of one step
+/// costs no more than a step.
 ///
 /// Inputs: `features` f32 [N, C]; `taps` f32 [N, L, 2, C], for each layer its inputs at t − 2d and
 /// t − d; `valid` i64 `[N]`, how many earlier steps are real. What `taps` holds for steps that are not real
@@ -35,7 +33,7 @@ pub fn sequence(sequence: &SequenceWeights) -> Result<Vec<u8>, OnnxError> {
 /// each layer's input at t, for the rings that the next taps come from.
 ///
 /// # Errors
-/// A weight's shape does not fit the others.
+/// If a weight's shape does not fit the others.
 pub fn step(sequence: &SequenceWeights) -> Result<Option<Vec<u8>>, OnnxError> {
     match &sequence.body {
         SequenceBody::Taps(taps) => taps::step(sequence, taps).map(Some),

@@ -19,7 +19,7 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    /// The sizes of a sequence whose weights all fit together.
+    /// Checks that all weights of a sequence fit together; returns their sizes.
     pub(super) fn of(sequence: &SequenceWeights, body: &TapLayers) -> Result<Self, OnnxError> {
         let depth = body.layers.len();
         let width = sequence.logits.weight.shape.first().copied().unwrap_or(0);
@@ -34,7 +34,9 @@ impl Sizes {
             return wrong(format!("has {depth} layers, expected 1 to {MOST_LAYERS}"));
         }
         if width == 0 || heads == 0 || !width.is_multiple_of(heads) {
-            return wrong(format!("{heads} heads cannot share a width of {width}"));
+            return wrong(format!(
+                "a width of {width} does not divide into {heads} heads"
+            ));
         }
         check_linear("logits", &sequence.logits, width, classes)?;
         check_linear("score", &sequence.score, width, 1)?;

@@ -1,8 +1,8 @@
-//! Layers that see three taps in two frames: chunks of T steps, or one live step.
+//! Graphs of layers over three taps: for chunks of T steps, and for one live step.
 //!
-//! A chunk's steps do not need each other within a layer, so both frames hand a layer M rows of three
-//! taps, M = N or N · T; they differ only in where the taps come from. Taps that are not real are
-//! zeros from the start, which [`Layers`] counts on.
+//! Within a layer, the steps of a chunk do not depend on each other. Both graphs therefore apply a layer to M rows
+//! of three taps, M = N · T or N; they differ only in where the taps come from. Taps that do not exist are set to
+//! zero first, because [`Layers`] requires it.
 
 use super::error::OnnxError;
 use super::graph::{Dim, Element, Graph, Value};
@@ -11,7 +11,7 @@ use super::layers::Layers;
 use super::sizes::Sizes;
 use super::weights::{SequenceWeights, TapLayers};
 
-/// [`super::sequence()`] for layers that see taps.
+/// Writes [`super::sequence()`] for layers over taps.
 pub(super) fn sequence(sequence: &SequenceWeights, body: &TapLayers) -> Result<Vec<u8>, OnnxError> {
     let sizes = Sizes::of(sequence, body)?;
     let Sizes {
@@ -77,7 +77,7 @@ pub(super) fn sequence(sequence: &SequenceWeights, body: &TapLayers) -> Result<V
     Ok(graph.finish())
 }
 
-/// [`super::step()`] for layers that see taps.
+/// Writes [`super::step()`] for layers over taps.
 pub(super) fn step(sequence: &SequenceWeights, body: &TapLayers) -> Result<Vec<u8>, OnnxError> {
     let sizes = Sizes::of(sequence, body)?;
     let Sizes {
@@ -130,26 +130,26 @@ pub(super) fn step(sequence: &SequenceWeights, body: &TapLayers) -> Result<Vec<u
     Ok(graph.finish())
 }
 
-/// Steps `from` … `to` of [N, steps, C]; `to` counts from the end.
+/// Appends a slice: steps `from` to `to` of [N, steps, C]; `to` counts from the end.
 fn slice_steps(graph: &mut Graph, value: &Value, from: i64, to: i64) -> Value {
     let (from, to, axis) = (graph.ints(&[from]), graph.ints(&[to]), graph.ints(&[1]));
     graph.node("Slice", &[value, &from, &to, &axis], [])
 }
 
-/// How far back the earlier taps of each layer lie: `[2L]`.
+/// Returns how many steps back the earlier taps of each layer are: `[2L]`.
 fn tap_distances(depth: usize) -> Vec<i64> {
     (0..depth)
         .flat_map(|layer| [2 << layer, 1 << layer])
         .collect()
 }
 
-/// Which of the distances D the counts [M, 1] reach: bool [M, D].
+/// Appends a comparison of counts [M, 1] with distances D: bool [M, D], true if the count is at least the distance.
 fn at_least(graph: &mut Graph, counts: &Value, distances: &[i64]) -> Value {
     let distances = graph.ints(distances);
     graph.node("GreaterOrEqual", &[counts, &distances], [])
 }
 
-/// `values` [N, D, C] with zeros where `real` [N, D] is false, whatever stood there.
+/// Appends a selection: `values` [N, D, C], but zero where `real` [N, D] is false.
 fn zero_unless(graph: &mut Graph, real: &Value, values: &Value) -> Value {
     let axes = graph.ints(&[-1]);
     let real = graph.node("Unsqueeze", &[real, &axes], []);

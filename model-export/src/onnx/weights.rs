@@ -1,29 +1,32 @@
-//! A trained model as plain numbers: what the networks hold, without the framework that trained them.
+//! A trained model as plain numbers, independent of the training framework.
 //!
-//! [`crate::onnx`] writes graphs from it; batch normalisations are folded in and dropout is gone by
-//! then. All arrays are row-major. It knows nothing of burn, files or graphs.
+//! [`crate::onnx`] writes graphs from it. Batch normalisations are folded in, and there is no dropout. All
+//! arrays are row-major.
 
 /// Values with a shape, row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
     /// Sizes, outermost first.
     pub shape: Vec<usize>,
-    /// As many values as the shape's product.
+    /// The values; as many as the product of the shape.
     pub data: Vec<f32>,
 }
 
 /// The number of values does not fit the shape.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{values} values do not fill the shape {shape:?}")]
+#[error("{values} values do not fit the shape {shape:?}")]
 pub struct ShapeError {
-    /// The shape asked for.
+    /// The requested shape.
     pub shape: Vec<usize>,
-    /// The values there were.
+    /// The number of values.
     pub values: usize,
 }
 
 impl Array {
-    /// An array, if `data` fills `shape`.
+    /// Creates an array.
+    ///
+    /// # Errors
+    /// If the number of values does not fit the shape.
     pub fn new(shape: impl Into<Vec<usize>>, data: Vec<f32>) -> Result<Self, ShapeError> {
         let shape = shape.into();
         if shape.iter().product::<usize>() == data.len() {
@@ -48,7 +51,7 @@ pub struct Conv2dWeights {
     pub stride: [usize; 2],
     /// Zeros at the top, left, bottom, right.
     pub padding: [usize; 4],
-    /// Channels are split into so many groups that do not see each other.
+    /// Number of groups; an output depends only on the inputs of its group.
     pub groups: usize,
 }
 
@@ -93,9 +96,9 @@ pub struct VqEncoderWeights {
 /// A segment [N, 1, 32, 129] to x_t [N, C].
 #[derive(Clone, Debug, PartialEq)]
 pub struct EncoderWeights {
-    /// To R_d [N, F].
+    /// Segments to R_d [N, F].
     pub cnn: Vec<EncoderLayer>,
-    /// To R_l [N, D · h · w], flattened as [N, D, h, w]; systems without it use R_d alone.
+    /// Segments to R_l [N, D · h · w], flattened as [N, D, h, w]; without it the system uses R_d alone.
     pub vq: Option<VqEncoderWeights>,
     /// R_f = R_d ‖ R_l to C, ReLU after it: weight [F + D · h · w, C].
     pub fusion: LinearWeights,
@@ -127,11 +130,11 @@ pub struct TcnWeights {
     pub bias: Vec<f32>,
 }
 
-/// One layer of a causal sequence model that sees three taps.
+/// One layer of a causal sequence model over three taps.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "a handful a model; the weights are on the heap anyway"
+    reason = "a model has few of them, and their weights are on the heap"
 )]
 pub enum SequenceLayer {
     /// With attention.
@@ -140,7 +143,7 @@ pub enum SequenceLayer {
     Tcn(TcnWeights),
 }
 
-/// A sequence model's layers that see three taps each; layer n has the dilation d = 2ⁿ.
+/// A sequence model's layers over three taps; layer n has the dilation d = 2ⁿ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TapLayers {
     /// Attention heads; C is a multiple of it.
@@ -149,10 +152,10 @@ pub struct TapLayers {
     pub layers: Vec<SequenceLayer>,
 }
 
-/// What a recurrent layer computes of its input x and its state h.
+/// What a recurrent layer computes from its input x and its state h.
 ///
 /// Each gate g has a_g = x · W_g + b_g of the input and u_g = h · U_g + v_g of the state. σ is the
-/// logistic function, ∘ a product value by value; x' and h' are the same: there is no residual.
+/// logistic function, ∘ the elementwise product. The output is h': there is no residual connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CellKind {
     /// One gate: h' = tanh(a + u).
@@ -166,7 +169,7 @@ pub enum CellKind {
 }
 
 impl CellKind {
-    /// Gates of a layer, G.
+    /// Returns the number of gates G of a layer.
     #[must_use]
     pub fn gates(self) -> usize {
         match self {
@@ -176,7 +179,7 @@ impl CellKind {
         }
     }
 
-    /// Vectors of width C in a layer's state: h, and c where there is one.
+    /// Returns the number of vectors of width C in a layer's state: h, and c for an LSTM.
     #[must_use]
     pub fn states(self) -> usize {
         match self {
@@ -189,9 +192,9 @@ impl CellKind {
 /// One recurrent layer: the gates side by side, in the order of its [`Cell`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecurrentWeights {
-    /// W and b, the input's share: [C, G · C].
+    /// W and b, applied to the input: [C, G · C].
     pub input: LinearWeights,
-    /// U and v, the state's share: [C, G · C].
+    /// U and v, applied to the state: [C, G · C].
     pub state: LinearWeights,
 }
 
@@ -204,16 +207,16 @@ pub struct RecurrentLayers {
     pub layers: Vec<RecurrentWeights>,
 }
 
-/// How a step knows of those before it.
+/// How a step depends on earlier steps.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SequenceBody {
-    /// By earlier inputs of each layer (TACN, TCN).
+    /// Through earlier inputs of each layer (TACN, TCN).
     Taps(TapLayers),
-    /// By a state that each step changes (SimpleRNN, GRU, LSTM).
+    /// Through a state that each step changes (SimpleRNN, GRU, LSTM).
     Recurrent(RecurrentLayers),
 }
 
-/// x_0 … x_t to the step evidence of t.
+/// A sequence model: x_0 … x_t to the step evidence of t.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SequenceWeights {
     /// x_0 … x_t to y_t `[C]`.

@@ -1,4 +1,4 @@
-//! The model card: what a model is for, what it heard, how good it is, what the law says.
+//! The model card: purpose, training data, accuracy, licence and law.
 
 use undertone::bundle::Manifest;
 use undertone::frontend::{NarrowBand, SAMPLE_RATE};
@@ -7,24 +7,24 @@ use crate::preset::{Preset, Representation};
 use crate::report::telephone::TelephoneReport;
 use crate::train::run::Outcome;
 
-/// What a card tells of.
+/// The content of a card.
 #[derive(Debug)]
 pub struct Card<'a> {
-    /// What the bundle says of itself.
+    /// The bundle's manifest.
     pub manifest: &'a Manifest,
-    /// How it was made.
+    /// The preset of the run.
     pub preset: &'a Preset,
-    /// What its training found.
+    /// The results of the training.
     pub outcome: &'a Outcome,
     /// The report of `evaluate`, in Markdown.
     pub metrics: &'a str,
-    /// What `telephone` found of the same folds, if it was asked.
+    /// The report of `telephone` on the same folds, if there is one.
     pub telephone: Option<&'a TelephoneReport>,
-    /// Sentences of whoever made it, such as how the preset was chosen.
+    /// Sentences of the author, such as how the preset was chosen.
     pub notes: &'a [String],
 }
 
-/// The card, in Markdown.
+/// Writes the card in Markdown.
 pub fn write(card: &Card<'_>) -> String {
     let Card {
         manifest,
@@ -41,17 +41,18 @@ pub fn write(card: &Card<'_>) -> String {
              speech without labels"
         }
     };
-    let depth = match preset.sequence.model.is_recurrent() {
-        true => preset.sequence.recurrent_layers,
-        false => preset.sequence.layers,
-    };
-    let heard = if outcome.test_ua.is_some() {
-        "These weights are one of the models that the figures are of: they were trained on a part of the \
-         utterances, others calibrated the confidence"
+    let depth = if preset.sequence.model.is_recurrent() {
+        preset.sequence.recurrent_layers
     } else {
-        "The figures are of models that were trained in the same way on parts of the speakers. These weights \
-         heard all speakers but one a corpus, who calibrated the confidence, so they have no test speakers of \
-         their own"
+        preset.sequence.layers
+    };
+    let trained = if outcome.test_ua.is_some() {
+        "The figures include this model. It was trained on a part of the utterances; other utterances \
+         calibrated the confidence"
+    } else {
+        "The figures are of models that were trained in the same way on parts of the speakers. This model was \
+         trained on all speakers except one per corpus, who calibrated the confidence, so it has no test \
+         speakers of its own"
     };
     let epochs = match outcome.epoch {
         Some(epoch) => format!("Validation speakers chose epoch {epoch}."),
@@ -63,24 +64,24 @@ pub fn write(card: &Card<'_>) -> String {
     let notes: String = notes.iter().map(|note| format!(" {note}")).collect();
     format!(
         "# {name} {version}\n\n\
-         Hears {labels} in how a person speaks, in steps of {hop} ms. Preset `{preset}`: {representation}; \
+         Classifies how a person speaks as {labels}, in steps of {hop} ms. Preset `{preset}`: {representation}; \
          {model} of {layers} layers and {width} channels.\n\n\
-         ## For and not for\n\n\
-         For research and for showing how undertone works. Real calls sound otherwise than most corpora, which \
-         are acted. Do not let it decide anything about a person.\n\n\
-         ## What it heard\n\n\
-         {utterances} utterances of: {corpora}. No sex, age or language is balanced beyond what the corpora \
-         have.\n\n\
-         ## How good it is\n\n\
-         {heard} (temperature {temperature:.2}). {epochs}{notes}\n\n\
+         ## Intended use\n\n\
+         This model is for research and for demonstrating undertone. Most corpora are acted, and real calls sound \
+         different. Do not use it to decide anything about a person.\n\n\
+         ## Training data\n\n\
+         {utterances} utterances of: {corpora}. Sex, age and language are balanced only as far as they are in \
+         the corpora.\n\n\
+         ## Accuracy\n\n\
+         {trained} (temperature {temperature:.2}). {epochs}{notes}\n\n\
          {metrics}\n\n\
          ## On the telephone\n\n{telephone}\n\
          ## Turns\n\n{turns}\n\
          ## Licence\n\n{licence}\n\n\
          ## Law\n\n\
-         In the European Union, inferring emotions of people at work or in education is prohibited except for \
-         medical or safety reasons (AI Act, Art. 5(1)(f)); elsewhere such systems are high-risk, and the people \
-         heard must be report (Annex III, Art. 50(3)). Voices are personal data. This is no legal advice.\n",
+         In the European Union, inferring the emotions of people at work or in education is prohibited except for \
+         medical or safety reasons (AI Act, Art. 5(1)(f)). Elsewhere such systems are high-risk, and the people \
+         concerned must be informed (Annex III, Art. 50(3)). Voices are personal data. This is not legal advice.\n",
         name = manifest.name,
         version = manifest.version,
         labels = manifest.labels.join(", "),
@@ -99,16 +100,16 @@ pub fn write(card: &Card<'_>) -> String {
     )
 }
 
-/// What the model hears of narrow bands, how it was trained for them, and what they cost.
+/// Describes the handling of narrow bands, the training for them, and their cost in accuracy.
 fn telephone(card: &Card<'_>) -> String {
     let augment = &card.preset.augment;
-    let heard = card.manifest.frontend.narrow_band;
-    let above = match heard {
-        NarrowBand::AsIs => "are heard as they are, silent above their band",
-        NarrowBand::Mean => "are heard with the training mean above their band",
+    let handling = card.manifest.frontend.narrow_band;
+    let above = match handling {
+        NarrowBand::AsIs => "are used unchanged: silent above their band",
+        NarrowBand::Mean => "get the training mean above their band",
     };
     let trained = match (augment.telephone, augment.companding) {
-        (0.0, _) => "No training crop was sent over a telephone.".to_owned(),
+        (0.0, _) => "No training crop simulated a telephone.".to_owned(),
         (telephone, 0.0) => format!(
             "Of the training crops {} were cut to the telephone band, 300 to 3,400 Hz; none was companded.",
             share(telephone)
@@ -122,25 +123,25 @@ fn telephone(card: &Card<'_>) -> String {
     };
     let cost = match card.telephone {
         Some(report) => format!(
-            "The test utterances of the folds, sent over a line and heard so. {}",
-            report.table(heard)
+            "The test utterances of the folds over each line, with this handling. {}",
+            report.table(handling)
         ),
-        None => "What a telephone costs it was not measured.\n".to_owned(),
+        None => "The cost of a telephone line was not measured.\n".to_owned(),
     };
     format!("Lanes that were sampled at 8 kHz or less {above}. {trained}\n\n{cost}")
 }
 
-/// How lanes are cut into turns.
+/// Describes how lanes are divided into turns.
 fn turns(manifest: &Manifest) -> String {
     let Some(turns) = manifest.turns else {
-        return "Lanes are not cut into turns: each is judged from its first sample to its last, silences \
-                too.\n"
+        return "Lanes are not divided into turns: each is classified from its first sample to its last, including \
+                silence.\n"
             .to_owned();
     };
     format!(
-        "A lane is cut into turns where {} ms pass without speech; less than {} ms of speech is no turn. Each is \
-         judged by itself, from {} ms before its speech, or the end of the turn before, to {} ms behind it. A \
-         lane without a turn is abstained from.\n",
+        "A turn ends after {} ms without speech; less than {} ms of speech is not a turn. Each turn is classified \
+         separately, from {} ms before its speech, or the end of the turn before, to {} ms after it. The model \
+         abstains from a lane without a turn.\n",
         turns.end_silence_ms, turns.least_speech_ms, turns.lead_in_ms, turns.lead_out_ms
     )
 }
@@ -149,23 +150,23 @@ fn share(share: f32) -> String {
     format!("{:.0} %", 100.0 * share)
 }
 
-/// What the licences of these corpora mean for weights that heard them.
+/// Describes what the licences of these corpora mean for weights that were trained on them.
 pub fn licence(corpora: &[String]) -> String {
-    let mut text = String::from("The strictest of the corpora's licences holds for the weights.");
+    let mut text = String::from("The strictest of the corpora's licences applies to the weights.");
     for corpus in corpora {
-        let known = match corpus.as_str() {
-            "ravdess" => "CC BY-NC-SA 4.0: non-commercial, and its weights inherit that",
-            "tess" => "CC BY-NC-ND 4.0: non-commercial, nothing derived",
+        let licence = match corpus.as_str() {
+            "ravdess" => "CC BY-NC-SA 4.0: non-commercial; this applies to the weights, too",
+            "tess" => "CC BY-NC-ND 4.0: non-commercial, no derivatives",
             "banglaser" | "librispeech" => "CC BY 4.0",
             "emodb" => "CC BY 4.0 (its edition 2.0)",
-            _ => "not known here; ask its owners before you share these weights",
+            _ => "unknown licence; ask its owners before you share these weights",
         };
-        text += &format!(" {corpus}: {known}.");
+        text += &format!(" {corpus}: {licence}.");
     }
     text
 }
 
-/// The report's first line of figures, in words.
+/// Describes the report's first line of figures.
 pub fn summary(metrics: &str) -> String {
     let split = if metrics.starts_with("Speaker-DEPENDENT") {
         "speaker-dependent"
@@ -189,11 +190,11 @@ mod tests {
 
     use super::*;
 
-    /// The card of a preset's run whose bundle has another word in its manifest than the shipped one.
-    fn card(preset: &str, word: impl FnOnce(&mut Manifest)) -> String {
+    /// The card of a preset's run, with the shipped bundle's manifest after a change.
+    fn card(preset: &str, change: impl FnOnce(&mut Manifest)) -> String {
         let shipped = include_bytes!("../../../models/default/bundle.toml");
         let mut manifest = Manifest::parse(shipped).unwrap();
-        word(&mut manifest);
+        change(&mut manifest);
         let outcome = Outcome {
             temperature: 0.9,
             validation_ua: 0.6,
@@ -213,9 +214,9 @@ mod tests {
     }
 
     #[test]
-    fn a_card_tells_how_telephones_are_heard_and_were_trained_for() {
+    fn a_card_describes_the_handling_of_narrow_bands_and_the_training_for_it() {
         let (quiet, mean) = (NarrowBand::AsIs, NarrowBand::Mean);
-        for (preset, narrow_band, says) in [
+        for (preset, narrow_band, expected) in [
             (
                 "default",
                 quiet,
@@ -224,7 +225,11 @@ mod tests {
             (
                 "telephone",
                 mean,
-                ["training mean above", "40 % were cut", "to 50 % of these"],
+                [
+                    "get the training mean above",
+                    "40 % were cut",
+                    "to 50 % of these",
+                ],
             ),
             (
                 "paper",
@@ -235,22 +240,22 @@ mod tests {
             let card = card(preset, |manifest| {
                 manifest.frontend.narrow_band = narrow_band;
             });
-            for words in says {
+            for words in expected {
                 assert!(card.contains(words), "{preset}: {card}");
             }
         }
     }
 
     #[test]
-    fn a_card_tells_what_makes_a_turn_of_this_bundle() {
+    fn a_card_describes_the_turns_of_this_bundle() {
         let turns = Turns {
             end_silence_ms: 700,
             ..Turns::default()
         };
         let cut = card("default", |manifest| manifest.turns = Some(turns));
-        assert!(cut.contains("700 ms pass without speech"), "{cut}");
+        assert!(cut.contains("after 700 ms without speech"), "{cut}");
         let whole = card("default", |manifest| manifest.turns = None);
-        assert!(whole.contains("not cut into turns"), "{whole}");
+        assert!(whole.contains("not divided into turns"), "{whole}");
         assert!(
             whole
                 .contains("fixed beforehand. Nothing was chosen.\n\nSpeaker-independent.\n\n## On")
@@ -260,7 +265,7 @@ mod tests {
     #[test]
     fn no_licence_is_guessed() {
         let licence = licence(&["banglaser".to_owned(), "iemocap".to_owned()]);
-        assert!(licence.contains("iemocap: not known here"), "{licence}");
+        assert!(licence.contains("iemocap: unknown licence"), "{licence}");
         assert!(licence.contains("banglaser: CC BY 4.0."), "{licence}");
     }
 

@@ -1,21 +1,22 @@
-//! The report of an ablation: run folders in; one self-contained page, its numbers and its pictures out.
+//! The report of an ablation: from run folders to one self-contained page, its numbers and its charts.
 //!
-//! [`ablation`] reads the folder, [`summary`] makes numbers of it and [`claims`] asks what the paper
-//! claims. [`page`] writes the page; [`charts`] draws, with the data of [`figures`], what [`svg`] and
-//! [`raster`] paint. The same folder gives the same bytes. Knows nothing of training.
+//! [`ablation`] reads the folder. [`summary`] computes the numbers, and [`claims`] compares them with the
+//! paper's. [`figures`] chooses the data of each chart, [`charts`] draws it, and [`png`] renders it. [`page`]
+//! writes the page. The same folder gives the same bytes. [`card`] is a bundle's model card, with the results of
+//! [`telephone`].
 
 pub mod ablation;
 pub mod card;
 pub mod charts;
 pub mod claims;
-pub mod drawing;
+pub mod colours;
 pub mod embedding;
 pub mod figures;
+pub mod html;
 pub mod page;
 pub mod paper;
-pub mod raster;
+pub mod png;
 pub mod summary;
-pub mod svg;
 mod tables;
 pub mod telephone;
 #[cfg(test)]
@@ -45,7 +46,7 @@ pub fn write(folder: &Path, destination: &Path) -> Result<()> {
     for picture in &pictures {
         let path = folder.join(picture.name);
         atomic_file::replace(&path.with_extension("svg"), picture.svg.as_bytes())?;
-        let png = raster::png(&picture.drawing)?;
+        let png = png::render(&picture.svg)?;
         atomic_file::replace(&path.with_extension("png"), &png)?;
     }
     let page = page::write(&ablation, &summary, &pictures);

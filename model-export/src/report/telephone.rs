@@ -1,4 +1,4 @@
-//! What `telephone --out` wrote, read again for a model card.
+//! The report of `model-export telephone --out`, as a model card needs it.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ pub struct TelephoneReport {
 #[derive(Debug, Deserialize)]
 struct ReportedLine {
     line: String,
-    /// How the line was heard; empty where nothing is narrow.
+    /// Handling of the band; empty if the line is not narrow-band.
     narrow_band: String,
     figures: LineAccuracies,
 }
@@ -35,17 +35,17 @@ struct LineAccuracies {
     chance_wa: f64,
 }
 
-/// The file's name in the folder that `telephone --out` names.
+/// Returns the name of the file in the folder of `telephone --out`.
 #[must_use]
 pub fn file_name(preset: &str) -> String {
     format!("telephone-{preset}.json")
 }
 
 impl TelephoneReport {
-    /// What a folder tells of a preset, if it tells anything.
+    /// Reads the report of a preset from a folder, if there is one.
     ///
     /// # Errors
-    /// If the file cannot be read, or its folds were trained in another way than the preset says.
+    /// If the file cannot be read, or its folds were trained with another preset.
     pub fn find(folder: &Path, preset: &Preset) -> Result<Option<Self>> {
         let path: PathBuf = folder.join(file_name(&preset.name));
         if !path.is_file() {
@@ -63,16 +63,16 @@ impl TelephoneReport {
         Ok(Some(report))
     }
 
-    /// A table of UA and WA with each line heard in one way.
+    /// Formats a table of UA and WA of each line, with this handling of narrow bands.
     #[must_use]
-    pub fn table(&self, heard: NarrowBand) -> String {
+    pub fn table(&self, handling: NarrowBand) -> String {
         let mut text = format!(
             "{}, in per cent; in brackets the 95 % interval over speakers.\n\n\
              | line | UA | WA | chance UA / WA |\n|---|--:|--:|--:|\n",
             self.protocol
         );
         let rows = self.rows.iter();
-        for row in rows.filter(|row| ["", heard.name()].contains(&row.narrow_band.as_str())) {
+        for row in rows.filter(|row| ["", handling.name()].contains(&row.narrow_band.as_str())) {
             let LineAccuracies {
                 ua,
                 wa,
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_each_line_as_the_bundle_hears_it() {
+    fn a_table_has_each_line_with_the_handling_of_the_bundle() {
         let preset = Preset::load("telephone").unwrap();
         let folder = written(&preset);
         let report = TelephoneReport::find(folder.path(), &preset)

@@ -1,7 +1,7 @@
-//! Adadelta (Zeiler 2012), which burn does not have.
+//! Adadelta (Zeiler 2012), which burn does not provide.
 //!
-//! The same arithmetic as PyTorch's `torch.optim.Adadelta`: moving averages of the squared gradient
-//! and of the squared step, whose ratio is the step's length; no learning rate needs to be found.
+//! The same arithmetic as PyTorch's `torch.optim.Adadelta`: moving averages of the squared gradient and of
+//! the squared step. The root of their ratio scales the step, so no learning rate has to be chosen.
 
 use burn::optim::{LearningRate, ModuleOptimizer, Optimizer};
 use burn::tensor::{Device, Tensor};
@@ -13,9 +13,9 @@ use crate::RecordState;
 pub struct Adadelta {
     /// Decay ρ of both averages.
     pub rho: f32,
-    /// Added to both averages under the root; it also starts the very first step.
+    /// Added to both averages under the root; it decides the length of the first step.
     pub epsilon: f32,
-    /// Added to the gradient, times the parameter.
+    /// Multiplied by the parameter and added to the gradient.
     pub weight_decay: f64,
 }
 
@@ -30,7 +30,7 @@ impl Default for Adadelta {
     }
 }
 
-/// What a parameter carries from step to step.
+/// The state of one parameter.
 #[derive(Clone, Debug, RecordState)]
 pub struct AdadeltaState<const D: usize> {
     /// Moving average of the squared gradient.
@@ -40,7 +40,7 @@ pub struct AdadeltaState<const D: usize> {
 }
 
 impl Adadelta {
-    /// An optimizer of every parameter of a module, without state yet.
+    /// Creates an optimizer of all parameters of a module, without state.
     pub fn module(self) -> ModuleOptimizer {
         ModuleOptimizer::from(self)
     }

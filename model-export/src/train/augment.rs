@@ -1,7 +1,7 @@
-//! What a training crop goes through: another speed, voice, level, noise, channel, and masks.
+//! Augmentation of training crops: speed, voice, level, noise, channel, and masks.
 //!
-//! Raw frames `[F, 129]` in ln power come in and go out, but for the masks, which work on
-//! normalised frames. Everything random comes from the generator that is handed in.
+//! Input and output are raw frames `[F, 129]` in ln power; the masks work on normalised frames. All random
+//! numbers come from the caller's generator.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -16,10 +16,10 @@ const TELEPHONE: [f32; 2] = [300.0, 3_400.0];
 /// µ-law and 38.2 for A-law (6.02 · 8 + 4.77 − 20 lg ln(1 + µ)); on the speech in `tests/audio` the
 /// standard's segments leave 36.5 to 37.3 and 36.7 to 37.5.
 const COMPANDED_DECIBELS: f32 = 37.0;
-/// Length of the table of noise that batches read at random places.
+/// Length of the table of noise; each crop reads it from a random place on.
 const NOISE_TABLE: usize = 1 << 16;
 
-/// What is done to a training crop, in this order: speed, warp, gain, noise, telephone, companding,
+/// The steps of the augmentation, in this order: speed, warp, gain, noise, telephone, companding,
 /// masks.
 ///
 /// A probability of 0 switches a step off.
@@ -40,23 +40,24 @@ pub struct Augment {
     pub noise: f32,
     /// Signal-to-noise ratio in dB, uniform between these.
     pub noise_snr_db: [f32; 2],
-    /// Probability of the telephone band, 300 to 3 400 Hz; all else falls to the floor.
+    /// Probability of the telephone band, 300 to 3 400 Hz; everything outside is set to the floor.
     pub telephone: f32,
-    /// Probability that a telephone is one of 8 bits at 8 kHz, µ-law or A-law; which, is beyond
-    /// hearing here.
+    /// Probability that a crop with the telephone band also gets the noise of 8-bit µ-law or A-law at
+    /// 8 kHz. The two laws do not differ at this precision.
     pub companding: f32,
-    /// Masks over time.
+    /// Number of masks over time.
     pub time_masks: usize,
     /// Longest time mask, in frames of 8 ms.
     pub time_mask_frames: usize,
-    /// Masks over frequency.
+    /// Number of masks over frequency.
     pub frequency_masks: usize,
     /// Widest frequency mask, in bins of 62.5 Hz.
     pub frequency_mask_bins: usize,
 }
 
 impl Default for Augment {
-    /// What small corpora want, by the literature: level, channel, voice and masks, all moderate.
+    /// Moderate changes of level, channel and voice, and masks, as the literature recommends for small
+    /// corpora.
     fn default() -> Self {
         Self {
             gain_db: 12.0,
@@ -77,7 +78,7 @@ impl Default for Augment {
 }
 
 impl Augment {
-    /// Nothing at all.
+    /// Returns an augmentation that changes nothing.
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -93,7 +94,7 @@ impl Augment {
         }
     }
 
-    /// A speed at which `frames` still make a segment.
+    /// Draws a speed at which `frames` still fill a segment.
     pub(crate) fn speed(&self, frames: usize, rng: &mut StdRng) -> f32 {
         let Self {
             speed, speed_range, ..
@@ -102,14 +103,14 @@ impl Augment {
             return 1.0;
         }
         let speed = 1.0 + symmetric(speed_range, rng);
-        if speed > 0.0 && heard_frames(frames, speed) >= SEGMENT_FRAMES {
+        if speed > 0.0 && frames_at_speed(frames, speed) >= SEGMENT_FRAMES {
             speed
         } else {
             1.0
         }
     }
 
-    /// A factor by which frequencies move.
+    /// Draws the factor of a frequency warp.
     pub(crate) fn warp(&self, rng: &mut StdRng) -> f32 {
         let Self {
             warp, warp_range, ..
@@ -121,7 +122,7 @@ impl Augment {
         }
     }
 
-    /// Level, noise and channel, on raw frames; gives the band that is left of what they had.
+    /// Changes level, noise and channel of raw frames; returns the band that remains.
     pub(crate) fn colour(
         &self,
         frames: &mut [f32],
@@ -152,7 +153,7 @@ impl Augment {
             frame[..low].fill(floor);
             frame[high + 1..].fill(floor);
         }
-        // No number is drawn where it is off: runs with older presets keep their batches.
+        // No random number is drawn if it is off, so that runs with older presets keep their batches.
         if self.companding > 0.0 && chance(self.companding, rng) {
             let start = rng.random_range(0..NOISE_TABLE);
             compand(frames, band.bins(), noise, start);
@@ -160,11 +161,11 @@ impl Augment {
         band
     }
 
-    /// Masks over time and frequency on normalised frames: set to the mean.
+    /// Sets masks over time and frequency of normalised frames to the mean.
     pub(crate) fn mask(&self, frames: &mut [f32], rng: &mut StdRng) {
         let total = frames.len() / BINS;
         for _ in 0..self.time_masks {
-            // At most a fifth of a short crop.
+            // A mask covers at most a fifth of a short crop.
             let width = rng.random_range(0..=self.time_mask_frames.min(total / 5));
             let start = rng.random_range(0..=total - width);
             frames[start * BINS..(start + width) * BINS].fill(0.0);
@@ -179,7 +180,7 @@ impl Augment {
     }
 }
 
-/// White noise as a spectrogram shows it: ln of exponentially distributed powers of mean 1.
+/// White noise in a spectrogram: ln of exponentially distributed powers of mean 1.
 pub(crate) struct Noise(Vec<f32>);
 
 impl Noise {
@@ -193,9 +194,9 @@ impl Noise {
         )
     }
 
-    /// Adds white noise of mean power exp(`level`) a bin, read from the table at `start` on.
+    /// Adds white noise of mean power exp(`level`) per bin, read from the table at `start` on.
     fn add(&self, frames: &mut [f32], level: f32, start: usize) {
-        // Frames start 136 entries apart: the table's period falls on another bin each time.
+        // Frames start 136 entries apart, so that the table's period is at another bin in each frame.
         for (number, frame) in frames.chunks_exact_mut(BINS).enumerate() {
             self.add_to(frame, level, start + number * (BINS + 7));
         }
@@ -205,24 +206,24 @@ impl Noise {
         for (place, value) in (start..).zip(values) {
             let noise = level + self.0[place % NOISE_TABLE];
             let difference = noise - *value;
-            // Ten and more nats below, the quieter one adds less than 5e−5.
+            // If one is ten or more nats below the other, it adds less than 5e−5.
             if difference > 10.0 {
                 *value = noise;
             } else if difference > -10.0 {
-                // `ln_1p` would be exact to more digits than f32 keeps here, at twice the time.
+                // `ln_1p` would be more exact than f32 can store here, and takes twice the time.
                 *value += (1.0 + difference.exp()).ln();
             }
         }
     }
 }
 
-/// What companding to 8 bits leaves in the first `bins`, up to half the line's rate: white noise at a
-/// fixed distance below each frame's power. The line's filter comes before the coder, so the noise
-/// reaches below and above what the filter passes.
+/// Adds the noise of companding to 8 bits to the first `bins`, up to half the line's rate: white noise at
+/// a fixed distance below each frame's power. The line's filter is before the coder, so the noise is also
+/// below and above the pass band.
 ///
-/// Companding is not linear, and a spectrogram has no phase to do it with; but its purpose is that
-/// the noise follows the level (Jayant & Noll, Digital Coding of Waveforms, 1984, chapter 5), which
-/// is what this does. Not modelled: below −40 dB of full scale the steps grow coarse, 31 dB at −45.
+/// Companding is not linear and cannot be computed on a spectrogram, which has no phase. Its purpose is that
+/// the noise follows the level (Jayant & Noll, Digital Coding of Waveforms, 1984, chapter 5), and this does
+/// the same. Not modelled: below −40 dB of full scale the steps are coarser, 31 dB at −45.
 fn compand(frames: &mut [f32], bins: usize, noise: &Noise, start: usize) {
     for (number, frame) in frames.chunks_exact_mut(BINS).enumerate() {
         let band = &mut frame[..bins];
@@ -233,8 +234,8 @@ fn compand(frames: &mut [f32], bins: usize, noise: &Noise, start: usize) {
     }
 }
 
-/// Frames that remain at a speed.
-pub(crate) fn heard_frames(frames: usize, speed: f32) -> usize {
+/// Returns the number of frames after a change of speed.
+pub(crate) fn frames_at_speed(frames: usize, speed: f32) -> usize {
     if speed == 1.0 {
         frames
     } else {
@@ -242,8 +243,8 @@ pub(crate) fn heard_frames(frames: usize, speed: f32) -> usize {
     }
 }
 
-/// Frames `start` to `start + length` of an utterance at another speed, frequencies moved by
-/// `warp`; linear interpolation of ln power.
+/// Computes frames `start` to `start + length` of an utterance at another speed, with frequencies multiplied
+/// by `warp`, by linear interpolation of ln power.
 pub(crate) fn resample(
     frames: &[f32],
     start: usize,
@@ -283,10 +284,10 @@ pub(crate) fn resample(
     out
 }
 
-/// Multiplies powers by exp(`gain`); the floor that the front end adds stays where it is.
+/// Multiplies powers by exp(`gain`), except the floor that the front end adds.
 fn amplify(frames: &mut [f32], gain: f32) {
     let floor = POWER_FLOOR.ln();
-    // Where the power is twenty times the floor, moving the logarithm is right to 5 %.
+    // Where the power is twenty times the floor, shifting the logarithm is accurate to 5 %.
     let plain = floor + 3.0 - gain.min(0.0);
     let factor = gain.exp();
     for value in frames {
@@ -298,7 +299,7 @@ fn amplify(frames: &mut [f32], gain: f32) {
     }
 }
 
-/// Mean power of a bin over `[F, 129]` ln powers; every fourth frame is enough.
+/// Computes the mean power of a bin over `[F, 129]` ln powers, from every fourth frame.
 fn mean_power(frames: &[f32]) -> f32 {
     let mut sum = 0.0;
     let mut count = 0usize;
@@ -313,7 +314,7 @@ pub(crate) fn chance(probability: f32, rng: &mut StdRng) -> bool {
     rng.random::<f32>() < probability
 }
 
-/// Uniform in ± `range`.
+/// Draws uniformly from ± `range`.
 fn symmetric(range: f32, rng: &mut StdRng) -> f32 {
     range * (2.0 * rng.random::<f32>() - 1.0)
 }
@@ -324,7 +325,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Samples that sound like nothing, each utterance another.
+    /// Samples of a different synthetic sound for each utterance.
     pub(crate) fn sound(seed: usize, samples: usize) -> Vec<f32> {
         let mut rng = StdRng::seed_from_u64(seed as u64);
         (0..samples)
@@ -335,14 +336,14 @@ pub(crate) mod tests {
             .collect()
     }
 
-    /// Raw frames `[F, 129]` of samples.
+    /// Computes the raw frames `[F, 129]` of samples.
     pub(crate) fn frames_of(samples: &[f32]) -> Vec<f32> {
         let mut frames = Vec::new();
         Analyser::new().push(samples, &mut frames);
         frames
     }
 
-    /// Frames that grow evenly in time and over the bins.
+    /// Frames with values that grow linearly in time and over the bins.
     fn ramp(frames: usize) -> Vec<f32> {
         (0..frames * BINS)
             .map(|i| -20.0 + (i / BINS) as f32 * 1e-3 + (i % BINS) as f32 * 0.1)
@@ -423,7 +424,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// µ-law as G.711 has it: 14 bits to a sign, a segment and four bits, and back.
+    /// µ-law of G.711: 14 bits to a sign, a segment and four bits, and back.
     fn through_mu_law(sample: f32) -> f32 {
         let magnitude = ((sample.abs() * 8_159.0) as u32).min(8_158) + 33;
         let segment = magnitude.ilog2() - 5;
@@ -435,7 +436,7 @@ pub(crate) mod tests {
     #[test]
     fn companding_adds_as_much_noise_as_mu_law_does() {
         let mut rng = StdRng::seed_from_u64(4);
-        // As far from a tone as speech is: harmonics that move, and some noise.
+        // Similar to speech: moving harmonics, and noise.
         let samples: Vec<f32> = (0..16_000)
             .map(|i| {
                 let time = i as f32 / 16_000.0;
@@ -466,7 +467,7 @@ pub(crate) mod tests {
 
     #[test]
     fn only_a_telephone_compands_and_its_noise_ends_at_half_its_rate() {
-        let hear = |telephone, companding| {
+        let processed = |telephone, companding| {
             let augment = Augment {
                 telephone,
                 companding,
@@ -481,8 +482,8 @@ pub(crate) mod tests {
             );
             frames
         };
-        assert_eq!(hear(0.0, 1.0), hear(0.0, 0.0));
-        let (plain, companded) = (hear(1.0, 0.0), hear(1.0, 1.0));
+        assert_eq!(processed(0.0, 1.0), processed(0.0, 0.0));
+        let (plain, companded) = (processed(1.0, 0.0), processed(1.0, 1.0));
         for (plain, companded) in plain.chunks_exact(BINS).zip(companded.chunks_exact(BINS)) {
             assert_eq!(plain[65..], companded[65..]);
             assert_ne!(plain[..5], companded[..5]);
@@ -513,7 +514,7 @@ pub(crate) mod tests {
         assert_eq!(loudest(&frames), 32);
         assert_eq!(loudest(&resample(&frames, 0, 40, 1.0, 1.1)), 29);
         assert_eq!(loudest(&resample(&frames, 0, 40, 1.0, 0.9)), 36);
-        assert_eq!(heard_frames(111, 1.1), 101);
+        assert_eq!(frames_at_speed(111, 1.1), 101);
         let ramp = ramp(111);
         let fast = resample(&ramp, 0, 101, 1.1, 1.0);
         let step = fast[BINS] - fast[0];

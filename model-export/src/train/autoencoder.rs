@@ -1,4 +1,4 @@
-//! Fitting a VQ-VAE: one step at a time, for pre-training and fine-tuning alike.
+//! Training steps of a VQ-VAE, for pre-training and fine-tuning.
 
 use std::path::Path;
 
@@ -30,14 +30,14 @@ pub struct Autoencoder {
     tally: Tally,
 }
 
-/// What the next report is made of.
+/// Sums since the last report.
 #[derive(Debug, PartialEq)]
 struct Tally {
     /// Steps since the last report.
     steps: usize,
-    /// Sum of their mean squared errors.
+    /// Sum of the steps' mean squared errors.
     reconstruction: f64,
-    /// How often each code was chosen in them.
+    /// How often each code was chosen.
     chosen: Vec<u64>,
 }
 
@@ -47,21 +47,21 @@ const TALLY: &str = "tally";
 /// Means over the steps since the last report.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Report {
-    /// Mean squared error of rebuilt segments: 1 is no better than the mean spectrum.
+    /// Mean squared error of reconstructed segments; 1 is the error of the mean spectrum.
     pub reconstruction: f64,
-    /// Codes in even use, of all there are.
+    /// Perplexity of the codes: how many evenly used codes would be as diverse.
     pub perplexity: f64,
 }
 
 impl Autoencoder {
-    /// A fresh one.
+    /// Creates a VQ-VAE with initial weights.
     pub fn new(preset: &preset::VqVaePreset, seed: u64, rate: f64) -> Self {
         let device = backend::device().autodiff();
         device.seed(seed);
         Self::with(VqVae::new(preset, &device), preset, rate)
     }
 
-    /// One that goes on with weights from a file.
+    /// Creates a VQ-VAE with weights from a file.
     ///
     /// # Errors
     /// If they cannot be read or belong to another preset.
@@ -80,7 +80,7 @@ impl Autoencoder {
         }
     }
 
-    /// One step on segments [N, 32, 129]; `seed` decides which vectors restart dead codes.
+    /// Takes one step on segments [N, 32, 129]; `seed` decides which vectors restart unused codes.
     pub fn step(&mut self, segments: Vec<f32>, seed: [u64; 4]) {
         let device = backend::device().autodiff();
         let shape = [segments.len() / SEGMENT_VALUES, 1, SEGMENT_FRAMES, BINS];
@@ -102,7 +102,7 @@ impl Autoencoder {
         }
     }
 
-    /// How it went since the last call.
+    /// Returns the means since the last call.
     pub fn report(&mut self) -> Report {
         let empty = Tally::new(self.tally.chosen.len());
         let tally = std::mem::replace(&mut self.tally, empty);
@@ -112,7 +112,7 @@ impl Autoencoder {
         }
     }
 
-    /// The model, out of training.
+    /// Returns the model without gradients.
     pub fn model(&self) -> VqVae {
         self.model.valid()
     }
@@ -130,7 +130,7 @@ impl Autoencoder {
         Ok(())
     }
 
-    /// Goes on from a checkpoint's files.
+    /// Resumes from a checkpoint's files.
     ///
     /// # Errors
     /// If they cannot be read or belong to another preset.
@@ -142,7 +142,12 @@ impl Autoencoder {
         if path.exists() {
             let text = std::fs::read_to_string(&path)?;
             let tally = Tally::parse(&text).filter(|t| t.chosen.len() == preset.codes);
-            this.tally = tally.with_context(|| format!("{} is no tally", path.display()))?;
+            this.tally = tally.with_context(|| {
+                format!(
+                    "{} is not a tally; remove the run folder and start again",
+                    path.display()
+                )
+            })?;
         }
         Ok(this)
     }
@@ -157,7 +162,7 @@ impl Tally {
         }
     }
 
-    /// Decimal digits as Rust writes them, which are read back to the same bits.
+    /// Formats the tally; Rust writes decimal digits that are parsed to the same bits.
     fn text(&self) -> String {
         let chosen: Vec<String> = self.chosen.iter().map(u64::to_string).collect();
         format!(
@@ -188,7 +193,7 @@ mod tests {
     use crate::model::values;
     use crate::preset::{Learning, Preset};
 
-    /// Segments with structure: three of eight spectra, one after the other, each as loud as it likes.
+    /// Segments with structure: three of eight spectra, one after the other, each with a random level.
     fn segments(random: &mut StdRng, count: usize) -> Vec<f32> {
         let mut values = Vec::with_capacity(count * SEGMENT_VALUES);
         for _ in 0..count {
@@ -224,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resumed_autoencoder_goes_on_as_the_first_would_have() {
+    fn a_resumed_autoencoder_equals_an_uninterrupted_one() {
         for learning in [Learning::Ema, Learning::Loss] {
             let mut preset = Preset::load("default").unwrap().vqvae;
             preset.learning = learning;

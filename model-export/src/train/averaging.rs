@@ -1,13 +1,13 @@
-//! The moving average of a module's weights: smoother than the weights, and what is used in the end.
+//! The moving average of a module's weights. It is smoother than the weights, and it is what is exported.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
 use burn::tensor::container::TensorContainer;
 
-/// Moves `average` towards `module`, running statistics of normalisations included.
+/// Moves `average` towards `module`, including the running statistics of normalisations.
 ///
-/// `step` counts from 0: early averages forget faster, or they would remember the first weights.
-/// Both modules come from one: their parameters have the same identities.
+/// `step` counts from 0. Early averages have a smaller decay, because they would otherwise keep the initial
+/// weights. Both modules come from the same one: their parameters have the same ids.
 pub fn follow<M: Module>(average: M, module: &M, decay: f64, step: u64) -> M {
     let decay = decay.min((1 + step) as f64 / (10 + step) as f64);
     let mut collector = Collector(TensorContainer::new());

@@ -1,7 +1,7 @@
-//! Checkpoints: a run's state after an epoch, written so that a crash leaves the last one whole.
+//! Checkpoints: a run's state after an epoch. A crash leaves the last checkpoint complete.
 //!
-//! A checkpoint is a folder `checkpoint-EPOCH`. It is written under another name, renamed, and only
-//! then named in the file `latest`, which is replaced in one step as well; older ones go last.
+//! A checkpoint is a folder `checkpoint-EPOCH`. It is written under another name, then renamed. Then the
+//! file `latest` is replaced in one step. Older checkpoints are removed last.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use crate::atomic_file;
 const LATEST: &str = "latest";
 const PREFIX: &str = "checkpoint-";
 
-/// Writes the state after so many finished epochs; `write` fills the folder that it is given.
+/// Writes the state after this many finished epochs; `write` fills the folder that it gets.
 ///
 /// # Errors
-/// If `write` fails or the disk does; the checkpoint before stays valid.
+/// If `write` or the disk fails. The previous checkpoint stays valid.
 pub fn save(run: &Path, epochs: usize, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let name = format!("{PREFIX}{epochs:04}");
     let staging = run.join("staging");
@@ -41,10 +41,10 @@ pub fn save(run: &Path, epochs: usize, write: impl FnOnce(&Path) -> Result<()>) 
     Ok(())
 }
 
-/// The newest checkpoint: how many epochs it has behind it, and its folder.
+/// Returns the newest checkpoint: the number of finished epochs, and its folder.
 ///
 /// # Errors
-/// If the run names a checkpoint that is not there.
+/// If the file `latest` contains a checkpoint that does not exist.
 pub fn latest(run: &Path) -> Result<Option<(usize, PathBuf)>> {
     let file = run.join(LATEST);
     if !file.exists() {
@@ -56,7 +56,7 @@ pub fn latest(run: &Path) -> Result<Option<(usize, PathBuf)>> {
         .strip_prefix(PREFIX)
         .and_then(|epochs| epochs.parse().ok())
         .filter(|_| folder.is_dir())
-        .with_context(|| format!("{} names `{name}`, which is no checkpoint", file.display()))?;
+        .with_context(|| format!("{} contains `{name}`, which is not a checkpoint of this run; remove the run folder and start again", file.display()))?;
     Ok(Some((epochs, folder)))
 }
 

@@ -1,7 +1,7 @@
-//! What a frozen VQ-VAE says of everything that a fold's systems will hear, computed once.
+//! The codes of a frozen VQ-VAE for all batches and evaluated utterances of a fold, computed once.
 //!
-//! Batches are a function of (seed, epoch, step), so all systems that are trained on a fold with one
-//! seed hear the same segments; their codes take 36 numbers a segment and would otherwise cost as
+//! A batch depends only on (seed, epoch, step), so all systems that are trained on a fold with one seed get
+//! the same segments. The codes are 36 numbers per segment. Computing them for each system would cost as
 //! much as the rest of a step.
 
 use std::collections::HashMap;
@@ -13,14 +13,14 @@ use crate::train::batch::{Batch, Sampler};
 #[derive(Debug, Default)]
 pub struct Codes {
     steps: usize,
-    /// Of the real segments of each batch, epoch after epoch: [M, P].
+    /// Codes of the real segments of each batch, epoch after epoch: [M, P].
     batches: Vec<Vec<u16>>,
-    /// Of each utterance's segments: [T, P].
+    /// Codes of each utterance's segments: [T, P].
     utterances: HashMap<usize, Vec<u16>>,
 }
 
 impl Codes {
-    /// Computes those of all training batches of so many epochs, and of the `evaluated` utterances.
+    /// Computes the codes of all training batches of `epochs` epochs, and of the `evaluated` utterances.
     pub fn compute(
         vqvae: &VqVae,
         sampler: &Sampler<'_>,
@@ -42,14 +42,14 @@ impl Codes {
         }
     }
 
-    /// Of a training batch's real segments, one after the other.
+    /// Returns the codes of a training batch's real segments, one after the other.
     #[must_use]
     pub fn of_step(&self, epoch: u64, step: u64) -> Option<&[u16]> {
         let place = epoch as usize * self.steps + step as usize;
         self.batches.get(place).map(Vec::as_slice)
     }
 
-    /// Of whole utterances, one after the other; none if one of them is unknown.
+    /// Returns the codes of whole utterances, one after the other; `None` if one of them is missing.
     #[must_use]
     pub fn of_utterances(&self, indices: &[usize]) -> Option<Vec<u16>> {
         let mut all = Vec::new();
@@ -59,7 +59,7 @@ impl Codes {
         Some(all)
     }
 
-    /// How often each of so many codes was chosen on the training batches.
+    /// Counts how often each of `codes` codes was chosen on the training batches.
     #[must_use]
     pub fn used(&self, codes: usize) -> Vec<u64> {
         let mut counts = vec![0; codes];

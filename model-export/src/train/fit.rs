@@ -1,7 +1,7 @@
-//! One run: a preset on one fold, from the first step or the last checkpoint to tested weights.
+//! One run: training and testing a preset on one fold, from the first step or the last checkpoint.
 //!
-//! `train` does one, `ablate` many. Validation speakers are watched, stop the training if the preset
-//! says so, and calibrate the temperature; test speakers are heard once, after the last epoch.
+//! `train` does one run, `ablate` many. The validation speakers are measured during training, stop it if the
+//! preset has a `patience`, and calibrate the temperature. The test speakers are used once, after the last epoch.
 
 use std::sync::Arc;
 
@@ -24,34 +24,34 @@ use crate::train::run::{OUTCOME, Outcome, PREDICTIONS, Run, STATISTICS, SavedSta
 use crate::train::stopping::{Score, Stopping};
 use crate::train::trainer::Trainer;
 
-/// Validation is looked at once in so many epochs.
+/// The validation speakers are measured once in this many epochs.
 const VALIDATION_EPOCHS: usize = 5;
 
-/// What is to be trained on what.
+/// The inputs of a run.
 #[derive(Clone, Debug)]
 pub struct Job<'a> {
-    /// The system.
+    /// The preset.
     pub preset: &'a Preset,
     /// All utterances.
     pub data: &'a Dataset,
-    /// Which of them train, validate and test.
+    /// Which utterances train, validate and test.
     pub fold: &'a Fold,
     /// Batches of the training part, made by [`sampler`].
     pub sampler: &'a Sampler<'a>,
-    /// Frozen; none in "deep" systems.
+    /// The frozen VQ-VAE; none in "deep" systems.
     pub vqvae: Option<VqVae>,
-    /// What the VQ-VAE says of the batches, where it is known already.
+    /// The codes of the batches, if they have been computed.
     pub codes: Option<Arc<Codes>>,
-    /// Where everything is kept.
+    /// The run folder.
     pub run: &'a Run,
-    /// Counts the epochs of a larger work; without it each epoch has a bar and a line of its own.
+    /// Counts the epochs of several runs. Without it each epoch has its own bar and line.
     pub bar: Option<&'a ProgressBar>,
 }
 
-/// Batches of a fold's training part, as a preset wants them.
+/// Creates the sampler of a fold's training part with a preset's options.
 ///
 /// # Errors
-/// If the fold has nothing to train on.
+/// If the fold has no training utterances.
 pub fn sampler<'a>(
     preset: &Preset,
     data: &'a Dataset,
@@ -79,10 +79,10 @@ pub fn sampler<'a>(
 }
 
 impl Job<'_> {
-    /// Does it, or what is left of it.
+    /// Trains and tests, from the start or from the last checkpoint.
     ///
     /// # Errors
-    /// If the disk fails, or a checkpoint belongs to something else.
+    /// If the disk fails, or a checkpoint belongs to another preset.
     pub fn finish(&self) -> Result<Outcome> {
         let statistics = SavedStatistics::from(self.sampler.statistics());
         self.run.write(STATISTICS, &statistics)?;
@@ -118,7 +118,7 @@ impl Job<'_> {
         }
         let steps = self.sampler.steps_per_epoch();
         for epoch in first..settings.epochs {
-            if stopping.enough(epoch) {
+            if stopping.stops_after(epoch) {
                 if let Some(bar) = self.bar {
                     bar.inc((settings.epochs - epoch) as u64);
                 }
@@ -128,26 +128,27 @@ impl Job<'_> {
                 None => Progress::new("train", epoch, settings.epochs, steps),
                 Some(_) => Progress::hidden(),
             };
-            let (mut loss, mut right, mut seen) = (0.0, 0, 0);
+            let (mut loss, mut correct, mut seen) = (0.0, 0, 0);
             for step in 0..steps {
                 let place = [settings.seed, epoch as u64, step as u64];
                 let batch = self.sampler.batch(place[0], place[1], place[2]);
-                let share = (epoch * steps + step) as f64 / (settings.epochs * steps) as f64;
-                let took = trainer.step(batch, place, share);
-                loss += took.loss / steps as f64;
-                right += took.right;
-                seen += took.seen;
-                progress.step(&format!("loss {:.3}", took.loss));
+                let progress_share =
+                    (epoch * steps + step) as f64 / (settings.epochs * steps) as f64;
+                let result = trainer.step(batch, place, progress_share);
+                loss += result.loss / steps as f64;
+                correct += result.correct;
+                seen += result.seen;
+                progress.step(&format!("loss {:.3}", result.loss));
             }
             let last = epoch + 1 == settings.epochs;
-            let look = last || settings.patience > 0 || (epoch + 1) % VALIDATION_EPOCHS == 0;
-            let watched = look.then(|| {
-                let said = self.predictions(&trainer, &self.fold.validation);
-                let score = Score::of(epoch + 1, &said);
-                stopping.watch(score, trainer.averaged());
+            let validates = last || settings.patience > 0 || (epoch + 1) % VALIDATION_EPOCHS == 0;
+            let watched = validates.then(|| {
+                let predictions = self.predictions(&trainer, &self.fold.validation);
+                let score = Score::of(epoch + 1, &predictions);
+                stopping.observe(score, trainer.averaged());
                 score.ua
             });
-            let accuracy = right as f64 / seen.max(1) as f64;
+            let accuracy = correct as f64 / seen.max(1) as f64;
             run.append_epoch(&json!({
                 "epoch": epoch + 1, "loss": loss, "training_accuracy": accuracy,
                 "validation_ua": watched, "seconds": progress.seconds(),
@@ -160,7 +161,7 @@ impl Job<'_> {
                 format!(", validation UA {:.1}", 100.0 * ua)
             });
             progress.finish(&format!(
-                "loss {loss:.4}, right {:.1} %{watched}",
+                "loss {loss:.4}, accuracy {:.1} %{watched}",
                 100.0 * accuracy
             ));
             if let Some(bar) = self.bar {
@@ -170,7 +171,7 @@ impl Job<'_> {
         Ok((trainer, stopping))
     }
 
-    /// Calibrates, tests once, and writes what `evaluate` and `export` read.
+    /// Calibrates, tests once, and writes the files that `evaluate` and `export` read.
     fn conclude(&self, trainer: &Trainer, epoch: Option<usize>) -> Result<Outcome> {
         let Self { fold, run, .. } = self;
         let validated = self.predictions(trainer, &fold.validation);

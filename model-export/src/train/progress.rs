@@ -1,12 +1,12 @@
-//! Progress on a terminal: a bar within an epoch, a line after it.
+//! Progress on standard error: a bar within an epoch, a line after it.
 //!
-//! Where there is no terminal only the lines remain, so a log stays readable.
+//! If standard error is not a terminal, only the lines are written, so that a log stays readable.
 
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// One epoch's bar.
+/// The progress of one epoch.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
@@ -15,7 +15,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A bar of so many steps; epochs count from 0.
+    /// Creates a bar of `steps` steps; epochs count from 0.
     pub fn new(name: &str, epoch: usize, epochs: usize, steps: usize) -> Self {
         let name = format!("{name} {}/{epochs}", epoch + 1);
         let style =
@@ -31,7 +31,7 @@ impl Progress {
         }
     }
 
-    /// One that shows nothing: what it counts is part of a larger work.
+    /// Creates a hidden bar, for an epoch that is part of a larger task with its own bar.
     pub fn hidden() -> Self {
         Self {
             bar: ProgressBar::hidden(),
@@ -40,7 +40,7 @@ impl Progress {
         }
     }
 
-    /// A step is done.
+    /// Counts a finished step.
     pub fn step(&self, message: &str) {
         if !message.is_empty() {
             self.bar.set_message(message.to_owned());
@@ -48,7 +48,7 @@ impl Progress {
         self.bar.inc(1);
     }
 
-    /// Seconds since the bar was made.
+    /// Returns the seconds since the bar was created.
     pub fn seconds(&self) -> f64 {
         (self.begun.elapsed().as_secs_f64() * 10.0).round() / 10.0
     }

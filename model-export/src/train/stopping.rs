@@ -1,8 +1,8 @@
-//! Early stopping: which epoch's averaged weights did best on the validation speakers.
+//! Early stopping: keeps the averaged weights of the epoch that is best on the validation speakers.
 //!
-//! By UA, and by the log loss where that is the same: a fold's few validation speakers give few
-//! values of UA. What it knows lies in every checkpoint, so a resumed run stops where the first would
-//! have. Test speakers are never looked at; the validation speakers' figures become flattering.
+//! The best epoch has the highest UA and, among equal ones, the lowest log loss: a fold's few validation speakers
+//! give few distinct values of UA. The state is in every checkpoint, so a resumed run stops at the same epoch as
+//! an uninterrupted one. Test speakers are never used. The figures of the validation speakers become too high.
 
 use std::path::Path;
 
@@ -21,10 +21,10 @@ const WEIGHTS: &str = "best.bpk";
 /// The best epoch's score, in a checkpoint.
 const SCORE: &str = "best";
 
-/// How an epoch did on the validation speakers.
+/// The result of an epoch on the validation speakers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
-    /// Epochs behind it, counted from 1.
+    /// The epoch, counted from 1.
     pub epoch: usize,
     /// Unweighted accuracy.
     pub ua: f64,
@@ -32,7 +32,7 @@ pub struct Score {
     pub loss: f64,
 }
 
-/// Watches a run from epoch to epoch.
+/// The best epoch of a run so far.
 #[derive(Debug)]
 pub struct Stopping {
     patience: usize,
@@ -40,7 +40,7 @@ pub struct Stopping {
 }
 
 impl Score {
-    /// The score of validation speakers after an epoch.
+    /// Computes the score of an epoch.
     pub fn of(epoch: usize, predictions: &[Prediction]) -> Self {
         let logits: Vec<_> = predictions.iter().map(|p| p.logits.clone()).collect();
         let labels: Vec<_> = predictions.iter().map(|p| p.label).collect();
@@ -57,7 +57,7 @@ impl Score {
 }
 
 impl Stopping {
-    /// Stops after so many epochs without a better one; never with a patience of 0.
+    /// Stops after `patience` epochs without a better one; never if it is 0.
     pub fn new(patience: usize) -> Self {
         Self {
             patience,
@@ -65,7 +65,7 @@ impl Stopping {
         }
     }
 
-    /// Goes on from a checkpoint's files.
+    /// Resumes from a checkpoint's files.
     ///
     /// # Errors
     /// If they cannot be read or belong to another preset.
@@ -76,7 +76,12 @@ impl Stopping {
             return Ok(Self::new(patience));
         }
         let text = std::fs::read_to_string(&path)?;
-        let score = parse(&text).with_context(|| format!("{} is no score", path.display()))?;
+        let score = parse(&text).with_context(|| {
+            format!(
+                "{} is not a score; remove the run folder and start again",
+                path.display()
+            )
+        })?;
         let weights = Network::new(preset, classes, &backend::device())
             .try_load_record(ModuleRecord::load(folder.join(WEIGHTS))?)?;
         Ok(Self {
@@ -85,20 +90,20 @@ impl Stopping {
         })
     }
 
-    /// Hears how an epoch did, and with which weights.
-    pub fn watch(&mut self, score: Score, weights: &Network) {
+    /// Records the score and the weights of an epoch.
+    pub fn observe(&mut self, score: Score, weights: &Network) {
         let better = match &self.best {
             Some((best, _)) => score.beats(best),
             None => true,
         };
         if self.patience > 0 && better {
-            // A clone would share the normalisations' running statistics, which training moves on.
+            // A clone would share the normalisations' running statistics, which training changes.
             self.best = Some((score, weights.valid()));
         }
     }
 
-    /// Whether to stop after so many epochs.
-    pub fn enough(&self, epochs: usize) -> bool {
+    /// Whether to stop after this many epochs.
+    pub fn stops_after(&self, epochs: usize) -> bool {
         self.patience > 0
             && (self.best.as_ref()).is_some_and(|(best, _)| epochs >= best.epoch + self.patience)
     }
@@ -112,12 +117,12 @@ impl Stopping {
             return Ok(());
         };
         weights.clone().into_record().save(folder.join(WEIGHTS))?;
-        // Decimal digits as Rust writes them are read back to the same bits.
+        // Rust writes decimal digits that are parsed to the same bits.
         std::fs::write(folder.join(SCORE), format!("{epoch} {ua} {loss}"))?;
         Ok(())
     }
 
-    /// The best epoch and its weights, if it was to look for any.
+    /// Returns the best epoch and its weights; `None` if the patience is 0.
     pub fn best(self) -> Option<(Score, Network)> {
         self.best
     }
@@ -150,16 +155,16 @@ mod tests {
         let bias = |network: &Network| crate::model::values(network.fusion.weight.val());
         let networks = [network(), network(), network(), network()];
         let mut stopping = Stopping::new(3);
-        stopping.watch(score(1, 0.5, 1.1), &networks[0]);
-        stopping.watch(score(2, 0.5, 0.1 + 0.2), &networks[1]);
-        stopping.watch(score(3, 0.5, 0.9), &networks[2]);
-        assert!(!stopping.enough(4) && stopping.enough(5));
+        stopping.observe(score(1, 0.5, 1.1), &networks[0]);
+        stopping.observe(score(2, 0.5, 0.1 + 0.2), &networks[1]);
+        stopping.observe(score(3, 0.5, 0.9), &networks[2]);
+        assert!(!stopping.stops_after(4) && stopping.stops_after(5));
 
         let folder = tempfile::tempdir().unwrap();
         stopping.save(folder.path()).unwrap();
         let mut resumed = Stopping::resume(&preset, 4, folder.path()).unwrap();
-        resumed.watch(score(4, 0.5, 0.1 + 0.2), &networks[3]);
-        assert!(!resumed.enough(4) && resumed.enough(5));
+        resumed.observe(score(4, 0.5, 0.1 + 0.2), &networks[3]);
+        assert!(!resumed.stops_after(4) && resumed.stops_after(5));
         let (best, weights) = resumed.best().unwrap();
         assert_eq!(best, score(2, 0.5, 0.1 + 0.2));
         assert_eq!(bias(&weights), bias(&networks[1]));
@@ -174,7 +179,7 @@ mod tests {
             |network: &Network| crate::model::values(network.norm.running_var.value_sync());
         let before = variance(&network);
         let mut stopping = Stopping::new(3);
-        stopping.watch(score(1, 0.5, 1.0), &network);
+        stopping.observe(score(1, 0.5, 1.0), &network);
         let later = network.norm.running_var.value() * 2.0;
         network.norm.running_var.update(later);
         assert_ne!(variance(&network), before);
@@ -187,8 +192,8 @@ mod tests {
         let preset = Preset::load("default").unwrap();
         let mut stopping = Stopping::new(0);
         let network = Network::new(&preset, 4, &Device::flex());
-        stopping.watch(score(1, 0.5, 1.0), &network);
-        assert!(!stopping.enough(1_000));
+        stopping.observe(score(1, 0.5, 1.0), &network);
+        assert!(!stopping.stops_after(1_000));
         assert!(stopping.best().is_none());
     }
 }

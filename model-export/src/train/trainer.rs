@@ -1,7 +1,7 @@
-//! Fitting the whole network: one step at a time, with its moving average beside it.
+//! Training steps of the whole network, and its moving average.
 //!
-//! A step is a function of the state and of (seed, epoch, step): the generator behind dropout is
-//! seeded for every step, so a resumed run goes on bit for bit, whatever other threads train.
+//! A step depends only on the state and on (seed, epoch, step): the generator of dropout is seeded for
+//! every step. A resumed run is therefore bit-identical to an uninterrupted one, whatever other threads train.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,9 +29,9 @@ use crate::train::batch::{Batch, Sampler};
 use crate::train::codes::Codes;
 use crate::train::prediction::Prediction;
 
-/// Utterances that evaluation runs at once.
+/// Number of utterances in an evaluation batch.
 const EVALUATION_UTTERANCES: usize = 8;
-/// burn draws first weights from one generator a process.
+/// Held while initial weights are drawn, because burn has one random generator per process.
 static FIRST_WEIGHTS: Mutex<()> = Mutex::new(());
 
 /// A network under training.
@@ -41,29 +41,29 @@ pub struct Trainer {
     optimizer: ModuleOptimizer,
     /// Frozen; none in "deep" systems.
     vqvae: Option<VqVae>,
-    /// What the VQ-VAE says of segments that are known beforehand.
+    /// Codes of segments that were computed beforehand.
     codes: Option<Arc<Codes>>,
     training: Training,
-    /// Steps taken, over all epochs.
+    /// Number of steps over all epochs.
     taken: u64,
 }
 
-/// What one step saw.
+/// The result of one step.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StepResult {
     /// The loss.
     pub loss: f64,
-    /// Utterances judged right.
-    pub right: usize,
-    /// Utterances seen.
+    /// Number of correctly classified utterances.
+    pub correct: usize,
+    /// Number of utterances.
     pub seen: usize,
 }
 
 impl Trainer {
-    /// A fresh network for so many classes, beside a frozen VQ-VAE.
+    /// Creates a network with initial weights for this many classes, and a frozen VQ-VAE.
     pub fn new(preset: &Preset, classes: usize, vqvae: Option<VqVae>) -> Self {
         let device = backend::device().autodiff();
-        // Poisoned or not, nothing is behind the lock but the order of draws.
+        // The lock protects only the order of draws, so a poisoned lock is harmless.
         let drawing = FIRST_WEIGHTS.lock().unwrap_or_else(PoisonError::into_inner);
         device.seed(preset.training.seed);
         let network = Network::new(preset, classes, &device);
@@ -84,14 +84,14 @@ impl Trainer {
         }
     }
 
-    /// With codes that were computed beforehand, by the same VQ-VAE on the same batches.
+    /// Uses codes that were computed beforehand, by the same VQ-VAE on the same batches.
     #[must_use]
     pub fn with_codes(mut self, codes: Option<Arc<Codes>>) -> Self {
         self.codes = codes;
         self
     }
 
-    /// One step on a batch; `progress` from 0 to 1 says how far the run is.
+    /// Takes one step on a batch; `progress` is the finished part of the run, from 0 to 1.
     pub fn step(&mut self, batch: Batch, seed: [u64; 3], progress: f64) -> StepResult {
         let device = backend::device().autodiff();
         let mut random = StdRng::seed_from_u64(mixed(seed));
@@ -129,10 +129,10 @@ impl Trainer {
         );
         self.taken += 1;
 
-        let said = rows(pooled);
+        let predictions = rows(pooled);
         StepResult {
             loss: loss.into_scalar::<f32>().into(),
-            right: said
+            correct: predictions
                 .iter()
                 .zip(&labels)
                 .filter(|(s, l)| argmax(s) == **l)
@@ -141,7 +141,7 @@ impl Trainer {
         }
     }
 
-    /// Cross-entropy of utterances, and of single steps beside it.
+    /// Computes the cross-entropy of utterances, plus that of single steps.
     fn loss(
         &self,
         evidence: &Evidence,
@@ -168,7 +168,7 @@ impl Trainer {
         utterances + single * self.training.step_loss
     }
 
-    /// Adadelta's rate: constant, then down to a tenth along a cosine.
+    /// Returns Adadelta's rate: constant, then falling to a tenth along a cosine.
     fn rate(&self, progress: f64) -> f64 {
         let Training { rate, cooldown, .. } = self.training;
         let into =
@@ -180,7 +180,7 @@ impl Trainer {
         rate * (0.1 + 0.9 * share)
     }
 
-    /// The averaged network's word on whole utterances.
+    /// Classifies whole utterances with the averaged network.
     pub fn predict(
         &self,
         sampler: &Sampler<'_>,
@@ -210,7 +210,7 @@ impl Trainer {
         predictions
     }
 
-    /// Evidence of the averaged network on utterances' segments [M, 32, 129] in a row.
+    /// Computes the averaged network's evidence on utterances' segments [M, 32, 129] in a row.
     pub fn evidence(&self, segments: Vec<f32>, lengths: &[usize]) -> Evidence {
         self.known_evidence(segments, lengths, None)
     }
@@ -227,7 +227,7 @@ impl Trainer {
         self.average.evidence(flat, latent, lengths, None)
     }
 
-    /// x of the averaged network [M, C].
+    /// Computes x [M, C] with the averaged network.
     pub fn features(&self, segments: Vec<f32>) -> Tensor<2> {
         let device = backend::device();
         let latent = self.latent(&segments, None, &device);
@@ -235,7 +235,7 @@ impl Trainer {
         self.average.features(flat, latent, None)
     }
 
-    /// R_f of the averaged network [M, F], on one scale; R_d are the first columns.
+    /// Computes R_f [M, F] with the averaged network, on one scale; R_d is the first columns.
     pub fn fused(&self, segments: Vec<f32>) -> Tensor<2> {
         let device = backend::device();
         let latent = self.latent(&segments, None, &device);
@@ -243,22 +243,22 @@ impl Trainer {
         self.average.fused(flat, latent)
     }
 
-    /// The averaged network.
+    /// Returns the averaged network.
     pub fn averaged(&self) -> &Network {
         &self.average
     }
 
-    /// Puts other weights in the average's place.
+    /// Replaces the averaged network.
     pub fn adopt(&mut self, average: Network) {
         self.average = average;
     }
 
-    /// The frozen VQ-VAE.
+    /// Returns the frozen VQ-VAE.
     pub fn vqvae(&self) -> Option<&VqVae> {
         self.vqvae.as_ref()
     }
 
-    /// R_l of segments, from their codes where these are known.
+    /// Computes R_l of segments, from their codes if these are given.
     fn latent(
         &self,
         segments: &[f32],
@@ -297,7 +297,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Goes on from a checkpoint's files.
+    /// Resumes from a checkpoint's files.
     ///
     /// # Errors
     /// If they cannot be read or belong to another preset.
@@ -324,8 +324,8 @@ impl Trainer {
     }
 }
 
-/// The CNN's flattened maps as a leaf of the gradient, and the way back; burn's own where a stage
-/// needs it.
+/// Computes the CNN's flattened maps as a leaf of the gradient, with the tape of the backward pass; without a
+/// tape, burn computes them.
 fn maps(network: &Network, segments: Vec<f32>, device: &Device) -> (Tensor<2>, Option<Tape>) {
     match network.cnn.train_by_hand(&segments) {
         Some((flat, tape)) => (flat, Some(tape)),
@@ -345,7 +345,7 @@ fn tensor(segments: Vec<f32>, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(segments, shape), device)
 }
 
-/// Rows [B, K].
+/// Returns the rows of [B, K].
 fn rows(logits: Tensor<2>) -> Vec<Vec<f32>> {
     let [_, classes] = logits.dims();
     crate::model::values(logits)
@@ -354,7 +354,7 @@ fn rows(logits: Tensor<2>) -> Vec<Vec<f32>> {
         .collect()
 }
 
-/// One seed of a place in a run (SplitMix64's finaliser, chained).
+/// Mixes a place in a run into one seed (SplitMix64's finaliser, chained).
 fn mixed(place: [u64; 3]) -> u64 {
     place.into_iter().fold(0, |state: u64, word| {
         let mut z = (state ^ word).wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -1,4 +1,4 @@
-//! The real corpora, where they are.
+//! The real corpora, if they are available.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A recurrent bundle from weights to answers, as the server runs it.
+//! A recurrent bundle from weights to results, as the server runs it.
 
 use undertone::bundle::writer::{Parts, assemble, write};
 use undertone::bundle::{self, Bundle, FORMAT, Golden, Manifest, Pooling, Precision};
@@ -15,7 +15,7 @@ const LABELS: [&str; 3] = ["neutral", "anger", "joy"];
 const DEPTH: usize = 2;
 const CELLS: [CellKind; 3] = [CellKind::SimpleRnn, CellKind::Gru, CellKind::Lstm];
 
-/// Random weights as a bundle whose golden vectors are the plain loops'.
+/// A bundle of random weights, with golden vectors from the plain loops.
 fn parts(cell: CellKind) -> (Parts, SequenceWeights) {
     let mut random = Random::new(7);
     let pool = EncoderLayer::MaxPool {
@@ -136,7 +136,7 @@ fn a_graph_of_another_form_or_state_is_refused_by_name() {
 #[test]
 fn chunks_of_different_length_answer_in_one_batch_as_alone() {
     let mixed = [[8, 8], [5, 3], [1, 8], [5, 7], [8, 2]];
-    // All full, which takes another path.
+    // All rows are full, which takes another path.
     let full = [[8, 8]; 5];
     for (cell, lengths) in CELLS.map(|cell| [(cell, mixed), (cell, full)]).concat() {
         let (parts, sequence) = parts(cell);
@@ -148,7 +148,7 @@ fn chunks_of_different_length_answer_in_one_batch_as_alone() {
         let mut histories = lengths.map(|_| History::new(sizes));
         let mut answers = lengths.map(|_| Vec::new());
         for round in 0..2 {
-            // The last row is padding altogether, and padding is not zeros: nobody reads it.
+            // The last row is only padding. Padding is not zero here, because it must not be read.
             let steps = 8;
             let mut real: Vec<usize> = lengths.iter().map(|chunks| chunks[round]).collect();
             let mut features = vec![f32::NAN; (real.len() + 1) * steps * WIDTH];

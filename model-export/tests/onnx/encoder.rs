@@ -89,7 +89,7 @@ proptest! {
     }
 }
 
-/// However many codes there are, and of two that are the same the first.
+/// Any number of codes, and the first of equal ones.
 #[test]
 fn the_first_of_the_nearest_codes_is_chosen() {
     let mut random = Random::new(1);

@@ -52,7 +52,7 @@ impl Random {
         }
     }
 
-    /// `attention(n)` says whether layer n has it.
+    /// `attention(n)` is whether layer n has it.
     pub(crate) fn sequence(
         &mut self,
         depth: usize,

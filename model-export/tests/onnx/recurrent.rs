@@ -42,7 +42,7 @@ impl Case {
         reference::sequence(&self.model, &features)
     }
 
-    /// N chunks of T steps in one call, each from its state `[S]`: outputs and states after.
+    /// Runs N chunks of T steps in one call, each from its state `[S]`: outputs and states after.
     fn chunks(&mut self, features: &[&[f32]], states: &[&[f32]]) -> Vec<(Output, Vec<f32>)> {
         let (batch, steps) = (features.len(), features[0].len() / WIDTH);
         let inputs = vec![
@@ -62,7 +62,7 @@ impl Case {
             .collect()
     }
 
-    /// A stream in chunks of these sizes, from the start: its outputs and the state after it.
+    /// Runs a stream in chunks of these sizes; returns its outputs and the last state.
     fn stream(&mut self, features: &[f32], partition: &[usize]) -> (Output, Vec<f32>) {
         let (mut all, mut state) = (Output::default(), vec![0.0; self.state]);
         let mut rest = features;
@@ -112,7 +112,7 @@ proptest! {
         seed in any::<u64>(), cell in cell(), lengths in proptest::collection::vec(0..40usize, 1..7),
     ) {
         let mut case = case(seed, cell, 2, 40);
-        // Streams that have come differently far, each about to hear something else.
+        // Streams at different positions, each with different input.
         let states: Vec<Vec<f32>> = lengths
             .iter()
             .map(|&length| {

@@ -24,7 +24,7 @@ fn matrix(x: &[f64], weight: &Array) -> Vec<f64> {
         .collect()
 }
 
-/// What a whole stream gives, step by step.
+/// The results of a whole stream, step by step.
 pub(crate) struct Evidence {
     /// [T][K].
     pub(crate) logits: Vec<Vec<f64>>,
@@ -68,7 +68,7 @@ pub(crate) fn sequence(sequence: &SequenceWeights, features: &[Vec<f64>]) -> Evi
     }
 }
 
-/// One step of a recurrent layer: `state` h, and c of an LSTM, becomes the next; h' is also the output.
+/// Computes one step of a recurrent layer: replaces `state` (h, and c of an LSTM) by the next; returns h'.
 fn recur(cell: CellKind, layer: &RecurrentWeights, x: &[f64], state: &mut [Vec<f64>]) -> Vec<f64> {
     let width = x.len();
     let (from_input, from_state) = (linear(x, &layer.input), linear(&state[0], &layer.state));
@@ -102,7 +102,7 @@ fn one_step(
     t: usize,
     dilation: usize,
 ) -> Vec<f64> {
-    // Tap i of three is 2 − i dilations back; those before the start do not exist.
+    // Tap i of three is 2 − i dilations back; taps before the start do not exist.
     let real: Vec<usize> = (0..3).filter(|tap| t >= (2 - tap) * dilation).collect();
     let inputs: Vec<&[f64]> = real
         .iter()
@@ -161,7 +161,7 @@ fn attend(layer: &TacnWeights, heads: usize, inputs: &[&[f64]]) -> Vec<Vec<f64>>
         .collect()
 }
 
-/// What one segment gives.
+/// The result of one segment.
 pub(crate) struct Encoded {
     /// [C].
     pub(crate) features: Vec<f64>,

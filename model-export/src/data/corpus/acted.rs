@@ -1,10 +1,10 @@
-//! `03-0C-EE-II-SS-RR-AA`, the shape of names that RAVDESS and BanglaSER share: audio only,
-//! channel, emotion, intensity, statement, repetition, actor. Their codes differ, so the shape
-//! never tells them apart.
+//! `03-0C-EE-II-SS-RR-AA`, the form of names that RAVDESS and BanglaSER share: audio only,
+//! channel, emotion, intensity, statement, repetition, actor. Their codes differ, but the form of a name does
+//! not show which corpus it belongs to.
 
 use super::naming::{fields, numbered};
 
-/// The fields that matter.
+/// The fields that are used.
 pub(super) struct Acted<'a> {
     pub(super) channel: &'a str,
     pub(super) emotion: &'a str,
@@ -12,7 +12,7 @@ pub(super) struct Acted<'a> {
 }
 
 impl<'a> Acted<'a> {
-    /// Reads a name whose statements, repetitions and actors count up to these numbers.
+    /// Parses a name; the arguments are the largest numbers of statements, repetitions and actors.
     pub(super) fn read(stem: &'a str, statements: u32, takes: u32, actors: u32) -> Option<Self> {
         let [
             modality,

@@ -1,8 +1,8 @@
 //! audformat: a folder with `db.yaml` and tables `db.<table>.csv`, as audEERING publishes corpora.
 //!
-//! Rows are `file[,start,end],…`; the emotion of a file or a span and its speaker may stand in
-//! different tables, so tables are joined. Columns are found by their names: emotion, speaker,
-//! session. Ids are text, paths relative to the folder. Other storage than CSV is refused.
+//! Rows are `file[,start,end],…`. The emotion of a file or a span and its speaker may be in different
+//! tables, so tables are joined. The columns are named emotion, speaker and session. Ids are text; paths are
+//! relative to the folder. Storage formats other than CSV are refused.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -15,10 +15,10 @@ use super::manifest::because;
 use super::table::{CsvRow, CsvTable};
 use super::{Collection, Corpus, Reason, Span, Utterance, walk};
 
-/// The file that makes a folder an audformat database.
+/// The file that every audformat database has.
 pub(super) const HEADER: &str = "db.yaml";
 
-/// What a row is about.
+/// What a row describes.
 type Key = (String, Option<Span>);
 
 /// Reads a database.
@@ -29,7 +29,7 @@ pub(super) fn load(corpus: Corpus, dir: &Path) -> Result<Collection> {
     for path in tables(dir)? {
         let table = CsvTable::read(&path)?;
         columns.push(table.columns());
-        // Tables of anything but files, such as of speakers, have nothing to join by.
+        // Tables without files, such as tables of speakers, cannot be joined.
         if table.column("file").is_some() {
             database.read(&table, dir, &mut collection)?;
         }
@@ -78,7 +78,7 @@ pub(super) fn load(corpus: Corpus, dir: &Path) -> Result<Collection> {
     Ok(collection)
 }
 
-/// The columns that matter, of all tables.
+/// The used columns of all tables.
 #[derive(Default)]
 struct Database {
     emotions: BTreeMap<Key, String>,
@@ -113,7 +113,7 @@ impl Database {
         Ok(())
     }
 
-    /// Two tables may say the same of a file, or one of them nothing; not two emotions.
+    /// Two tables may contain the same emotion of a file, or one of them none, but not two emotions.
     fn label(&mut self, key: Key, emotion: &str, row: &CsvRow<'_>) -> Result<()> {
         match self.emotions.entry(key) {
             Entry::Vacant(vacant) => {
@@ -135,17 +135,17 @@ impl Database {
     }
 }
 
-/// What is known of a span, or else of its file.
+/// Returns the entry of a span, otherwise the entry of its file.
 fn find<'a>(ids: &'a HashMap<Key, String>, key: &Key) -> Option<&'a String> {
     ids.get(key).or_else(|| ids.get(&(key.0.clone(), None)))
 }
 
-/// Ids such as 03 come in quotes, to be no numbers; 08 cannot be one and comes without.
+/// Removes quotes: audformat writes an id such as 03 in quotes, so that it is not read as a number, but 08 without.
 fn unquoted(id: &str) -> &str {
     id.trim_matches(['\'', '"'])
 }
 
-/// `db.<table>.csv` of every table, in order.
+/// Returns `db.<table>.csv` of every table, in order.
 fn tables(dir: &Path) -> Result<Vec<PathBuf>> {
     let context = || format!("cannot read the tables of {}", dir.display());
     let mut found: BTreeMap<String, Vec<&str>> = BTreeMap::new();

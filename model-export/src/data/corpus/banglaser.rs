@@ -1,5 +1,5 @@
 //! BanglaSER: acted Bangla, 34 actors, three sentences; `03-01-EE-II-SS-RR-AA.wav`. The names
-//! have RAVDESS' shape and other codes.
+//! have the form of RAVDESS' names with other codes.
 
 use std::path::Path;
 

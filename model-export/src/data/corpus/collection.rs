@@ -1,32 +1,31 @@
-//! What reading a corpus yields: recordings in the corpus' own words, and what was passed over.
+//! The result of reading a corpus: recordings with the corpus' own labels, and the skipped files.
 //!
-//! Nothing is dropped in silence: every file that is left out is kept here with its reason, and
-//! [`Collection::notes`] says it in one line a reason.
+//! Every skipped file is listed here with its reason. [`Collection::notes`] reports each reason in one line.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Corpus, Utterance};
+use super::utterance::{Corpus, Utterance};
 
-/// Why a file or a row was passed over.
+/// Why a file or a row was skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
-    /// A Git LFS pointer stands where audio should.
+    /// The file is a Git LFS pointer, not audio.
     Pointer,
     /// Not named as the corpus names its files.
     Misnamed,
-    /// Two places say different things of it: name, folder, label file.
+    /// Its name, folder or label file contradict each other.
     Contradictory,
-    /// Its name was met before, in another folder.
+    /// A file with its name was read before, in another folder.
     Duplicate,
     /// Sung, not spoken.
     Song,
     /// A label without its audio file.
     NoAudio,
-    /// Nobody agreed on an emotion, or none is given.
+    /// The raters did not agree on an emotion, or none is given.
     NoEmotion,
-    /// No speaker is given, so no split could tell who it is.
+    /// No speaker is given, so it cannot be split by speaker.
     NoSpeaker,
 }
 
@@ -37,8 +36,8 @@ impl fmt::Display for Reason {
                 "Git LFS pointers, not audio; run `git lfs pull` where they were cloned"
             }
             Self::Misnamed => "not named as the corpus names its files",
-            Self::Contradictory => "said to be something else by their folder or label file",
-            Self::Duplicate => "named like one that was read before",
+            Self::Contradictory => "contradicted by their folder or label file",
+            Self::Duplicate => "with the name of a file that was read before",
             Self::Song => "sung, not spoken",
             Self::NoAudio => "labelled, but without an audio file",
             Self::NoEmotion => "without an agreed emotion",
@@ -50,13 +49,13 @@ impl fmt::Display for Reason {
 /// The recordings of one corpus.
 #[derive(Clone, Debug)]
 pub struct Collection {
-    /// The corpus that was asked for.
+    /// The requested corpus.
     pub corpus: Corpus,
-    /// Sorted by path; labels are the corpus' own words for emotions.
+    /// Sorted by path. Labels are the corpus' own names of emotions.
     pub utterances: Vec<Utterance<String>>,
-    /// What was passed over, in the order it was met.
+    /// The skipped files by reason, in the order of reading.
     pub skipped: BTreeMap<Reason, Vec<PathBuf>>,
-    /// What a person should know of the copy as a whole.
+    /// Warnings about the whole copy of the corpus.
     pub warnings: Vec<String>,
 }
 
@@ -70,31 +69,31 @@ impl Collection {
         }
     }
 
-    /// Passes a file over.
+    /// Skips a file.
     pub(super) fn skip(&mut self, reason: Reason, path: PathBuf) {
         self.skipped.entry(reason).or_default().push(path);
     }
 
-    /// How many were passed over for a reason.
+    /// Returns the number of files that were skipped for a reason.
     #[must_use]
     pub fn count(&self, reason: Reason) -> usize {
         self.skipped.get(&reason).map_or(0, Vec::len)
     }
 
-    /// Whether any recording has an emotion; without one this is speech to pre-train on.
+    /// Whether any recording has an emotion. A collection without one is used for pre-training.
     #[must_use]
     pub fn is_labelled(&self) -> bool {
         self.utterances.iter().any(|u| u.label.is_some())
     }
 
-    /// Lines for a person: warnings, and for each reason how many were passed over.
+    /// Returns messages: the warnings, and for each reason the number of skipped files.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let skipped = self.skipped.iter().filter_map(|(reason, paths)| {
             let first = paths.first()?.display();
             let (corpus, count) = (&self.corpus, paths.len());
             Some(format!(
-                "{corpus}: passed over {count} {reason}; the first is {first}"
+                "{corpus}: skipped {count} {reason}; the first is {first}"
             ))
         });
         self.warnings

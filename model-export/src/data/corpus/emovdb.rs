@@ -1,6 +1,6 @@
 //! EmoV-DB: acted English, four speakers, read sentences; `bea_Amused/…_0001.wav` or
-//! `bea/amused/…_0001.wav`. The prefixes of its file names are unreliable: the folders say who
-//! and how, the last field is the sentence. Files of 16 and 44.1 kHz are mixed.
+//! `bea/amused/…_0001.wav`. The prefixes of its file names are unreliable: speaker and
+//! emotion come from the folders, and the last field is the sentence. It has files of 16 and 44.1 kHz.
 
 use std::path::Path;
 

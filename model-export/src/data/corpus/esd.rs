@@ -1,8 +1,8 @@
 //! ESD: acted English (speakers 0011–0020) and Mandarin (0001–0010), parallel sentences;
 //! `0011/Angry/0011_000351.wav`, sometimes below train, evaluation, test.
 //!
-//! `<speaker>.txt` has rows of id, text, label; the labels of some are Chinese. Where both the
-//! folder and the row name an emotion they must agree.
+//! `<speaker>.txt` has rows of id, text, label; some labels are Chinese. If both the folder and the row
+//! contain an emotion, they must agree.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use super::{Collection, Corpus, Reason};
 
 pub(super) const EMOTIONS: &[&str] = &["neutral", "angry", "sad", "happy", "surprise"];
 const EXAMPLE: &str = "0011/Angry/0011_000351.wav (speaker/emotion/speaker_number)";
-/// The archive's own folder, one inside, the speaker's.
+/// The archive's folder, a folder inside it, and the speaker's folder.
 const TRANSCRIPT_DEPTH: usize = 3;
 
 pub(super) fn load(dir: &Path) -> Result<Collection> {
@@ -38,7 +38,7 @@ fn read(path: &Path, rows: &HashMap<String, &'static str>) -> Result<Name, Reaso
     Ok(Name::new(speaker, emotion, stem))
 }
 
-/// The labels of every `<speaker>.txt` at most so many folders below `dir`.
+/// Reads the labels of every `<speaker>.txt` at most `depth` folders below `dir`.
 fn transcripts(dir: &Path, depth: usize, rows: &mut HashMap<String, &'static str>) -> Result<()> {
     let context = || format!("cannot read esd from {}", dir.display());
     for entry in std::fs::read_dir(dir).with_context(context)? {
@@ -49,7 +49,7 @@ fn transcripts(dir: &Path, depth: usize, rows: &mut HashMap<String, &'static str
         if path.is_dir() && depth > 0 {
             transcripts(&path, depth - 1, rows)?;
         } else if named && digits(stem(&path)) {
-            // Other encodings in the text must not hide the label.
+            // The text may have another encoding; the label is readable anyway.
             let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
             rows.extend(String::from_utf8_lossy(&bytes).lines().filter_map(row));
         }
@@ -57,7 +57,7 @@ fn transcripts(dir: &Path, depth: usize, rows: &mut HashMap<String, &'static str
     Ok(())
 }
 
-/// `id text label`, between tabs or spaces; a mark of the byte order may come first.
+/// Parses `id text label`, separated by tabs or spaces; a byte order mark may come first.
 fn row(line: &str) -> Option<(String, &'static str)> {
     let mut words = line.trim_start_matches('\u{feff}').split_whitespace();
     let id = words.next()?;

@@ -2,7 +2,7 @@
 //!
 //! Labels come from `SessionN/dialog/EmoEvaluation/*.txt`, audio from
 //! `SessionN/sentences/wav/<dialogue>/<turn>.wav`. The speaker is the session and the first letter
-//! of the turn's *last* field: the letter in its first field says who wore the markers.
+//! of the turn's *last* field: the letter in its first field is the speaker who wore the markers.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub(super) const EMOTIONS: &[&str] = &[
 /// What the raters wrote where no emotion had a majority.
 const NO_AGREEMENT: &str = "xxx";
 
-/// The emotions that everybody reports on, and how many turns of the whole corpus have them.
+/// The emotions that published results use, and the number of turns with each in the whole corpus.
 const WHOLE: [(&str, usize); 5] = [
     ("neu", 1_708),
     ("hap", 595),
@@ -25,10 +25,10 @@ const WHOLE: [(&str, usize); 5] = [
     ("ang", 1_103),
     ("sad", 1_084),
 ];
-/// How many of these each session has.
+/// The number of these turns in each session.
 const SESSIONS: [usize; 5] = [1_085, 1_023, 1_151, 1_031, 1_241];
 
-/// Reads the sessions that are in `dir`, or in a folder of it.
+/// Reads the sessions in `dir`, or in a folder of it.
 pub(super) fn load(dir: &Path) -> Result<Collection> {
     let mut collection = Collection::new(Corpus::Iemocap);
     let mut found = Vec::new();
@@ -61,7 +61,7 @@ pub(super) fn load(dir: &Path) -> Result<Collection> {
     Ok(collection)
 }
 
-/// `Session1` to `Session5` with their folders: in `dir`, or one folder below it.
+/// Finds the folders `Session1` to `Session5` in `dir`, or one level below it.
 fn sessions(dir: &Path) -> Result<Vec<(usize, PathBuf)>> {
     let here = |dir: &Path| -> Vec<(usize, PathBuf)> {
         (1..=SESSIONS.len())
@@ -97,7 +97,7 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The label files themselves; the folders beside them hold single raters' words.
+/// Returns the label files. The folders beside them contain the labels of single raters.
 fn label_files(session: &Path) -> Result<Vec<PathBuf>> {
     let folder = session.join("dialog/EmoEvaluation");
     if !folder.is_dir() {
@@ -123,7 +123,7 @@ fn read_session(
     let mut seen = HashSet::new();
     for file in labels {
         let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
-        // Some copies are Latin-1; what we read is ASCII.
+        // Some copies are Latin-1; the parts read here are ASCII.
         for (turn, emotion) in String::from_utf8_lossy(&bytes).lines().filter_map(turn) {
             let place = || folder.join("sentences/wav").join(turn);
             match speaker(session, turn) {
@@ -152,7 +152,7 @@ fn read_session(
     Ok(())
 }
 
-/// Turns to their audio files, each in the folder of its dialogue.
+/// Maps turns to their audio files, each in the folder of its dialogue.
 fn audio(folder: &Path) -> Result<HashMap<String, PathBuf>> {
     if !folder.is_dir() {
         return Ok(HashMap::new());
@@ -167,14 +167,14 @@ fn audio(folder: &Path) -> Result<HashMap<String, PathBuf>> {
     Ok(turns.collect())
 }
 
-/// `[start - end]  turn  emotion  [valence, activation, dominance]`; other lines are no turns.
+/// `[start - end]  turn  emotion  [valence, activation, dominance]`; other lines are not turns.
 fn turn(line: &str) -> Option<(&str, &str)> {
     let (_, rest) = line.strip_prefix('[')?.split_once(']')?;
     let mut fields = rest.split_whitespace();
     Some((fields.next()?, fields.next()?))
 }
 
-/// F or M, from the last field of a turn's name.
+/// Returns F or M, from the last field of a turn's name.
 fn speaker(session: usize, turn: &str) -> Result<char, Reason> {
     let number = turn.strip_prefix("Ses").and_then(|rest| rest.get(..2));
     let number: usize = number
@@ -190,7 +190,7 @@ fn speaker(session: usize, turn: &str) -> Result<char, Reason> {
     }
 }
 
-/// A whole corpus must be the one that everybody's figures are of; a part is only warned of.
+/// Refuses a whole corpus that differs from the published one; warns of a part of it.
 fn check(collection: &mut Collection, dir: &Path, found: &[usize]) -> Result<()> {
     let mut emotions = BTreeMap::new();
     let mut sessions = BTreeMap::new();
@@ -230,7 +230,7 @@ fn check(collection: &mut Collection, dir: &Path, found: &[usize]) -> Result<()>
     ensure!(
         deviations.is_empty(),
         "iemocap in {} has all five sessions but {total} utterances of neu, hap, exc, ang, sad instead of \
-         {whole}: {}. Copy it anew, or take a session away to train on a part of it{}{}",
+         {whole}: {}. Copy it again, or remove a session to train on a part of it{}{}",
         dir.display(),
         deviations.join(", "),
         if notes.is_empty() { "" } else { ". " },

@@ -1,6 +1,6 @@
-//! A plain CSV manifest: columns path, speaker, label; if wanted start, end, corpus, session.
-//! Paths are relative to the manifest's folder; times are seconds or `0 days 00:00:01.5`. An empty
-//! label is speech without one.
+//! A plain CSV manifest: columns path, speaker, label; optionally start, end, corpus, session.
+//! Paths are relative to the manifest's folder. Times are seconds or `0 days 00:00:01.5`. An empty label
+//! marks speech without a label.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use indicatif::ProgressIterator;
 use super::table::{CsvRow, CsvTable};
 use super::{Collection, Corpus, Reason, Span, Utterance, walk};
 
-/// Reads a manifest; rows without a corpus of their own are of `corpus`.
+/// Reads a manifest; rows without a corpus belong to `corpus`.
 pub(super) fn load(corpus: Corpus, path: &Path) -> Result<Collection> {
     let table = CsvTable::read(path)?;
     let columns = Columns {
@@ -48,7 +48,7 @@ pub(super) fn load(corpus: Corpus, path: &Path) -> Result<Collection> {
     Ok(collection)
 }
 
-/// Why nothing is left, as the end of a sentence.
+/// Returns the reasons why no row is usable, as the end of a sentence.
 pub(super) fn because(collection: &Collection) -> String {
     match collection.notes().as_slice() {
         [] => ": it has no rows".to_owned(),

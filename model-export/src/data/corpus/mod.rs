@@ -1,9 +1,9 @@
-//! Corpora: a folder in, a list of recordings with speaker and emotion out.
+//! Corpora: from a folder to a list of recordings with speaker and emotion.
 //!
-//! One file a corpus, each with that corpus' own rules; the official downloads work as they are,
-//! and so do copies with .flac in place of .wav. The corpus is always named by the caller: RAVDESS
-//! and BanglaSER names have one shape and different codes. Emotions stay the corpus' own words;
-//! [`crate::data::labels`] makes classes of them. Knows nothing of what is in an audio file.
+//! Each corpus has a file with its own rules. Official downloads work unchanged, and so do copies with .flac
+//! instead of .wav. The caller names the corpus, because RAVDESS and BanglaSER file names have the same form with
+//! different codes. Emotions keep the corpus' own names; [`crate::data::labels`] maps them to classes. Audio is
+//! not decoded here.
 
 use std::path::Path;
 
@@ -34,8 +34,8 @@ pub use span::Span;
 pub use utterance::{Corpus, LABELS, Utterance};
 
 impl Corpus {
-    /// Its own words for emotions, in its own order; none where it has no labels or only its
-    /// tables know.
+    /// Returns its own names of emotions, in its own order. Empty if it has no labels, or if only its tables
+    /// contain them.
     #[must_use]
     pub fn emotions(&self) -> &'static [&'static str] {
         match self {
@@ -53,13 +53,13 @@ impl Corpus {
     }
 }
 
-/// Whether a path is described by tables of its own: a CSV manifest, or an audformat folder.
+/// Whether a path is a CSV manifest or an audformat folder.
 #[must_use]
 pub fn has_tables(path: &Path) -> bool {
     is_manifest(path) || path.join(audformat::HEADER).is_file()
 }
 
-/// Whether a file is named like a CSV manifest.
+/// Whether a path is a CSV file.
 fn is_manifest(path: &Path) -> bool {
     let csv = path
         .extension()
@@ -67,12 +67,12 @@ fn is_manifest(path: &Path) -> bool {
     csv && !walk::stem(path).starts_with('.') && path.is_file()
 }
 
-/// Reads a corpus: a CSV manifest, an audformat folder, or the corpus' own layout at any depth
-/// below `path`; sorted by path.
+/// Reads a corpus, sorted by path: a CSV manifest, an audformat folder, or the corpus' own layout at any
+/// depth below `path`.
 ///
 /// # Errors
 /// If the path cannot be read, contradicts the corpus' rules (then it is probably another corpus),
-/// holds nothing usable, or the corpus is unknown and the path has no tables.
+/// contains nothing usable, or the corpus is unknown and the path has no tables.
 pub fn load(corpus: Corpus, path: &Path) -> Result<Collection> {
     if is_manifest(path) {
         return manifest::load(corpus, path);
@@ -97,8 +97,8 @@ pub fn load(corpus: Corpus, path: &Path) -> Result<Collection> {
         Corpus::Iemocap => iemocap::load(path),
         Corpus::Esd => esd::load(path),
         Corpus::Other(name) => bail!(
-            "no rules are known for a corpus `{name}`, and {} is neither a CSV manifest nor an audformat \
-             folder (with {}); known are {}",
+            "`{name}` is not a known corpus, and {} is neither a CSV manifest nor an audformat \
+             folder (with {}); the known corpora are {}",
             path.display(),
             audformat::HEADER,
             Corpus::KNOWN.each_ref().map(Corpus::name).join(", "),

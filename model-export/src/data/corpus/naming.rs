@@ -1,7 +1,7 @@
-//! Corpora whose file names say it all: the way of reading that they share.
+//! Reading corpora with all labels in their file names.
 //!
-//! Each gives a function from a path to what its name says; the walk, copies, pointers and the
-//! suspicion of another corpus are the same for all.
+//! Each corpus provides a function that parses a path. This module walks the folder, skips copies and Git LFS
+//! pointers, and refuses a folder that is probably another corpus.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -11,19 +11,19 @@ use indicatif::ProgressIterator;
 
 use super::{Collection, Corpus, Reason, Utterance, walk};
 
-/// What a file's name says.
+/// The labels in a file's name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Name {
-    /// As the corpus numbers or calls its speakers.
+    /// The corpus' own number or name of the speaker.
     pub speaker: String,
-    /// The corpus' own word.
+    /// The corpus' own name of the emotion.
     pub emotion: Option<&'static str>,
-    /// What makes the recording itself again when it lies in another folder.
+    /// Equal for copies of a recording in different folders.
     pub key: String,
 }
 
 impl Name {
-    /// A name that is unique in its corpus.
+    /// Creates the labels of a file.
     pub(super) fn new(speaker: &str, emotion: &'static str, key: &str) -> Self {
         Self {
             speaker: speaker.to_owned(),
@@ -33,7 +33,7 @@ impl Name {
     }
 }
 
-/// Reads every audio file below `dir`; `example` is what a name looks like.
+/// Reads every audio file below `dir`; `example` is a typical name, for error messages.
 pub(super) fn load(
     corpus: Corpus,
     dir: &Path,
@@ -62,21 +62,21 @@ pub(super) fn load(
         };
         collection.skip(fault, path.clone());
     }
-    judge(&collection, dir, files.len(), example)?;
+    check(&collection, dir, files.len(), example)?;
     Ok(collection)
 }
 
-/// Refuses a folder that is probably another corpus, or of which nothing is left.
-fn judge(collection: &Collection, dir: &Path, files: usize, example: &str) -> Result<()> {
+/// Refuses a folder that is probably another corpus, or that has no usable file.
+fn check(collection: &Collection, dir: &Path, files: usize, example: &str) -> Result<()> {
     let corpus = &collection.corpus;
-    let strangers = collection.count(Reason::Misnamed) + collection.count(Reason::Contradictory);
+    let unexpected = collection.count(Reason::Misnamed) + collection.count(Reason::Contradictory);
     let first = [Reason::Misnamed, Reason::Contradictory]
         .iter()
         .find_map(|reason| collection.skipped.get(reason)?.first());
     if let Some(first) = first {
         ensure!(
-            strangers * 4 <= files,
-            "{} does not look like {corpus}: {strangers} of {files} audio files are not named like {example}; \
+            unexpected * 4 <= files,
+            "{} does not look like {corpus}: {unexpected} of {files} audio files are not named like {example}; \
              the first is {}",
             dir.display(),
             first.display(),
@@ -98,7 +98,7 @@ fn judge(collection: &Collection, dir: &Path, files: usize, example: &str) -> Re
     );
 }
 
-/// Exactly `N` fields between separators.
+/// Splits a name into exactly `N` fields.
 pub(super) fn fields<const N: usize>(stem: &str, separator: char) -> Option<[&str; N]> {
     let mut parts = stem.split(separator);
     let mut fields = [""; N];
@@ -108,7 +108,7 @@ pub(super) fn fields<const N: usize>(stem: &str, separator: char) -> Option<[&st
     parts.next().is_none().then_some(fields)
 }
 
-/// Whether a field is digits alone, and some.
+/// Whether a field is one or more digits.
 pub(super) fn digits(field: &str) -> bool {
     !field.is_empty() && field.bytes().all(|b| b.is_ascii_digit())
 }

@@ -1,5 +1,5 @@
 //! RAVDESS: acted English, 24 actors, two sentences; `Actor_AA/03-01-EE-II-SS-RR-AA.wav`.
-//! Song (`03-02-…`) is passed over. Its weights are for non-commercial use.
+//! Song (`03-02-…`) is skipped. Models trained on it are for non-commercial use.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ pub(super) fn read(path: &Path) -> Result<Name, Reason> {
         ("02", _) => return Err(Reason::Song),
         _ => return Err(Reason::Misnamed),
     };
-    // Known stray copies lie in another actor's folder.
+    // Some copies of files are in another actor's folder.
     let folder = folders(path).next().unwrap_or("");
     let strays = folder
         .strip_prefix("Actor_")

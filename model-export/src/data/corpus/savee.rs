@@ -1,4 +1,4 @@
-//! SAVEE: acted English, four men; `DC_a01.wav`, or `DC/a01.wav` as the official archive has it:
+//! SAVEE: acted English, four men; `DC_a01.wav`, or `DC/a01.wav` in the official archive:
 //! speaker, emotion by one or two letters, number.
 
 use std::path::Path;
@@ -19,7 +19,7 @@ pub(super) const EMOTIONS: &[&str] = &[
 pub(super) const EXAMPLE: &str = "DC_a01.wav or DC/a01.wav (speaker, emotion, number)";
 
 const SPEAKERS: [&str; 4] = ["DC", "JE", "JK", "KL"];
-/// Two letters before one: `sa` and `su` are not `s`, and no single letter begins them.
+/// Codes of two letters come first; no code of one letter is a prefix of them.
 const CODES: [(&str, &str); 7] = [
     ("sa", "sadness"),
     ("su", "surprise"),

@@ -1,4 +1,4 @@
-//! A piece of a recording, by its times.
+//! A part of a recording, by its times.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ pub struct Span {
 }
 
 impl Span {
-    /// Reads two times as tables write them; `None` is the whole file.
+    /// Parses the two times of a table row; `None` is the whole file.
     ///
-    /// Seconds (`1.5`), `00:00:01.500000` and `0 days 00:00:01.500000` are times; nothing or `NaT`
-    /// is the file's own start or end.
+    /// A time is seconds (`1.5`), `00:00:01.500000` or `0 days 00:00:01.500000`. An empty text or `NaT`
+    /// is the start or end of the file.
     ///
     /// # Errors
-    /// If one is no time, or the end is not after the start.
+    /// If a text is not a time, or the end is not after the start.
     pub fn parse(start: &str, end: &str) -> Result<Option<Self>> {
         let start_time = time(start)?.unwrap_or_default();
         let end_time = time(end)?;
@@ -43,14 +43,14 @@ fn time(text: &str) -> Result<Option<Duration>> {
     if text.is_empty() || text.eq_ignore_ascii_case("nat") || text.eq_ignore_ascii_case("nan") {
         return Ok(None);
     }
-    let wrong = || format!("`{text}` is no time; 1.5 or `0 days 00:00:01.500000` is");
+    let wrong = || format!("`{text}` is not a time; write 1.5 or `0 days 00:00:01.500000`");
     let (days, clock) = match text.split_once(" days") {
         Some((days, clock)) => (number(days).with_context(wrong)?, clock.trim()),
         None => (0.0, text),
     };
     let mut seconds = 0.0;
     let parts: Vec<&str> = clock.split(':').collect();
-    // All after `N days` may be missing.
+    // The clock time after `N days` may be missing.
     if !clock.is_empty() {
         if parts.len() != 1 && parts.len() != 3 {
             bail!(wrong());
@@ -106,17 +106,17 @@ mod tests {
             (
                 "abc",
                 "",
-                "`abc` is no time; 1.5 or `0 days 00:00:01.500000` is",
+                "`abc` is not a time; write 1.5 or `0 days 00:00:01.500000`",
             ),
             (
                 "1:2",
                 "",
-                "`1:2` is no time; 1.5 or `0 days 00:00:01.500000` is",
+                "`1:2` is not a time; write 1.5 or `0 days 00:00:01.500000`",
             ),
             (
                 "-1",
                 "",
-                "`-1` is no time; 1.5 or `0 days 00:00:01.500000` is",
+                "`-1` is not a time; write 1.5 or `0 days 00:00:01.500000`",
             ),
             ("2", "1.5", "the end `1.5` is not after the start `2`"),
             ("", "0", "the end `0` is not after the start ``"),

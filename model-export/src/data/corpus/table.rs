@@ -1,4 +1,4 @@
-//! CSV tables that name audio files: columns by name, rows with their line, paths kept inside.
+//! CSV tables of audio files: columns by name, rows with their line number, paths inside the table's folder.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -17,7 +17,7 @@ impl CsvTable {
     pub(super) fn read(path: &Path) -> Result<Self> {
         let context = || format!("cannot read the table {}", path.display());
         let bytes = std::fs::read(path).with_context(context)?;
-        // Spreadsheets put a mark of the byte order before the first column's name.
+        // Spreadsheets write a byte order mark before the first column's name.
         let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
         let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(text);
         let columns = reader.headers().with_context(context)?.clone();
@@ -36,19 +36,19 @@ impl CsvTable {
         &self.path
     }
 
-    /// Names of the columns, for messages.
+    /// Returns the names of the columns, for messages.
     pub(super) fn columns(&self) -> String {
         self.columns.iter().collect::<Vec<_>>().join(", ")
     }
 
-    /// Where a column is.
+    /// Returns the index of a column.
     pub(super) fn column(&self, name: &str) -> Option<usize> {
         self.columns
             .iter()
             .position(|column| column.eq_ignore_ascii_case(name))
     }
 
-    /// Where a column is that must be there.
+    /// Returns the index of a required column.
     pub(super) fn need(&self, name: &str) -> Result<usize> {
         match self.column(name) {
             Some(column) => Ok(column),
@@ -60,7 +60,7 @@ impl CsvTable {
         }
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows.
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }
@@ -80,12 +80,12 @@ pub(super) struct CsvRow<'a> {
 }
 
 impl<'a> CsvRow<'a> {
-    /// The text in a column; empty if the table has no such column.
+    /// Returns the text in a column; empty if the table has no such column.
     pub(super) fn get(&self, column: Option<usize>) -> &'a str {
         column.and_then(|c| self.record.get(c)).unwrap_or("")
     }
 
-    /// CsvTable and line, for messages.
+    /// Returns the file and the line, for messages.
     pub(super) fn place(&self) -> String {
         let line = self.record.position().map_or(0, csv::Position::line);
         format!("{}, line {line}", self.table.display())

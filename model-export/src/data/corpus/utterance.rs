@@ -9,10 +9,10 @@ use super::span::Span;
 /// The four classes of the default label map, in its order.
 pub const LABELS: [&str; 4] = ["neutral", "anger", "sadness", "happiness"];
 
-/// Where recordings come from.
+/// A corpus.
 ///
-/// The order is that of utterances in a data set; new ones go to the end, so that runs on the old
-/// ones stay as they were.
+/// The order is that of the utterances in a data set. New corpora go to the end, so that runs on the older
+/// ones do not change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Corpus {
     /// Acted English, 24 actors, two sentences.
@@ -35,12 +35,12 @@ pub enum Corpus {
     Esd,
     /// Acted English, four speakers.
     EmovDb,
-    /// One that only its tables describe: a CSV manifest or an audformat database.
+    /// Any other corpus, described by its tables: a CSV manifest or an audformat database.
     Other(Arc<str>),
 }
 
 impl Corpus {
-    /// Every corpus that has rules of its own.
+    /// Every corpus with a reader of its own.
     pub const KNOWN: [Self; 10] = [
         Self::Ravdess,
         Self::BanglaSer,
@@ -54,7 +54,7 @@ impl Corpus {
         Self::EmovDb,
     ];
 
-    /// Name, as it stands in file names, speakers' names and reports.
+    /// Returns the name in file names, speakers' names and reports.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -72,14 +72,14 @@ impl Corpus {
         }
     }
 
-    /// Whether its speakers say the same sentences, so that a test speaker's words were trained
-    /// on from others; `None` where nobody knows.
+    /// Whether its speakers say the same sentences, so that the sentences of a test speaker were also
+    /// trained on, from other speakers. `None` if this is unknown.
     #[must_use]
     pub fn has_parallel_text(&self) -> Option<bool> {
         match self {
             Self::LibriSpeech => Some(false),
             Self::Other(_) => None,
-            // IEMOCAP: its scripted half.
+            // In IEMOCAP, the scripted half.
             _ => Some(true),
         }
     }
@@ -92,32 +92,32 @@ impl fmt::Display for Corpus {
 }
 
 impl From<&str> for Corpus {
-    /// A known corpus by its name, or another one of that name.
+    /// Returns the known corpus of this name, or another corpus with this name.
     fn from(name: &str) -> Self {
         let known = Self::KNOWN.into_iter().find(|corpus| corpus.name() == name);
         known.unwrap_or_else(|| Self::Other(name.into()))
     }
 }
 
-/// One recording of one speaker, labelled by a class' index or, before a label map, by a word.
+/// One recording of one speaker. The label is a class index or, before a label map, a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Utterance<L = usize> {
     /// The audio file.
     pub path: PathBuf,
-    /// Where it comes from.
+    /// Its corpus.
     pub corpus: Corpus,
-    /// Corpus and speaker, such as `ravdess/01`: unique over corpora.
+    /// Corpus and speaker, such as `ravdess/01`. Unique over all corpora.
     pub speaker: String,
-    /// The recording session, where the corpus keeps them apart.
+    /// The recording session, if the corpus has sessions.
     pub session: Option<String>,
-    /// The piece of the file that it is; `None` is the whole file.
+    /// The part of the file; `None` is the whole file.
     pub span: Option<Span>,
-    /// Its emotion; `None` where the corpus has no labels.
+    /// Its emotion; `None` if the corpus has no labels.
     pub label: Option<L>,
 }
 
 impl<L> Utterance<L> {
-    /// A whole file outside any session.
+    /// Creates an utterance that is a whole file, without a session.
     pub fn new(
         path: impl Into<PathBuf>,
         corpus: Corpus,
@@ -134,7 +134,7 @@ impl<L> Utterance<L> {
         }
     }
 
-    /// The file, and which span of it: unique over utterances.
+    /// Returns the file and its span. Unique over utterances.
     #[must_use]
     pub fn name(&self) -> String {
         let path = self.path.display();
@@ -148,7 +148,7 @@ impl<L> Utterance<L> {
         }
     }
 
-    /// The same recording with another label.
+    /// Returns the same recording with another label.
     #[must_use]
     pub fn labelled<M>(self, label: Option<M>) -> Utterance<M> {
         Utterance {

@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressFinish};
 
-/// A pointer is some 130 bytes; no recording of a corpus is this small.
+/// A pointer has about 130 bytes; no recording of a corpus is this small.
 const LARGEST_POINTER: u64 = 1_024;
 
-/// Every audio file below `dir` at any depth, hidden ones excepted, sorted by path.
+/// Returns every audio file below `dir` at any depth except hidden ones, sorted by path.
 ///
-/// A spinner turns meanwhile: on a network disk a big corpus takes minutes.
+/// Shows a spinner, because a large corpus on a network disk takes minutes.
 pub(super) fn audio_files(dir: &Path) -> Result<Vec<PathBuf>> {
     let spinner = ProgressBar::new_spinner().with_finish(ProgressFinish::AndClear);
     spinner.enable_steady_tick(Duration::from_millis(200));
@@ -42,20 +42,20 @@ fn walk(dir: &Path, spinner: &ProgressBar, files: &mut Vec<PathBuf>) -> Result<(
     Ok(())
 }
 
-/// A bar for looking at so many files, which each cost a round trip on a network disk.
+/// Creates a progress bar for a loop over files: each costs a round trip on a network disk.
 pub(super) fn bar(files: usize) -> ProgressBar {
     ProgressBar::new(files as u64)
-        .with_message("looking at files")
+        .with_message("checking files")
         .with_finish(ProgressFinish::AndClear)
 }
 
-/// Whether a file is named like audio that corpora come in.
+/// Whether a file name ends in .wav or .flac.
 fn is_audio(path: &Path) -> bool {
     path.extension()
         .is_some_and(|e| e.eq_ignore_ascii_case("wav") || e.eq_ignore_ascii_case("flac"))
 }
 
-/// Whether a Git LFS pointer lies there in place of audio: a clone without `git lfs`.
+/// Whether the file is a Git LFS pointer, from a clone without `git lfs`, instead of audio.
 pub(super) fn is_pointer(path: &Path) -> bool {
     if !std::fs::metadata(path).is_ok_and(|data| data.len() <= LARGEST_POINTER) {
         return false;
@@ -65,14 +65,14 @@ pub(super) fn is_pointer(path: &Path) -> bool {
     read.is_ok() && head.starts_with(b"version https://git-lfs")
 }
 
-/// A file's name without its extension; empty if it is no text.
+/// Returns a file's name without its extension; empty if it is not UTF-8.
 pub(super) fn stem(path: &Path) -> &str {
     path.file_stem()
         .and_then(|stem| stem.to_str())
         .unwrap_or("")
 }
 
-/// Names of the folders that a file lies in, the nearest first.
+/// Returns the names of the folders that contain a file, the nearest first.
 pub(super) fn folders(path: &Path) -> impl Iterator<Item = &str> {
     path.ancestors()
         .skip(1)

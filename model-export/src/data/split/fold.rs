@@ -8,22 +8,22 @@ use sha2::{Digest, Sha256};
 use crate::data::corpus::Utterance;
 use crate::data::features::hexadecimal;
 
-/// One way to cut a list of utterances into parts; the numbers are indices into that list.
+/// A list of utterances divided into three parts, as indices into the list.
 ///
 /// Unlabelled utterances are in no part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fold {
-    /// What the weights are fitted to.
+    /// Utterances that the weights are fitted to.
     pub train: Vec<usize>,
-    /// What is watched while training and calibrated on: speakers of neither of the others, but for
+    /// Utterances for early stopping and calibration. Their speakers are in no other part, except with
     /// [`Protocol::Random`](super::Protocol::Random).
     pub validation: Vec<usize>,
-    /// What is reported.
+    /// Utterances that the reported figures are measured on.
     pub test: Vec<usize>,
 }
 
 impl Fold {
-    /// SHA-256 of the three parts, in hexadecimal, for the record of a run.
+    /// Returns the SHA-256 of the three parts in hexadecimal, for the record of a run.
     #[must_use]
     pub fn digest(&self) -> String {
         let mut hasher = Sha256::new();
@@ -37,7 +37,7 @@ impl Fold {
         hexadecimal(&hasher.finalize())
     }
 
-    /// The parts with their names.
+    /// Returns the parts with their names.
     #[must_use]
     pub fn parts(&self) -> [(&'static str, &[usize]); 3] {
         [
@@ -50,10 +50,10 @@ impl Fold {
 
 /// Refuses a leak: a speaker in two parts, or the same audio in two parts.
 ///
-/// `hashes` has one content hash for each utterance, as [`crate::data::features::Features`] gives them.
+/// `hashes` has one content hash for each utterance, as in [`crate::data::features::Features`].
 ///
 /// # Errors
-/// Names the speaker and the parts, or the two files.
+/// If there is a leak; the error has the speaker and the parts, or the two files.
 pub fn guard(utterances: &[Utterance], fold: &Fold, hashes: &[[u8; 32]]) -> Result<()> {
     guard_audio(utterances, fold, hashes)?;
     let mut speakers: HashMap<&str, &str> = HashMap::new();
@@ -70,7 +70,7 @@ pub fn guard(utterances: &[Utterance], fold: &Fold, hashes: &[[u8; 32]]) -> Resu
     Ok(())
 }
 
-/// Refuses the same audio in two parts; speakers may be.
+/// Refuses the same audio in two parts, but allows the same speaker.
 pub(super) fn guard_audio(
     utterances: &[Utterance],
     fold: &Fold,
@@ -83,7 +83,7 @@ pub(super) fn guard_audio(
         for &index in members {
             let Some(utterance) = utterances.get(index) else {
                 bail!(
-                    "the split's {part} part names utterance {index} of {}",
+                    "the split's {part} part contains utterance {index}, but there are only {}",
                     utterances.len()
                 );
             };

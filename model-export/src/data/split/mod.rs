@@ -1,9 +1,8 @@
-//! Splits: utterances in, folds out, by one of several protocols.
+//! Splits: from utterances to folds, by one of several protocols.
 //!
-//! By speaker is the rule: no speaker is ever in two parts of a fold. Random folds over utterances
-//! flatter every figure by six to ten points (the paper's protocol does) and are there to compare
-//! with it. [`Protocol::guard`] checks the promise on the finished split, by speaker and by
-//! content.
+//! Folds are normally by speaker: no speaker is in two parts of a fold. Random folds over utterances, the paper's
+//! protocol, make every figure six to ten points too high; they exist to compare with the paper.
+//! [`Protocol::guard`] checks the finished split by speaker and by content.
 
 mod fold;
 mod protocol;

@@ -1,4 +1,4 @@
-//! Protocols: the ways of splitting that figures are reported by.
+//! Protocols: the ways to split a data set that reported figures can use.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,21 +10,21 @@ use super::fold::{Fold, guard, guard_audio};
 use super::{random, speakers};
 use crate::data::corpus::{Corpus, Utterance};
 
-/// How utterances are cut into folds.
+/// How utterances are divided into folds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// So many folds by speaker: `speakers/5`.
+    /// This many folds by speaker: `speakers/5`.
     Speakers(usize),
-    /// A fold for each speaker: `leave-one-speaker-out`.
+    /// One fold per speaker: `leave-one-speaker-out`.
     LeaveOneSpeakerOut,
-    /// A fold for each recording session of a single corpus: `sessions`.
+    /// One fold per recording session of a single corpus: `sessions`.
     Sessions,
-    /// Five folds over utterances, as the paper has it: `random`. Depends on speakers.
+    /// Five folds over utterances, the paper's protocol: `random`. It trains on test speakers.
     Random,
 }
 
 impl Protocol {
-    /// The folds that a seed gives; `hashes` has one content hash for each utterance.
+    /// Computes the folds for a seed; `hashes` has one content hash for each utterance.
     ///
     /// # Errors
     /// If there are too few speakers, sessions or recordings for a fold's three parts.
@@ -48,7 +48,7 @@ impl Protocol {
         !matches!(self, Self::Random)
     }
 
-    /// What every table of it must be labelled.
+    /// Returns the label that every table of this protocol must have.
     #[must_use]
     pub fn label(&self) -> &'static str {
         if self.is_speaker_independent() {
@@ -58,25 +58,29 @@ impl Protocol {
         }
     }
 
-    /// Label and reason, as the beginning of a sentence.
+    /// Returns the label with the reason, as the beginning of a sentence.
     #[must_use]
     pub fn describe(&self) -> String {
         let how = match self {
             Self::Speakers(_) => "folds by speaker",
-            Self::LeaveOneSpeakerOut => "each speaker tested by a model that never heard them",
-            Self::Sessions => "each session's speakers tested by a model that never heard them",
+            Self::LeaveOneSpeakerOut => {
+                "each speaker tested by a model that was not trained on them"
+            }
+            Self::Sessions => {
+                "each session's speakers tested by a model that was not trained on them"
+            }
             Self::Random => {
-                "random split of utterances: test speakers were trained on, which flatters every figure"
+                "random split of utterances: test speakers were trained on, which makes every figure too high"
             }
         };
         format!("{} ({how})", self.label())
     }
 
-    /// Refuses a leak: the same audio in two parts of a fold, and a speaker, unless the protocol
-    /// says of itself that it shares them.
+    /// Refuses a leak: the same audio in two parts of a fold, or the same speaker unless the protocol allows
+    /// it.
     ///
     /// # Errors
-    /// Names the speaker and the parts, or the two files.
+    /// If there is a leak; the error has the speaker and the parts, or the two files.
     pub fn guard(&self, utterances: &[Utterance], fold: &Fold, hashes: &[[u8; 32]]) -> Result<()> {
         if self.is_speaker_independent() {
             guard(utterances, fold, hashes)
@@ -85,13 +89,13 @@ impl Protocol {
         }
     }
 
-    /// What must be said beside figures of this protocol on these corpora, a sentence each.
+    /// Returns the sentences that must accompany figures of this protocol on these corpora.
     #[must_use]
     pub fn disclosures(&self, corpora: &BTreeSet<Corpus>) -> Vec<String> {
         let mut sentences = Vec::new();
         if !self.is_speaker_independent() {
             sentences.push(
-                "Speaker-dependent: test speakers were trained on, which flatters figures by six to ten points."
+                "Speaker-dependent: test speakers were trained on, which makes figures six to ten points too high."
                     .to_owned(),
             );
         }
@@ -140,7 +144,7 @@ impl FromStr for Protocol {
             ("random", _) => Ok(Self::Random),
             (_, Some(Ok(folds))) if folds >= 2 => Ok(Self::Speakers(folds)),
             _ => bail!(
-                "`{text}` is no protocol; there are speakers/K for K folds of two and more, \
+                "`{text}` is not a protocol; the protocols are speakers/K for K folds (at least two), \
                  leave-one-speaker-out, sessions, random"
             ),
         }

@@ -1,6 +1,6 @@
-//! The paper's split: utterances at random, four fifths to train, without regard to speakers.
+//! The paper's split: utterances at random, four fifths for training, whoever the speaker is.
 //!
-//! Copies of the same audio stay together: they would be trained on and tested at once.
+//! Copies of the same audio stay in one part. Otherwise they would be trained on and tested.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,9 +13,9 @@ use sha2::{Digest, Sha256};
 use super::fold::{Fold, one_hash_each};
 use crate::data::corpus::{Corpus, Utterance};
 
-/// Each utterance is tested once in so many folds: 80 to 20.
+/// Number of folds: 80 % train, 20 % test.
 const FOLDS: usize = 5;
-/// One in so many of the training part validates.
+/// One in this many training utterances is for validation.
 const VALIDATION: usize = 10;
 
 /// Five folds, stratified by corpus and class.
@@ -44,7 +44,7 @@ pub(super) fn random(
         for (number, fold) in folds.iter_mut().enumerate() {
             let mut trained = 0;
             for (place, members) in copies.iter().enumerate() {
-                // Strata go on where the last one stopped, so that folds are even in size.
+                // Each stratum continues where the last one stopped, so that folds have equal sizes.
                 let part = if (dealt + place) % FOLDS == number {
                     &mut fold.test
                 } else {
@@ -69,7 +69,7 @@ pub(super) fn random(
     Ok(folds)
 }
 
-/// Recordings of each corpus and class; those with the same audio are one, of the first's class.
+/// Groups recordings by corpus and class. Recordings with the same audio are one group member, with the class of the first.
 fn strata<'a>(
     utterances: &'a [Utterance],
     hashes: &[[u8; 32]],

@@ -1,8 +1,7 @@
-//! Splits that keep speakers, or whole sessions, apart.
+//! Splits by speaker or by session.
 //!
-//! Each corpus' speakers are shuffled by the seed and the corpus' name alone, so that adding a
-//! corpus leaves the folds of the others as they were. Validation speakers are always taken from
-//! those that the fold does not test.
+//! The order of a corpus' speakers depends only on the seed and the corpus' name, so that adding a corpus does not
+//! change the folds of the others. Validation speakers are never test speakers of the same fold.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -23,16 +22,19 @@ enum Part {
     Test,
 }
 
-/// k folds: each speaker is tested exactly once, and one speaker a corpus validates.
+/// Computes k folds: each speaker is tested exactly once, and one speaker per corpus validates.
 ///
-/// Each corpus' speakers are shuffled by `seed` and dealt round robin; the validation speaker of
-/// a fold is one that the next fold tests.
+/// Each corpus' speakers are shuffled by `seed` and distributed round robin. The validation speaker of a
+/// fold is a test speaker of the next fold.
 ///
 /// # Errors
 /// If `folds` is below 2, nothing is labelled, or a corpus has too few speakers to have one in
 /// each part of each fold.
 pub fn by_speaker(utterances: &[Utterance], folds: usize, seed: u64) -> Result<Vec<Fold>> {
-    ensure!(folds >= 2, "{folds} folds asked for; at least 2 are needed");
+    ensure!(
+        folds >= 2,
+        "{folds} folds were requested; at least 2 are needed"
+    );
     let corpora = shuffled_speakers(utterances, seed)?;
     for (corpus, speakers) in &corpora {
         ensure!(
@@ -62,13 +64,13 @@ pub fn by_speaker(utterances: &[Utterance], folds: usize, seed: u64) -> Result<V
     Ok((0..folds).map(fold).collect())
 }
 
-/// Whether so many speakers of a corpus can be cut into so many folds, each with a speaker in every part: one to
-/// train and one to validate beside those that the largest fold tests.
+/// Whether a corpus with this many speakers can be divided into this many folds, each with a speaker in every part:
+/// one to train and one to validate, besides the test speakers of the largest fold.
 fn fits(speakers: usize, folds: usize) -> bool {
     folds >= 2 && speakers >= folds && speakers >= speakers.div_ceil(folds) + 2
 }
 
-/// The protocols by speaker that [`by_speaker`] can cut, as the end of a sentence.
+/// Returns the numbers of folds that [`by_speaker`] can make, as the end of a sentence.
 #[must_use]
 pub fn by_speaker_fit(utterances: &[Utterance]) -> String {
     let mut speakers: BTreeMap<&Corpus, BTreeSet<&str>> = BTreeMap::new();
@@ -98,9 +100,9 @@ pub fn by_speaker_fit(utterances: &[Utterance]) -> String {
     }
 }
 
-/// A fold for each speaker, who alone is tested; one other speaker a corpus validates.
+/// Computes one fold per speaker, who alone is tested. One other speaker per corpus validates.
 ///
-/// Folds are in the order of corpora and of speakers' names.
+/// Folds are in the order of corpora, then of speakers' names.
 pub(super) fn leave_one_out(utterances: &[Utterance], seed: u64) -> Result<Vec<Fold>> {
     let corpora = shuffled_speakers(utterances, seed)?;
     for (corpus, speakers) in &corpora {
@@ -119,7 +121,7 @@ pub(super) fn leave_one_out(utterances: &[Utterance], seed: u64) -> Result<Vec<F
     let fold = |(number, tested): (usize, &str)| {
         let mut parts = HashMap::new();
         for speakers in corpora.values() {
-            // Who validates follows the tested one, or goes round with the folds.
+            // The validation speaker follows the tested one; in other corpora it changes with the fold.
             let validates = match speakers.iter().position(|&speaker| speaker == tested) {
                 Some(place) => (place + 1) % speakers.len(),
                 None => number % speakers.len(),
@@ -138,13 +140,13 @@ pub(super) fn leave_one_out(utterances: &[Utterance], seed: u64) -> Result<Vec<F
     Ok(tested.enumerate().map(fold).collect())
 }
 
-/// A fold for each session of a single corpus; one speaker of the next session validates.
+/// Computes one fold per session of a single corpus; one speaker of the next session validates.
 pub(super) fn by_session(utterances: &[Utterance], seed: u64) -> Result<Vec<Fold>> {
     let corpora = shuffled_speakers(utterances, seed)?;
     let names: Vec<&str> = corpora.keys().map(|corpus| corpus.name()).collect();
     let [(corpus, speakers)] = Vec::from_iter(&corpora)[..] else {
         anyhow::bail!(
-            "sessions are of a single corpus, and there are {}: {}",
+            "the protocol `sessions` needs a single corpus, and there are {}: {}",
             names.len(),
             names.join(", ")
         );
@@ -153,7 +155,7 @@ pub(super) fn by_session(utterances: &[Utterance], seed: u64) -> Result<Vec<Fold
     for utterance in utterances.iter().filter(|u| u.label.is_some()) {
         let Some(session) = &utterance.session else {
             anyhow::bail!(
-                "{} is of no session; IEMOCAP has them, and manifests with a column `session`",
+                "{} has no session; IEMOCAP has sessions, and manifests with a column `session`",
                 utterance.name()
             );
         };
@@ -187,14 +189,14 @@ pub(super) fn by_session(utterances: &[Utterance], seed: u64) -> Result<Vec<Fold
         let fold = deal(utterances, &parts.collect());
         ensure!(
             !fold.train.is_empty(),
-            "{corpus}: nobody is left to train when session {tested} is tested; a third session is needed"
+            "{corpus}: no training speaker is left when session {tested} is tested; a third session is needed"
         );
         Ok(fold)
     };
     sessions.iter().enumerate().map(fold).collect()
 }
 
-/// One fold in which every speaker trains but one validation speaker a corpus; `test` is empty.
+/// Computes a fold in which every speaker trains except one validation speaker per corpus; `test` is empty.
 ///
 /// # Errors
 /// If nothing is labelled or a corpus has a single speaker.
@@ -218,8 +220,7 @@ pub fn all(utterances: &[Utterance], seed: u64) -> Result<Fold> {
     Ok(deal(utterances, &parts))
 }
 
-/// Each corpus' labelled speakers in an order that only `seed` and the corpus' name decide, so
-/// that adding a corpus leaves the folds of the others as they were.
+/// Returns each corpus' labelled speakers in an order that depends only on `seed` and the corpus' name.
 fn shuffled_speakers(utterances: &[Utterance], seed: u64) -> Result<BTreeMap<&Corpus, Vec<&str>>> {
     let mut corpora: BTreeMap<&Corpus, Vec<&str>> = BTreeMap::new();
     for utterance in utterances.iter().filter(|u| u.label.is_some()) {

@@ -1,4 +1,4 @@
-//! Splits: what each protocol promises, on any corpora, and the folds that runs name.
+//! Splits: the guarantees of each protocol on any corpora, and the folds of existing runs.
 
 use std::collections::BTreeSet;
 
@@ -181,7 +181,7 @@ fn what_fits_is_what_can_be_cut() {
         (4, 2..5, "`--protocol speakers/2` to `speakers/4` fit"),
         (7, 2..8, "`--protocol speakers/2` to `speakers/7` fit"),
     ] {
-        // Beside a larger corpus, and one without labels.
+        // Together with a larger corpus, and one without labels.
         let mut utterances: Vec<_> = (0..12).map(|s| utterance(&Corpus::EmoDb, s, 0)).collect();
         utterances.extend((0..speakers).map(|s| utterance(&Corpus::Tess, s, 0)));
         utterances.push(utterance(&Corpus::LibriSpeech, 1, 0));
@@ -219,7 +219,7 @@ fn folds_of_a_seed_never_change() {
         }
     }
     digests.push(all(&utterances, 0).unwrap().digest()[..16].to_owned());
-    // Trained runs name these folds: a change here orphans them.
+    // Existing runs depend on these folds; a change here makes them invalid.
     assert_eq!(
         digests,
         [
@@ -273,13 +273,13 @@ fn protocols_are_read_as_they_are_written() {
     for text in ["speakers/1", "speakers/", "speakers", "Random", ""] {
         let error = text.parse::<Protocol>().unwrap_err().to_string();
         assert!(
-            error.contains("is no protocol; there are speakers/K"),
+            error.contains("is not a protocol; the protocols are speakers/K"),
             "{error}"
         );
     }
 }
 
-/// So many sessions of two speakers, as IEMOCAP has five.
+/// Sessions of two speakers each, like the five of IEMOCAP.
 fn sessions(count: usize) -> Vec<Utterance> {
     let mut utterances = Vec::new();
     for speaker in 0..count * 2 {
@@ -356,7 +356,7 @@ proptest! {
         copies in prop::collection::vec(0..120usize, 120), seed: u64,
     ) {
         let utterances: Vec<_> = (0..120).map(|i| utterance(&Corpus::EmoDb, i % 7, i)).collect();
-        // Some have the audio of another.
+        // Some utterances have the audio of another.
         let mut hashes = hashes(120);
         for (index, &other) in copies.iter().enumerate().step_by(9) {
             hashes[index] = hashes[other];
@@ -423,9 +423,9 @@ fn what_flatters_is_disclosed() {
         (Protocol::Sessions, vec![&Corpus::LibriSpeech], &[]),
     ] {
         let corpora = corpora.into_iter().cloned().collect();
-        let said = protocol.disclosures(&corpora);
-        assert_eq!(said.len(), expected.len(), "{said:?}");
-        for (sentence, beginning) in said.iter().zip(expected) {
+        let disclosures = protocol.disclosures(&corpora);
+        assert_eq!(disclosures.len(), expected.len(), "{disclosures:?}");
+        for (sentence, beginning) in disclosures.iter().zip(expected) {
             assert!(sentence.starts_with(beginning), "{sentence}");
         }
     }
@@ -460,7 +460,7 @@ fn each_protocol_says_what_it_lacks() {
         (
             Protocol::Sessions,
             &four,
-            "savee/0-0.wav is of no session; IEMOCAP has them, and manifests with a column `session`",
+            "savee/0-0.wav has no session; IEMOCAP has sessions, and manifests with a column `session`",
         ),
         (
             Protocol::Sessions,
@@ -475,7 +475,7 @@ fn each_protocol_says_what_it_lacks() {
         (
             Protocol::Sessions,
             &mixed,
-            "sessions are of a single corpus, and there are 2: iemocap, tess",
+            "the protocol `sessions` needs a single corpus, and there are 2: iemocap, tess",
         ),
         (
             Protocol::Random,

@@ -1,4 +1,4 @@
-//! Confidence: logits to probabilities, and how far these can be believed.
+//! Confidence: from logits to probabilities, and how well these match the accuracy.
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
@@ -8,7 +8,7 @@ use super::mean;
 /// Bins of confidence, each a tenth wide.
 const BINS: usize = 10;
 
-/// Softmax of logits divided by a temperature.
+/// Computes the softmax of logits divided by a temperature.
 #[must_use]
 pub fn softmax(logits: &[f32], temperature: f32) -> Vec<f32> {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -20,7 +20,7 @@ pub fn softmax(logits: &[f32], temperature: f32) -> Vec<f32> {
     powers.into_iter().map(|power| power / sum).collect()
 }
 
-/// The class with the highest value; the first of equals, and 0 if there is none.
+/// Returns the class with the highest value: the first of equal ones, and 0 if there is none.
 #[must_use]
 pub fn argmax(values: &[f32]) -> usize {
     let mut best = 0;
@@ -32,30 +32,30 @@ pub fn argmax(values: &[f32]) -> usize {
     best
 }
 
-/// What became of the predictions whose confidence fell into one bin.
+/// The predictions with a confidence in one bin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Reliability {
-    /// Verdicts in the bin.
+    /// Number of predictions in the bin.
     pub count: usize,
     /// Their mean confidence; 0 if there are none.
     pub confidence: f64,
-    /// The share of them that was right; 0 if there are none.
+    /// Their accuracy; 0 if there are none.
     pub accuracy: f64,
 }
 
-/// Confidence against accuracy in ten bins of equal width: the points of a reliability diagram.
+/// Computes confidence and accuracy in ten bins of equal width: the points of a reliability diagram.
 ///
-/// `probabilities` and `labels` go in pairs.
+/// `probabilities[i]` belongs to `labels[i]`.
 #[must_use]
 pub fn reliability(probabilities: &[Vec<f32>], labels: &[usize]) -> Vec<Reliability> {
     let mut bins = vec![Reliability::default(); BINS];
     for (probabilities, &label) in probabilities.iter().zip(labels) {
-        let said = argmax(probabilities);
-        let sure = probabilities.get(said).copied().map_or(0.0, f64::from);
-        let bin = &mut bins[((sure * BINS as f64) as usize).min(BINS - 1)];
+        let predicted = argmax(probabilities);
+        let confidence = probabilities.get(predicted).copied().map_or(0.0, f64::from);
+        let bin = &mut bins[((confidence * BINS as f64) as usize).min(BINS - 1)];
         bin.count += 1;
-        bin.confidence += sure;
-        bin.accuracy += f64::from(u8::from(said == label));
+        bin.confidence += confidence;
+        bin.accuracy += f64::from(u8::from(predicted == label));
     }
     for bin in &mut bins {
         bin.confidence /= bin.count.max(1) as f64;
@@ -64,8 +64,8 @@ pub fn reliability(probabilities: &[Vec<f32>], labels: &[usize]) -> Vec<Reliabil
     bins
 }
 
-/// Expected calibration error over the bins of [`reliability`]: the mean distance between confidence
-/// and accuracy, 0 to 1; 0 if there is nothing.
+/// Computes the expected calibration error over the bins of [`reliability`]: the mean distance between
+/// confidence and accuracy, 0 to 1; 0 without predictions.
 #[must_use]
 pub fn calibration_error(probabilities: &[Vec<f32>], labels: &[usize]) -> f64 {
     let bins = reliability(probabilities, labels);
@@ -77,22 +77,25 @@ pub fn calibration_error(probabilities: &[Vec<f32>], labels: &[usize]) -> f64 {
     distance / count.max(1) as f64
 }
 
-/// Brier score over all classes: the mean squared distance between the probabilities and the truth,
-/// 0 to 2. Always saying 1/K scores 1 − 1/K. Pairs whose label names no class do not count.
+/// Computes the Brier score over all classes: the mean squared distance between the probabilities and the
+/// truth, 0 to 2. Constant probabilities 1/K score 1 − 1/K. Pairs with a label outside the classes do not count.
 #[must_use]
 pub fn brier(probabilities: &[Vec<f32>], labels: &[usize]) -> f64 {
     let pairs = probabilities.iter().zip(labels);
     mean(pairs.filter_map(|(probabilities, &label)| {
-        let squares = probabilities.iter().enumerate().map(|(class, &said)| {
-            let truth = f64::from(u8::from(class == label));
-            (f64::from(said) - truth).powi(2)
-        });
+        let squares = probabilities
+            .iter()
+            .enumerate()
+            .map(|(class, &probability)| {
+                let truth = f64::from(u8::from(class == label));
+                (f64::from(probability) - truth).powi(2)
+            });
         (label < probabilities.len()).then(|| squares.sum::<f64>())
     }))
 }
 
-/// Mean negative log-likelihood in nats of the labels under logits at a temperature; pairs whose
-/// label names no class do not count.
+/// Computes the mean negative log-likelihood, in nats, of the labels under logits at a temperature. Pairs
+/// with a label outside the classes do not count.
 #[must_use]
 pub fn negative_log_likelihood(logits: &[Vec<f32>], labels: &[usize], temperature: f32) -> f64 {
     mean(logits.iter().zip(labels).filter_map(|(logits, &label)| {
@@ -104,23 +107,23 @@ pub fn negative_log_likelihood(logits: &[Vec<f32>], labels: &[usize], temperatur
     }))
 }
 
-/// The temperature between 0.05 and 20 that makes the labels most likely, by golden-section
-/// search over its logarithm. Fit it on validation speakers, never on tested ones.
+/// Fits the temperature between 0.05 and 20 that makes the labels most likely, by golden-section search
+/// over its logarithm. Fit it on validation speakers, never on test speakers.
 ///
 /// # Errors
-/// If there is nothing to fit on, the two differ in number, or a logit is not finite.
+/// If there are no utterances, logits and labels differ in number, or a logit is not finite.
 pub fn fit_temperature(logits: &[Vec<f32>], labels: &[usize]) -> Result<f32> {
     ensure!(
         logits.len() == labels.len() && !labels.is_empty(),
-        "a temperature needs one label for each of its utterances: {} and {}",
+        "fitting a temperature needs one label per utterance: there are {} labels and {} utterances",
         labels.len(),
         logits.len(),
     );
     ensure!(
         logits.iter().flatten().all(|logit| logit.is_finite()),
-        "a logit is not finite; no temperature can mend that"
+        "a logit is not finite: the training has diverged; lower the rate"
     );
-    // The likelihood is concave in 1/T, so it has one top over ln T as well.
+    // The likelihood is concave in 1/T, so it has a single maximum over ln T as well.
     let loss = |logarithm: f64| negative_log_likelihood(logits, labels, logarithm.exp() as f32);
     let ratio = (5.0f64.sqrt() - 1.0) / 2.0;
     let (mut low, mut high) = (0.05f64.ln(), 20.0f64.ln());
@@ -181,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_temperature_of_overconfident_logits_is_found() {
-        // The model says class 0 at odds e⁴, and is right three times in four: odds 3.
+        // The model predicts class 0 at odds e⁴ and is correct three times in four: odds 3.
         let logits = vec![vec![4.0f32, 0.0]; 8];
         let labels = [0, 0, 0, 1, 0, 0, 0, 1];
         let temperature = fit_temperature(&logits, &labels).unwrap();

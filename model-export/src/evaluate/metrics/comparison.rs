@@ -1,28 +1,28 @@
-//! Two systems on the same utterances: is the difference more than chance?
+//! Tests whether two systems differ by more than chance on the same utterances.
 
 use serde::Serialize;
 
-/// Below so many utterances on which just one system is right the test is exact.
+/// The test is exact if fewer utterances than this are correct in exactly one system.
 const EXACT_BELOW: u64 = 25;
 
-/// McNemar's test.
+/// The result of McNemar's test.
 ///
-/// It takes utterances for independent, which those of one speaker are not: read it beside an
-/// interval over speakers, never alone.
+/// The test assumes independent utterances, but those of one speaker are not independent. Read it only together
+/// with an interval over speakers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct McNemar {
-    /// Utterances that only the first system judged right.
+    /// Utterances that only the first system classified correctly.
     pub first_only: u64,
-    /// Utterances that only the second system judged right.
+    /// Utterances that only the second system classified correctly.
     pub second_only: u64,
-    /// How likely a division at least as uneven is if neither system is better; two-sided.
+    /// Probability of a division at least as uneven if neither system is better; two-sided.
     pub p: f64,
     /// Whether p is the exact binomial one (fewer than 25 such utterances), or from χ² with
     /// continuity correction.
     pub exact: bool,
 }
 
-/// McNemar's test on whether the first and the second system were right, utterance by utterance.
+/// Applies McNemar's test to whether the first and the second system are correct on each utterance.
 #[must_use]
 pub fn mcnemar(predictions: impl IntoIterator<Item = (bool, bool)>) -> McNemar {
     let (mut first_only, mut second_only) = (0u64, 0u64);
@@ -50,7 +50,7 @@ pub fn mcnemar(predictions: impl IntoIterator<Item = (bool, bool)>) -> McNemar {
     }
 }
 
-/// The chance of at most `heads` heads in `tosses` of a fair coin.
+/// Computes the probability of at most `heads` heads in `tosses` of a fair coin.
 fn binomial_tail(heads: u64, tosses: u64) -> f64 {
     let mut ways = 1.0;
     let mut sum = 0.0;
@@ -61,8 +61,8 @@ fn binomial_tail(heads: u64, tosses: u64) -> f64 {
     sum / 2f64.powi(tosses as i32)
 }
 
-/// Holm's correction: p values of several comparisons, each raised so that the chance of a single
-/// wrong call among all of them stays below the level that one reads them at. In the order given.
+/// Applies Holm's correction to the p values of several comparisons, in the given order. At any significance level,
+/// the probability of even one wrong rejection among all comparisons stays below that level.
 #[must_use]
 pub fn holm(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();

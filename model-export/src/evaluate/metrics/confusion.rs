@@ -1,4 +1,4 @@
-//! Counts of judgements, and the figures that come from counts alone.
+//! Counts of predictions, and the figures that follow from counts alone.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,9 +8,9 @@ use serde::{Serialize, Serializer};
 
 use super::mean;
 
-/// Counts of judgements of K classes: row = truth, column = what the model said.
+/// Counts of predictions by class: a row per true class, a column per predicted class.
 ///
-/// The default is a confusion of no classes; adding another to it makes it as large.
+/// The default has no classes; adding another confusion gives it as many.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Confusion {
     classes: usize,
@@ -19,7 +19,7 @@ pub struct Confusion {
 }
 
 impl Confusion {
-    /// No judgements of so many classes.
+    /// Creates an empty confusion of this many classes.
     #[must_use]
     pub fn new(classes: usize) -> Self {
         Self {
@@ -28,51 +28,51 @@ impl Confusion {
         }
     }
 
-    /// Counts pairs of (truth, said), class indices.
+    /// Counts pairs of (true class, predicted class).
     #[must_use]
-    pub fn of(classes: usize, judgements: impl IntoIterator<Item = (usize, usize)>) -> Self {
+    pub fn of(classes: usize, predictions: impl IntoIterator<Item = (usize, usize)>) -> Self {
         let mut confusion = Self::new(classes);
-        for (truth, said) in judgements {
-            confusion.add(truth, said);
+        for (truth, predicted) in predictions {
+            confusion.add(truth, predicted);
         }
         confusion
     }
 
-    /// Counts one judgement; indices that name no class are not counted.
-    pub fn add(&mut self, truth: usize, said: usize) {
-        if truth < self.classes && said < self.classes {
-            self.counts[truth * self.classes + said] += 1;
+    /// Counts one prediction; indices outside the classes are not counted.
+    pub fn add(&mut self, truth: usize, predicted: usize) {
+        if truth < self.classes && predicted < self.classes {
+            self.counts[truth * self.classes + predicted] += 1;
         }
     }
 
-    /// Number of classes K.
+    /// Returns the number of classes K.
     #[must_use]
     pub fn classes(&self) -> usize {
         self.classes
     }
 
-    /// How often utterances of class `truth` were judged to be `said`; 0 outside the classes.
+    /// Returns how often class `truth` was predicted as class `predicted`; 0 outside the classes.
     #[must_use]
-    pub fn count(&self, truth: usize, said: usize) -> u64 {
-        if truth < self.classes && said < self.classes {
-            self.counts[truth * self.classes + said]
+    pub fn count(&self, truth: usize, predicted: usize) -> u64 {
+        if truth < self.classes && predicted < self.classes {
+            self.counts[truth * self.classes + predicted]
         } else {
             0
         }
     }
 
-    /// The rows, one for each true class.
+    /// Returns the rows, one for each true class.
     pub fn rows(&self) -> impl Iterator<Item = &[u64]> {
         self.counts.chunks_exact(self.classes.max(1))
     }
 
-    /// Judgements counted.
+    /// Returns the number of predictions.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// WA: the share of right judgements; 0 if there are none.
+    /// Returns WA: the share of correct predictions; 0 if there are none.
     #[must_use]
     pub fn weighted_accuracy(&self) -> f64 {
         let right: u64 = (0..self.classes)
@@ -81,55 +81,58 @@ impl Confusion {
         share(right, self.total()).unwrap_or(0.0)
     }
 
-    /// UA: the mean recall of the classes that occur; 0 if there are none.
+    /// Returns UA: the mean recall of the classes that occur; 0 if there are none.
     #[must_use]
     pub fn unweighted_accuracy(&self) -> f64 {
         mean((0..self.classes).filter_map(|class| self.recall(class)))
     }
 
-    /// The mean F1 of the classes that occur or were said; 0 if there are none.
+    /// Returns the mean F1 of the classes that occur or were predicted; 0 if there are none.
     #[must_use]
     pub fn macro_f1(&self) -> f64 {
         mean((0..self.classes).filter_map(|class| {
             let right = self.count(class, class);
-            share(2 * right, self.truths(class) + self.predicted(class))
+            share(
+                2 * right,
+                self.true_total(class) + self.predicted_total(class),
+            )
         }))
     }
 
-    /// For each class the share of its utterances that were recognised; `None` if it has none.
+    /// Returns the recall of each class; `None` if it does not occur.
     #[must_use]
     pub fn recalls(&self) -> Vec<Option<f64>> {
         (0..self.classes).map(|class| self.recall(class)).collect()
     }
 
-    /// For each class the share of its predictions that were right; `None` if it was never said.
+    /// Returns the precision of each class; `None` if it was never predicted.
     #[must_use]
     pub fn precisions(&self) -> Vec<Option<f64>> {
         (0..self.classes)
-            .map(|class| share(self.count(class, class), self.predicted(class)))
+            .map(|class| share(self.count(class, class), self.predicted_total(class)))
             .collect()
     }
 
-    /// WA of always saying the most frequent class.
+    /// Returns the WA of always predicting the most frequent class.
     #[must_use]
     pub fn chance_weighted(&self) -> f64 {
-        let majority = (0..self.classes).map(|class| self.truths(class)).max();
+        let majority = (0..self.classes).map(|class| self.true_total(class)).max();
         share(majority.unwrap_or(0), self.total()).unwrap_or(0.0)
     }
 
-    /// UA of any rule that does not listen: one over the number of classes that occur.
+    /// Returns the UA of any constant prediction: one over the number of classes that occur.
     #[must_use]
     pub fn chance_unweighted(&self) -> f64 {
         let occur = (0..self.classes)
-            .filter(|&class| self.truths(class) > 0)
+            .filter(|&class| self.true_total(class) > 0)
             .count();
         share(1, occur as u64).unwrap_or(0.0)
     }
 
-    /// The counts with recall and precision as a Markdown table; one name for each class.
+    /// Formats the counts with recall and precision as a Markdown table; one name for each class.
     #[must_use]
     pub fn markdown(&self, labels: &[String]) -> String {
-        let mut text = format!("| truth \\ said | {} | recall |\n", labels.join(" | "));
+        let mut text = format!("| truth \\ predicted | {} | recall |\n", labels.join(" | "));
         text += &format!("|---|{}\n", "--:|".repeat(self.classes + 1));
         for ((label, row), recall) in labels.iter().zip(self.rows()).zip(self.recalls()) {
             let counts: Vec<String> = row.iter().map(u64::to_string).collect();
@@ -143,7 +146,7 @@ impl Confusion {
         text + &format!("| precision | {} | |\n", precisions.join(" | "))
     }
 
-    /// The counts as a text table with the figures below; one name for each class.
+    /// Formats the counts as a text table with the figures below; one name for each class.
     pub fn display<'a>(&'a self, labels: &'a [String]) -> impl fmt::Display + 'a {
         Labelled {
             confusion: self,
@@ -152,14 +155,16 @@ impl Confusion {
     }
 
     fn recall(&self, class: usize) -> Option<f64> {
-        share(self.count(class, class), self.truths(class))
+        share(self.count(class, class), self.true_total(class))
     }
 
-    fn truths(&self, class: usize) -> u64 {
-        (0..self.classes).map(|said| self.count(class, said)).sum()
+    fn true_total(&self, class: usize) -> u64 {
+        (0..self.classes)
+            .map(|predicted| self.count(class, predicted))
+            .sum()
     }
 
-    fn predicted(&self, class: usize) -> u64 {
+    fn predicted_total(&self, class: usize) -> u64 {
         (0..self.classes)
             .map(|truth| self.count(truth, class))
             .sum()
@@ -191,7 +196,7 @@ impl<'a> std::iter::Sum<&'a Self> for Confusion {
     }
 }
 
-/// As a list of rows.
+/// Serializes a list of rows.
 impl Serialize for Confusion {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.rows())
@@ -236,20 +241,20 @@ impl fmt::Display for Labelled<'_> {
     }
 }
 
-/// Confusions of K classes by any property of a judgement, such as its corpus or speaker.
+/// Counts predictions by a property such as corpus or speaker.
 ///
-/// Items are (group, truth, said).
+/// Items are (group, true class, predicted class).
 #[must_use]
 pub fn by_group<G: Ord>(
     classes: usize,
-    judgements: impl IntoIterator<Item = (G, usize, usize)>,
+    predictions: impl IntoIterator<Item = (G, usize, usize)>,
 ) -> BTreeMap<G, Confusion> {
     let mut groups: BTreeMap<G, Confusion> = BTreeMap::new();
-    for (group, truth, said) in judgements {
+    for (group, truth, predicted) in predictions {
         groups
             .entry(group)
             .or_insert_with(|| Confusion::new(classes))
-            .add(truth, said);
+            .add(truth, predicted);
     }
     groups
 }
@@ -336,7 +341,7 @@ precision        66.7       75.0       87.5       50.0
 UA 68.8 (chance 25.0)  WA 70.0 (chance 40.0)  F1 68.9  n 50";
         assert_eq!(example().display(&labels()).to_string(), text);
         let markdown = "\
-| truth \\ said | neutral | anger | sadness | happiness | recall |
+| truth \\ predicted | neutral | anger | sadness | happiness | recall |
 |---|--:|--:|--:|--:|--:|
 | neutral | 8 | 1 | 1 | 0 | 80.0 |
 | anger | 0 | 15 | 0 | 5 | 75.0 |
@@ -349,11 +354,14 @@ UA 68.8 (chance 25.0)  WA 70.0 (chance 40.0)  F1 68.9  n 50";
 
     #[test]
     fn groups_add_up_to_the_whole() {
-        let judgements = [("a", 0, 0), ("b", 1, 0), ("a", 3, 3), ("b", 2, 2)];
-        let groups = by_group(4, judgements);
+        let predictions = [("a", 0, 0), ("b", 1, 0), ("a", 3, 3), ("b", 2, 2)];
+        let groups = by_group(4, predictions);
         assert_eq!(groups["a"].total(), 2);
         let sum: Confusion = groups.values().sum();
-        let whole = Confusion::of(4, judgements.map(|(_, truth, said)| (truth, said)));
+        let whole = Confusion::of(
+            4,
+            predictions.map(|(_, truth, predicted)| (truth, predicted)),
+        );
         assert_eq!(sum, whole);
         assert_eq!(
             serde_json::to_string(&sum).unwrap(),

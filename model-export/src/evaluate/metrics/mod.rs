@@ -1,9 +1,9 @@
-//! Metrics: judgements in, figures with their uncertainty out.
+//! Metrics: from predictions to figures with their uncertainty.
 //!
-//! UA (unweighted accuracy, mean recall) is the figure to compare by; WA (weighted accuracy) is
-//! plain accuracy. [`confusion`] counts, [`calibration`] judges confidence, [`selective`] asks what
-//! declining to answer buys, [`resampling`] gives intervals and [`comparison`] sets two systems side
-//! by side. The number of classes is the data's own; nothing here knows of models or of labels.
+//! UA (unweighted accuracy) is the mean recall; systems are compared by it. WA (weighted accuracy) is plain
+//! accuracy. [`confusion`] counts predictions. [`calibration`] compares confidence with accuracy. [`selective`]
+//! measures what abstaining gains. [`resampling`] computes intervals, and [`comparison`] tests two systems. The
+//! number of classes comes from the data; nothing here depends on models or labels.
 
 pub mod calibration;
 pub mod comparison;

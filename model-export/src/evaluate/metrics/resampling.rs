@@ -1,5 +1,6 @@
-//! Uncertainty: intervals from resampling *speakers*, since utterances of one speaker are not
-//! independent, and the spread over folds and seeds.
+//! Uncertainty: intervals from resampling speakers, and the spread over folds and seeds.
+//!
+//! Speakers are resampled because utterances of one speaker are not independent.
 
 use anyhow::{Result, ensure};
 use rand::rngs::StdRng;
@@ -20,11 +21,11 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// The 95 % percentile interval of a statistic over [`BOOTSTRAP_DRAWS`] sets of as many
-/// speakers, drawn with replacement; one confusion a speaker. The seed decides the draws.
+/// Computes the 95 % percentile interval of a statistic over [`BOOTSTRAP_DRAWS`] sets of as many
+/// speakers, drawn with replacement. There is one confusion per speaker. The seed decides the draws.
 ///
 /// # Errors
-/// If there is no speaker.
+/// If there are no speakers.
 pub fn bootstrap(
     speakers: &[Confusion],
     statistic: impl Fn(&Confusion) -> f64,
@@ -35,11 +36,11 @@ pub fn bootstrap(
     })
 }
 
-/// The 95 % percentile interval of how much higher a statistic is for the first system than for the
-/// second; one pair of confusions a speaker, and each draw hears both systems on the same speakers.
+/// Computes the 95 % percentile interval of the difference in a statistic, first minus second system. There
+/// is one pair of confusions per speaker, and each draw uses the same speakers for both systems.
 ///
 /// # Errors
-/// If there is no speaker.
+/// If there are no speakers.
 pub fn paired_bootstrap(
     speakers: &[(Confusion, Confusion)],
     statistic: impl Fn(&Confusion) -> f64,
@@ -52,12 +53,11 @@ pub fn paired_bootstrap(
     })
 }
 
-/// The 95 % percentile interval of how much higher the mean of a value is for the first system than for the
-/// second; each speaker has the pairs of values of what is theirs, and each draw hears both systems on the same
-/// speakers.
+/// Computes the 95 % percentile interval of the difference in the mean of a value, first minus second system.
+/// Each speaker has pairs of values, and each draw uses the same speakers for both systems.
 ///
 /// # Errors
-/// If there is no speaker.
+/// If there are no speakers.
 pub fn paired_bootstrap_of_means(speakers: &[Vec<(f64, f64)>], seed: u64) -> Result<Interval> {
     let sums: Vec<(f64, usize)> = speakers
         .iter()
@@ -96,16 +96,16 @@ fn resample(count: usize, seed: u64, value: impl Fn(&[usize]) -> f64) -> Result<
 /// Mean and standard deviation of a figure over folds, or over seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Spread {
-    /// The mean; 0 if there is nothing.
+    /// The mean; 0 without values.
     pub mean: f64,
-    /// The standard deviation of the sample (n − 1); `None` below two values.
+    /// The standard deviation of the sample (n − 1); `None` for fewer than two values.
     pub deviation: Option<f64>,
-    /// How many values.
+    /// Number of values.
     pub count: usize,
 }
 
 impl Spread {
-    /// The spread of some values.
+    /// Computes the spread of values.
     #[must_use]
     pub fn of(values: &[f64]) -> Self {
         let mean = mean(values.iter().copied());
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn pairing_cancels_what_a_speaker_does_to_both_systems() {
-        // Speakers differ widely in how well they are recognised, by one judgement in ten the
+        // Speakers differ widely in how well they are recognised, by one prediction in ten the
         // second system is always worse.
         let speakers: Vec<_> = (1..=10)
             .map(|right| {

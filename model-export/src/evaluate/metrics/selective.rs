@@ -1,19 +1,19 @@
-//! Selective answering: what share of mistakes remains if only the surest predictions are given.
+//! Selective classification: the share of mistakes if the system abstains from its least confident predictions.
 
-/// Risk against coverage, and the area below.
+/// The risk–coverage curve, and the area below it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RiskCoverage {
-    /// (coverage, risk): the share of predictions given, the surest first, and the share of mistakes
-    /// among them; one point for each degree of confidence that occurs.
+    /// (coverage, risk): the share of predictions that are given, the most confident first, and the share
+    /// of mistakes among them. One point per distinct confidence.
     pub points: Vec<(f64, f64)>,
-    /// AURC: the mean risk over all coverages, 0 to 1; lower is better. A model whose confidence says
-    /// nothing has its error rate here.
+    /// AURC: the mean risk over all coverages, 0 to 1; lower is better. If confidence is
+    /// unrelated to correctness, this is the error rate.
     pub area: f64,
 }
 
-/// The risk–coverage curve of predictions given as (confidence, right?).
+/// Computes the risk–coverage curve of predictions given as (confidence, correct).
 ///
-/// Verdicts of equal confidence are taken in no order: their mistakes are spread evenly.
+/// Predictions of equal confidence have no order: their mistakes are spread evenly.
 #[must_use]
 pub fn risk_coverage(predictions: &[(f32, bool)]) -> RiskCoverage {
     let mut sorted = predictions.to_vec();

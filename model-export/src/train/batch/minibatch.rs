@@ -2,17 +2,17 @@
 
 use undertone::frontend::SEGMENT_VALUES;
 
-/// Label of an utterance of a corpus without labels; no class has this index.
+/// The label of an utterance without a label; no class has this index.
 pub const UNLABELLED: usize = usize::MAX;
 
-/// Utterances of different length, side by side.
+/// Utterances of different length, padded to the longest.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
-    /// `[B, T, 32, 129]` normalised; zeros past an utterance's length.
+    /// `[B, T, 32, 129]` normalised; zeros after an utterance's end.
     pub segments: Vec<f32>,
-    /// T, the longest length.
+    /// T, the largest length.
     pub steps: usize,
-    /// `[B]` real steps, 1 ≤ … ≤ T; the padding is at the end.
+    /// `[B]` real steps of each utterance, 1 to T; the padding is at the end.
     pub lengths: Vec<usize>,
     /// `[B]` class indices, or [`UNLABELLED`].
     pub labels: Vec<usize>,
@@ -24,13 +24,13 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// B, the number of utterances.
+    /// Returns B, the number of utterances.
     #[must_use]
     pub fn len(&self) -> usize {
         self.lengths.len()
     }
 
-    /// Whether there is no utterance in it.
+    /// Whether it has no utterance.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lengths.is_empty()

@@ -1,8 +1,8 @@
-//! Mixup (Zhang et al. 2018): each utterance of a batch with a share of another, targets likewise.
+//! Mixup (Zhang et al. 2018): mixes each utterance of a batch with another, and the targets likewise.
 //!
-//! Normalised log powers are mixed, step by step, so neither utterance sounds through as it would
-//! in a room; the original mixes pixels no better. An utterance keeps its length: a shorter partner
-//! starts over, a longer one is cut off. Its own share is the larger one, so its label stays true.
+//! Normalised log powers are mixed, step by step. This is not how two voices add up, but the original
+//! mixes pixels in the same way. An utterance keeps its length: a shorter partner is repeated, a longer
+//! one is cut. Its own share is the larger one, so its label stays correct.
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -11,7 +11,7 @@ use undertone::frontend::SEGMENT_VALUES;
 
 use super::minibatch::Batch;
 
-/// Mixes every utterance with that at its place in a shuffled batch; shares are of Beta(α, α).
+/// Mixes every utterance with the one at its place in a shuffled batch; shares are drawn from Beta(α, α).
 pub(super) fn mix(batch: &mut Batch, alpha: f64, rng: &mut StdRng) {
     let plain = batch.clone();
     let mut partners: Vec<usize> = (0..plain.len()).collect();
@@ -37,11 +37,11 @@ fn blend(values: &mut [f32], others: &[f32], share: f32) {
     }
 }
 
-/// A draw of Beta(α, α) by Jöhnk's method: at α = 0.2, nineteen of twenty tries succeed.
+/// Draws from Beta(α, α) by Jöhnk's method: at α = 0.2, nineteen of twenty tries succeed.
 fn beta(alpha: f64, rng: &mut StdRng) -> f64 {
     loop {
         let [x, y] = [(); 2].map(|()| rng.random::<f64>().powf(1.0 / alpha));
-        // Both may underflow to 0 where α is tiny.
+        // Both may underflow to 0 if α is tiny.
         if x + y <= 1.0 && x + y > 0.0 {
             return x / (x + y);
         }

@@ -1,9 +1,8 @@
-//! Minibatches: raw frames in, normalised segments of a batch of utterances out.
+//! The sampler: from raw frames to batches of normalised segments.
 //!
-//! A batch is a function of (seed, epoch, step) and nothing else: no generator lives between
-//! calls, so a resumed run sees exactly the batches that the first one would have seen. Training
-//! batches are cropped, balanced and augmented; evaluation batches are the contract's segments
-//! (design, section 4). Knows nothing of models.
+//! A batch depends only on (seed, epoch, step): no random generator is kept between calls, so a resumed
+//! run gets the same batches as an uninterrupted one. Training batches are cropped, balanced and
+//! augmented. Evaluation batches have the same segments as in serving.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -20,7 +19,7 @@ use super::minibatch::{Batch, UNLABELLED};
 use super::{copy_paste, mixup};
 use crate::data::corpus::Utterance;
 use crate::data::features::{Features, Statistics};
-use crate::train::augment::{Augment, Noise, chance, heard_frames, resample};
+use crate::train::augment::{Augment, Noise, chance, frames_at_speed, resample};
 
 /// How batches are made.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,17 +30,17 @@ pub struct SamplerOptions {
     pub max_steps: usize,
     /// Frames from segment to segment; 16 is 128 ms.
     pub hop: usize,
-    /// What is heard of narrow-band utterances, and of telephone crops, above their band.
+    /// Input above the band of narrow-band utterances and of telephone crops.
     pub narrow_band: NarrowBand,
-    /// What training crops go through.
+    /// Augmentation of training crops.
     pub augment: Augment,
-    /// Draw corpora by the root of their size and classes evenly, not utterances evenly.
+    /// Draw corpora by the root of their size and classes evenly, instead of utterances evenly.
     pub balance: bool,
     /// α of mixup's Beta(α, α), training batches only; 0 is off.
     pub mixup: f64,
-    /// Probability that a training crop is pasted together from two utterances; 0 is off.
+    /// Probability that a training crop is joined from two utterances; 0 is off.
     pub copy_paste: f32,
-    /// Number of classes K that targets are over.
+    /// Number of classes K.
     pub classes: usize,
 }
 
@@ -61,25 +60,25 @@ impl Default for SamplerOptions {
     }
 }
 
-/// Utterances that are drawn alike, and their share of the draws.
+/// Utterances with the same probability of being drawn, and their share of the draws.
 struct Stratum {
     members: Vec<usize>,
     share: f64,
 }
 
-/// Makes batches out of frames in memory.
+/// Makes batches from frames in memory.
 pub struct Sampler<'a> {
     features: &'a Features,
     utterances: &'a [Utterance],
     statistics: Statistics,
-    /// What the server would compute.
+    /// The server's normalisation.
     spec: Spec,
     options: SamplerOptions,
     /// Labelled utterances that training draws from.
     strata: Vec<Stratum>,
     /// Labelled utterances in `strata`.
     labelled: usize,
-    /// (utterance, frames up to and with it) over all given, labelled or not.
+    /// (utterance, frames up to and including it) over all given utterances, labelled or not.
     cumulative: Vec<(usize, usize)>,
     noise: Noise,
 }
@@ -94,14 +93,14 @@ impl std::fmt::Debug for Sampler<'_> {
 }
 
 impl<'a> Sampler<'a> {
-    /// A sampler over the utterances with the given indices.
+    /// Creates a sampler over the utterances with the given indices.
     ///
     /// `features.frames[i]` belongs to `utterances[i]`; both are indexed by `indices`. Labelled
     /// utterances feed [`Sampler::batch`], all of them [`Sampler::segment_batch`].
     ///
     /// # Errors
-    /// If `indices` is empty or names what is not there, features and utterances differ in
-    /// number, or an option is zero.
+    /// If `indices` is empty or out of range, features and utterances differ in number, or an option is
+    /// zero.
     pub fn new(
         features: &'a Features,
         utterances: &'a [Utterance],
@@ -111,14 +110,14 @@ impl<'a> Sampler<'a> {
     ) -> Result<Self> {
         ensure!(
             features.frames.len() == utterances.len(),
-            "features of {} utterances for a list of {}; drop what could not be decoded",
+            "there are features of {} utterances for a list of {}; drop utterances that could not be decoded",
             features.frames.len(),
             utterances.len(),
         );
         ensure!(!indices.is_empty(), "no utterances to draw from");
         ensure!(
             options.batch > 0 && options.max_steps > 0,
-            "a batch of {} utterances of {} steps holds nothing",
+            "a batch of {} utterances of {} steps is empty; both must be at least 1",
             options.batch,
             options.max_steps,
         );
@@ -136,7 +135,7 @@ impl<'a> Sampler<'a> {
                 .map_or(0, |frames| frames.len() / BINS);
             ensure!(
                 frames >= SEGMENT_FRAMES,
-                "utterance {index} has {frames} frames; {SEGMENT_FRAMES} make a segment",
+                "utterance {index} has {frames} frames; a segment needs {SEGMENT_FRAMES}",
             );
             total += frames;
             cumulative.push((index, total));
@@ -155,28 +154,28 @@ impl<'a> Sampler<'a> {
         })
     }
 
-    /// Batches in which as many utterances are drawn as there are labelled ones.
+    /// Returns the number of batches that draw as many utterances as there are labelled ones.
     #[must_use]
     pub fn steps_per_epoch(&self) -> usize {
         self.labelled.div_ceil(self.options.batch)
     }
 
-    /// The options it was made with.
+    /// Returns the options.
     #[must_use]
     pub fn options(&self) -> &SamplerOptions {
         &self.options
     }
 
-    /// The training set's statistics, with which every segment is normalised.
+    /// Returns the training set's statistics, by which every segment is normalised.
     #[must_use]
     pub fn statistics(&self) -> &Statistics {
         &self.statistics
     }
 
-    /// The training batch of a step, counted from 0 within its epoch: cropped and augmented.
+    /// Makes the training batch of a step, counted from 0 within its epoch: cropped and augmented.
     ///
-    /// Within an epoch no utterance comes twice before all others of its corpus and class have
-    /// come. Empty if nothing is labelled.
+    /// Within an epoch an utterance is drawn again only after all others of its corpus and class. The batch
+    /// is empty if nothing is labelled.
     #[must_use]
     pub fn batch(&self, seed: u64, epoch: u64, step: u64) -> Batch {
         let drawn = self.draw(seed, epoch, step);
@@ -193,16 +192,16 @@ impl<'a> Sampler<'a> {
         batch
     }
 
-    /// One whole utterance as the server hears it: uncropped, not augmented, B = 1.
+    /// Makes a batch of one whole utterance, as in serving: not cropped, not augmented, B = 1.
     ///
-    /// `utterance` is an index in the features; one that is not there gives an empty batch.
+    /// `utterance` is an index in the features; an index out of range gives an empty batch.
     #[must_use]
     pub fn whole(&self, utterance: usize) -> Batch {
         self.wholes(&[utterance])
     }
 
-    /// Whole utterances in batches of at most `batch`, longest first, so that those of about the
-    /// same length share one and padding is small. Which is which says [`Batch::utterances`].
+    /// Makes batches of at most `batch` whole utterances, longest first, so that utterances of similar length
+    /// are together and padding is small. [`Batch::utterances`] has the order.
     pub fn evaluation_batches(
         &self,
         indices: &[usize],
@@ -214,8 +213,8 @@ impl<'a> Sampler<'a> {
         groups.into_iter().map(|group| self.wholes(&group))
     }
 
-    /// Random single segments `[size, 32, 129]`, normalised, for learning without labels: any
-    /// start frame of any utterance alike, augmented but not masked.
+    /// Draws random single segments `[size, 32, 129]`, normalised, for learning without labels. Every start
+    /// frame of every utterance has the same probability. Augmented but not masked.
     #[must_use]
     pub fn segment_batch(&self, seed: u64, epoch: u64, step: u64, size: usize) -> Vec<f32> {
         let mut segments = Vec::with_capacity(size * SEGMENT_VALUES);
@@ -229,8 +228,8 @@ impl<'a> Sampler<'a> {
             };
             let frames = &self.features.frames[utterance];
             let speed = self.options.augment.speed(frames.len() / BINS, &mut rng);
-            let heard = heard_frames(frames.len() / BINS, speed);
-            let start = rng.random_range(0..=heard - SEGMENT_FRAMES);
+            let resampled = frames_at_speed(frames.len() / BINS, speed);
+            let start = rng.random_range(0..=resampled - SEGMENT_FRAMES);
             let warp = self.options.augment.warp(&mut rng);
             let mut crop = resample(frames, start, SEGMENT_FRAMES, speed, warp);
             let band = self.features.band(utterance);
@@ -244,13 +243,13 @@ impl<'a> Sampler<'a> {
         segments
     }
 
-    /// The utterances of one training batch.
+    /// Draws the utterances of one training batch.
     fn draw(&self, seed: u64, epoch: u64, step: u64) -> Vec<usize> {
         if self.strata.is_empty() {
             return Vec::new();
         }
-        // How often each cell was drawn in the steps before says where in its shuffled members
-        // this step begins; replaying an epoch's counts costs microseconds.
+        // The number of earlier draws from a stratum is this step's start in its shuffled members.
+        // Replaying an epoch's counts costs microseconds.
         let mut before = vec![0usize; self.strata.len()];
         for earlier in 0..step {
             for (before, count) in before.iter_mut().zip(self.counts(seed, epoch, earlier)) {
@@ -279,8 +278,8 @@ impl<'a> Sampler<'a> {
         drawn
     }
 
-    /// How many of a batch come from each cell: systematic sampling, so every count is the
-    /// expected one, rounded down or up, and classes are even within each batch.
+    /// Computes how many utterances of a batch come from each stratum, by systematic sampling: every count is
+    /// the expected one, rounded down or up, and classes are even within each batch.
     fn counts(&self, seed: u64, epoch: u64, step: u64) -> Vec<usize> {
         let offset: f64 = generator([seed, epoch, step, 0]).random();
         let batch = self.options.batch as f64;
@@ -304,15 +303,15 @@ impl<'a> Sampler<'a> {
             .collect()
     }
 
-    /// One utterance's random window of at most `max_steps` segments, `[F, 129]` normalised, and
-    /// the frames at which its segments start.
+    /// Draws a window of at most `max_steps` segments of an utterance: `[F, 129]` normalised, and the
+    /// frames at which its segments start.
     fn crop(&self, utterance: usize, rng: &mut StdRng) -> (Vec<f32>, Vec<usize>) {
         let pasted = self.pasted(utterance, rng);
         let frames = pasted.as_ref().unwrap_or(&self.features.frames[utterance]);
         let speed = self.options.augment.speed(frames.len() / BINS, rng);
-        let heard = heard_frames(frames.len() / BINS, speed);
-        let jitter = rng.random_range(0..self.options.hop.min(heard - SEGMENT_FRAMES + 1));
-        let mut starts = segment_starts(heard - jitter, self.options.hop);
+        let resampled = frames_at_speed(frames.len() / BINS, speed);
+        let jitter = rng.random_range(0..self.options.hop.min(resampled - SEGMENT_FRAMES + 1));
+        let mut starts = segment_starts(resampled - jitter, self.options.hop);
         let steps = starts.len().min(self.options.max_steps);
         let first = rng.random_range(0..=starts.len() - steps);
         starts.drain(..first);
@@ -375,14 +374,14 @@ impl<'a> Sampler<'a> {
         self.assemble(&utterances, &crops)
     }
 
-    /// Raw frames `[F, 129]` of this band to what the server's front end makes of them.
+    /// Normalises raw frames `[F, 129]` of this band as the server's front end does.
     pub(super) fn normalise(&self, frames: &mut [f32], band: Band) {
         for frame in frames.chunks_exact_mut(BINS) {
             self.spec.normalise(frame, band);
         }
     }
 
-    /// Cuts each crop `[F, 129]` at its starts and pads all to the longest.
+    /// Cuts each crop `[F, 129]` at its starts, and pads all to the longest.
     fn assemble(&self, utterances: &[usize], crops: &[(Vec<f32>, Vec<usize>)]) -> Batch {
         let steps = crops
             .iter()
@@ -413,8 +412,8 @@ impl<'a> Sampler<'a> {
     }
 }
 
-/// Groups the labelled utterances for drawing; class by class, so that systematic sampling is
-/// even over classes first.
+/// Groups the labelled utterances for drawing, class by class, so that systematic sampling is even over
+/// classes first.
 fn strata(utterances: &[Utterance], indices: &[usize], balance: bool) -> Vec<Stratum> {
     let labelled = indices
         .iter()
@@ -450,8 +449,8 @@ fn strata(utterances: &[Utterance], indices: &[usize], balance: bool) -> Vec<Str
         .collect()
 }
 
-/// The contract's segments of `frames` ≥ 32 frames: one each `hop`, and a right-aligned one if 8
-/// or more frames are left over.
+/// Returns the start frames of an utterance's segments, as in serving: one each `hop`, and a right-aligned one
+/// if 8 or more frames are left over. `frames` is at least 32.
 fn segment_starts(frames: usize, hop: usize) -> Vec<usize> {
     let last = frames - SEGMENT_FRAMES;
     let mut starts: Vec<usize> = (0..=last).step_by(hop).collect();
@@ -461,7 +460,7 @@ fn segment_starts(frames: usize, hop: usize) -> Vec<usize> {
     starts
 }
 
-/// A generator for one place in a run.
+/// Creates a random generator for one place in a run.
 fn generator(place: [u64; 4]) -> StdRng {
     let mut seed = [0; 32];
     for (bytes, number) in seed.chunks_exact_mut(8).zip(place) {

@@ -1,4 +1,4 @@
-//! Batches: what the contract, determinism and balance ask of them.
+//! Batches: the segments of serving, determinism and balance.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::preset::Preset;
 use crate::train::augment::Augment;
 use crate::train::augment::tests::{frames_of, sound};
 
-/// Utterances of given lengths in frames; their frames say who they are.
+/// Utterances of given lengths in frames; their frames identify them.
 fn corpus(members: &[(Corpus, Option<usize>, usize)]) -> (Features, Vec<Utterance>) {
     let mut features = Features::default();
     let mut utterances = Vec::new();
@@ -57,7 +57,7 @@ fn everyone(count: usize) -> Vec<usize> {
     (0..count).collect()
 }
 
-/// 3 corpora, unlike in size, all four classes.
+/// Three corpora of different sizes with all four classes.
 fn three_corpora() -> (Features, Vec<Utterance>) {
     let mut members = Vec::new();
     for (corpus, size) in [
@@ -65,7 +65,7 @@ fn three_corpora() -> (Features, Vec<Utterance>) {
         (Corpus::BanglaSer, 90),
         (Corpus::EmoDb, 10),
     ] {
-        // Classes unlike in size too.
+        // Classes have different sizes, too.
         members.extend((0..size).map(|i| {
             (
                 corpus.clone(),
@@ -96,12 +96,12 @@ fn whole_utterances_are_what_the_server_hears() {
         .unwrap();
         let batch = sampler.whole(0);
         let mut segmenter = Segmenter::new(Arc::clone(&spec));
-        let mut heard = Segments::default();
-        segmenter.push(&samples, &mut heard).unwrap();
-        segmenter.finish(&mut heard).unwrap();
-        assert_eq!(batch.lengths, [heard.len()]);
+        let mut found = Segments::default();
+        segmenter.push(&samples, &mut found).unwrap();
+        segmenter.finish(&mut found).unwrap();
+        assert_eq!(batch.lengths, [found.len()]);
         assert_eq!(batch.labels, [2]);
-        let expected = heard.into_values();
+        let expected = found.into_values();
         assert!(batch.segments == expected);
     }
 }
@@ -137,8 +137,8 @@ fn a_batch_depends_on_seed_epoch_and_step_alone() {
     );
 }
 
-/// What the default preset drew before any of the later switches existed. Logarithms differ in their
-/// last bits from one libm to another, so the sums have a tolerance; another draw would be far off.
+/// The batches of the default preset before the later options existed. Logarithms differ in their last bits between
+/// libms, so the sums have a tolerance; a different draw would differ much more.
 #[test]
 fn the_default_preset_draws_what_it_always_drew() {
     let (features, utterances) = three_corpora();
@@ -268,7 +268,7 @@ fn mixup_gives_each_utterance_a_share_of_another_in_values_and_targets() {
         shared += 1;
         let share = targets[class];
         assert!((targets[plain.labels[number]] - (1.0 - share)).abs() < 1e-6);
-        // Somebody of that class explains every value: itself, starting over where it is shorter.
+        // Every value comes from an utterance of that class, repeated if it is shorter.
         let explained = (0..plain.len())
             .filter(|&p| plain.labels[p] == class)
             .any(|partner| {
@@ -320,21 +320,21 @@ fn a_pasted_crop_holds_two_utterances_of_one_class_and_speaker_if_there_are_two(
         for (slot, &index) in batch.utterances.iter().enumerate() {
             let values = &batch.segments[slot * batch.steps * SEGMENT_VALUES..]
                 [..batch.lengths[slot] * SEGMENT_VALUES];
-            // Back from −12 ± 3 · x to who it is.
-            let mut heard: Vec<usize> = values
+            // Reverses the normalisation, −12 ± 3 · x, to identify the utterance.
+            let mut found: Vec<usize> = values
                 .iter()
                 .map(|v| (v * 3.0 - 12.0 + 20.0).round() as usize)
                 .collect();
-            heard.sort_unstable();
-            heard.dedup();
-            assert!(heard.len() <= 2 && heard.iter().all(|other| other % 2 == index % 2));
+            found.sort_unstable();
+            found.dedup();
+            assert!(found.len() <= 2 && found.iter().all(|other| other % 2 == index % 2));
             if index < 4 {
                 assert!(
-                    heard.iter().all(|&other| other < 4),
-                    "another speaker in {heard:?}"
+                    found.iter().all(|&other| other < 4),
+                    "another speaker in {found:?}"
                 );
             }
-            seams += usize::from(heard.len() == 2);
+            seams += usize::from(found.len() == 2);
         }
     }
     assert!(seams > 90, "{seams} of 120 crops hold a seam");
@@ -396,7 +396,7 @@ fn balanced_batches_hold_every_class_alike_and_corpora_by_the_root_of_their_size
             "{corpus}"
         );
     }
-    // Without replacement within its cell: nobody is drawn twice more often than another.
+    // Draws are without replacement within a stratum, so counts differ by at most one.
     let counts: Vec<i32> = rarest.into_values().collect();
     assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1);
 }
@@ -455,7 +455,7 @@ fn evaluation_hears_everybody_once_with_little_padding() {
         SamplerOptions::default(),
     )
     .unwrap();
-    let mut heard = Vec::new();
+    let mut found = Vec::new();
     for batch in sampler.evaluation_batches(&indices, 16) {
         assert!(batch.lengths.is_sorted_by(|a, b| a >= b));
         for (slot, &index) in batch.utterances.iter().enumerate() {
@@ -465,11 +465,11 @@ fn evaluation_hears_everybody_once_with_little_padding() {
                 batch.segments[slot * batch.steps * SEGMENT_VALUES..][..length],
                 alone.segments
             );
-            heard.push(index);
+            found.push(index);
         }
     }
-    heard.sort_unstable();
-    assert_eq!(heard, indices);
+    found.sort_unstable();
+    assert_eq!(found, indices);
 }
 
 #[test]
