@@ -10,7 +10,7 @@ pub(super) fn run_on_idle_processors() {
         use thread_priority::{NormalThreadSchedulePolicy::Idle, ThreadPriority};
 
         if let Err(error) = linux::set(Idle, ThreadPriority::Min) {
-            tracing::warn!(%error, "bulk work competes with interactive work for processors, because the system refuses SCHED_IDLE");
+            tracing::warn!(%error, "bulk work competes with interactive work for processors");
         }
     }
 }
@@ -31,7 +31,7 @@ pub fn use_batch_scheduling_policy() {
         }
         let unchanged = rustix::process::getpriority_process(None).unwrap_or_default();
         if let Err(error) = linux::set(Batch, linux::priority(unchanged)) {
-            tracing::debug!(%error, "arriving calls interrupt batches, because the system refuses SCHED_BATCH");
+            tracing::debug!(%error, "arriving calls interrupt batches");
         }
     }
 }

@@ -76,6 +76,7 @@ impl FrameObserver for () {
 
 /// Why audio cannot be cut into segments.
 #[derive(Debug, thiserror::Error, PartialEq)]
+#[non_exhaustive]
 pub enum FrontendError {
     /// Less than 10 ms of audio.
     #[error(

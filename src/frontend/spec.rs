@@ -62,6 +62,7 @@ pub struct Spec {
 
 /// Why this front end cannot compute a [`Spec`].
 #[derive(Debug, thiserror::Error, PartialEq)]
+#[non_exhaustive]
 pub enum SpecError {
     /// A parameter differs from the value that the contract fixes.
     #[error("front end `{field}` is {found}; this version supports only {expected}")]
