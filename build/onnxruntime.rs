@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 const VERSION: &str = "1.28.0";
 const CURE: &str = "install ONNX Runtime 1.24 or newer and set ORT_DYLIB_PATH to its shared library, \
-    or build with --no-default-features --features server and provide it at run time";
+    or build with --no-default-features --features server,opus,embedded-model and provide it at run time";
 
 /// Files of the wheel that whoever passes the library on has to pass on as well.
 const NOTICES: [&str; 2] = ["LICENSE", "ThirdPartyNotices.txt"];

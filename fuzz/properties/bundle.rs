@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use undertone::bundle::{Bundle, BundleError, Files, Golden, Manifest, names};
+use undertone::bundle::{Bundle, BundleError, BundleFiles, Golden, Manifest, names};
 use undertone::frontend::SEGMENT_VALUES;
 
 static MANIFEST: &[u8] = include_bytes!("../../models/default/bundle.toml");
@@ -32,7 +32,7 @@ pub(crate) fn holds(data: &[u8]) {
         [b's', content @ ..] => (names::CHECKSUMS, content),
         _ => return,
     };
-    let mut files = Files::default();
+    let mut files = BundleFiles::default();
     files.insert(names::MANIFEST, MANIFEST);
     files.insert(names::GOLDEN, GOLDEN.as_slice());
     for graph in [names::ENCODER, names::SEQUENCE, names::STEP] {

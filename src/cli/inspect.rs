@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::CliError;
-use crate::bundle::{Bundle, Sequence, Turns, embedded};
+use crate::bundle::{Bundle, Sequence, Turns};
 use crate::engine::OpenError;
 use crate::frontend::{NarrowBand, SAMPLE_RATE};
 use crate::runtime::{Instance, Library, RuntimeError, golden};
@@ -24,7 +24,7 @@ pub(super) struct Flags {
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
     let bundle = match &flags.bundle {
         Some(folder) => Bundle::open(folder)?,
-        None => Bundle::from_files(embedded::files())?,
+        None => Bundle::embedded()?,
     };
     let proven = prove(flags, &bundle).map_err(OpenError::from)?;
     let manifest = &bundle.manifest;

@@ -19,7 +19,7 @@ use super::pb::{BatchClassifyRequest, BatchClassifyResponse, ClassifyResponse};
 use super::refusals::Refusals;
 use super::status::{self, invalid};
 use super::{deadline, messages};
-use crate::engine::{Caller, Classification, Engine, EngineError};
+use crate::engine::{Caller, Classification, Engine, EngineError, InternalError};
 
 /// Recordings of one stream that are decoded, wait or run at a time.
 const UNDER_WAY: usize = 16;
@@ -146,8 +146,8 @@ impl Batch {
         ended: Result<(task::Id, Result<ClassifyResponse, Status>), JoinError>,
     ) -> BatchClassifyResponse {
         let (task, answer) = ended.unwrap_or_else(|error| {
-            let message = format!("a request's work panicked: {error}");
-            (error.id(), Err(status::of(EngineError::Internal(message))))
+            let task = error.id();
+            (task, Err(status::of(InternalError::Task(error).into())))
         });
         BatchClassifyResponse {
             id: self.ids.remove(&task).unwrap_or_default(),

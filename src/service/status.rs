@@ -32,15 +32,7 @@ pub(super) fn of(error: EngineError) -> Status {
             invalid("config.lanes.select", message)
         }
         EngineError::Audio(_) | EngineError::Frontend { .. } => invalid("audio", message),
-        EngineError::Busy { retry_after, .. } => {
-            let details = ErrorDetails::with_retry_info(Some(retry_after));
-            let mut status = Status::with_error_details(Code::ResourceExhausted, message, details);
-            let pushback = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
-            status
-                .metadata_mut()
-                .insert(PUSHBACK, MetadataValue::from(pushback));
-            status
-        }
+        EngineError::Busy { retry_after, .. } => busy(message, retry_after),
         EngineError::File(_) => Status::failed_precondition(message),
         EngineError::Late { .. } => Status::deadline_exceeded(message),
         EngineError::TooMuch(_) => Status::out_of_range(message),
@@ -48,6 +40,17 @@ pub(super) fn of(error: EngineError) -> Status {
         EngineError::Cancelled => Status::cancelled(message),
         EngineError::Internal(_) => fault(&message),
     }
+}
+
+/// RESOURCE_EXHAUSTED with the time after which to try again.
+fn busy(message: String, retry_after: Duration) -> Status {
+    let details = ErrorDetails::with_retry_info(Some(retry_after));
+    let mut status = Status::with_error_details(Code::ResourceExhausted, message, details);
+    let pushback = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+    status
+        .metadata_mut()
+        .insert(PUSHBACK, MetadataValue::from(pushback));
+    status
 }
 
 /// The flag that sets the limit which audio exceeds.
@@ -95,12 +98,12 @@ pub(super) fn small_message_too_large(bytes: Option<usize>, most: usize) -> Stat
 /// RESOURCE_EXHAUSTED for a message that was not inflated to its end, since messages under way hold all that they
 /// may together.
 pub(super) fn too_much_inflated() -> Status {
-    of(EngineError::Busy {
-        reason: "compressed messages under way hold as many inflated bytes as they may; one that is not \
-                 compressed needs none of them"
-            .into(),
-        retry_after: INFLATED_RETRY,
-    })
+    let message = format!(
+        "busy: compressed messages under way hold as many inflated bytes as they may; one that is not \
+         compressed needs none of them; try again in {} ms",
+        INFLATED_RETRY.as_millis()
+    );
+    busy(message, INFLATED_RETRY)
 }
 
 fn size(bytes: Option<usize>, most: usize) -> String {
@@ -184,13 +187,20 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::engine::{InternalError, Refusal};
+
+    fn full(retry_after: Duration) -> EngineError {
+        let refusal = Refusal::Jobs {
+            most: 1,
+            drain: retry_after,
+        };
+        refusal.into()
+    }
 
     #[test]
     fn each_error_has_its_code_and_keeps_its_message() {
-        let busy = EngineError::Busy {
-            reason: "full".into(),
-            retry_after: Duration::from_millis(70),
-        };
+        let busy = full(Duration::from_millis(70));
+        let too_much = Refusal::TooManyBytes { needs: 2, most: 1 };
         for (error, code) in [
             (EngineError::Audio(AudioError::Empty), Code::InvalidArgument),
             (
@@ -199,11 +209,11 @@ mod tests {
             ),
             (busy, Code::ResourceExhausted),
             (EngineError::Late { alone: None }, Code::DeadlineExceeded),
-            (EngineError::TooMuch("an hour".into()), Code::OutOfRange),
+            (EngineError::TooMuch(too_much), Code::OutOfRange),
             (EngineError::Draining, Code::Unavailable),
             (EngineError::Cancelled, Code::Cancelled),
             (AudioError::Stopped.into(), Code::Cancelled),
-            (EngineError::Internal("broken".into()), Code::Internal),
+            (InternalError::NotFinite.into(), Code::Internal),
         ] {
             let message = error.to_string();
             let status = of(error);
@@ -215,10 +225,7 @@ mod tests {
     #[test]
     fn a_refusal_says_when_to_come_back_in_both_ways() {
         let retry_after = Duration::from_millis(70);
-        let status = of(EngineError::Busy {
-            reason: "full".into(),
-            retry_after,
-        });
+        let status = of(full(retry_after));
         assert_eq!(status.metadata().get(PUSHBACK).unwrap(), "70");
         let info = status.get_details_retry_info().unwrap();
         assert_eq!(info.retry_delay, Some(retry_after));
@@ -227,10 +234,7 @@ mod tests {
     #[test]
     fn the_error_of_one_among_many_keeps_what_the_status_says() {
         let retry_after = Duration::from_millis(70);
-        let busy = of(EngineError::Busy {
-            reason: "full".into(),
-            retry_after,
-        });
+        let busy = of(full(retry_after));
         let error = item(&busy);
         assert_eq!((error.code, &*error.message), (8, busy.message()));
         assert_eq!(error.retry_delay, Some(messages::duration(retry_after)));

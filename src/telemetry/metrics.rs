@@ -5,32 +5,15 @@ use std::time::Duration;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-pub(super) const REQUESTS: &str = "undertone_requests_total";
-pub(super) const REQUEST_DURATION: &str = "undertone_request_duration_seconds";
-pub(super) const REQUESTS_IN_FLIGHT: &str = "undertone_requests_in_flight";
-pub(super) const AUDIO: &str = "undertone_audio_seconds_total";
-pub(super) const DECODE_DURATION: &str = "undertone_decode_duration_seconds";
-pub(super) const DECISIONS: &str = "undertone_decisions_total";
-pub(super) const ABSTAINED: &str = "undertone_abstained_total";
-pub(super) const QUEUE_DURATION: &str = "undertone_queue_duration_seconds";
-pub(super) const QUEUE_ENTRIES: &str = "undertone_queue_entries";
-pub(super) const QUEUE_BYTES: &str = "undertone_queue_bytes";
-pub(super) const BATCHES: &str = "undertone_batches_total";
-pub(super) const BATCH_SIZE: &str = "undertone_batch_size";
-pub(super) const BATCH_CALLERS: &str = "undertone_batch_callers";
-pub(super) const BATCH_PADDING: &str = "undertone_batch_padding_ratio";
-pub(super) const BATCH_DURATION: &str = "undertone_batch_duration_seconds";
-pub(super) const MODEL_INFO: &str = "undertone_model_info";
-pub(super) const BUILD_INFO: &str = "undertone_build_info";
-pub(super) const QUEUE_DEVICE: &str = "undertone_queue_device_seconds";
-pub(super) const BATCH_COST_ERROR: &str = "undertone_batch_cost_error_ratio";
-pub(super) const DEVICE_BUSY: &str = "undertone_device_busy_ratio";
-pub(super) const EVICTED: &str = "undertone_evicted_total";
-pub(super) const STALLS: &str = "undertone_stalls_total";
-pub(super) const EXPIRED: &str = "undertone_expired_total";
-pub(super) const CANCELLED: &str = "undertone_cancelled_total";
-pub(super) const COST: &str = "undertone_batch_cost_seconds";
-pub(super) const REFUSED: &str = "undertone_refused_total";
+use super::names::{
+    ABSTAINED, AUDIO, BATCH_CALLERS, BATCH_COST_ERROR, BATCH_DURATION, BATCH_PADDING, BATCH_SIZE,
+    BATCHES, CANCELLED, COST, DECISIONS, DECODE_DURATION, DEVICE_BUSY, EVICTED, EXPIRED,
+    QUEUE_BYTES, QUEUE_DEVICE, QUEUE_DURATION, QUEUE_ENTRIES, REFUSED, REQUEST_DURATION, REQUESTS,
+    REQUESTS_IN_FLIGHT, STALLS,
+};
+
+const MODEL_INFO: &str = "undertone_model_info";
+const BUILD_INFO: &str = "undertone_build_info";
 
 /// From 50 µs, a small batch, to 30 s, an hour of audio.
 const SECONDS: [f64; 18] = [

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge, histogram};
 
-use super::metrics::{
+use super::names::{
     ABSTAINED, AUDIO, DECISIONS, DECODE_DURATION, REFUSED, REQUEST_DURATION, REQUESTS,
     REQUESTS_IN_FLIGHT,
 };

@@ -284,7 +284,7 @@ fn a_library_that_does_not_load_is_named_with_the_loader_s_reason() {
 }
 
 #[test]
-fn a_library_that_is_passed_over_is_named_with_its_reason() {
+fn a_skipped_library_is_named_with_its_reason() {
     // A copy of the binary, beside which there is a file that does not load; the build's own is taken.
     let folder = tempfile::tempdir().unwrap();
     let binary = folder.path().join("undertone");
@@ -295,11 +295,11 @@ fn a_library_that_is_passed_over_is_named_with_its_reason() {
     command.env_remove("ORT_DYLIB_PATH");
     let server = Logged::run(command, &[]);
     let lines = server.lines_until("serving");
-    let [passed_over] = saying(&lines, "a copy of ONNX Runtime was passed over")[..] else {
+    let [skipped] = saying(&lines, "skipped a copy of ONNX Runtime that does not load")[..] else {
         panic!("{lines:?}");
     };
     let reason = format!("{}: file too short", beside.display());
-    assert_eq!(field(passed_over, "reason"), reason);
+    assert_eq!(field(skipped, "reason"), reason);
     let serving = field(lines.last().unwrap(), "onnxruntime");
     assert!(!serving.contains(beside.to_str().unwrap()), "{serving}");
 }

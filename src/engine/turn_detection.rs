@@ -1,45 +1,45 @@
-//! What is heard in a lane's frames while they are cut into segments: which steps hold speech, the turns,
-//! and where the sequence starts anew.
+//! Detects speech and turns in a lane's frames while they are cut into segments. The result also says at
+//! which steps the sequence state is reset.
 
 use std::ops::Range;
 
-use super::lane::position;
+use super::sample_time::sample_time;
 use crate::bundle::{Manifest, Turns};
 use crate::decision::{StepTime, Turn};
 use crate::frontend::{self, FRAME_HOP, FRAME_LENGTH, SAMPLE_RATE, Spec};
 use crate::speech::{self, Detector, Sound, TurnRule, TurnTracker};
 
-/// What counts as speech and as a turn.
+/// The parameters of speech and turn detection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Hearing {
+pub(super) struct TurnDetection {
     gate_dbfs: f32,
     rule: TurnRule,
     segment_hop: usize,
-    /// A lane is one turn, whatever is heard in it.
-    whole: bool,
+    /// Whether a lane is always one turn.
+    one_turn: bool,
 }
 
-/// What was heard in a lane.
+/// The turns of one lane.
 #[derive(Debug)]
-pub(super) struct Heard {
+pub(super) struct LaneTurns {
     pub(super) steps: Vec<StepTime>,
     pub(super) turns: Vec<Turn>,
-    /// Steps at which the sequence starts anew, in order; the first is one.
+    /// Steps at which the sequence state is reset, ascending; the first is 0.
     pub(super) starts: Vec<usize>,
 }
 
-/// Hears one lane.
+/// Detects speech and turns in one lane.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(super) struct LaneAnalyser {
     detector: Detector,
     tracker: TurnTracker,
-    whole: bool,
+    one_turn: bool,
     steps: Vec<speech::DetectedStep>,
     turns: Vec<speech::DetectedTurn>,
 }
 
-impl Hearing {
-    /// As a bundle wants it.
+impl TurnDetection {
+    /// Returns the parameters that a bundle states.
     pub(super) fn of(manifest: &Manifest) -> Self {
         let turns = manifest.turns.unwrap_or_default();
         let Turns {
@@ -58,23 +58,23 @@ impl Hearing {
                 lead_out: frames(lead_out_ms),
             },
             segment_hop: manifest.frontend.segment_hop,
-            whole: manifest.turns.is_none(),
+            one_turn: manifest.turns.is_none(),
         }
     }
 
-    /// At the start of a lane.
-    pub(super) fn listener(self) -> Listener {
-        Listener {
+    /// Returns an analyser at the start of a lane.
+    pub(super) fn analyser(self) -> LaneAnalyser {
+        LaneAnalyser {
             detector: Detector::new(self.gate_dbfs),
             tracker: TurnTracker::new(self.rule, self.segment_hop),
-            whole: self.whole,
+            one_turn: self.one_turn,
             steps: Vec::new(),
             turns: Vec::new(),
         }
     }
 }
 
-impl frontend::FrameObserver for Listener {
+impl frontend::FrameObserver for LaneAnalyser {
     fn frame(&mut self, frame: &[f32]) {
         for sound in self.detector.process(frame) {
             self.turns.extend(self.tracker.frame(sound));
@@ -90,28 +90,28 @@ impl frontend::FrameObserver for Listener {
     }
 }
 
-impl Listener {
-    /// The lane is over, after so many samples.
-    pub(super) fn finish(self, spec: &Spec, samples: usize) -> Heard {
+impl LaneAnalyser {
+    /// Ends the lane after `samples` samples and returns its turns.
+    pub(super) fn finish(self, spec: &Spec, samples: usize) -> LaneTurns {
         let mut turns = self.turns;
         turns.extend(self.tracker.finish());
         let mut steps: Vec<StepTime> = (0..self.steps.len())
             .map(|step| StepTime {
-                start: position(spec.segment_start(step, samples)),
+                start: sample_time(spec.segment_start(step, samples)),
                 speech: false,
             })
             .collect();
-        // What is in no turn was a noise.
+        // Sound outside of every turn was noise.
         for step in turns.iter().flat_map(|turn| turn.steps.clone()) {
             steps[step].speech = self.steps[step].speech;
         }
-        if self.whole {
+        if self.one_turn {
             let all = Turn {
                 steps: 0..steps.len(),
-                start: position(0),
-                end: position(samples),
+                start: sample_time(0),
+                end: sample_time(samples),
             };
-            return Heard {
+            return LaneTurns {
                 steps,
                 turns: vec![all],
                 starts: vec![0],
@@ -120,7 +120,10 @@ impl Listener {
         let sample = |frame: usize| (frame * FRAME_HOP).min(samples);
         let span = |frames: &Range<usize>| {
             let end = sample(frames.end) + (FRAME_LENGTH - FRAME_HOP);
-            (position(sample(frames.start)), position(end.min(samples)))
+            (
+                sample_time(sample(frames.start)),
+                sample_time(end.min(samples)),
+            )
         };
         let turns = turns.into_iter().map(|turn| {
             let (start, end) = span(&turn.frames);
@@ -132,9 +135,9 @@ impl Listener {
         });
         let begins = self.steps.iter().filter_map(|step| step.begins);
         let mut starts: Vec<usize> = std::iter::once(0).chain(begins).collect();
-        // Two that begin with the same step are one start.
+        // Two turns that begin with the same step have one start.
         starts.dedup();
-        Heard {
+        LaneTurns {
             steps,
             turns: turns.collect(),
             starts,
