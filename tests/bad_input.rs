@@ -11,7 +11,7 @@ mod common;
 use common::{Client, Server};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
-use undertone::service::pb::{AudioConfig, AudioEncoding, ClassifyRequest, Options};
+use undertone::service::pb::{AudioConfig, AudioEncoding, ClassifyOptions, ClassifyRequest};
 
 struct Case {
     name: &'static str,
@@ -84,7 +84,7 @@ fn cases() -> Vec<Case> {
     };
     let window = |nanos| {
         let window = Some(prost_types::Duration { seconds: 0, nanos });
-        let options = Some(Options {
+        let options = Some(ClassifyOptions {
             timeline: true,
             window,
             ..Default::default()
@@ -94,7 +94,7 @@ fn cases() -> Vec<Case> {
             ..audio(common::book())
         }
     };
-    let model = Some(Options {
+    let model = Some(ClassifyOptions {
         model: "whisper".into(),
         ..Default::default()
     });

@@ -21,10 +21,10 @@ use tonic_health::pb::health_client::HealthClient;
 use undertone::audio;
 use undertone::bundle::{Bundle, Manifest, Turns, embedded, writer};
 use undertone::frontend::NarrowBand;
-use undertone::service::pb::lanes::Choice;
+use undertone::service::pb::lane_choice::Choice;
 use undertone::service::pb::{
-    AudioConfig, AudioEncoding, ClassifyRequest, ClassifyResponse, GetModelRequest, Lane, Lanes,
-    Options, Prediction, Span, TurnDetection,
+    AudioConfig, AudioEncoding, ClassifyOptions, ClassifyRequest, ClassifyResponse,
+    GetModelRequest, Lane, LaneChoice, Prediction, Span, TurnDetection,
 };
 
 async fn classify(client: &Client, audio: Vec<u8>) -> ClassifyResponse {
@@ -60,7 +60,7 @@ fn seconds(duration: Option<prost_types::Duration>) -> f64 {
 }
 
 fn with_lanes(choice: Choice) -> ClassifyRequest {
-    let lanes = Some(Lanes {
+    let lanes = Some(LaneChoice {
         choice: Some(choice),
     });
     let config = Some(AudioConfig {
@@ -163,8 +163,8 @@ fn saying(word: impl FnOnce(&mut Manifest)) -> Bundle {
 #[tokio::test]
 async fn a_telephone_is_said_to_be_narrow_and_heard_as_the_bundle_says() {
     for (handling, named) in [
-        (NarrowBand::AsIs, "NARROW_BAND_AS_IS"),
-        (NarrowBand::Mean, "NARROW_BAND_MEAN"),
+        (NarrowBand::AsIs, "NARROW_BAND_HANDLING_AS_IS"),
+        (NarrowBand::Mean, "NARROW_BAND_HANDLING_TRAINING_MEAN"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("bundle");
@@ -174,7 +174,7 @@ async fn a_telephone_is_said_to_be_narrow_and_heard_as_the_bundle_says() {
         let client = server.client().await;
         let model = client.clone().get_model(GetModelRequest::default()).await;
         let front_end = model.unwrap().into_inner().front_end.unwrap();
-        assert_eq!(front_end.narrow_band().as_str_name(), named);
+        assert_eq!(front_end.narrow_band_handling().as_str_name(), named);
 
         let narrow = ask(&client, with_lanes(Choice::Select(0))).await;
         assert!(narrow.narrow_band);
@@ -249,12 +249,12 @@ async fn turns_are_told_and_cut_as_the_bundle_says() {
         let told = model.unwrap().into_inner().turn_detection;
         let times = told.map(|told| {
             let TurnDetection {
-                least_speech,
+                min_speech,
                 end_silence,
                 lead_in,
                 lead_out,
             } = told;
-            [least_speech, end_silence, lead_in, lead_out].map(seconds)
+            [min_speech, end_silence, lead_in, lead_out].map(seconds)
         });
         let said = turns.map(|_| [0.144, 4.0, 0.504, 0.096]);
         assert_eq!(times, said);
@@ -369,7 +369,7 @@ async fn a_timeline_covers_the_recording_window_by_window() {
         seconds: 1,
         nanos: 500_000_000,
     });
-    let options = Some(Options {
+    let options = Some(ClassifyOptions {
         timeline: true,
         window,
         timing: true,

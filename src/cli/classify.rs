@@ -264,7 +264,7 @@ fn row<'a>(file: &'a str, lane: &'a Lane, answer: &ClassifyResponse) -> Row<'a> 
         duration_s: seconds(answer.audio_duration),
         narrow_band: answer.narrow_band,
         truncated: answer.truncated,
-        remixed: answer.remixed,
+        remixed: answer.channels_changed,
         total: said(lane.total.as_ref()),
         turns: lane.turns.iter().map(turn).collect(),
         model: format!("{} {}", model.name, model.version),

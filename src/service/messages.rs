@@ -114,8 +114,8 @@ fn encoding(config: &pb::AudioConfig) -> Result<Encoding, Status> {
     })
 }
 
-fn lanes(lanes: Option<pb::Lanes>) -> Result<LaneChoice, Status> {
-    use pb::lanes::Choice;
+fn lanes(lanes: Option<pb::LaneChoice>) -> Result<LaneChoice, Status> {
+    use pb::lane_choice::Choice;
     Ok(match lanes.and_then(|lanes| lanes.choice) {
         None | Some(Choice::Mix(false) | Choice::Each(false)) => LaneChoice::Auto,
         Some(Choice::Mix(true)) => LaneChoice::Mix,
@@ -131,7 +131,7 @@ fn lanes(lanes: Option<pb::Lanes>) -> Result<LaneChoice, Status> {
     })
 }
 
-fn window(options: &pb::Options) -> Result<Option<Duration>, Status> {
+fn window(options: &pb::ClassifyOptions) -> Result<Option<Duration>, Status> {
     let window = match options.window {
         None => DEFAULT_WINDOW,
         Some(window) => Duration::try_from(window)
@@ -163,7 +163,7 @@ pub(super) fn response(
             .map(|lane| self::lane(lane, manifest))
             .collect(),
         truncated: answer.truncated,
-        remixed: answer.remixed,
+        channels_changed: answer.remixed,
         narrow_band: answer.narrow_band,
         timing: timing.then(|| self::timing(answer.timing)),
     }
@@ -237,12 +237,12 @@ pub(super) fn model(engine: &Engine) -> pb::GetModelResponse {
             sample_rate_hz: SAMPLE_RATE,
             segment: Some(duration(samples(SEGMENT_SAMPLES))),
             hop: Some(duration(samples(hop))),
-            narrow_band: narrow_band(manifest.frontend.narrow_band).into(),
+            narrow_band_handling: narrow_band_handling(manifest.frontend.narrow_band).into(),
         }),
         limits: Some(pb::Limits {
-            audio_bytes: limits.bytes as u64,
-            audio_duration: Some(duration(Duration::from_secs_f64(limits.seconds))),
-            channels: limits.channels.into(),
+            max_audio_bytes: limits.bytes as u64,
+            max_audio_duration: Some(duration(Duration::from_secs_f64(limits.seconds))),
+            max_channels: limits.channels.into(),
         }),
         formats: FORMATS.iter().map(ToString::to_string).collect(),
         card: engine.card().to_owned(),
@@ -260,17 +260,17 @@ fn turn_detection(turns: Turns) -> pb::TurnDetection {
     } = turns;
     let milliseconds = |ms: u32| Some(duration(Duration::from_millis(ms.into())));
     pb::TurnDetection {
-        least_speech: milliseconds(least_speech_ms),
+        min_speech: milliseconds(least_speech_ms),
         end_silence: milliseconds(end_silence_ms),
         lead_in: milliseconds(lead_in_ms),
         lead_out: milliseconds(lead_out_ms),
     }
 }
 
-fn narrow_band(handling: NarrowBand) -> pb::NarrowBand {
+fn narrow_band_handling(handling: NarrowBand) -> pb::NarrowBandHandling {
     match handling {
-        NarrowBand::AsIs => pb::NarrowBand::AsIs,
-        NarrowBand::Mean => pb::NarrowBand::Mean,
+        NarrowBand::AsIs => pb::NarrowBandHandling::AsIs,
+        NarrowBand::Mean => pb::NarrowBandHandling::TrainingMean,
     }
 }
 

@@ -140,7 +140,7 @@ pub(super) fn invalid(field: &str, message: impl Into<String>) -> Status {
 }
 
 /// A status as the error of one request among many.
-pub(super) fn item(status: &Status) -> pb::Error {
+pub(super) fn item(status: &Status) -> pb::BatchClassifyError {
     let field = status.get_details_bad_request().and_then(|details| {
         let first = details.field_violations.into_iter().next();
         first.map(|violation| violation.field)
@@ -148,7 +148,7 @@ pub(super) fn item(status: &Status) -> pb::Error {
     let retry_delay = status
         .get_details_retry_info()
         .and_then(|info| info.retry_delay);
-    pb::Error {
+    pb::BatchClassifyError {
         code: status.code().into(),
         message: status.message().to_owned(),
         field: field.unwrap_or_default(),

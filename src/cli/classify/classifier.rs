@@ -88,7 +88,7 @@ impl Remote {
         Ok(Self {
             client,
             most: limits
-                .map(|limits| limits.audio_bytes)
+                .map(|limits| limits.max_audio_bytes)
                 .filter(|most| *most > 0),
             uploads: Semaphore::new(UPLOADS_MIB as usize),
         })

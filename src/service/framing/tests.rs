@@ -18,7 +18,7 @@ fn item(id: &str, audio: usize) -> Vec<u8> {
     let request = pb::ClassifyRequest {
         config: Some(pb::AudioConfig::default()),
         audio: vec![7; audio].into(),
-        options: Some(pb::Options::default()),
+        options: Some(pb::ClassifyOptions::default()),
     };
     pb::BatchClassifyRequest {
         id: id.into(),

@@ -31,14 +31,18 @@ async fn the_answer_says_that_audio_changes_or_ends_early_and_names_what_is_sent
     let joined = [clip("flac.ogg"), clip("call-flac.ogg")].concat();
     let answer = ask(joined.clone(), AudioEncoding::Auto).await.unwrap();
     assert_eq!(
-        (answer.remixed, answer.truncated, answer.lanes.len()),
+        (
+            answer.channels_changed,
+            answer.truncated,
+            answer.lanes.len()
+        ),
         (true, false, 1)
     );
     let cut = joined[..joined.len() - 9].to_vec();
     let answer = ask(cut, AudioEncoding::Auto).await.unwrap();
     assert!(answer.truncated);
     let answer = ask(clip("call.flac"), AudioEncoding::Auto).await.unwrap();
-    assert!(!answer.remixed && !answer.truncated);
+    assert!(!answer.channels_changed && !answer.truncated);
     let status = ask(clip("call.mp3"), AudioEncoding::Mulaw)
         .await
         .unwrap_err();

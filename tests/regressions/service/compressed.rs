@@ -7,10 +7,10 @@ use tonic::codec::CompressionEncoding;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use undertone::service::pb::batch_classify_response::Result as Outcome;
-use undertone::service::pb::lanes::Choice;
+use undertone::service::pb::lane_choice::Choice;
 use undertone::service::pb::{
-    AudioConfig, AudioEncoding, BatchClassifyRequest, BatchClassifyResponse, ClassifyRequest,
-    ClassifyResponse, GetModelRequest, GetModelResponse, Lanes, Options,
+    AudioConfig, AudioEncoding, BatchClassifyRequest, BatchClassifyResponse, ClassifyOptions,
+    ClassifyRequest, ClassifyResponse, GetModelRequest, GetModelResponse, LaneChoice,
 };
 
 use super::raw::{BATCH_CLASSIFY, CLASSIFY, GET_MODEL, call, encoded, framed};
@@ -56,7 +56,7 @@ fn book() -> ClassifyRequest {
 
 /// Twelve seconds of eight idle lines in windows: an answer of more than the 32 KiB that are compressed at once.
 fn long_answer() -> ClassifyRequest {
-    let lanes = Some(Lanes {
+    let lanes = Some(LaneChoice {
         choice: Some(Choice::Each(true)),
     });
     ClassifyRequest {
@@ -67,7 +67,7 @@ fn long_answer() -> ClassifyRequest {
             lanes,
         }),
         audio: vec![0xff; 8 * 8_000 * 12].into(),
-        options: Some(Options {
+        options: Some(ClassifyOptions {
             timeline: true,
             window: Some(prost_types::Duration {
                 seconds: 0,
