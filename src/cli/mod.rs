@@ -78,7 +78,7 @@ enum CliError {
     #[error(transparent)]
     Bundle(#[from] crate::bundle::BundleError),
     #[error(transparent)]
-    Server(#[from] crate::service::server::ServerError),
+    Server(#[from] crate::service::ServerError),
     #[error(transparent)]
     Filter(#[from] crate::telemetry::logs::FilterError),
     #[error("logging cannot start: {0}")]

@@ -1,6 +1,6 @@
 //! `undertone serve`: bind, load, prove, serve, stop.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,8 +18,7 @@ use super::{CliError, say};
 use crate::address::{Address, AddressError, Bound};
 use crate::config::{self, Config};
 use crate::engine::{self, Engine, Provider};
-use crate::service::server::{self, ServerError};
-use crate::service::{Emotion, Health};
+use crate::service::{EmotionApi, Health, Listener, ServerError, server};
 use crate::telemetry::readiness::Readiness;
 use crate::telemetry::{admin, logs, metrics};
 
@@ -178,7 +177,7 @@ async fn serve(config: Config) -> Result<(), CliError> {
     let mut signals = Signals::listen()?;
     let recorder = metrics::install()?;
     // Addresses first: one that is taken should not cost a model's loading.
-    let listener = server::Listener::bind(&config.listen).await?;
+    let listener = Listener::bind(&config.listen).await?;
     let (metrics_listeners, metrics_address) = bind_metrics(&config.metrics_listen).await?;
     let readiness = Readiness::default();
     let (stop_admin, stopping) = oneshot::channel::<()>();
@@ -194,14 +193,15 @@ async fn serve(config: Config) -> Result<(), CliError> {
     let address = listener.address.clone();
     tracing::info!(%address, metrics = %metrics_address, "listening");
 
-    let (emotion, health) = (Emotion::default(), Health::new().await);
+    let (emotion, health) = (EmotionApi::default(), Health::new().await);
     let (stop, drain) = oneshot::channel();
     let (end, cut) = oneshot::channel();
     let mut serving = tokio::spawn(server::run(
         listener,
         emotion.clone(),
         config.max_audio_bytes,
-        (health.clone(), readiness.clone()),
+        health.clone(),
+        readiness.clone(),
         async { drop(drain.await) },
         async { drop(cut.await) },
     ));
@@ -288,18 +288,17 @@ async fn load(config: &Config, signals: &mut Signals) -> Result<Option<Arc<Engin
 
 /// Binds the admin listener; what was bound, as it is written.
 async fn bind_metrics(address: &Address) -> Result<(Vec<TcpListener>, String), ServerError> {
-    let failed = |reason: String| ServerError::Listen {
+    let failed = |source: io::Error| ServerError::Listen {
         address: address.to_string(),
         flag: "metrics-listen",
-        reason,
+        source,
     };
-    let bound = address
-        .bind()
-        .await
-        .map_err(|error| failed(error.to_string()))?;
+    let bound = address.bind().await.map_err(failed)?;
     let written = bound.address();
     match bound {
         Bound::Tcp(listeners) => Ok((listeners, written)),
-        Bound::Unix(..) => Err(failed("Prometheus scrapes over TCP".into())),
+        Bound::Unix(..) => Err(failed(io::Error::other(
+            "the admin listener serves Prometheus, which needs a TCP address",
+        ))),
     }
 }

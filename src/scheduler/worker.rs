@@ -11,7 +11,7 @@ use super::sync::thread;
 use super::waiter::Chunk;
 use super::work::{Answer, Pending};
 use crate::runtime::{Device, Encoded, RuntimeError, Sizes, StepEvidence, StopHandle};
-use crate::telemetry::batches::{Busy, Instruments, Ran};
+use crate::telemetry::batches::{BatchRecord, Busy, Instruments};
 
 /// A batch with its inputs, outside the lock.
 struct Taken {
@@ -259,7 +259,7 @@ fn watch(instruments: &mut Instruments, batch: &Batch, times: Times, succeeded: 
     let mut jobs: Vec<_> = batch.members.iter().map(|member| member.job).collect();
     jobs.sort_unstable();
     jobs.dedup();
-    instruments.ran(&Ran {
+    instruments.ran(&BatchRecord {
         graph,
         rows: batch.shape.rows,
         steps: batch.shape.steps,

@@ -14,8 +14,8 @@ use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Status};
 
-use super::around::{self, Around, Inner};
 use super::budget::Charges;
+use super::intercept::{AnswerFuture, InnerService, Intercept};
 use super::status;
 use crate::engine::{Classification, TenantId};
 use crate::telemetry::calls::{self, Call, Facts};
@@ -95,26 +95,26 @@ impl CallFacts {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LogCalls;
 
-impl Around for LogCalls {
-    fn call<S: Inner>(
+impl Intercept for LogCalls {
+    fn call<S: InnerService>(
         &self,
         mut request: http::Request<Body>,
         inner: &mut S,
-    ) -> around::Answer<S::Error> {
-        let mut record = Record::new(request.uri().path(), request.extensions());
+    ) -> AnswerFuture<S::Error> {
+        let mut record = CallRecord::new(request.uri().path(), request.extensions());
         request.extensions_mut().insert(record.facts.clone());
         let answer = inner.call(request);
         Box::pin(async move {
             let response = answer.await?;
             // An error without an answer has its status here.
             record.saw(response.headers());
-            Ok(response.map(|body| Body::new(Logged { body, record })))
+            Ok(response.map(|body| Body::new(LoggedBody { body, record })))
         })
     }
 }
 
 /// A call under way. It has ended once it has a status; dropped before, its caller has gone away.
-struct Record {
+struct CallRecord {
     begun: Instant,
     peer: Option<std::net::SocketAddr>,
     method: Method,
@@ -150,7 +150,7 @@ impl Method {
     }
 }
 
-impl Record {
+impl CallRecord {
     fn new(path: &str, extensions: &Extensions) -> Self {
         static CALLS: AtomicU64 = AtomicU64::new(1);
         let peer = extensions.get::<TcpConnectInfo>();
@@ -207,19 +207,19 @@ impl Record {
     }
 }
 
-impl Drop for Record {
+impl Drop for CallRecord {
     fn drop(&mut self) {
         self.end(Code::Cancelled);
     }
 }
 
 /// An answer's body, whose end has the status: trailers, or the error with which it breaks off.
-struct Logged {
+struct LoggedBody {
     body: Body,
-    record: Record,
+    record: CallRecord,
 }
 
-impl http_body::Body for Logged {
+impl http_body::Body for LoggedBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -286,9 +286,12 @@ mod tests {
         ] {
             let first = Ok(Frame::data(Bytes::from_static(b"answer")));
             let body = StreamBody::new(stream::iter([first, last]));
-            let mut logged = Logged {
+            let mut logged = LoggedBody {
                 body: Body::new(body),
-                record: Record::new("/undertone.v1.EmotionService/Classify", &Extensions::new()),
+                record: CallRecord::new(
+                    "/undertone.v1.EmotionService/Classify",
+                    &Extensions::new(),
+                ),
             };
             assert!(logged.frame().await.unwrap().unwrap().is_data());
             assert_eq!(logged.record.ended, None);

@@ -3,7 +3,7 @@
 //! The transport can do both, but inflates a message in one go on a network thread, holds it twice, and
 //! ends the call with words of its own where its bound is met.
 
-mod inflated;
+mod inflated_message;
 
 use std::io::{self, Write as _};
 
@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation as _, OutBuffer};
 
 use super::budget::{Budget, Charge};
-use inflated::{Inflated, Refused};
+use inflated_message::{InflateLimit, InflatedMessage};
 
 /// How the messages of one direction are compressed.
 pub(super) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -100,20 +100,20 @@ pub(super) enum InflateError {
 /// Inflates one message that comes in pieces.
 pub(super) struct Inflater {
     encoding: Compression,
-    stream: Inflating,
+    stream: InflateStream,
 }
 
-enum Inflating {
-    Gzip(GzDecoder<Inflated>),
+enum InflateStream {
+    Gzip(GzDecoder<InflatedMessage>),
     /// Those whose decoders do not tell by themselves whether the message is whole.
     Counted {
-        decoder: Counted,
-        inflated: Inflated,
+        decoder: RawDecoder,
+        inflated: InflatedMessage,
         whole: bool,
     },
 }
 
-enum Counted {
+enum RawDecoder {
     Deflate(Decompress),
     Zstd(Decoder<'static>),
 }
@@ -130,23 +130,23 @@ impl Inflater {
             Compression::Gzip | Compression::Deflate => 0,
             Compression::Zstd => ZSTD_WINDOW,
         };
-        let inflated = Inflated::new(limit, window, budget.charge());
+        let inflated = InflatedMessage::new(limit, window, budget.charge());
         let decoder = match encoding {
             Compression::Gzip => {
-                let stream = Inflating::Gzip(GzDecoder::new(inflated));
+                let stream = InflateStream::Gzip(GzDecoder::new(inflated));
                 return Ok(Self { encoding, stream });
             }
-            Compression::Deflate => Counted::Deflate(Decompress::new(true)),
+            Compression::Deflate => RawDecoder::Deflate(Decompress::new(true)),
             Compression::Zstd => {
                 let decoder = Decoder::new().and_then(|mut decoder| {
                     decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG))?;
                     Ok(decoder)
                 });
                 let failed = |error: io::Error| InflateError::Corrupt(error.to_string());
-                Counted::Zstd(decoder.map_err(failed)?)
+                RawDecoder::Zstd(decoder.map_err(failed)?)
             }
         };
-        let stream = Inflating::Counted {
+        let stream = InflateStream::Counted {
             decoder,
             inflated,
             whole: false,
@@ -160,12 +160,12 @@ impl Inflater {
         (!inflated.charge_ahead(AHEAD)).then_some(&mut inflated.charge)
     }
 
-    /// Takes some of the input, and inflates 64 KiB of it at most.
+    /// MethodInput some of the input, and inflates 64 KiB of it at most.
     pub(super) fn step(&mut self, input: &mut Bytes) -> Result<(), InflateError> {
         let ran = match &mut self.stream {
             // It takes something unless the message is whole.
-            Inflating::Gzip(decoder) => decoder.write(input).map(|taken| (taken, 0)),
-            Inflating::Counted {
+            InflateStream::Gzip(decoder) => decoder.write(input).map(|taken| (taken, 0)),
+            InflateStream::Counted {
                 decoder,
                 inflated,
                 whole,
@@ -184,8 +184,8 @@ impl Inflater {
     /// All input has come. The message, in pieces, and what it is charged.
     pub(super) fn finish(&mut self) -> Result<(Vec<Bytes>, Charge), InflateError> {
         let ended = match &mut self.stream {
-            Inflating::Gzip(decoder) => decoder.try_finish(),
-            Inflating::Counted {
+            InflateStream::Gzip(decoder) => decoder.try_finish(),
+            InflateStream::Counted {
                 decoder,
                 inflated,
                 whole,
@@ -210,23 +210,23 @@ impl Inflater {
     /// The first bytes of what was inflated.
     pub(super) fn start(&self) -> &[u8] {
         let inflated = match &self.stream {
-            Inflating::Gzip(decoder) => decoder.get_ref(),
-            Inflating::Counted { inflated, .. } => inflated,
+            InflateStream::Gzip(decoder) => decoder.get_ref(),
+            InflateStream::Counted { inflated, .. } => inflated,
         };
         inflated.start()
     }
 
-    fn inflated_mut(&mut self) -> &mut Inflated {
+    fn inflated_mut(&mut self) -> &mut InflatedMessage {
         match &mut self.stream {
-            Inflating::Gzip(decoder) => decoder.get_mut(),
-            Inflating::Counted { inflated, .. } => inflated,
+            InflateStream::Gzip(decoder) => decoder.get_mut(),
+            InflateStream::Counted { inflated, .. } => inflated,
         }
     }
 
     fn failed(&mut self, error: &io::Error) -> InflateError {
         match self.inflated_mut().refused {
-            Some(Refused::TooLarge) => InflateError::TooLarge,
-            Some(Refused::OverBudget) => InflateError::OverBudget,
+            Some(InflateLimit::TooLarge) => InflateError::TooLarge,
+            Some(InflateLimit::OverBudget) => InflateError::OverBudget,
             None => self.corrupt(&error.to_string()),
         }
     }
@@ -237,12 +237,12 @@ impl Inflater {
     }
 }
 
-impl Counted {
+impl RawDecoder {
     /// Bytes of the input taken, and bytes inflated. Where both are none, there is nothing to be done.
     fn run(
         &mut self,
         input: &[u8],
-        inflated: &mut Inflated,
+        inflated: &mut InflatedMessage,
         whole: &mut bool,
     ) -> io::Result<(usize, usize)> {
         let mut buffer = [0; 16 << 10];

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use tonic::body::Body;
 use tonic::{Request, Status};
 
-use super::around::{Answer, Around, Inner};
+use super::intercept::{AnswerFuture, InnerService, Intercept};
 use crate::telemetry::batches;
 
 /// What the layer leaves in a request's extensions.
@@ -35,8 +35,12 @@ pub(super) fn exceeded() -> Status {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KeepDeadline;
 
-impl Around for KeepDeadline {
-    fn call<S: Inner>(&self, mut request: http::Request<Body>, inner: &mut S) -> Answer<S::Error> {
+impl Intercept for KeepDeadline {
+    fn call<S: InnerService>(
+        &self,
+        mut request: http::Request<Body>,
+        inner: &mut S,
+    ) -> AnswerFuture<S::Error> {
         let timeout = timeout(request.headers());
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         if let Some(deadline) = deadline {

@@ -4,24 +4,24 @@ use std::sync::{Arc, OnceLock};
 
 use tonic::{Request, Response, Status, Streaming};
 
-use super::batch::{self, Answers};
+use super::batch_stream::{self, AnswerStream};
 use super::call_log::CallFacts;
 use super::pb::emotion_service_server::EmotionService;
 use super::pb::{
     BatchClassifyRequest, ClassifyRequest, ClassifyResponse, GetModelRequest, GetModelResponse,
 };
-use super::refusals::Refusals;
+use super::refused_messages::RefusedMessages;
 use super::{deadline, messages, status, tenant};
 use crate::audio::{Encoding, LaneChoice};
 use crate::engine::{self, Audio, AudioFile, Caller, Class, Engine, TenantId};
 
 /// `EmotionService` over an engine, which may come later. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Emotion {
+pub struct EmotionApi {
     engine: Arc<OnceLock<Arc<Engine>>>,
 }
 
-impl Emotion {
+impl EmotionApi {
     /// Serves an engine.
     #[must_use]
     pub fn new(engine: Arc<Engine>) -> Self {
@@ -90,7 +90,7 @@ fn caller<T>(request: &Request<T>, class: Class) -> Result<Caller, Status> {
 }
 
 #[tonic::async_trait]
-impl EmotionService for Emotion {
+impl EmotionService for EmotionApi {
     async fn classify(
         &self,
         request: Request<ClassifyRequest>,
@@ -98,20 +98,24 @@ impl EmotionService for Emotion {
         self.classify_request(request).await.map(Response::new)
     }
 
-    type BatchClassifyStream = Answers;
+    type BatchClassifyStream = AnswerStream;
 
     async fn batch_classify(
         &self,
         request: Request<Streaming<BatchClassifyRequest>>,
-    ) -> Result<Response<Answers>, Status> {
+    ) -> Result<Response<AnswerStream>, Status> {
         let caller = caller(&request, Class::Bulk)?;
         let engine = Arc::clone(self.engine()?);
         let facts = CallFacts::of(&request);
         facts.tenant(&caller.tenant);
-        let refusals = request.extensions().get::<Refusals>().cloned();
-        let incoming = (request.into_inner(), refusals.unwrap_or_default());
-        Ok(Response::new(batch::answers(
-            engine, caller, incoming, facts,
+        let refusals = request.extensions().get::<RefusedMessages>().cloned();
+        let refusals = refusals.unwrap_or_default();
+        Ok(Response::new(batch_stream::answers(
+            engine,
+            caller,
+            request.into_inner(),
+            refusals,
+            facts,
         )))
     }
 

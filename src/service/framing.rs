@@ -24,7 +24,7 @@ pub(super) const OVERHEAD: usize = 64 << 10;
 
 /// What a method takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Takes {
+pub(super) enum MethodInput {
     /// One recording of so many bytes at most.
     Recording(usize),
     /// Many of them, each with an id.
@@ -33,7 +33,7 @@ pub(super) enum Takes {
     Small,
 }
 
-impl Takes {
+impl MethodInput {
     /// Bytes of one message.
     fn limit(self) -> usize {
         match self {
@@ -45,7 +45,7 @@ impl Takes {
 
 /// What comes of some bytes of a request.
 #[derive(Debug)]
-pub(super) enum Passed {
+pub(super) enum FramingOutput {
     /// Bytes for the transport.
     Bytes(Bytes),
     /// A message of a stream that was refused, by its number; a substitute follows.
@@ -56,18 +56,18 @@ pub(super) enum Passed {
 
 /// Follows the messages of one call.
 pub(super) struct Framing {
-    takes: Takes,
+    takes: MethodInput,
     encoding: Option<Compression>,
     budget: Budget,
-    place: Place,
+    state: FramingState,
     /// Messages that have begun.
     begun: u64,
-    /// What was inflated or put in a message's place, to be handed out.
-    ready: VecDeque<Passed>,
+    /// What was inflated or put in a message's state, to be handed out.
+    ready: VecDeque<FramingOutput>,
 }
 
 /// Where in its frames a call is; `left` bytes of a message are to come.
-enum Place {
+enum FramingState {
     Header(BytesMut),
     Passing {
         left: usize,
@@ -89,12 +89,12 @@ enum Place {
 impl Framing {
     /// At the start of a call whose messages are compressed so, if at all. What they inflate to is charged to
     /// the budget.
-    pub(super) fn new(takes: Takes, encoding: Option<Compression>, budget: Budget) -> Self {
+    pub(super) fn new(takes: MethodInput, encoding: Option<Compression>, budget: Budget) -> Self {
         Self {
             takes,
             encoding,
             budget,
-            place: Place::Header(BytesMut::new()),
+            state: FramingState::Header(BytesMut::new()),
             begun: 0,
             ready: VecDeque::new(),
         }
@@ -102,55 +102,55 @@ impl Framing {
 
     /// The message that is being inflated, if the budget has too little left for its next step.
     pub(super) fn short_of_budget(&mut self) -> Option<&mut Charge> {
-        match &mut self.place {
-            Place::Inflating { inflater, .. } => inflater.short_of_budget(),
+        match &mut self.state {
+            FramingState::Inflating { inflater, .. } => inflater.short_of_budget(),
             _ => None,
         }
     }
 
-    /// Takes some of the input, at a bounded cost, and gives what comes of it, if anything. To be called
+    /// MethodInput some of the input, at a bounded cost, and gives what comes of it, if anything. To be called
     /// until it gives nothing and has left nothing of the input.
     ///
     /// # Errors
     /// The status with which the call ends.
-    pub(super) fn step(&mut self, input: &mut Bytes) -> Result<Option<Passed>, Status> {
+    pub(super) fn step(&mut self, input: &mut Bytes) -> Result<Option<FramingOutput>, Status> {
         if let Some(passed) = self.ready.pop_front() {
             return Ok(Some(passed));
         }
         if input.is_empty() {
             return Ok(None);
         }
-        match &mut self.place {
+        match &mut self.state {
             // A whole header that needs no change is not taken apart from what follows it.
-            Place::Header(header) if header.is_empty() && input.len() >= HEADER => {
-                let header: [u8; HEADER] = std::array::from_fn(|place| input[place]);
-                self.place = match self.begin(header)? {
-                    Place::Passing { left } => Place::Passing {
+            FramingState::Header(header) if header.is_empty() && input.len() >= HEADER => {
+                let header: [u8; HEADER] = std::array::from_fn(|state| input[state]);
+                self.state = match self.begin(header)? {
+                    FramingState::Passing { left } => FramingState::Passing {
                         left: left.saturating_add(HEADER),
                     },
-                    place => {
+                    state => {
                         input.advance(HEADER);
-                        place
+                        state
                     }
                 };
             }
-            Place::Header(header) => {
+            FramingState::Header(header) => {
                 let taken = (HEADER - header.len()).min(input.len());
                 header.put(input.split_to(taken));
                 if let Ok(whole) = <[u8; HEADER]>::try_from(&header[..]) {
-                    self.place = self.begin(whole)?;
-                    if let Place::Passing { .. } = self.place {
+                    self.state = self.begin(whole)?;
+                    if let FramingState::Passing { .. } = self.state {
                         let header = Bytes::copy_from_slice(&whole);
-                        self.ready.push_back(Passed::Bytes(header));
+                        self.ready.push_back(FramingOutput::Bytes(header));
                     }
                 }
             }
-            Place::Passing { left } => {
+            FramingState::Passing { left } => {
                 let passed = input.split_to((*left).min(input.len()));
                 *left -= passed.len();
-                self.ready.push_back(Passed::Bytes(passed));
+                self.ready.push_back(FramingOutput::Bytes(passed));
             }
-            Place::Inflating { left, inflater } => {
+            FramingState::Inflating { left, inflater } => {
                 let mut some = input.slice(..(*left).min(input.len()));
                 let before = some.len();
                 let inflated = inflater.step(&mut some);
@@ -159,21 +159,21 @@ impl Framing {
                 *left -= taken;
                 if let Err(error) = inflated {
                     let start = Bytes::copy_from_slice(start_of(inflater.start()));
-                    self.place = Place::Skipping { left: *left };
+                    self.state = FramingState::Skipping { left: *left };
                     self.not_inflated(error, &start)?;
                 }
             }
-            Place::Starting { left, bytes, start } => {
+            FramingState::Starting { left, bytes, start } => {
                 let taken = (*left).min(input.len()).min(START - start.len());
                 start.put(input.split_to(taken));
                 *left -= taken;
                 if *left == 0 || start.len() == START {
                     let (bytes, start) = (*bytes, std::mem::take(start).freeze());
-                    self.place = Place::Skipping { left: *left };
+                    self.state = FramingState::Skipping { left: *left };
                     self.too_large(Some(bytes), &start)?;
                 }
             }
-            Place::Skipping { left } => {
+            FramingState::Skipping { left } => {
                 let skipped = (*left).min(input.len());
                 input.advance(skipped);
                 *left -= skipped;
@@ -188,19 +188,19 @@ impl Framing {
     /// # Errors
     /// If a message is not whole, or the only one is missing.
     pub(super) fn finish(&self) -> Result<(), Status> {
-        let left = match &self.place {
-            Place::Header(header) if header.is_empty() => {
-                let needs_one = matches!(self.takes, Takes::Recording(_));
+        let left = match &self.state {
+            FramingState::Header(header) if header.is_empty() => {
+                let needs_one = matches!(self.takes, MethodInput::Recording(_));
                 return match self.begun {
                     0 if needs_one => Err(Status::invalid_argument("the call has no message")),
                     _ => Ok(()),
                 };
             }
-            Place::Header(_) => None,
-            Place::Passing { left }
-            | Place::Inflating { left, .. }
-            | Place::Starting { left, .. }
-            | Place::Skipping { left } => Some(*left),
+            FramingState::Header(_) => None,
+            FramingState::Passing { left }
+            | FramingState::Inflating { left, .. }
+            | FramingState::Starting { left, .. }
+            | FramingState::Skipping { left } => Some(*left),
         };
         Err(Status::invalid_argument(match left {
             None => "the call ends inside the header of a message".to_owned(),
@@ -211,13 +211,13 @@ impl Framing {
     }
 
     /// What comes behind a header.
-    fn begin(&mut self, header: [u8; HEADER]) -> Result<Place, Status> {
+    fn begin(&mut self, header: [u8; HEADER]) -> Result<FramingState, Status> {
         self.begun += 1;
         let [flag, length @ ..] = header;
         let left = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
         match flag {
-            0 if left <= self.takes.limit() => Ok(Place::Passing { left }),
-            0 => Ok(Place::Starting {
+            0 if left <= self.takes.limit() => Ok(FramingState::Passing { left }),
+            0 => Ok(FramingState::Starting {
                 left,
                 bytes: left,
                 start: BytesMut::new(),
@@ -231,14 +231,14 @@ impl Framing {
                 })?;
                 if left == 0 {
                     // What an encoder makes of an empty message if it makes nothing.
-                    self.ready.push_back(Passed::Bytes(header_of(0)));
-                    return Ok(Place::Skipping { left });
+                    self.ready.push_back(FramingOutput::Bytes(header_of(0)));
+                    return Ok(FramingState::Skipping { left });
                 }
                 let inflater = Inflater::new(encoding, self.takes.limit(), &self.budget);
                 let inflater = inflater.map_err(|error| {
                     Status::internal(format!("{} cannot be inflated: {error:?}", encoding.name()))
                 })?;
-                Ok(Place::Inflating {
+                Ok(FramingState::Inflating {
                     left,
                     inflater: Box::new(inflater),
                 })
@@ -251,24 +251,26 @@ impl Framing {
 
     /// On to the next header, once nothing is left of a message.
     fn end_if_empty(&mut self) -> Result<(), Status> {
-        match &mut self.place {
-            Place::Inflating { left: 0, inflater } => match inflater.finish() {
+        match &mut self.state {
+            FramingState::Inflating { left: 0, inflater } => match inflater.finish() {
                 Ok((pieces, charge)) => {
-                    self.place = Place::Header(BytesMut::new());
+                    self.state = FramingState::Header(BytesMut::new());
                     self.ready
-                        .push_back(Passed::Charged(self.begun - 1, charge));
+                        .push_back(FramingOutput::Charged(self.begun - 1, charge));
                     let length = pieces.iter().map(Bytes::len).sum();
-                    self.ready.push_back(Passed::Bytes(header_of(length)));
-                    self.ready.extend(pieces.into_iter().map(Passed::Bytes));
+                    self.ready
+                        .push_back(FramingOutput::Bytes(header_of(length)));
+                    self.ready
+                        .extend(pieces.into_iter().map(FramingOutput::Bytes));
                 }
                 Err(error) => {
                     let start = Bytes::copy_from_slice(start_of(inflater.start()));
-                    self.place = Place::Header(BytesMut::new());
+                    self.state = FramingState::Header(BytesMut::new());
                     self.not_inflated(error, &start)?;
                 }
             },
-            Place::Passing { left: 0 } | Place::Skipping { left: 0 } => {
-                self.place = Place::Header(BytesMut::new());
+            FramingState::Passing { left: 0 } | FramingState::Skipping { left: 0 } => {
+                self.state = FramingState::Header(BytesMut::new());
             }
             _ => {}
         }
@@ -286,20 +288,20 @@ impl Framing {
     /// Refuses a message of so many bytes; of one that was not inflated to its end nobody knows how many.
     fn too_large(&mut self, bytes: Option<usize>, start: &[u8]) -> Result<(), Status> {
         let refused = match self.takes {
-            Takes::Recording(most) | Takes::Recordings(most) => {
+            MethodInput::Recording(most) | MethodInput::Recordings(most) => {
                 match self.about(start).audio.filter(|audio| *audio > most) {
                     Some(audio) => status::too_many_bytes(audio, most),
                     None => status::message_too_large(bytes, most, OVERHEAD),
                 }
             }
-            Takes::Small => status::small_message_too_large(bytes, OVERHEAD),
+            MethodInput::Small => status::small_message_too_large(bytes, OVERHEAD),
         };
         self.refuse(refused, start)
     }
 
     /// A stream goes on without the message; a call of one message ends.
     fn refuse(&mut self, refused: Status, start: &[u8]) -> Result<(), Status> {
-        if !matches!(self.takes, Takes::Recordings(_)) {
+        if !matches!(self.takes, MethodInput::Recordings(_)) {
             return Err(refused);
         }
         let substitute = pb::BatchClassifyRequest {
@@ -308,20 +310,20 @@ impl Framing {
         };
         let substitute = Bytes::from(substitute.encode_to_vec());
         self.ready.extend([
-            Passed::Refused(self.begun - 1, refused),
-            Passed::Bytes(header_of(substitute.len())),
-            Passed::Bytes(substitute),
+            FramingOutput::Refused(self.begun - 1, refused),
+            FramingOutput::Bytes(header_of(substitute.len())),
+            FramingOutput::Bytes(substitute),
         ]);
         Ok(())
     }
 
-    fn about(&self, start: &[u8]) -> About {
-        let mut about = About::default();
+    fn about(&self, start: &[u8]) -> MessageHead {
+        let mut about = MessageHead::default();
         // Whatever cannot be read stays unknown.
         let _ = match self.takes {
-            Takes::Recordings(_) => about.read_item(start),
-            Takes::Recording(_) => about.read_request(start),
-            Takes::Small => None,
+            MethodInput::Recordings(_) => about.read_item(start),
+            MethodInput::Recording(_) => about.read_request(start),
+            MethodInput::Small => None,
         };
         about
     }
@@ -341,7 +343,7 @@ fn start_of(message: &[u8]) -> &[u8] {
 
 /// What the first bytes of a message tell.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct About {
+struct MessageHead {
     /// Empty if it is not among them.
     id: String,
     /// Announced bytes of audio.
@@ -353,7 +355,7 @@ const ITEM_ID: usize = 1 << 3 | 2;
 const ITEM_REQUEST: usize = 2 << 3 | 2;
 const REQUEST_AUDIO: usize = 2 << 3 | 2;
 
-impl About {
+impl MessageHead {
     fn read_item(&mut self, mut bytes: &[u8]) -> Option<()> {
         loop {
             let (tag, length) = field(&mut bytes)?;

@@ -5,10 +5,10 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
-use super::Emotion;
+use super::emotion::EmotionApi;
 use super::pb::emotion_service_server::EmotionServiceServer;
 
-const SERVICES: [&str; 2] = ["", EmotionServiceServer::<Emotion>::NAME];
+const SERVICES: [&str; 2] = ["", EmotionServiceServer::<EmotionApi>::NAME];
 
 /// What is answered to who asks for health. Clones are one.
 #[derive(Clone, Debug)]

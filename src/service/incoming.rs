@@ -9,7 +9,7 @@ use futures_util::Stream;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::time::Sleep;
 
-use super::listener::Connection;
+use super::connection::Connection;
 use crate::telemetry::accept::AcceptErrors;
 
 /// What accepts connections.

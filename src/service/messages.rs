@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tonic::Status;
+use tonic_types::StatusExt as _;
 
 use super::pb;
 use super::status::invalid;
@@ -225,6 +226,23 @@ fn timing(timing: Timing) -> pb::Timing {
     }
 }
 
+/// Returns a status as the error of one recording of a `BatchClassify` call.
+pub(super) fn batch_error(status: &Status) -> pb::BatchClassifyError {
+    let field = status.get_details_bad_request().and_then(|details| {
+        let first = details.field_violations.into_iter().next();
+        first.map(|violation| violation.field)
+    });
+    let retry_delay = status
+        .get_details_retry_info()
+        .and_then(|info| info.retry_delay);
+    pb::BatchClassifyError {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+        field: field.unwrap_or_default(),
+        retry_delay: retry_delay.map(duration),
+    }
+}
+
 /// What is served, as the protocol says it.
 pub(super) fn model(engine: &Engine) -> pb::GetModelResponse {
     let (manifest, limits) = (engine.manifest(), engine.limits());
@@ -286,5 +304,25 @@ pub(super) fn duration(duration: Duration) -> prost_types::Duration {
     prost_types::Duration {
         seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
         nanos: i32::try_from(duration.subsec_nanos()).unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::EngineError;
+    use crate::service::status;
+
+    #[test]
+    fn a_batch_error_keeps_the_fields_of_its_status() {
+        let retry_after = Duration::from_millis(70);
+        let busy = status::of(EngineError::Busy {
+            reason: "full".into(),
+            retry_after,
+        });
+        let error = batch_error(&busy);
+        assert_eq!((error.code, &*error.message), (8, busy.message()));
+        assert_eq!(error.retry_delay, Some(duration(retry_after)));
+        assert_eq!(batch_error(&invalid("audio", "empty")).field, "audio");
     }
 }

@@ -9,7 +9,7 @@ use prost::Message as _;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Status};
 
-use super::{deadline, messages, pb, status, tenant};
+use super::{deadline, messages, pb, tenant};
 use crate::bundle::{Manifest, embedded, names};
 use crate::decision::SHORTEST_WINDOW;
 use crate::engine::{Caller, Class};
@@ -82,7 +82,7 @@ fn header<'d>(headers: &mut HeaderMap, name: &'static str, data: &'d [u8]) -> &'
 fn refused(status: &Status, codes: &[Code]) {
     assert!(codes.contains(&status.code()), "{status}");
     assert!(status.message().len() > 10, "{status}");
-    let item = status::item(status);
+    let item = messages::batch_error(status);
     assert_eq!(item.message, status.message());
 }
 

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use tonic::transport::Server;
 
-use super::Emotion;
-use super::answers::CompressAnswers;
-use super::around::AroundLayer;
+use super::bounded_messages::BoundMessages;
 use super::call_log::LogCalls;
+use super::compress_answers::CompressAnswers;
 use super::deadline::KeepDeadline;
-use super::gate::RefuseWhileLoading;
+use super::emotion::EmotionApi;
+use super::error::ServerError;
 use super::health::Health;
-pub use super::listener::Listener;
+use super::intercept::InterceptLayer;
+use super::listener::Listener;
+use super::loading::RefuseWhileLoading;
 use super::pb::{self, emotion_service_server::EmotionServiceServer};
-use super::requests::BoundMessages;
 use crate::telemetry::readiness::Readiness;
 
 /// A dead peer is noticed within keepalive interval + timeout.
@@ -26,27 +27,6 @@ const FRAME: u32 = 64 << 10;
 /// Streams of one connection; a caller who wants more opens another.
 const STREAMS_PER_CONNECTION: u32 = 256;
 
-/// Why the server does not start or does not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// The address is taken or is not ours.
-    #[error("cannot listen on {address}: {reason}; choose another with --{flag}")]
-    Listen {
-        /// The address.
-        address: String,
-        /// The flag that sets it.
-        flag: &'static str,
-        /// What the system said.
-        reason: String,
-    },
-    /// The transport failed.
-    #[error("the gRPC server failed: {0}")]
-    Transport(#[from] tonic::transport::Error),
-    /// The descriptors do not register.
-    #[error("reflection cannot be offered: {0}")]
-    Reflection(#[from] tonic_reflection::server::Error),
-}
-
 /// Serves until `stop` is ready, then lets requests under way end, or until `cut` is ready. Recordings
 /// may have `largest_audio` bytes.
 ///
@@ -57,9 +37,10 @@ pub enum ServerError {
 /// [`ServerError`].
 pub async fn run(
     listener: Listener,
-    emotion: Emotion,
+    emotion: EmotionApi,
     largest_audio: usize,
-    (health, readiness): (Health, Readiness),
+    health: Health,
+    readiness: Readiness,
     stop: impl Future<Output = ()>,
     cut: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
@@ -85,15 +66,15 @@ pub async fn run(
         .max_frame_size(Some(FRAME))
         .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
         // Outermost, so that no call goes without its line.
-        .layer(AroundLayer(LogCalls))
+        .layer(InterceptLayer(LogCalls))
         // Next, so that the deadline counts from the arrival of a call's head.
-        .layer(AroundLayer(KeepDeadline))
+        .layer(InterceptLayer(KeepDeadline))
         // Above all that reads a body: nothing is read for a model that is not there.
-        .layer(AroundLayer(RefuseWhileLoading(readiness.clone())))
+        .layer(InterceptLayer(RefuseWhileLoading(readiness.clone())))
         // Above what makes answers; errors of the layers above have nothing to compress.
-        .layer(AroundLayer(CompressAnswers))
+        .layer(InterceptLayer(CompressAnswers))
         // Next to the decoder, which must get no message that is out of bounds or compressed.
-        .layer(AroundLayer(BoundMessages::new(largest_audio)))
+        .layer(InterceptLayer(BoundMessages::new(largest_audio)))
         .add_service(health.service())
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)

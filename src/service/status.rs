@@ -7,7 +7,6 @@ use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::{messages, pb};
 use crate::audio::AudioError;
 use crate::engine::EngineError;
 
@@ -139,23 +138,6 @@ pub(super) fn invalid(field: &str, message: impl Into<String>) -> Status {
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
-/// A status as the error of one request among many.
-pub(super) fn item(status: &Status) -> pb::BatchClassifyError {
-    let field = status.get_details_bad_request().and_then(|details| {
-        let first = details.field_violations.into_iter().next();
-        first.map(|violation| violation.field)
-    });
-    let retry_delay = status
-        .get_details_retry_info()
-        .and_then(|info| info.retry_delay);
-    pb::BatchClassifyError {
-        code: status.code().into(),
-        message: status.message().to_owned(),
-        field: field.unwrap_or_default(),
-        retry_delay: retry_delay.map(messages::duration),
-    }
-}
-
 /// A code as the gRPC specification spells it.
 pub(super) fn name(code: Code) -> &'static str {
     match code {
@@ -222,19 +204,6 @@ mod tests {
         assert_eq!(status.metadata().get(PUSHBACK).unwrap(), "70");
         let info = status.get_details_retry_info().unwrap();
         assert_eq!(info.retry_delay, Some(retry_after));
-    }
-
-    #[test]
-    fn the_error_of_one_among_many_keeps_what_the_status_says() {
-        let retry_after = Duration::from_millis(70);
-        let busy = of(EngineError::Busy {
-            reason: "full".into(),
-            retry_after,
-        });
-        let error = item(&busy);
-        assert_eq!((error.code, &*error.message), (8, busy.message()));
-        assert_eq!(error.retry_delay, Some(messages::duration(retry_after)));
-        assert_eq!(item(&invalid("audio", "empty")).field, "audio");
     }
 
     #[test]

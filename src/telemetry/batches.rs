@@ -15,7 +15,7 @@ use super::metrics::{
 
 /// A batch that was run.
 #[derive(Clone, Copy, Debug)]
-pub struct Ran {
+pub struct BatchRecord {
     /// The graph, by its place in [`Instruments::new`].
     pub graph: usize,
     /// N of the padded shape.
@@ -77,7 +77,7 @@ impl Instruments {
     }
 
     /// Records a batch.
-    pub fn ran(&mut self, batch: &Ran) {
+    pub fn ran(&mut self, batch: &BatchRecord) {
         let of = &mut self.0[batch.graph];
         let outcome = if batch.succeeded {
             &of.succeeded
@@ -184,16 +184,16 @@ pub fn expired(stage: &'static str) {
 
 /// Time that an instance has spent on runs.
 #[derive(Debug)]
-pub struct Busy(Arc<Instance>);
+pub struct Busy(Arc<InstanceTime>);
 
 #[derive(Debug)]
-struct Instance {
+struct InstanceTime {
     number: usize,
     nanos: AtomicU64,
 }
 
 /// Instances of this process, and when their gauges were last set.
-static INSTANCES: Mutex<Vec<Arc<Instance>>> = Mutex::new(Vec::new());
+static INSTANCES: Mutex<Vec<Arc<InstanceTime>>> = Mutex::new(Vec::new());
 static LAST: Mutex<Option<Instant>> = Mutex::new(None);
 
 impl Busy {
@@ -201,7 +201,7 @@ impl Busy {
     #[must_use]
     pub fn new(number: usize) -> Self {
         let nanos = AtomicU64::new(0);
-        let instance = Arc::new(Instance { number, nanos });
+        let instance = Arc::new(InstanceTime { number, nanos });
         let mut instances = INSTANCES.lock().unwrap_or_else(PoisonError::into_inner);
         instances.push(Arc::clone(&instance));
         Self(instance)

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 /// Where a serving process is between its start and its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ReadinessState {
     /// The model is not there yet.
     Loading,
     /// Calls are answered.
@@ -15,7 +15,7 @@ pub enum State {
     Draining,
 }
 
-impl State {
+impl ReadinessState {
     /// Why no call is answered; none if calls are.
     #[must_use]
     pub fn reason(self) -> Option<&'static str> {
@@ -29,28 +29,28 @@ impl State {
 
 /// The state, shared. Clones are one. It moves forward only: what drains is never ready again.
 #[derive(Clone, Debug)]
-pub struct Readiness(Arc<watch::Sender<State>>);
+pub struct Readiness(Arc<watch::Sender<ReadinessState>>);
 
 impl Default for Readiness {
     /// A process that is loading.
     fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(State::Loading)))
+        Self(Arc::new(watch::Sender::new(ReadinessState::Loading)))
     }
 }
 
 impl Readiness {
     /// The state now.
     #[must_use]
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> ReadinessState {
         *self.0.borrow()
     }
 
     /// The model is there and warm.
     pub fn ready(&self) {
         self.0.send_if_modified(|state| {
-            let loaded = *state == State::Loading;
+            let loaded = *state == ReadinessState::Loading;
             if loaded {
-                *state = State::Ready;
+                *state = ReadinessState::Ready;
             }
             loaded
         });
@@ -58,7 +58,7 @@ impl Readiness {
 
     /// The process is about to end.
     pub fn drain(&self) {
-        self.0.send_replace(State::Draining);
+        self.0.send_replace(ReadinessState::Draining);
     }
 }
 
@@ -69,11 +69,11 @@ mod tests {
     #[test]
     fn what_drains_is_never_ready_again() {
         let readiness = Readiness::default();
-        assert_eq!(readiness.state(), State::Loading);
+        assert_eq!(readiness.state(), ReadinessState::Loading);
         readiness.ready();
-        assert_eq!(readiness.state(), State::Ready);
+        assert_eq!(readiness.state(), ReadinessState::Ready);
         readiness.drain();
         readiness.ready();
-        assert_eq!(readiness.state(), State::Draining);
+        assert_eq!(readiness.state(), ReadinessState::Draining);
     }
 }

@@ -11,7 +11,7 @@ use super::Flags;
 use super::target::Target;
 use crate::cli::CliError;
 use crate::engine::{AudioFile, Decoded, Engine, EngineOptions};
-use crate::service::Emotion;
+use crate::service::EmotionApi;
 use crate::service::pb::emotion_service_client::EmotionServiceClient;
 use crate::service::pb::{ClassifyRequest, ClassifyResponse, GetModelRequest};
 
@@ -20,7 +20,7 @@ const UPLOADS_MIB: u32 = 512;
 
 /// What classifies.
 pub(super) enum Classifier {
-    Here(Emotion),
+    Here(EmotionApi),
     Server(Box<Remote>),
 }
 
@@ -43,7 +43,7 @@ impl Classifier {
             ..EngineOptions::for_own_files()
         };
         let engine = tokio::task::spawn_blocking(move || Engine::open(&options)).await??;
-        Ok(Self::Here(Emotion::new(Arc::new(engine))))
+        Ok(Self::Here(EmotionApi::new(Arc::new(engine))))
     }
 
     /// Classifies a file; the reason in words if it cannot be done. `decoded` is told how far it is.

@@ -33,14 +33,14 @@ fn budget() -> Budget {
 
 /// What a call makes of its bytes: those for the transport, refusals, and how it ends.
 #[derive(Debug, Default, PartialEq)]
-struct Outcome {
+struct CallResult {
     bytes: Vec<u8>,
     refused: Vec<(u64, Code, String)>,
     ended: Option<(Code, String)>,
 }
 
-fn follow(mut framing: Framing, input: &[u8], cuts: &[usize]) -> Outcome {
-    let mut outcome = Outcome::default();
+fn follow(mut framing: Framing, input: &[u8], cuts: &[usize]) -> CallResult {
+    let mut outcome = CallResult::default();
     let mut input = Bytes::copy_from_slice(input);
     let mut cuts = cuts.iter().cycle();
     let code_and_message = |status: Status| (status.code(), status.message().to_owned());
@@ -51,9 +51,9 @@ fn follow(mut framing: Framing, input: &[u8], cuts: &[usize]) -> Outcome {
         let mut piece = input.split_to(cut);
         loop {
             match framing.step(&mut piece) {
-                Ok(Some(Passed::Bytes(bytes))) => outcome.bytes.extend_from_slice(&bytes),
-                Ok(Some(Passed::Charged(..))) => {}
-                Ok(Some(Passed::Refused(number, status))) => {
+                Ok(Some(FramingOutput::Bytes(bytes))) => outcome.bytes.extend_from_slice(&bytes),
+                Ok(Some(FramingOutput::Charged(..))) => {}
+                Ok(Some(FramingOutput::Refused(number, status))) => {
                     let (code, message) = code_and_message(status);
                     outcome.refused.push((number, code, message));
                 }
@@ -86,7 +86,11 @@ fn what_is_too_large_gives_way_to_its_id_and_the_rest_passes() {
         framed(1, b"no gzip"),
         framed(0, &small),
     ];
-    let framing = Framing::new(Takes::Recordings(AUDIO), Some(Compression::Gzip), budget());
+    let framing = Framing::new(
+        MethodInput::Recordings(AUDIO),
+        Some(Compression::Gzip),
+        budget(),
+    );
     let outcome = follow(framing, &call.concat(), &[]);
     let id = |id| framed(0, &item_of(id));
     let passed = [
@@ -125,15 +129,15 @@ fn a_message_beyond_the_budget_is_refused_and_what_is_read_is_charged() {
     let message = item("large", AUDIO);
     let budget = Budget::of_bytes(2 * CHUNK);
     let frame = framed(1, &Compression::Gzip.compress(&message).unwrap());
-    let takes = Takes::Recordings(AUDIO);
+    let takes = MethodInput::Recordings(AUDIO);
     let mut framing = Framing::new(takes, Some(Compression::Gzip), budget.clone());
     let mut input = Bytes::from([frame.clone(), frame.clone(), frame].concat());
     let (mut charges, mut refused, mut passed) = (Vec::new(), Vec::new(), Vec::new());
     while !input.is_empty() || passed.len() < 2 * (HEADER + message.len()) {
         match framing.step(&mut input).unwrap() {
-            Some(Passed::Charged(number, charge)) => charges.push((number, charge)),
-            Some(Passed::Refused(number, status)) => refused.push((number, status)),
-            Some(Passed::Bytes(bytes)) => passed.extend_from_slice(&bytes),
+            Some(FramingOutput::Charged(number, charge)) => charges.push((number, charge)),
+            Some(FramingOutput::Refused(number, status)) => refused.push((number, status)),
+            Some(FramingOutput::Bytes(bytes)) => passed.extend_from_slice(&bytes),
             None => {}
         }
     }
@@ -162,7 +166,7 @@ fn a_call_of_one_message_ends_with_the_reason() {
         request.encode_to_vec()
     };
     let announced = |bytes: u32| [&[0][..], &bytes.to_be_bytes(), &[7; 2 * START]].concat();
-    let takes = Takes::Recording(AUDIO);
+    let takes = MethodInput::Recording(AUDIO);
     for (name, takes, bytes, code, says) in [
         (
             "audio",
@@ -180,7 +184,7 @@ fn a_call_of_one_message_ends_with_the_reason() {
         ),
         (
             "small",
-            Takes::Small,
+            MethodInput::Small,
             announced(70_000),
             Code::OutOfRange,
             "70000 bytes, 4464 too many",
@@ -224,7 +228,7 @@ fn a_call_of_one_message_ends_with_the_reason() {
 
 #[test]
 fn of_what_is_refused_little_is_held() {
-    let mut framing = Framing::new(Takes::Recordings(AUDIO), None, budget());
+    let mut framing = Framing::new(MethodInput::Recordings(AUDIO), None, budget());
     let mut head = Bytes::from([&[0][..], &u32::MAX.to_be_bytes()].concat());
     assert!(framing.step(&mut head).unwrap().is_none());
     let piece = Bytes::from(vec![7; 64 << 10]);
@@ -233,9 +237,9 @@ fn of_what_is_refused_little_is_held() {
         while !piece.is_empty() {
             let _ = framing.step(&mut piece).unwrap();
         }
-        let held = match &framing.place {
-            Place::Starting { start, .. } => start.len(),
-            Place::Skipping { .. } => 0,
+        let held = match &framing.state {
+            FramingState::Starting { start, .. } => start.len(),
+            FramingState::Skipping { .. } => 0,
             _ => panic!("it is not refused"),
         };
         assert!(held <= START && framing.ready.len() <= 3);
@@ -260,7 +264,7 @@ proptest! {
         });
         let mut call = call.collect::<Vec<_>>().concat();
         call.truncate(end.index(2 * call.len()).max(1));
-        let framing = || Framing::new(Takes::Recordings(AUDIO), Some(Compression::Zstd), budget());
+        let framing = || Framing::new(MethodInput::Recordings(AUDIO), Some(Compression::Zstd), budget());
         let whole = follow(framing(), &call, &[]);
         prop_assert!(whole == follow(framing(), &call, &cuts));
     }
@@ -270,7 +274,7 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..2_000),
         encoding in prop::sample::select(vec![None, Some(Compression::Gzip), Some(Compression::Deflate), Some(Compression::Zstd)]),
     ) {
-        for takes in [Takes::Recording(1_000), Takes::Recordings(1_000), Takes::Small] {
+        for takes in [MethodInput::Recording(1_000), MethodInput::Recordings(1_000), MethodInput::Small] {
             follow(Framing::new(takes, encoding, budget()), &bytes, &[100]);
         }
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::service::budget::Charge;
 
-/// Inflated bytes are held in pieces, each of which is freed once it is read. The first is small, as most messages
+/// InflatedMessage bytes are held in pieces, each of which is freed once it is read. The first is small, as most messages
 /// are.
 const FIRST_PIECE: usize = 64 << 10;
 /// Further pieces. So large a one goes back to the system when it is freed, and not to the heap: with pieces of
@@ -14,7 +14,7 @@ const FIRST_PIECE: usize = 64 << 10;
 const PIECE: usize = 4 << 20;
 
 /// What was inflated: never more than the bound, and nothing that is not charged.
-pub(super) struct Inflated {
+pub(super) struct InflatedMessage {
     pieces: Vec<Bytes>,
     /// The last piece, which fills.
     open: Vec<u8>,
@@ -24,17 +24,17 @@ pub(super) struct Inflated {
     window: usize,
     pub(super) charge: Charge,
     /// Why something was not taken.
-    pub(super) refused: Option<Refused>,
+    pub(super) refused: Option<InflateLimit>,
 }
 
 /// Why inflated bytes are not taken.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Refused {
+pub(super) enum InflateLimit {
     TooLarge,
     OverBudget,
 }
 
-impl Inflated {
+impl InflatedMessage {
     /// Nothing yet of a message that may have `limit` bytes, beside a window that may have `window`.
     pub(super) fn new(limit: usize, window: usize, charge: Charge) -> Self {
         Self {
@@ -69,20 +69,20 @@ impl Inflated {
         (pieces, std::mem::replace(&mut self.charge, nothing))
     }
 
-    fn refuse(&mut self, refused: Refused) -> io::Error {
+    fn refuse(&mut self, refused: InflateLimit) -> io::Error {
         self.refused = Some(refused);
         io::ErrorKind::FileTooLarge.into()
     }
 }
 
-impl io::Write for Inflated {
+impl io::Write for InflatedMessage {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.len() > self.limit - self.bytes {
-            return Err(self.refuse(Refused::TooLarge));
+            return Err(self.refuse(InflateLimit::TooLarge));
         }
         let filled = self.window.saturating_sub(self.bytes).min(bytes.len());
         if !self.charge_ahead(bytes.len() + filled) {
-            return Err(self.refuse(Refused::OverBudget));
+            return Err(self.refuse(InflateLimit::OverBudget));
         }
         self.bytes += bytes.len();
         let mut left = bytes;

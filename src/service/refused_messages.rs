@@ -8,9 +8,9 @@ use tonic::Status;
 /// Refused messages by their number in the stream, counted from 0. The decoder gets an empty message in
 /// the place of each, so that it stays in step. Clones are one; each is taken once, in order.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Refusals(Arc<Mutex<VecDeque<(u64, Status)>>>);
+pub(super) struct RefusedMessages(Arc<Mutex<VecDeque<(u64, Status)>>>);
 
-impl Refusals {
+impl RefusedMessages {
     /// A message was refused. Comes before its substitute is decoded.
     pub(super) fn push(&self, number: u64, status: Status) {
         let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);

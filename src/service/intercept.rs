@@ -8,10 +8,11 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 /// The answer to come of a call.
-pub(super) type Answer<E> = Pin<Box<dyn Future<Output = Result<http::Response<Body>, E>> + Send>>;
+pub(super) type AnswerFuture<E> =
+    Pin<Box<dyn Future<Output = Result<http::Response<Body>, E>> + Send>>;
 
 /// What lies behind a layer.
-pub(super) trait Inner:
+pub(super) trait InnerService:
     Service<
         http::Request<Body>,
         Response = http::Response<Body>,
@@ -21,7 +22,7 @@ pub(super) trait Inner:
 {
 }
 
-impl<S> Inner for S where
+impl<S> InnerService for S where
     S: Service<
             http::Request<Body>,
             Response = http::Response<Body>,
@@ -32,37 +33,41 @@ impl<S> Inner for S where
 }
 
 /// What a layer does.
-pub(super) trait Around {
+pub(super) trait Intercept {
     /// Passes a call on to `inner`, or answers it without.
-    fn call<S: Inner>(&self, request: http::Request<Body>, inner: &mut S) -> Answer<S::Error>;
+    fn call<S: InnerService>(
+        &self,
+        request: http::Request<Body>,
+        inner: &mut S,
+    ) -> AnswerFuture<S::Error>;
 }
 
 /// A layer that does this.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct AroundLayer<A>(pub(super) A);
+pub(super) struct InterceptLayer<A>(pub(super) A);
 
-impl<A: Clone, S> Layer<S> for AroundLayer<A> {
-    type Service = AroundService<A, S>;
+impl<A: Clone, S> Layer<S> for InterceptLayer<A> {
+    type Service = InterceptService<A, S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        AroundService {
+        InterceptService {
             around: self.0.clone(),
             inner,
         }
     }
 }
 
-/// See [`AroundLayer`].
+/// See [`InterceptLayer`].
 #[derive(Clone, Debug)]
-pub(super) struct AroundService<A, S> {
+pub(super) struct InterceptService<A, S> {
     around: A,
     inner: S,
 }
 
-impl<A: Around, S: Inner> Service<http::Request<Body>> for AroundService<A, S> {
+impl<A: Intercept, S: InnerService> Service<http::Request<Body>> for InterceptService<A, S> {
     type Response = http::Response<Body>;
     type Error = S::Error;
-    type Future = Answer<S::Error>;
+    type Future = AnswerFuture<S::Error>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)

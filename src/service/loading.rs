@@ -2,20 +2,24 @@
 
 use tonic::body::Body;
 
-use super::around::{Answer, Around, Inner};
+use super::intercept::{AnswerFuture, InnerService, Intercept};
 use super::pb::emotion_service_server::SERVICE_NAME;
 use super::status;
-use crate::telemetry::readiness::{Readiness, State};
+use crate::telemetry::readiness::{Readiness, ReadinessState};
 
 /// Refuses.
 #[derive(Clone, Debug)]
 pub(super) struct RefuseWhileLoading(pub(super) Readiness);
 
-impl Around for RefuseWhileLoading {
-    fn call<S: Inner>(&self, request: http::Request<Body>, inner: &mut S) -> Answer<S::Error> {
+impl Intercept for RefuseWhileLoading {
+    fn call<S: InnerService>(
+        &self,
+        request: http::Request<Body>,
+        inner: &mut S,
+    ) -> AnswerFuture<S::Error> {
         let path = request.uri().path();
         let needs_model = path.split('/').nth(1) == Some(SERVICE_NAME);
-        if needs_model && self.0.state() == State::Loading {
+        if needs_model && self.0.state() == ReadinessState::Loading {
             return Box::pin(std::future::ready(Ok(status::loading().into_http())));
         }
         Box::pin(inner.call(request))

@@ -14,9 +14,9 @@ use tokio::task::{self, JoinError, JoinSet};
 use tonic::{Code, Status, Streaming};
 
 use super::call_log::CallFacts;
-use super::pb::batch_classify_response::Result as Outcome;
+use super::pb::batch_classify_response::Result as BatchResult;
 use super::pb::{BatchClassifyRequest, BatchClassifyResponse, ClassifyResponse};
-use super::refusals::Refusals;
+use super::refused_messages::RefusedMessages;
 use super::status::{self, invalid};
 use super::{deadline, messages};
 use crate::engine::{Caller, Classification, Engine, EngineError};
@@ -31,16 +31,18 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The answers to a call, as tonic takes them.
-pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<BatchClassifyResponse, Status>> + Send>>;
+pub(super) type AnswerStream =
+    Pin<Box<dyn Stream<Item = Result<BatchClassifyResponse, Status>> + Send>>;
 
 /// Judges what comes in.
 pub(super) fn answers(
     engine: Arc<Engine>,
     caller: Caller,
-    (incoming, refusals): (Streaming<BatchClassifyRequest>, Refusals),
+    incoming: Streaming<BatchClassifyRequest>,
+    refusals: RefusedMessages,
     facts: CallFacts,
-) -> Answers {
-    let batch = Batch {
+) -> AnswerStream {
+    let batch = BatchStream {
         engine,
         caller,
         incoming,
@@ -52,18 +54,18 @@ pub(super) fn answers(
         ids: HashMap::new(),
         ended: false,
     };
-    let next = |mut batch: Batch| async { Some((batch.next().await?, batch)) };
+    let next = |mut batch: BatchStream| async { Some((batch.next().await?, batch)) };
     Box::pin(stream::unfold(batch, next))
 }
 
 /// A call under way.
-struct Batch {
+struct BatchStream {
     engine: Arc<Engine>,
     /// Who calls; its deadline is the whole stream's.
     caller: Caller,
     incoming: Streaming<BatchClassifyRequest>,
     /// Which of them were refused on their way.
-    refusals: Refusals,
+    refusals: RefusedMessages,
     /// What the call's log line tells.
     facts: CallFacts,
     /// Messages read so far.
@@ -79,7 +81,7 @@ struct Batch {
     ended: bool,
 }
 
-impl Batch {
+impl BatchStream {
     /// The next answer, or how the stream ends. Not cancelled but with all of the call.
     async fn next(&mut self) -> Option<Result<BatchClassifyResponse, Status>> {
         if self.ended {
@@ -152,8 +154,8 @@ impl Batch {
         BatchClassifyResponse {
             id: self.ids.remove(&task).unwrap_or_default(),
             result: Some(match answer {
-                Ok(response) => Outcome::Response(response),
-                Err(status) => Outcome::Error(status::item(&status)),
+                Ok(response) => BatchResult::Response(response),
+                Err(status) => BatchResult::Error(messages::batch_error(&status)),
             }),
         }
     }

@@ -12,13 +12,13 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::around::{Answer, Around, Inner};
 use super::budget::{Budget, Charges};
 use super::call_log::CallFacts;
 use super::compression::{self, ACCEPT_ENCODING, ACCEPTED, Compression, ENCODING};
-use super::framing::{Framing, OVERHEAD, Passed, Takes};
+use super::framing::{Framing, FramingOutput, MethodInput, OVERHEAD};
+use super::intercept::{AnswerFuture, InnerService, Intercept};
 use super::pb::emotion_service_server::SERVICE_NAME;
-use super::refusals::Refusals;
+use super::refused_messages::RefusedMessages;
 
 /// Steps of framing between two looks at what else there is to do: 512 KiB that are inflated.
 const STEPS_A_POLL: usize = 8;
@@ -41,18 +41,22 @@ impl BoundMessages {
         }
     }
 
-    fn takes(&self, path: &str) -> Takes {
+    fn takes(&self, path: &str) -> MethodInput {
         let method = path.strip_prefix('/').and_then(|path| path.split_once('/'));
         match method {
-            Some((SERVICE_NAME, "Classify")) => Takes::Recording(self.largest_audio),
-            Some((SERVICE_NAME, "BatchClassify")) => Takes::Recordings(self.largest_audio),
-            _ => Takes::Small,
+            Some((SERVICE_NAME, "Classify")) => MethodInput::Recording(self.largest_audio),
+            Some((SERVICE_NAME, "BatchClassify")) => MethodInput::Recordings(self.largest_audio),
+            _ => MethodInput::Small,
         }
     }
 }
 
-impl Around for BoundMessages {
-    fn call<S: Inner>(&self, mut request: http::Request<Body>, inner: &mut S) -> Answer<S::Error> {
+impl Intercept for BoundMessages {
+    fn call<S: InnerService>(
+        &self,
+        mut request: http::Request<Body>,
+        inner: &mut S,
+    ) -> AnswerFuture<S::Error> {
         // The transport decodes what is inflated already.
         let encoding = match request.headers_mut().remove(ENCODING) {
             Some(name) if name != "identity" => {
@@ -66,12 +70,12 @@ impl Around for BoundMessages {
         let takes = self.takes(request.uri().path());
         let charges = request.extensions().get::<CallFacts>();
         let charges = charges.map_or_else(Charges::default, |facts| facts.inflated().clone());
-        let refusals = Refusals::default();
-        if let Takes::Recordings(_) = takes {
+        let refusals = RefusedMessages::default();
+        if let MethodInput::Recordings(_) = takes {
             request.extensions_mut().insert(refusals.clone());
         }
         let request = request.map(|body| {
-            Body::new(Messages {
+            Body::new(BoundedBody {
                 body,
                 framing: Framing::new(takes, encoding, self.budget.clone()),
                 takes,
@@ -94,23 +98,23 @@ fn unknown_encoding() -> http::Response<Body> {
 }
 
 /// A request's body, in bounds.
-struct Messages {
+struct BoundedBody {
     body: Body,
     framing: Framing,
-    takes: Takes,
+    takes: MethodInput,
     /// What has come and is not looked at yet.
     input: Bytes,
-    refusals: Refusals,
+    refusals: RefusedMessages,
     charges: Charges,
     /// Is ready when the message that is being inflated may be charged one chunk more.
-    waiting: Option<Waiting>,
+    waiting: Option<ChunkWait>,
     over: bool,
 }
 
-type Waiting =
+type ChunkWait =
     Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send + 'static>>;
 
-impl Messages {
+impl BoundedBody {
     /// Waits for budget where recordings of the same stream hold some, as flow control stops a sender who is
     /// ahead. Without one of those nobody waits, and the message is refused.
     ///
@@ -118,7 +122,7 @@ impl Messages {
     /// gives back what one wait is for.
     fn poll_budget(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.waiting.is_none()
-            && matches!(self.takes, Takes::Recordings(_))
+            && matches!(self.takes, MethodInput::Recordings(_))
             && !self.input.is_empty()
             && let Some(charge) = self.framing.short_of_budget()
             && !self.charges.is_empty()
@@ -136,7 +140,7 @@ impl Messages {
     }
 }
 
-impl http_body::Body for Messages {
+impl http_body::Body for BoundedBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -149,13 +153,19 @@ impl http_body::Body for Messages {
         while !this.over {
             ready!(this.poll_budget(context));
             match this.framing.step(&mut this.input) {
-                Ok(Some(Passed::Bytes(bytes))) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                Ok(Some(Passed::Refused(number, status))) => this.refusals.push(number, status),
+                Ok(Some(FramingOutput::Bytes(bytes))) => {
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                Ok(Some(FramingOutput::Refused(number, status))) => {
+                    this.refusals.push(number, status)
+                }
                 // What is small is read and forgotten.
-                Ok(Some(Passed::Charged(number, charge))) if this.takes != Takes::Small => {
+                Ok(Some(FramingOutput::Charged(number, charge)))
+                    if this.takes != MethodInput::Small =>
+                {
                     this.charges.push(number, charge);
                 }
-                Ok(Some(Passed::Charged(..))) => {}
+                Ok(Some(FramingOutput::Charged(..))) => {}
                 Ok(None) if !this.input.is_empty() => {
                     steps += 1;
                     if steps == STEPS_A_POLL {
@@ -199,7 +209,7 @@ mod tests {
     use crate::service::budget::CHUNK;
 
     /// A stream of messages that inflate to so many zeros, which are charged to the budget.
-    fn messages(sizes: &[usize], takes: Takes, budget: &Budget) -> Messages {
+    fn messages(sizes: &[usize], takes: MethodInput, budget: &Budget) -> BoundedBody {
         let frames: Vec<_> = sizes
             .iter()
             .map(|size| {
@@ -209,12 +219,12 @@ mod tests {
                 Ok::<_, Status>(Frame::data(Bytes::from(frame)))
             })
             .collect();
-        Messages {
+        BoundedBody {
             body: Body::new(StreamBody::new(stream::iter(frames))),
             framing: Framing::new(takes, Some(Compression::Gzip), budget.clone()),
             takes,
             input: Bytes::new(),
-            refusals: Refusals::default(),
+            refusals: RefusedMessages::default(),
             charges: Charges::default(),
             waiting: None,
             over: false,
@@ -222,7 +232,7 @@ mod tests {
     }
 
     /// Reads until all so far is read, or nothing comes.
-    fn read(messages: &mut Messages) -> (usize, bool) {
+    fn read(messages: &mut BoundedBody) -> (usize, bool) {
         let mut bytes = 0;
         // Unready at times, to let others have the thread.
         for _ in 0..100 {
@@ -239,7 +249,7 @@ mod tests {
     #[test]
     fn a_stream_waits_for_its_own_recordings_and_refuses_without() {
         let budget = Budget::of_bytes(4 * CHUNK);
-        let takes = Takes::Recordings(8 * CHUNK);
+        let takes = MethodInput::Recordings(8 * CHUNK);
         let size = 2 * CHUNK;
         let mut messages = messages(&[size, size, 6 * CHUNK], takes, &budget);
         // The first is whole; beside it the second needs more than is left, until the first is answered.
@@ -263,7 +273,7 @@ mod tests {
         let budget = Budget::of_bytes(2 * CHUNK);
         let mut other = budget.charge();
         assert!(other.cover(CHUNK));
-        let takes = Takes::Recording(8 * CHUNK);
+        let takes = MethodInput::Recording(8 * CHUNK);
         let mut refused = messages(&[2 * CHUNK], takes, &budget);
         let status = loop {
             if let Some(Some(Err(status))) = refused.frame().now_or_never() {

@@ -13,9 +13,9 @@ use tokio::task::JoinHandle;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::around::{Answer, Around, Inner};
 use super::compression::{Compression, ENCODING};
 use super::framing::HEADER;
+use super::intercept::{AnswerFuture, InnerService, Intercept};
 
 /// Smaller messages go as they are: they fit into a packet, and a clip's answer of 500 bytes takes longer to
 /// compress than to send.
@@ -28,8 +28,12 @@ const SMALL: usize = 32 << 10;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CompressAnswers;
 
-impl Around for CompressAnswers {
-    fn call<S: Inner>(&self, request: http::Request<Body>, inner: &mut S) -> Answer<S::Error> {
+impl Intercept for CompressAnswers {
+    fn call<S: InnerService>(
+        &self,
+        request: http::Request<Body>,
+        inner: &mut S,
+    ) -> AnswerFuture<S::Error> {
         let encoding = Compression::accepted(request.headers());
         let answer = inner.call(request);
         Box::pin(async move {
@@ -42,7 +46,7 @@ impl Around for CompressAnswers {
             let name = HeaderValue::from_static(encoding.name());
             response.headers_mut().insert(ENCODING, name);
             Ok(response.map(|body| {
-                Body::new(Compressed {
+                Body::new(CompressedBody {
                     body,
                     encoding,
                     under_way: None,
@@ -53,14 +57,14 @@ impl Around for CompressAnswers {
 }
 
 /// The body of an answer.
-struct Compressed {
+struct CompressedBody {
     body: Body,
     encoding: Compression,
     /// A piece that is compressed elsewhere. It ends by itself if the caller goes away.
     under_way: Option<JoinHandle<Bytes>>,
 }
 
-impl http_body::Body for Compressed {
+impl http_body::Body for CompressedBody {
     type Data = Bytes;
     type Error = Status;
 
