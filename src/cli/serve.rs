@@ -13,8 +13,9 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use super::error::CliError;
+use super::message;
 use super::signals::Signals;
-use super::{CliError, say};
 use crate::address::{Address, AddressError, Bound};
 use crate::config::{self, Config};
 use crate::engine::{self, Engine, Provider};
@@ -149,7 +150,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
     let misspelt = config::misspelt();
     if flags.check {
         for config::Misspelt { variable, meant } in misspelt {
-            say(&format!("{variable} sets nothing; did you mean {meant}?"));
+            message::print(&format!("{variable} sets nothing; did you mean {meant}?"));
         }
         write!(std::io::stdout(), "{}", config.to_toml()?)?;
         return Ok(ExitCode::SUCCESS);

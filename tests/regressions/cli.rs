@@ -60,11 +60,11 @@ fn audio_is_not_sent_in_clear_text_where_tls_was_asked_for() {
         (format!("HTTPS://{}", server.address), "clear text"),
         (
             format!("grpc://{}", server.address),
-            "`grpc` is not spoken here",
+            "`grpc` is not supported",
         ),
         (
             format!("http://{}/api", server.address),
-            "names more than a server",
+            "contains more than a server's address",
         ),
     ] {
         let output = classify(&["--server", &url, "book.flac"]);
