@@ -121,7 +121,7 @@ fn cases() -> Vec<Case> {
             name: "zero-rate WAV",
             request: damaged(16_000, |bytes| set_u32(bytes, RATE, 0)),
             code: invalid,
-            says: &["0 Hz", "sample rate is needed"],
+            says: &["0 Hz", "needs its sample rate"],
         },
         Case {
             name: "WAV that claims 65,535 channels",
@@ -169,7 +169,7 @@ fn cases() -> Vec<Case> {
             name: "raw without a rate",
             request: of(no_rate),
             code: invalid,
-            says: &["sample rate is needed"],
+            says: &["needs its sample rate"],
         },
         Case {
             name: "window shorter than a segment",
@@ -190,7 +190,7 @@ fn cases() -> Vec<Case> {
                 ..audio(common::book())
             },
             code: Code::NotFound,
-            says: &["whisper", "is served"],
+            says: &["whisper", "it serves"],
         },
     ]
 }

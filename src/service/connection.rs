@@ -18,7 +18,7 @@ pub(super) enum Connection {
 impl Connected for Connection {
     type ConnectInfo = TcpConnectInfo;
 
-    /// A Unix domain socket has no addresses.
+    /// Returns the addresses of a TCP connection. A Unix domain socket has none.
     fn connect_info(&self) -> TcpConnectInfo {
         match self {
             Self::Tcp(stream) => stream.connect_info(),

@@ -15,14 +15,14 @@ use super::{deadline, messages, status, tenant};
 use crate::audio::{Encoding, LaneChoice};
 use crate::engine::{self, Audio, AudioFile, Caller, Class, Engine, TenantId};
 
-/// `EmotionService` over an engine, which may come later. Clones share it.
+/// `EmotionService` on an engine. The engine may be set later. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct EmotionApi {
     engine: Arc<OnceLock<Arc<Engine>>>,
 }
 
 impl EmotionApi {
-    /// Serves an engine.
+    /// Creates the service with an engine.
     #[must_use]
     pub fn new(engine: Arc<Engine>) -> Self {
         let service = Self::default();
@@ -30,13 +30,13 @@ impl EmotionApi {
         service
     }
 
-    /// The engine is there; every call before was answered UNAVAILABLE. A second one is not taken.
+    /// Sets the engine. Calls before this were answered UNAVAILABLE. A second engine is ignored.
     pub fn open(&self, engine: Arc<Engine>) {
-        // An error is the second engine.
+        // The error contains the second engine.
         let _ = self.engine.set(engine);
     }
 
-    /// The engine, or UNAVAILABLE while it is being loaded.
+    /// Returns the engine, or UNAVAILABLE while it is loading.
     pub(super) fn engine(&self) -> Result<&Arc<Engine>, Status> {
         self.engine.get().ok_or_else(status::loading)
     }
@@ -58,10 +58,10 @@ impl EmotionApi {
         Ok(messages::response(&answer, engine.manifest(), wants_timing))
     }
 
-    /// Classifies a file of this machine, as `Classify` does a recording that is sent.
+    /// Classifies a file of this machine in the same way as `Classify` does.
     ///
     /// # Errors
-    /// As `Classify`.
+    /// Those of `Classify`.
     pub async fn classify_file(&self, file: AudioFile) -> Result<ClassifyResponse, Status> {
         let request = engine::Request {
             audio: Audio::File(Arc::new(file)),
@@ -80,7 +80,7 @@ impl EmotionApi {
     }
 }
 
-/// Who calls; `class` is for requests that name no priority.
+/// Returns the caller. `class` is the class of requests without a priority.
 fn caller<T>(request: &Request<T>, class: Class) -> Result<Caller, Status> {
     Ok(Caller {
         tenant: tenant::of(request)?,
@@ -124,7 +124,7 @@ impl EmotionService for EmotionApi {
         request: Request<GetModelRequest>,
     ) -> Result<Response<GetModelResponse>, Status> {
         let engine = self.engine()?;
-        messages::known_model(&request.into_inner().model, engine.manifest())?;
+        messages::check_model(&request.into_inner().model, engine.manifest())?;
         Ok(Response::new(messages::model(engine)))
     }
 }

@@ -1,4 +1,4 @@
-//! Layers of the stack that are one function each: what happens to a call on its way in and out.
+//! Layers of the server's stack, each written as one function that sees the request and the response of a call.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,11 +7,11 @@ use std::task::{Context, Poll};
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-/// The answer to come of a call.
+/// The future response of a call.
 pub(super) type AnswerFuture<E> =
     Pin<Box<dyn Future<Output = Result<http::Response<Body>, E>> + Send>>;
 
-/// What lies behind a layer.
+/// The service inside a layer.
 pub(super) trait InnerService:
     Service<
         http::Request<Body>,
@@ -32,9 +32,9 @@ impl<S> InnerService for S where
 {
 }
 
-/// What a layer does.
+/// The function of a layer.
 pub(super) trait Intercept {
-    /// Passes a call on to `inner`, or answers it without.
+    /// Passes a call to `inner`, or answers it without `inner`.
     fn call<S: InnerService>(
         &self,
         request: http::Request<Body>,
@@ -42,29 +42,29 @@ pub(super) trait Intercept {
     ) -> AnswerFuture<S::Error>;
 }
 
-/// A layer that does this.
+/// A tower layer that applies an [`Intercept`].
 #[derive(Clone, Copy, Debug)]
-pub(super) struct InterceptLayer<A>(pub(super) A);
+pub(super) struct InterceptLayer<I>(pub(super) I);
 
-impl<A: Clone, S> Layer<S> for InterceptLayer<A> {
-    type Service = InterceptService<A, S>;
+impl<I: Clone, S> Layer<S> for InterceptLayer<I> {
+    type Service = InterceptService<I, S>;
 
     fn layer(&self, inner: S) -> Self::Service {
         InterceptService {
-            around: self.0.clone(),
+            intercept: self.0.clone(),
             inner,
         }
     }
 }
 
-/// See [`InterceptLayer`].
+/// The service that [`InterceptLayer`] makes of an inner service.
 #[derive(Clone, Debug)]
-pub(super) struct InterceptService<A, S> {
-    around: A,
+pub(super) struct InterceptService<I, S> {
+    intercept: I,
     inner: S,
 }
 
-impl<A: Intercept, S: InnerService> Service<http::Request<Body>> for InterceptService<A, S> {
+impl<I: Intercept, S: InnerService> Service<http::Request<Body>> for InterceptService<I, S> {
     type Response = http::Response<Body>;
     type Error = S::Error;
     type Future = AnswerFuture<S::Error>;
@@ -74,6 +74,6 @@ impl<A: Intercept, S: InnerService> Service<http::Request<Body>> for InterceptSe
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        self.around.call(request, &mut self.inner)
+        self.intercept.call(request, &mut self.inner)
     }
 }

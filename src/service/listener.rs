@@ -1,4 +1,4 @@
-//! Connections of callers, over TCP or a Unix domain socket, as tonic's server takes them.
+//! The bound address of the gRPC server, over TCP or a Unix domain socket.
 
 use std::io;
 
@@ -9,19 +9,19 @@ use super::error::ServerError;
 use super::incoming::Incoming;
 use crate::address::{Address, Bound, SocketFile};
 
-/// The flag that names the address.
+/// The flag that sets the address.
 const FLAG: &str = "listen";
 
-/// A bound address. Callers may connect; they are answered once the server runs.
+/// A bound address. Callers can connect at once; their calls are answered when the server runs.
 #[derive(Debug)]
 pub struct Listener {
     bound: Bound,
-    /// What was bound, as it is written; a port is the system's choice if 0 was asked for.
+    /// The bound address as text. If port 0 was configured, this is the port that the system chose.
     pub address: String,
 }
 
 impl Listener {
-    /// Binds an address. Call it within the runtime.
+    /// Binds an address. Requires a tokio runtime.
     ///
     /// # Errors
     /// [`ServerError::Listen`].
@@ -35,7 +35,7 @@ impl Listener {
         Ok(Self { bound, address })
     }
 
-    /// The connections, and what is to be kept while they are accepted.
+    /// Returns the connections, and the socket's file, which must be kept while they are accepted.
     pub(super) fn into_connections(self) -> (Connections, Option<SocketFile>) {
         match self.bound {
             Bound::Tcp(listeners) => {
@@ -52,5 +52,5 @@ impl Listener {
     }
 }
 
-/// Connections as they are accepted, of all listeners.
+/// The accepted connections of all listeners.
 pub(super) type Connections = SelectAll<BoxStream<'static, io::Result<Connection>>>;

@@ -1,4 +1,4 @@
-//! The layer that refuses calls while the model is loaded, before a byte of their bodies is read.
+//! The layer that refuses calls while the model is loading, before any byte of their bodies is read.
 
 use tonic::body::Body;
 
@@ -7,7 +7,7 @@ use super::pb::emotion_service_server::SERVICE_NAME;
 use super::status;
 use crate::telemetry::readiness::{Readiness, ReadinessState};
 
-/// Refuses.
+/// Refuses the calls of `EmotionService` with UNAVAILABLE while the model is loading.
 #[derive(Clone, Debug)]
 pub(super) struct RefuseWhileLoading(pub(super) Readiness);
 

@@ -1,4 +1,4 @@
-//! Between the protocol's messages and the engine's types.
+//! Conversion between the protocol's messages and the engine's types.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::engine::{Caller, Class, Classification, Engine, Lane, Request, Timing
 use crate::frontend::{NarrowBand, SAMPLE_RATE, SEGMENT_SAMPLES};
 
 const DEFAULT_WINDOW: Duration = Duration::from_secs(1);
-/// What is told of formats; a codec inside them may still be refused by name.
+/// The formats that `GetModel` lists. A file of such a format may still be refused because of its codec.
 const FORMATS: &[&str] = &[
     "WAV",
     "Wave64",
@@ -36,7 +36,10 @@ const FORMATS: &[&str] = &[
     "ALAW",
 ];
 
-/// A request as the engine takes it. The caller's class is for one that names no priority.
+/// Converts a request for the engine. The caller's class applies to a request without a priority.
+///
+/// # Errors
+/// INVALID_ARGUMENT with the path of the field, or NOT_FOUND for another model.
 pub(super) fn request(
     request: pb::ClassifyRequest,
     manifest: &Manifest,
@@ -44,7 +47,7 @@ pub(super) fn request(
 ) -> Result<Request, Status> {
     let config = request.config.unwrap_or_default();
     let options = request.options.unwrap_or_default();
-    known_model(&options.model, manifest)?;
+    check_model(&options.model, manifest)?;
     if let Some(class) = class(options.priority)? {
         caller.class = class;
     }
@@ -63,26 +66,29 @@ fn class(priority: i32) -> Result<Option<Class>, Status> {
         Ok(pb::Priority::Interactive) => Ok(Some(Class::Interactive)),
         Ok(pb::Priority::Bulk) => Ok(Some(Class::Bulk)),
         Err(_) => {
-            let message = format!("priority {priority} is not known to this server");
+            let message = format!("priority {priority} is not defined; use INTERACTIVE or BULK");
             Err(invalid("options.priority", message))
         }
     }
 }
 
-/// Whether the answer should say where the time went.
+/// Returns whether the response must contain the timing.
 pub(super) fn wants_timing(request: &pb::ClassifyRequest) -> bool {
     let options = request.options.as_ref();
     options.is_some_and(|options| options.timing)
 }
 
-/// Refuses a model that is not served.
-pub(super) fn known_model(name: &str, manifest: &Manifest) -> Result<(), Status> {
+/// Checks that a model is the served one.
+///
+/// # Errors
+/// NOT_FOUND for another model.
+pub(super) fn check_model(name: &str, manifest: &Manifest) -> Result<(), Status> {
     if name.is_empty() || name == manifest.name {
         return Ok(());
     }
     let served = &manifest.name;
     Err(Status::not_found(format!(
-        "there is no model `{name}` here; `{served}` is served"
+        "there is no model `{name}` on this server; it serves `{served}`"
     )))
 }
 
@@ -94,12 +100,12 @@ fn encoding(config: &pb::AudioConfig) -> Result<Encoding, Status> {
         Ok(pb::AudioEncoding::Mulaw) => RawFormat::Mulaw,
         Ok(pb::AudioEncoding::Alaw) => RawFormat::Alaw,
         Err(_) => {
-            let message = format!("encoding {} is not known to this server", config.encoding);
+            let message = format!("encoding {} is not defined", config.encoding);
             return Err(invalid("config.encoding", message));
         }
     };
     if config.sample_rate_hz == 0 {
-        let message = "a raw encoding has no header; its sample rate is needed here";
+        let message = "a headerless encoding needs its sample rate in this field";
         return Err(invalid("config.sample_rate_hz", message));
     }
     let channels = u16::try_from(config.channels.max(1)).map_err(|_| {
@@ -141,7 +147,7 @@ fn window(options: &pb::ClassifyOptions) -> Result<Option<Duration>, Status> {
     if window < SHORTEST_WINDOW {
         let least = SHORTEST_WINDOW.as_millis();
         let message = format!(
-            "a window of {} ms is too short; {least} ms are needed",
+            "a window of {} ms is too short; the shortest is {least} ms",
             window.as_millis()
         );
         return Err(invalid("options.window", message));
@@ -149,7 +155,7 @@ fn window(options: &pb::ClassifyOptions) -> Result<Option<Duration>, Status> {
     Ok(options.timeline.then_some(window))
 }
 
-/// The answer as the protocol gives it.
+/// Converts a classification into a response, with its timing if `timing` is true.
 pub(super) fn response(
     answer: &Classification,
     manifest: &Manifest,
@@ -243,7 +249,7 @@ pub(super) fn batch_error(status: &Status) -> pb::BatchClassifyError {
     }
 }
 
-/// What is served, as the protocol says it.
+/// Returns the response of `GetModel`.
 pub(super) fn model(engine: &Engine) -> pb::GetModelResponse {
     let (manifest, limits) = (engine.manifest(), engine.limits());
     let samples = |samples: usize| Duration::from_secs_f64(samples as f64 / f64::from(SAMPLE_RATE));
@@ -299,7 +305,7 @@ fn model_ref(manifest: &Manifest) -> pb::ModelRef {
     }
 }
 
-/// Exact: a day of audio is far inside the range of the protocol's durations.
+/// Converts a duration. The conversion is exact for all durations below 2⁶³ seconds.
 pub(super) fn duration(duration: Duration) -> prost_types::Duration {
     prost_types::Duration {
         seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),

@@ -1,4 +1,4 @@
-//! What the scheduler's shell records.
+//! Metrics that the scheduler records.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,10 +13,10 @@ use super::metrics::{
     STALLS,
 };
 
-/// A batch that was run.
+/// The facts about a batch that was run.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchRecord {
-    /// The graph, by its place in [`Instruments::new`].
+    /// The graph, by its index in [`Instruments::new`].
     pub graph: usize,
     /// N of the padded shape.
     pub rows: usize,
@@ -26,20 +26,19 @@ pub struct BatchRecord {
     pub size: usize,
     /// Items (segments or steps) without padding.
     pub items: usize,
-    /// Callers whose items are in it.
+    /// Number of callers with items in the batch.
     pub callers: usize,
-    /// What it was predicted to cost, in time of the device.
+    /// Predicted cost, in device time.
     pub predicted: Duration,
-    /// What it did cost.
+    /// Actual cost, in device time.
     pub cost: Duration,
-    /// Time on the device, by the clock.
+    /// Wall-clock time on the device.
     pub duration: Duration,
-    /// Whether it gave a result.
+    /// Whether the batch produced results.
     pub succeeded: bool,
 }
 
-/// What an instance records of its batches, looked up once: a look-up costs as much as planning a
-/// batch.
+/// The metrics of one instance's batches. They are looked up once, because a look-up costs as much as planning a batch.
 #[derive(Debug)]
 pub struct Instruments([OfGraph; 2]);
 
@@ -54,12 +53,12 @@ struct OfGraph {
     cost_error: Histogram,
     /// By class.
     waited: [Histogram; 2],
-    /// By rows and steps; as many as there are shapes.
+    /// By rows and steps. The number of entries is bounded by the number of shapes.
     durations: HashMap<(usize, usize), Histogram>,
 }
 
 impl Instruments {
-    /// Instruments for these graphs and classes; what is recorded later names them by their place.
+    /// Creates the metrics for these graphs and classes. Later calls name a graph or a class by its index here.
     #[must_use]
     pub fn new(graphs: [&'static str; 2], classes: [&'static str; 2]) -> Self {
         Self(graphs.map(|graph| OfGraph {
@@ -102,7 +101,7 @@ impl Instruments {
         }
     }
 
-    /// An entry of a class had waited so long when its batch was formed.
+    /// Records how long an entry of a class had waited when its batch was formed.
     pub fn waited(&self, graph: usize, class: usize, time: Duration) {
         self.0[graph].waited[class].record(time.as_secs_f64());
     }
@@ -112,12 +111,12 @@ fn shape_name(rows: usize, steps: usize) -> String {
     format!("{rows}x{steps}")
 }
 
-/// A batch of this shape took so long at warm-up.
+/// Sets the cost of a batch of this shape as measured at warm-up.
 pub fn cost(graph: &'static str, rows: usize, steps: usize, time: Duration) {
     gauge!(COST, "graph" => graph, "shape" => shape_name(rows, steps)).set(time.as_secs_f64());
 }
 
-/// The gauges of what the scheduler holds, looked up once: they are set at every event.
+/// The gauges of the scheduler's queue. They are looked up once, because every event sets them.
 #[derive(Debug)]
 pub struct Gauges {
     /// By graph, then class.
@@ -127,7 +126,7 @@ pub struct Gauges {
 }
 
 impl Gauges {
-    /// Gauges for these graphs and classes; what is set later names them by their place.
+    /// Creates the gauges for these graphs and classes. Later calls name a graph or a class by its index here.
     #[must_use]
     pub fn new(graphs: [&'static str; 2], classes: [&'static str; 2]) -> Self {
         Self {
@@ -139,23 +138,23 @@ impl Gauges {
         }
     }
 
-    /// Says how many entries of a class wait for a graph.
+    /// Sets the number of entries of a class that wait for a graph.
     pub fn waiting(&self, graph: usize, class: usize, entries: usize) {
         self.waiting[graph][class].set(entries as f64);
     }
 
-    /// Says how much device time a class has still to get, as predicted.
+    /// Sets the predicted device time of the work that a class has left.
     pub fn backlog(&self, class: usize, time: Duration) {
         self.backlog[class].set(time.as_secs_f64());
     }
 
-    /// Says how many bytes of tensors are held.
+    /// Sets the bytes of tensors that requests hold.
     pub fn held(&self, bytes: usize) {
         self.bytes.set(bytes as f64);
     }
 }
 
-/// Somebody went whose work was not done: so many entries waited, so many were begun.
+/// Counts the entries of a request that was cancelled before it was done, by whether they waited or were begun.
 pub fn cancelled(waiting: usize, begun: usize) {
     for (stage, entries) in [("queue", waiting), ("device", begun)] {
         if entries > 0 {
@@ -164,25 +163,26 @@ pub fn cancelled(waiting: usize, begun: usize) {
     }
 }
 
-/// The scheduler ended a request: evicted, or expired in the queue.
+/// Counts a request that the scheduler ended: evicted, otherwise expired in the queue.
 pub fn ended(evicted: bool) {
-    match evicted {
-        true => counter!(EVICTED).increment(1),
-        false => expired("queue"),
+    if evicted {
+        counter!(EVICTED).increment(1);
+    } else {
+        expired("queue");
     }
 }
 
-/// The whole process stood still while it had requests in hand.
+/// Counts a time during which the whole process did not run while it had requests.
 pub fn stalled() {
     counter!(STALLS).increment(1);
 }
 
-/// A request missed its deadline at a stage: `admission`, `queue` or `answer`.
+/// Counts a request that missed its deadline at a stage: `admission`, `queue` or `answer`.
 pub fn expired(stage: &'static str) {
     counter!(EXPIRED, "stage" => stage).increment(1);
 }
 
-/// Time that an instance has spent on runs.
+/// The time that an instance spends on runs. Its gauge is updated until this is dropped.
 #[derive(Debug)]
 pub struct Busy(Arc<InstanceTime>);
 
@@ -192,12 +192,13 @@ struct InstanceTime {
     nanos: AtomicU64,
 }
 
-/// Instances of this process, and when their gauges were last set.
+/// The instances of this process.
 static INSTANCES: Mutex<Vec<Arc<InstanceTime>>> = Mutex::new(Vec::new());
+/// When the instances' gauges were last set.
 static LAST: Mutex<Option<Instant>> = Mutex::new(None);
 
 impl Busy {
-    /// An instance by its number; it is watched until this is dropped.
+    /// Creates the time of the instance with this number.
     #[must_use]
     pub fn new(number: usize) -> Self {
         let nanos = AtomicU64::new(0);
@@ -207,7 +208,7 @@ impl Busy {
         Self(instance)
     }
 
-    /// A run took this long.
+    /// Adds the time of a run.
     pub fn add(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.0.nanos.fetch_add(nanos, Ordering::Relaxed);
@@ -221,7 +222,7 @@ impl Drop for Busy {
     }
 }
 
-/// Sets each instance's busy share since this was last called.
+/// Sets each instance's busy ratio over the time since the last call.
 pub(super) fn busy_since_last() {
     let now = Instant::now();
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);

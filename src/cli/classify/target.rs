@@ -108,7 +108,7 @@ mod tests {
             ("grpc://127.0.0.1:50051", "`grpc` is not supported"),
             ("grpcs://127.0.0.1:50051", "`grpcs` is not supported"),
             ("dns:///speech:50051", "`dns` is not supported"),
-            ("ftp://speech", "`ftp` is not spoken here"),
+            ("ftp://speech", "`ftp` is not supported"),
             ("http://speech/api", "contains more than a server's address"),
             (
                 "http://me:secret@speech",

@@ -31,7 +31,7 @@ fn budget() -> Budget {
     Budget::of_server(LIMIT)
 }
 
-/// What a call makes of its bytes: those for the transport, refusals, and how it ends.
+/// The results of a call: the bytes for the transport, the refused messages and the final error.
 #[derive(Debug, Default, PartialEq)]
 struct CallResult {
     bytes: Vec<u8>,
@@ -71,7 +71,7 @@ fn follow(mut framing: Framing, input: &[u8], cuts: &[usize]) -> CallResult {
 }
 
 #[test]
-fn what_is_too_large_gives_way_to_its_id_and_the_rest_passes() {
+fn a_message_that_is_too_large_is_replaced_by_its_id_and_the_others_pass() {
     let small = item("small", 1_000);
     let large = item("large", AUDIO + 1_000_000);
     let bomb = Compression::Gzip
@@ -108,12 +108,12 @@ fn what_is_too_large_gives_way_to_its_id_and_the_rest_passes() {
     };
     for (refused, number, bytes) in [(large, 1, 1_100_000), (bomb, 3, 5_000_000)] {
         assert_eq!((refused.0, refused.1), (number, Code::OutOfRange));
-        let says = format!(
+        let expected = format!(
             "the audio has {bytes} bytes; at most 100000 are taken in one request ({} too many; the \
              server's --max-audio-bytes)",
             bytes - AUDIO
         );
-        assert_eq!(refused.2, says);
+        assert_eq!(refused.2, expected);
     }
     assert_eq!((broken.0, broken.1), (4, Code::InvalidArgument));
     assert!(broken.2.contains("gzip"), "{}", broken.2);
@@ -125,7 +125,7 @@ fn item_of(id: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_message_beyond_the_budget_is_refused_and_what_is_read_is_charged() {
+fn a_message_beyond_the_budget_is_refused_and_the_others_are_charged() {
     let message = item("large", AUDIO);
     let budget = Budget::of_bytes(2 * CHUNK);
     let frame = framed(1, &Compression::Gzip.compress(&message).unwrap());
@@ -227,7 +227,7 @@ fn a_call_of_one_message_ends_with_the_reason() {
 }
 
 #[test]
-fn of_what_is_refused_little_is_held() {
+fn little_memory_is_held_of_a_refused_message() {
     let mut framing = Framing::new(MethodInput::Recordings(AUDIO), None, budget());
     let mut head = Bytes::from([&[0][..], &u32::MAX.to_be_bytes()].concat());
     assert!(framing.step(&mut head).unwrap().is_none());
@@ -240,7 +240,7 @@ fn of_what_is_refused_little_is_held() {
         let held = match &framing.state {
             FramingState::Starting { start, .. } => start.len(),
             FramingState::Skipping { .. } => 0,
-            _ => panic!("it is not refused"),
+            _ => panic!("the message is not refused"),
         };
         assert!(held <= START && framing.ready.len() <= 3);
     }
@@ -250,16 +250,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn cuts_change_nothing(
+    fn the_size_of_the_pieces_changes_nothing(
         sizes in prop::collection::vec((0..4_usize, any::<bool>()), 1..6),
         cuts in prop::collection::vec(1..70_000_usize, 1..5),
         end in any::<prop::sample::Index>(),
     ) {
         let call = sizes.iter().enumerate().map(|(place, (size, compressed))| {
             let message = item(&place.to_string(), [0, 10, AUDIO, 3 * AUDIO][*size]);
-            match compressed {
-                true => framed(1, &Compression::Zstd.compress(&message).unwrap()),
-                false => framed(0, &message),
+            if *compressed {
+                framed(1, &Compression::Zstd.compress(&message).unwrap())
+            } else {
+                framed(0, &message)
             }
         });
         let mut call = call.collect::<Vec<_>>().concat();
@@ -270,7 +271,7 @@ proptest! {
     }
 
     #[test]
-    fn garbage_ends_a_call_or_passes(
+    fn random_bytes_end_a_call_or_pass(
         bytes in prop::collection::vec(any::<u8>(), 0..2_000),
         encoding in prop::sample::select(vec![None, Some(Compression::Gzip), Some(Compression::Deflate), Some(Compression::Zstd)]),
     ) {

@@ -151,7 +151,7 @@ async fn frames_that_are_cut_or_garbage_get_a_clean_status_and_the_server_serves
             GET_MODEL,
             announced(u32::MAX),
             Code::OutOfRange,
-            "at most 65536 are taken",
+            "accepts at most 65536",
         ),
         (
             GET_MODEL,
