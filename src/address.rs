@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_address_is_refused_with_what_to_write() {
-        for (text, says) in [
+        for (text, expected) in [
             ("", "127.0.0.1:7"),
             (":50051", "[::]:50051"),
             ("*:50051", "[::]:50051"),
@@ -340,7 +340,7 @@ mod tests {
             ("unix://run/u.sock", "unix:/PATH"),
         ] {
             let error = Address::parse(text, 7).unwrap_err().to_string();
-            assert!(error.contains(says), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
     }
 

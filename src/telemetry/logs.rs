@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_filter_that_would_hide_everything_is_refused_with_an_example() {
-        for (text, says) in [
+        for (text, expected) in [
             ("wran", "`wran` is no level"),
             ("info,debgu", "`debgu` is no level"),
             ("undertone", "`undertone=trace`"),
@@ -124,7 +124,7 @@ mod tests {
                 panic!("{text} is accepted");
             };
             let error = error.to_string();
-            assert!(error.contains(says), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
             assert!(error.contains("info,undertone=debug"), "{error}");
         }
     }

@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn an_address_that_would_be_called_in_another_way_than_it_states_is_refused() {
-        for (text, says) in [
+        for (text, expected) in [
             ("https://127.0.0.1:50051", "TLS"),
             ("HTTPS://127.0.0.1:50051", "TLS"),
             ("https:127.0.0.1:50051", "TLS"),
@@ -121,7 +121,7 @@ mod tests {
             ("50051", "127.0.0.1:50051"),
         ] {
             let error = Target::parse(text).unwrap_err().to_string();
-            assert!(error.contains(says), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 }

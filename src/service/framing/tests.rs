@@ -167,7 +167,7 @@ fn a_call_of_one_message_ends_with_the_reason() {
     };
     let announced = |bytes: u32| [&[0][..], &bytes.to_be_bytes(), &[7; 2 * START]].concat();
     let takes = MethodInput::Recording(AUDIO);
-    for (name, takes, bytes, code, says) in [
+    for (name, takes, bytes, code, expected) in [
         (
             "audio",
             takes,
@@ -221,7 +221,7 @@ fn a_call_of_one_message_ends_with_the_reason() {
         let outcome = follow(Framing::new(takes, None, budget()), &bytes, &[]);
         let (ended, message) = outcome.ended.unwrap();
         assert_eq!(ended, code, "{name}: {message}");
-        assert!(message.contains(says), "{name}: {message}");
+        assert!(message.contains(expected), "{name}: {message}");
         assert!(outcome.bytes.len() <= 7, "{name}");
     }
 }
