@@ -121,7 +121,7 @@ fn cases() -> Vec<Case> {
             name: "zero-rate WAV",
             request: damaged(16_000, |bytes| set_u32(bytes, RATE, 0)),
             code: invalid,
-            contains: &["0 Hz", "needs its sample rate"],
+            contains: &["0 Hz", "sample rate is needed"],
         },
         Case {
             name: "WAV that claims 65,535 channels",

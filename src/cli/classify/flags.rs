@@ -7,7 +7,7 @@ use clap::Args;
 use super::target::Target;
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct ClassifyFlags {
+pub(crate) struct ClassifyFlags {
     /// Audio files: WAV, FLAC, MP3, Ogg, M4A and more
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,

@@ -37,9 +37,10 @@ impl Held {
     fn new() -> Self {
         // Not every file system has leases. One in memory has.
         let memory = Path::new("/dev/shm");
-        let folder = match memory.is_dir() {
-            true => tempfile::tempdir_in(memory),
-            false => tempfile::tempdir(),
+        let folder = if memory.is_dir() {
+            tempfile::tempdir_in(memory)
+        } else {
+            tempfile::tempdir()
         };
         let folder = folder.unwrap();
         let bundle = folder.path().join("bundle");
