@@ -1,4 +1,4 @@
-//! What the scheduler's shell records.
+//! Metrics that the scheduler records.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,9 +30,9 @@ pub struct FinishedBatch {
     pub predicted: Duration,
     /// Device time that it did cost.
     pub cost: Duration,
-    /// Time on the device, by the clock.
+    /// Wall-clock time on the device.
     pub duration: Duration,
-    /// Whether it gave a result.
+    /// Whether the batch produced results.
     pub succeeded: bool,
 }
 
