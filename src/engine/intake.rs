@@ -17,6 +17,7 @@ use super::segmentation::{AudioInfo, SegmentationSettings};
 use super::turn_detection::TurnDetection;
 use crate::audio::{self, AudioError, Limits, Stop};
 use crate::frontend::{Band, Spec};
+use crate::scheduler::core::PerClass;
 use crate::telemetry::requests;
 
 /// Unit in which the memory of decoded samples is counted: 64 KiB.
@@ -32,7 +33,7 @@ pub(super) struct Intake {
     limits: Limits,
     decoders: Decoders,
     /// How many recordings of each class may be decoded at a time.
-    places: [Arc<Semaphore>; 2],
+    places: PerClass<Arc<Semaphore>>,
     /// Free memory for decoded samples, in units of [`BUDGET_UNIT`].
     free_memory: Arc<Semaphore>,
 }
@@ -58,7 +59,10 @@ impl Intake {
             limits,
             decoders: Decoders::start(cores, requests)?,
             // Separate places, so that an interactive recording does not wait behind long bulk ones.
-            places: [cores, cores.div_ceil(2)].map(|places| Arc::new(Semaphore::new(places))),
+            places: PerClass {
+                interactive: Arc::new(Semaphore::new(cores)),
+                bulk: Arc::new(Semaphore::new(cores.div_ceil(2))),
+            },
             free_memory: Arc::new(Semaphore::new(BUDGET_UNITS)),
         })
     }
@@ -84,7 +88,7 @@ impl Intake {
             caller,
             ..
         } = request;
-        let place = Arc::clone(&self.places[caller.class as usize])
+        let place = Arc::clone(&self.places[caller.class])
             .acquire_owned()
             .await
             .map_err(|_| EngineError::Draining)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::audio::Limits;
 use crate::runtime::Provider;
-use crate::scheduler::core::{Bounds, Policy};
+use crate::scheduler::core::{Bounds, PerClass, Policy};
 
 /// Most channels of the user's own files. With more, one block of samples would take a gigabyte.
 const MOST_CHANNELS: u16 = 256;
@@ -81,7 +81,10 @@ impl EngineOptions {
             bounds: Bounds {
                 jobs: self.requests,
                 bytes: schedule.bytes,
-                backlog: [schedule.interactive_backlog, schedule.bulk_backlog],
+                backlog: PerClass {
+                    interactive: schedule.interactive_backlog,
+                    bulk: schedule.bulk_backlog,
+                },
             },
             max_batch_time: schedule.max_batch_time,
             max_queue_delay: schedule.max_queue_delay,

@@ -159,7 +159,7 @@ mod tests {
     use crate::runtime::{
         Device, Encoded, RuntimeError, SequenceBatch, Sizes, StepEvidence, StopHandle,
     };
-    use crate::scheduler::core::{Bounds, CostTable, Policy, Shapes};
+    use crate::scheduler::core::{Bounds, CostTable, PerClass, Policy, Shapes};
     use crate::scheduler::{Clock, Scheduler, Terms};
 
     /// A device that ends a batch of segments when the test allows it.
@@ -209,7 +209,7 @@ mod tests {
             bounds: Bounds {
                 jobs: 1,
                 bytes: 1 << 30,
-                backlog: [Duration::from_secs(60); 2],
+                backlog: PerClass::from_fn(|_| Duration::from_secs(60)),
             },
             max_batch_time: Duration::from_millis(1),
             max_queue_delay: Duration::ZERO,

@@ -181,7 +181,7 @@ async fn the_limit_holds_for_what_a_message_inflates_to() {
             let (id, request) = (id.into(), Some(request.clone()));
             compress(encoding, &encoded(&BatchClassifyRequest { id, request }))
         };
-        let says = "the audio has 104857600 bytes; at most 200000 are taken in one request \
+        let says = "the audio has 104857600 bytes; at most 200000 are accepted in one request \
                     (104657600 too many; the server's --max-audio-bytes)";
         let body = framed(1, &compress(encoding, &encoded(&bomb)));
         let answer = call(&channel, CLASSIFY, &headers, body).await;
