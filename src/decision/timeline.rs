@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::{Abstention, Evidence, Prediction, PredictionRule};
+use super::evidence::Evidence;
+use super::prediction::{Abstention, Prediction, PredictionRule};
 
 /// Shortest window of a timeline: one segment, so that each whole window contains a step.
 pub const SHORTEST_WINDOW: Duration = Duration::from_millis(264);

@@ -8,8 +8,8 @@ use std::sync::{Arc, LazyLock};
 use realfft::num_complex::Complex32;
 use realfft::{RealFftPlanner, RealToComplex};
 
+use super::contract::{BINS, FRAME_HOP, FRAME_LENGTH, POWER_FLOOR};
 use super::logarithm::logarithms;
-use super::{BINS, FRAME_HOP, FRAME_LENGTH, POWER_FLOOR};
 
 /// Most samples that are added to the pending buffer at a time. It bounds the buffer for any chunk size.
 const BLOCK: usize = 4_096;

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BINS, SAMPLE_RATE};
+use super::contract::{BINS, SAMPLE_RATE};
 
 /// Highest sample rate of a narrow-band source, in hertz: the rate of telephony.
 pub const NARROW_RATE: u32 = 8_000;

@@ -5,10 +5,13 @@
 
 use std::sync::Arc;
 
-use super::{
-    Analyser, BINS, Band, FRAME_HOP, LEFTOVER_FRAMES, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_SAMPLES,
-    SEGMENT_VALUES, SHORTEST_SAMPLES, Spec,
+use super::analyser::Analyser;
+use super::band::Band;
+use super::contract::{
+    BINS, FRAME_HOP, LEFTOVER_FRAMES, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_SAMPLES, SEGMENT_VALUES,
+    SHORTEST_SAMPLES,
 };
+use super::spec::Spec;
 
 /// Samples analysed at a time.
 const BLOCK: usize = 1_024;

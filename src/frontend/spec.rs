@@ -6,9 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    BINS, Band, FRAME_HOP, FRAME_LENGTH, LEFTOVER_FRAMES, NarrowBand, POWER_FLOOR, SAMPLE_RATE,
-    SEGMENT_FRAMES,
+use super::band::{Band, NarrowBand};
+use super::contract::{
+    BINS, FRAME_HOP, FRAME_LENGTH, LEFTOVER_FRAMES, POWER_FLOOR, SAMPLE_RATE, SEGMENT_FRAMES,
 };
 
 /// The analysis window.
