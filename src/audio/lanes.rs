@@ -127,8 +127,7 @@ impl Lanes {
         }
     }
 
-    /// Checks that `frames` more frames exceed neither the limit of seconds, of seconds per megabyte, nor of
-    /// memory.
+    /// Checks that `frames` more frames stay within the limits of seconds, of seconds per megabyte and of memory.
     pub(super) fn check_length(&self, frames: u64) -> Result<(), AudioError> {
         let seconds = self.seconds() + frames as f64 / f64::from(self.rate);
         if seconds > self.limits.seconds {
