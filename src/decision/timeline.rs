@@ -8,6 +8,12 @@ use super::{Abstention, Evidence, Judgement, Rule};
 /// Shortest window of a timeline: one segment, so that each whole window holds a step.
 pub const SHORTEST_WINDOW: Duration = Duration::from_millis(264);
 
+/// A turn is clearly articulated from the first value on, if so many of its steps hold speech (a second at the default
+/// hop), and below the last value it may be music. The design page has the shares of speech and music on either side.
+const ARTICULATED: f32 = 0.4;
+const ARTICULATED_STEPS: usize = 8;
+const UNARTICULATED: f32 = 0.25;
+
 /// One step's place in the lane.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
@@ -37,6 +43,8 @@ pub struct Turn {
     pub start: Duration,
     /// When it ends.
     pub end: Duration,
+    /// How far it is articulated, as speech is, −1 to 1: the mean over its steps that hold speech.
+    pub articulation: f32,
 }
 
 /// A judged stretch of a lane.
@@ -68,13 +76,21 @@ pub struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Judges all that is said in the turns; of a lane without one, everything, and abstains. Nothing
-    /// if there is no step or the evidence is not finite.
+    /// Judges all that is said in the turns; of a lane without one, everything, and abstains. Where a turn is clearly
+    /// articulated, those that may be music have no part in it. Nothing if there is no step or the evidence is not
+    /// finite.
     #[must_use]
     pub fn total(&self, turns: &[Turn]) -> Option<Judgement> {
+        let clear = |turn: &Turn| {
+            let certain = self.spoken(turn.steps.clone()) >= ARTICULATED_STEPS;
+            certain && turn.articulation >= ARTICULATED
+        };
+        let any_clear = turns.iter().any(clear);
+        let music = |turn: &Turn| any_clear && turn.articulation < UNARTICULATED;
+        let counted = turns.iter().filter(|turn| !music(turn));
         let judged = match turns {
             [] => self.judge(0..self.times.steps.len()),
-            turns => self.judge(turns.iter().flat_map(|turn| turn.steps.clone())),
+            _ => self.judge(counted.flat_map(|turn| turn.steps.clone())),
         };
         judged.map(|(judgement, _)| judgement)
     }
@@ -127,11 +143,16 @@ impl Judge<'_> {
     /// A judgement of some steps, and the share of them that hold speech.
     fn judge(&self, steps: impl Iterator<Item = usize> + Clone) -> Option<(Judgement, f32)> {
         let probabilities = self.evidence.pool(steps.clone(), self.temperature)?;
-        let speaks = |step: &usize| self.times.steps.get(*step).is_some_and(|step| step.speech);
-        let speech = steps.clone().filter(speaks).count();
+        let speech = self.spoken(steps.clone());
         let silent = (speech == 0).then_some(Abstention::NoSpeech);
         let judgement = self.rule.judge(probabilities, self.reason.or(silent));
         Some((judgement, speech as f32 / steps.count() as f32))
+    }
+
+    /// How many of some steps hold speech.
+    fn spoken(&self, steps: impl Iterator<Item = usize>) -> usize {
+        let speaks = |step: &usize| self.times.steps.get(*step).is_some_and(|step| step.speech);
+        steps.filter(speaks).count()
     }
 }
 
@@ -196,6 +217,7 @@ mod tests {
             steps: 0..16,
             start: Duration::ZERO,
             end: lane.1.end,
+            articulation: 1.0,
         };
         let turn = judge.turn(&all).unwrap();
         assert_eq!((turn.judgement.abstention, turn.speech_share), (None, 0.25));
@@ -210,6 +232,7 @@ mod tests {
         let turn = |steps: Range<usize>| Turn {
             start: spoken.1.steps[steps.start].start,
             end: spoken.1.end,
+            articulation: 0.0,
             steps,
         };
         let total = judge(&spoken).total(&[turn(4..5), turn(8..9)]).unwrap();
@@ -220,5 +243,39 @@ mod tests {
         // Its steps would not be marked if there were no turn.
         let total = judge(&silent).total(&[]).unwrap();
         assert_eq!(total.abstention, Some(Abstention::NoSpeech));
+    }
+
+    #[test]
+    fn what_may_be_music_counts_only_where_nothing_is_clearly_articulated() {
+        // Steps 0 to 39 are sure of label 0, the rest of label 1.
+        let (_, times) = lane(60, |_| true);
+        let mut evidence = Evidence::new(2);
+        for t in 0..60 {
+            evidence.extend(if t < 40 { &[9.0, 0.0] } else { &[0.0, 9.0] }, &[0.0]);
+        }
+        let lane = (evidence, times);
+        let judge = judge(&lane);
+        let turn = |steps: Range<usize>, articulation: f32| Turn {
+            start: Duration::ZERO,
+            end: lane.1.end,
+            steps,
+            articulation,
+        };
+        for (first, second, label) in [
+            (0.1, 0.7, 1),
+            (0.7, 0.1, 0),
+            (0.1, 0.35, 0),
+            (0.1, 0.2, 0),
+            (0.6, 0.7, 0),
+        ] {
+            let total = judge.total(&[turn(0..40, first), turn(41..60, second)]);
+            assert_eq!(total.unwrap().label, label, "{first}, {second}");
+        }
+        // Less than a second may be articulated by chance.
+        let total = judge.total(&[turn(10..40, 0.1), turn(41..48, 0.9)]);
+        assert_eq!(total.unwrap().label, 0);
+        let all = judge.total(&[turn(0..40, 0.7), turn(40..60, 0.6)]).unwrap();
+        let pooled = lane.0.pool(0..60, 1.0).unwrap();
+        assert_eq!(all.probabilities, pooled);
     }
 }

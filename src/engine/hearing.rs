@@ -35,6 +35,8 @@ pub(super) struct Listener {
     tracker: Tracker,
     whole: bool,
     steps: Vec<speech::Step>,
+    /// The detector's degree of articulation at the end of each step.
+    articulation: Vec<f32>,
     turns: Vec<speech::Turn>,
 }
 
@@ -69,6 +71,7 @@ impl Hearing {
             tracker: Tracker::new(self.rule, self.segment_hop),
             whole: self.whole,
             steps: Vec::new(),
+            articulation: Vec::new(),
             turns: Vec::new(),
         }
     }
@@ -87,6 +90,7 @@ impl frontend::Listener for Listener {
 
     fn segment(&mut self) {
         self.steps.push(self.tracker.segment());
+        self.articulation.push(self.detector.articulation());
     }
 }
 
@@ -110,6 +114,7 @@ impl Listener {
                 steps: 0..steps.len(),
                 start: position(0),
                 end: position(samples),
+                articulation: 1.0,
             };
             return Heard {
                 steps,
@@ -124,7 +129,10 @@ impl Listener {
         };
         let turns = turns.into_iter().map(|turn| {
             let (start, end) = span(&turn.frames);
+            let spoken = turn.steps.clone().filter(|step| self.steps[*step].speech);
+            let articulation: f32 = spoken.clone().map(|step| self.articulation[step]).sum();
             Turn {
+                articulation: articulation / spoken.count().max(1) as f32,
                 steps: turn.steps,
                 start,
                 end,
