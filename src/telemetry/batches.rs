@@ -1,4 +1,4 @@
-//! What the scheduler's shell records.
+//! Metrics that the scheduler records.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use super::metrics::{
+use super::names::{
     BATCH_CALLERS, BATCH_COST_ERROR, BATCH_DURATION, BATCH_PADDING, BATCH_SIZE, BATCHES, CANCELLED,
     COST, DEVICE_BUSY, EVICTED, EXPIRED, QUEUE_BYTES, QUEUE_DEVICE, QUEUE_DURATION, QUEUE_ENTRIES,
     STALLS,
@@ -30,9 +30,9 @@ pub struct FinishedBatch {
     pub predicted: Duration,
     /// Device time that it did cost.
     pub cost: Duration,
-    /// Time on the device, by the clock.
+    /// Wall-clock time on the device.
     pub duration: Duration,
-    /// Whether it gave a result.
+    /// Whether the batch produced results.
     pub succeeded: bool,
 }
 
@@ -244,7 +244,7 @@ impl Drop for Busy {
 }
 
 /// Sets each instance's gauge to the part of the time since the last call in which it ran batches.
-pub(super) fn busy_since_last() {
+pub fn busy_since_last() {
     let now = Instant::now();
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     let span = last.replace(now).map(|last| now - last);

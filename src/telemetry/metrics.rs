@@ -1,55 +1,39 @@
-//! Every metric: its name, what it says, its unit and its buckets.
+//! The definition of every metric: name, description, unit and buckets.
 
 use std::time::Duration;
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-pub(super) const REQUESTS: &str = "undertone_requests_total";
-pub(super) const REQUEST_DURATION: &str = "undertone_request_duration_seconds";
-pub(super) const REQUESTS_IN_FLIGHT: &str = "undertone_requests_in_flight";
-pub(super) const AUDIO: &str = "undertone_audio_seconds_total";
-pub(super) const DECODE_DURATION: &str = "undertone_decode_duration_seconds";
-pub(super) const DECISIONS: &str = "undertone_decisions_total";
-pub(super) const ABSTAINED: &str = "undertone_abstained_total";
-pub(super) const QUEUE_DURATION: &str = "undertone_queue_duration_seconds";
-pub(super) const QUEUE_ENTRIES: &str = "undertone_queue_entries";
-pub(super) const QUEUE_BYTES: &str = "undertone_queue_bytes";
-pub(super) const BATCHES: &str = "undertone_batches_total";
-pub(super) const BATCH_SIZE: &str = "undertone_batch_size";
-pub(super) const BATCH_CALLERS: &str = "undertone_batch_callers";
-pub(super) const BATCH_PADDING: &str = "undertone_batch_padding_ratio";
-pub(super) const BATCH_DURATION: &str = "undertone_batch_duration_seconds";
-pub(super) const MODEL_INFO: &str = "undertone_model_info";
-pub(super) const BUILD_INFO: &str = "undertone_build_info";
-pub(super) const QUEUE_DEVICE: &str = "undertone_queue_device_seconds";
-pub(super) const BATCH_COST_ERROR: &str = "undertone_batch_cost_error_ratio";
-pub(super) const DEVICE_BUSY: &str = "undertone_device_busy_ratio";
-pub(super) const EVICTED: &str = "undertone_evicted_total";
-pub(super) const STALLS: &str = "undertone_stalls_total";
-pub(super) const EXPIRED: &str = "undertone_expired_total";
-pub(super) const CANCELLED: &str = "undertone_cancelled_total";
-pub(super) const COST: &str = "undertone_batch_cost_seconds";
-pub(super) const REFUSED: &str = "undertone_refused_total";
+use super::names::{
+    ABSTAINED, AUDIO, BATCH_CALLERS, BATCH_COST_ERROR, BATCH_DURATION, BATCH_PADDING, BATCH_SIZE,
+    BATCHES, CANCELLED, COST, DECISIONS, DECODE_DURATION, DEVICE_BUSY, EVICTED, EXPIRED,
+    QUEUE_BYTES, QUEUE_DEVICE, QUEUE_DURATION, QUEUE_ENTRIES, REFUSED, REQUEST_DURATION, REQUESTS,
+    REQUESTS_IN_FLIGHT, STALLS,
+};
 
-/// From 50 µs, a small batch, to 30 s, an hour of audio.
+const MODEL_INFO: &str = "undertone_model_info";
+const BUILD_INFO: &str = "undertone_build_info";
+
+/// Buckets of durations: from 50 µs (a small batch) to 30 s (an hour of audio).
 const SECONDS: [f64; 18] = [
     5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0, 30.0,
 ];
-/// A batch's rows and callers come in powers of two, up to the largest shape.
+/// Buckets of a batch's rows and callers: powers of two up to the largest shape.
 const ROWS: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
-/// What a run took beside what was predicted: 1 is exact.
+/// Buckets of a run's cost divided by its prediction: 1 means that the prediction was exact.
 const ERROR: [f64; 9] = [0.25, 0.5, 0.7, 0.9, 1.1, 1.5, 2.0, 4.0, 10.0];
+/// Buckets of ratios from 0 to 1.
 const RATIO: [f64; 6] = [0.0, 0.1, 0.2, 0.3, 0.5, 0.75];
 
-/// How often histograms are drained into their buckets when nobody scrapes.
+/// Interval at which histograms are moved into their buckets, so that their memory stays bounded without a scrape.
 pub const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Makes this process's metrics recordable; once a process.
+/// Installs the recorder of metrics. Must be called once a process.
 ///
 /// # Errors
-/// A second recorder in this process.
+/// The process already has a recorder.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
     let mut builder = PrometheusBuilder::new();
     for (name, buckets) in [
@@ -70,99 +54,120 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 }
 
 fn describe() {
-    describe_counter!(REQUESTS, "Requests answered, by method and gRPC code.");
+    describe_counter!(
+        REQUESTS,
+        "Number of requests answered, by method and gRPC code."
+    );
     describe_histogram!(
         REQUEST_DURATION,
         Unit::Seconds,
-        "From a request's arrival to its answer, by method."
+        "Time from a request's arrival to the end of its response, by method."
     );
-    describe_gauge!(REQUESTS_IN_FLIGHT, "Requests being answered, by method.");
+    describe_gauge!(
+        REQUESTS_IN_FLIGHT,
+        "Number of requests being processed, by method."
+    );
     describe_counter!(
         AUDIO,
         Unit::Seconds,
-        "Audio that was judged, lanes added up, by class."
+        "Seconds of audio classified, summed over lanes, by class."
     );
     describe_histogram!(
         DECODE_DURATION,
         Unit::Seconds,
-        "Decoding one recording to 16 kHz lanes, by codec."
+        "Time to decode one recording to lanes at 16 kHz, by codec."
     );
-    describe_counter!(DECISIONS, "Predictions of a whole lane, by label.");
-    describe_counter!(ABSTAINED, "Lanes whose prediction abstained, by reason.");
+    describe_counter!(
+        DECISIONS,
+        "Number of predictions for whole lanes, by label."
+    );
+    describe_counter!(
+        ABSTAINED,
+        "Number of lanes with a prediction that abstains, by reason."
+    );
     describe_histogram!(
         QUEUE_DURATION,
         Unit::Seconds,
-        "From an entry's admission to each of its batches, by graph and class."
+        "Time from an entry's admission to each of its batches, by graph and class."
     );
     describe_gauge!(
         QUEUE_ENTRIES,
-        "Entries waiting for a batch, by graph and class."
+        "Number of entries waiting for a batch, by graph and class."
     );
     describe_gauge!(
         QUEUE_DEVICE,
         Unit::Seconds,
-        "Predicted device time of what requests have still to get, by class."
+        "Predicted device time of the admitted work that is not done yet, by class."
     );
     describe_gauge!(
         QUEUE_BYTES,
         Unit::Bytes,
-        "Tensors of entries waiting or under way."
+        "Bytes of tensors of entries that wait or run."
     );
     describe_counter!(
         REFUSED,
-        "Requests that found no place, by reason and class."
+        "Number of requests refused at admission, by reason and class."
     );
     describe_counter!(
         EVICTED,
-        "Bulk requests that made room for interactive ones."
+        "Number of bulk requests evicted for interactive requests."
     );
     describe_counter!(
         EXPIRED,
-        "Requests that missed their deadline, by stage: admission, queue or answer."
+        "Number of requests that missed their deadline, by stage: admission, queue or answer."
     );
     describe_counter!(
         CANCELLED,
-        "Entries whose caller went away, by stage: queue or device."
+        "Number of entries cancelled because their caller went away, by stage: queue or device."
     );
     describe_counter!(
         STALLS,
-        "Times that the whole process stood still for 125 ms or longer with requests in hand."
+        "Number of times that the whole process did not run for 125 ms or longer while it had requests."
     );
-    describe_counter!(BATCHES, "Batches run, by graph and outcome.");
+    describe_counter!(BATCHES, "Number of batches run, by graph and outcome.");
     describe_histogram!(
         BATCH_SIZE,
-        "Rows of a batch without padding: segments for the encoder, chunks for the sequence."
+        "Rows of a batch without padding, by graph: segments for the encoder, chunks for the sequence."
     );
-    describe_histogram!(BATCH_CALLERS, "Callers that share a batch, by graph.");
+    describe_histogram!(
+        BATCH_CALLERS,
+        "Number of callers that share a batch, by graph."
+    );
     describe_histogram!(
         BATCH_PADDING,
-        "Share of a batch's items that is padding, by graph."
+        "Fraction of a batch's items that is padding, by graph."
     );
     describe_histogram!(
         BATCH_DURATION,
         Unit::Seconds,
-        "One run on the device, by graph and shape."
+        "Time of one run on the device, by graph and shape."
     );
     describe_histogram!(
         BATCH_COST_ERROR,
-        "Cost of a run divided by its prediction, by graph. On one CPU thread it is processor time, else time by the clock."
+        "Cost of a run divided by its prediction, by graph. With one CPU thread the cost is processor time, otherwise wall-clock time."
     );
     describe_gauge!(
         COST,
         Unit::Seconds,
-        "Cost of one run as measured at warm-up, by graph and shape. On one CPU thread it is processor time, else time by the clock."
+        "Cost of one run measured at warm-up, by graph and shape. With one CPU thread the cost is processor time, otherwise wall-clock time."
     );
     describe_gauge!(
         DEVICE_BUSY,
-        "Share of the time that an instance spent on runs, over some seconds."
+        "Fraction of the time that an instance spends on runs, over the last 5 s."
     );
-    describe_gauge!(MODEL_INFO, "The model that is served; always 1.");
-    describe_gauge!(BUILD_INFO, "The version that runs; always 1.");
+    describe_gauge!(
+        MODEL_INFO,
+        "The served model, by name, version, device and precision. The value is always 1."
+    );
+    describe_gauge!(
+        BUILD_INFO,
+        "The version of the server. The value is always 1."
+    );
     metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     metrics_process::Collector::default().describe();
 }
 
-/// Says which model is served.
+/// Sets the metric of the served model.
 pub fn model(name: &str, version: &str, device: &str, precision: &str) {
     let labels = [
         ("name", name.to_owned()),
