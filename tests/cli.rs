@@ -127,7 +127,7 @@ fn a_file_that_fails_is_named_and_the_others_are_classified() {
     assert_eq!(rows[2]["file"], "book.flac");
     let errors = text(&output.stderr);
     assert!(
-        errors.contains("README.md: no audio format known here"),
+        errors.contains("README.md: unknown audio format"),
         "{errors}"
     );
     assert!(errors.contains("no-such.wav: No such file"), "{errors}");

@@ -13,6 +13,7 @@ use super::streamed::{self, Setup};
 use super::{Audio, EngineError, Request, lane};
 use crate::audio::{self, AudioError, Limits, Stop};
 use crate::frontend::{Band, Spec};
+use crate::scheduler::core::PerClass;
 use crate::telemetry::requests;
 
 /// What may be held decoded, in units of 64 KiB: 1 GiB, some four hours of one lane.
@@ -52,7 +53,7 @@ pub(super) struct Intake {
     limits: Limits,
     decoders: Decoders,
     /// Recordings of each class decoded at a time.
-    decoding: [Arc<Semaphore>; 2],
+    decoding: PerClass<Arc<Semaphore>>,
     /// Room for decoded samples, in units of [`HELD_UNIT`].
     held: Arc<Semaphore>,
 }
@@ -72,7 +73,10 @@ impl Intake {
             limits,
             decoders: Decoders::start(cores, requests)?,
             // Interactive recordings do not queue behind long bulk ones for a decoder.
-            decoding: [cores, cores.div_ceil(2)].map(|places| Arc::new(Semaphore::new(places))),
+            decoding: PerClass {
+                interactive: Arc::new(Semaphore::new(cores)),
+                bulk: Arc::new(Semaphore::new(cores.div_ceil(2))),
+            },
             held: Arc::new(Semaphore::new(HELD_UNITS)),
         })
     }
@@ -100,7 +104,7 @@ impl Intake {
             caller,
             ..
         } = request;
-        let place = Arc::clone(&self.decoding[caller.class as usize])
+        let place = Arc::clone(&self.decoding[caller.class])
             .acquire_owned()
             .await
             .map_err(|_| EngineError::Draining)?;

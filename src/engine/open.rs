@@ -17,7 +17,7 @@ use super::warm_up::{self, Layout};
 use crate::audio::Limits;
 use crate::bundle::{Bundle, BundleError, embedded};
 use crate::runtime::{Library, Provider, RuntimeError, Sizes};
-use crate::scheduler::core::{Bounds, Policy};
+use crate::scheduler::core::{Bounds, PerClass, Policy};
 use crate::scheduler::{Clock, Scheduler};
 
 /// Channels of one's own files: a block of more would take a gigabyte.
@@ -202,7 +202,10 @@ fn policy(options: &EngineOptions, instances: usize) -> Policy {
         bounds: Bounds {
             jobs: options.requests,
             bytes: schedule.bytes,
-            backlog: [schedule.interactive_backlog, schedule.bulk_backlog],
+            backlog: PerClass {
+                interactive: schedule.interactive_backlog,
+                bulk: schedule.bulk_backlog,
+            },
         },
         max_batch_time: schedule.max_batch_time,
         max_queue_delay: schedule.max_queue_delay,

@@ -154,7 +154,7 @@ mod tests {
     use crate::runtime::{
         Device, Encoded, RuntimeError, SequenceBatch, Sizes, StepEvidence, StopHandle,
     };
-    use crate::scheduler::core::{Bounds, CostTable, Policy, Shapes};
+    use crate::scheduler::core::{Bounds, CostTable, PerClass, Policy, Shapes};
     use crate::scheduler::{Clock, Scheduler, Terms};
 
     /// Ends a batch of segments when it is told to.
@@ -204,7 +204,7 @@ mod tests {
             bounds: Bounds {
                 jobs: 1,
                 bytes: 1 << 30,
-                backlog: [Duration::from_secs(60); 2],
+                backlog: PerClass::from_fn(|_| Duration::from_secs(60)),
             },
             max_batch_time: Duration::from_millis(1),
             max_queue_delay: Duration::ZERO,

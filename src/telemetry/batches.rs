@@ -1,4 +1,4 @@
-//! Metrics that the scheduler records.
+//! What the scheduler's shell records.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,11 +13,9 @@ use super::metrics::{
     STALLS,
 };
 
-/// The facts about a batch that was run.
+/// A batch that has run.
 #[derive(Clone, Copy, Debug)]
-pub struct BatchRecord {
-    /// The graph, by its index in [`Instruments::new`].
-    pub graph: usize,
+pub struct FinishedBatch {
     /// N of the padded shape.
     pub rows: usize,
     /// T of the padded shape; 1 for the encoder.
@@ -26,84 +24,89 @@ pub struct BatchRecord {
     pub size: usize,
     /// Items (segments or steps) without padding.
     pub items: usize,
-    /// Number of callers with items in the batch.
+    /// Callers that have items in it.
     pub callers: usize,
-    /// Predicted cost, in device time.
+    /// Device time that it was predicted to cost.
     pub predicted: Duration,
-    /// Actual cost, in device time.
+    /// Device time that it did cost.
     pub cost: Duration,
-    /// Wall-clock time on the device.
+    /// Time on the device, by the clock.
     pub duration: Duration,
-    /// Whether the batch produced results.
+    /// Whether it gave a result.
     pub succeeded: bool,
 }
 
-/// The metrics of one instance's batches. They are looked up once, because a look-up costs as much as planning a batch.
+/// What one worker records of the batches of one graph. The instruments are looked up once, because a look-up
+/// costs as much as planning a batch.
 #[derive(Debug)]
-pub struct Instruments([OfGraph; 2]);
-
-#[derive(Debug)]
-struct OfGraph {
-    name: &'static str,
+pub struct BatchInstruments {
+    graph: &'static str,
     succeeded: Counter,
     failed: Counter,
     size: Histogram,
     callers: Histogram,
     padding: Histogram,
     cost_error: Histogram,
-    /// By class.
-    waited: [Histogram; 2],
-    /// By rows and steps. The number of entries is bounded by the number of shapes.
+    /// By rows and steps; as many as there are shapes.
     durations: HashMap<(usize, usize), Histogram>,
 }
 
-impl Instruments {
-    /// Creates the metrics for these graphs and classes. Later calls name a graph or a class by its index here.
+impl BatchInstruments {
+    /// Returns the instruments for a graph of this name.
     #[must_use]
-    pub fn new(graphs: [&'static str; 2], classes: [&'static str; 2]) -> Self {
-        Self(graphs.map(|graph| OfGraph {
-            name: graph,
+    pub fn new(graph: &'static str) -> Self {
+        Self {
+            graph,
             succeeded: counter!(BATCHES, "graph" => graph, "outcome" => "ok"),
             failed: counter!(BATCHES, "graph" => graph, "outcome" => "failed"),
             size: histogram!(BATCH_SIZE, "graph" => graph),
             callers: histogram!(BATCH_CALLERS, "graph" => graph),
             padding: histogram!(BATCH_PADDING, "graph" => graph),
             cost_error: histogram!(BATCH_COST_ERROR, "graph" => graph),
-            waited:
-                classes.map(|class| histogram!(QUEUE_DURATION, "graph" => graph, "class" => class)),
             durations: HashMap::new(),
-        }))
+        }
     }
 
     /// Records a batch.
-    pub fn ran(&mut self, batch: &BatchRecord) {
-        let of = &mut self.0[batch.graph];
+    pub fn record(&mut self, batch: &FinishedBatch) {
         let outcome = if batch.succeeded {
-            &of.succeeded
+            &self.succeeded
         } else {
-            &of.failed
+            &self.failed
         };
         outcome.increment(1);
-        of.size.record(batch.size as f64);
-        of.callers.record(batch.callers as f64);
+        self.size.record(batch.size as f64);
+        self.callers.record(batch.callers as f64);
         let padded = (batch.rows * batch.steps) as f64;
-        of.padding.record(1.0 - batch.items as f64 / padded);
-        let graph = of.name;
+        self.padding.record(1.0 - batch.items as f64 / padded);
+        let graph = self.graph;
         let shape = (batch.rows, batch.steps);
-        let duration = of.durations.entry(shape).or_insert_with(|| {
+        let duration = self.durations.entry(shape).or_insert_with(|| {
             let shape = shape_name(batch.rows, batch.steps);
             histogram!(BATCH_DURATION, "graph" => graph, "shape" => shape)
         });
         duration.record(batch.duration.as_secs_f64());
         if batch.succeeded {
             let error = batch.cost.as_secs_f64() / batch.predicted.as_secs_f64().max(1e-9);
-            of.cost_error.record(error);
+            self.cost_error.record(error);
         }
     }
+}
 
-    /// Records how long an entry of a class had waited when its batch was formed.
-    pub fn waited(&self, graph: usize, class: usize, time: Duration) {
-        self.0[graph].waited[class].record(time.as_secs_f64());
+/// How long entries of one class waited for one graph.
+#[derive(Debug)]
+pub struct WaitTimes(Histogram);
+
+impl WaitTimes {
+    /// Returns the histogram for a graph and a class of these names.
+    #[must_use]
+    pub fn new(graph: &'static str, class: &'static str) -> Self {
+        Self(histogram!(QUEUE_DURATION, "graph" => graph, "class" => class))
+    }
+
+    /// Records how long an entry had waited when its batch was formed.
+    pub fn record(&self, time: Duration) {
+        self.0.record(time.as_secs_f64());
     }
 }
 
@@ -111,50 +114,69 @@ fn shape_name(rows: usize, steps: usize) -> String {
     format!("{rows}x{steps}")
 }
 
-/// Sets the cost of a batch of this shape as measured at warm-up.
+/// Records how long a batch of this shape took at warm-up.
 pub fn cost(graph: &'static str, rows: usize, steps: usize, time: Duration) {
     gauge!(COST, "graph" => graph, "shape" => shape_name(rows, steps)).set(time.as_secs_f64());
 }
 
-/// The gauges of the scheduler's queue. They are looked up once, because every event sets them.
+/// How many entries of one class wait for one graph.
 #[derive(Debug)]
-pub struct Gauges {
-    /// By graph, then class.
-    waiting: [[Gauge; 2]; 2],
-    backlog: [Gauge; 2],
-    bytes: Gauge,
-}
+pub struct EntriesGauge(Gauge);
 
-impl Gauges {
-    /// Creates the gauges for these graphs and classes. Later calls name a graph or a class by its index here.
+impl EntriesGauge {
+    /// Returns the gauge for a graph and a class of these names.
     #[must_use]
-    pub fn new(graphs: [&'static str; 2], classes: [&'static str; 2]) -> Self {
-        Self {
-            waiting: graphs.map(|graph| {
-                classes.map(|class| gauge!(QUEUE_ENTRIES, "graph" => graph, "class" => class))
-            }),
-            backlog: classes.map(|class| gauge!(QUEUE_DEVICE, "class" => class)),
-            bytes: gauge!(QUEUE_BYTES),
-        }
+    pub fn new(graph: &'static str, class: &'static str) -> Self {
+        Self(gauge!(QUEUE_ENTRIES, "graph" => graph, "class" => class))
     }
 
-    /// Sets the number of entries of a class that wait for a graph.
-    pub fn waiting(&self, graph: usize, class: usize, entries: usize) {
-        self.waiting[graph][class].set(entries as f64);
-    }
-
-    /// Sets the predicted device time of the work that a class has left.
-    pub fn backlog(&self, class: usize, time: Duration) {
-        self.backlog[class].set(time.as_secs_f64());
-    }
-
-    /// Sets the bytes of tensors that requests hold.
-    pub fn held(&self, bytes: usize) {
-        self.bytes.set(bytes as f64);
+    /// Sets the number of entries.
+    pub fn set(&self, entries: usize) {
+        self.0.set(entries as f64);
     }
 }
 
-/// Counts the entries of a request that was cancelled before it was done, by whether they waited or were begun.
+/// The predicted device time of one class's unfinished work.
+#[derive(Debug)]
+pub struct BacklogGauge(Gauge);
+
+impl BacklogGauge {
+    /// Returns the gauge for a class of this name.
+    #[must_use]
+    pub fn new(class: &'static str) -> Self {
+        Self(gauge!(QUEUE_DEVICE, "class" => class))
+    }
+
+    /// Sets the device time.
+    pub fn set(&self, time: Duration) {
+        self.0.set(time.as_secs_f64());
+    }
+}
+
+/// The bytes of the tensors that are held.
+#[derive(Debug)]
+pub struct BytesGauge(Gauge);
+
+impl BytesGauge {
+    /// Returns the gauge.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(gauge!(QUEUE_BYTES))
+    }
+
+    /// Sets the number of bytes.
+    pub fn set(&self, bytes: usize) {
+        self.0.set(bytes as f64);
+    }
+}
+
+impl Default for BytesGauge {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Records the entries of a job that left unfinished: those that waited, and those of which batches took items.
 pub fn cancelled(waiting: usize, begun: usize) {
     for (stage, entries) in [("queue", waiting), ("device", begun)] {
         if entries > 0 {
@@ -163,7 +185,7 @@ pub fn cancelled(waiting: usize, begun: usize) {
     }
 }
 
-/// Counts a request that the scheduler ended: evicted, otherwise expired in the queue.
+/// Records that the scheduler ended a request: it was evicted, or it expired in the queue.
 pub fn ended(evicted: bool) {
     if evicted {
         counter!(EVICTED).increment(1);
@@ -172,43 +194,42 @@ pub fn ended(evicted: bool) {
     }
 }
 
-/// Counts a time during which the whole process did not run while it had requests.
+/// Records that the whole process stood still while it had requests under way.
 pub fn stalled() {
     counter!(STALLS).increment(1);
 }
 
-/// Counts a request that missed its deadline at a stage: `admission`, `queue` or `answer`.
+/// Records that a request missed its deadline at a stage: `admission`, `queue` or `answer`.
 pub fn expired(stage: &'static str) {
     counter!(EXPIRED, "stage" => stage).increment(1);
 }
 
-/// The time that an instance spends on runs. Its gauge is updated until this is dropped.
+/// The time that a worker's instance has run batches.
 #[derive(Debug)]
-pub struct Busy(Arc<InstanceTime>);
+pub struct Busy(Arc<BusyTime>);
 
 #[derive(Debug)]
-struct InstanceTime {
+struct BusyTime {
     number: usize,
     nanos: AtomicU64,
 }
 
-/// The instances of this process.
-static INSTANCES: Mutex<Vec<Arc<InstanceTime>>> = Mutex::new(Vec::new());
-/// When the instances' gauges were last set.
+/// Instances of this process, and when their gauges were last set.
+static INSTANCES: Mutex<Vec<Arc<BusyTime>>> = Mutex::new(Vec::new());
 static LAST: Mutex<Option<Instant>> = Mutex::new(None);
 
 impl Busy {
-    /// Creates the time of the instance with this number.
+    /// Registers an instance by its number, until this is dropped.
     #[must_use]
     pub fn new(number: usize) -> Self {
         let nanos = AtomicU64::new(0);
-        let instance = Arc::new(InstanceTime { number, nanos });
+        let instance = Arc::new(BusyTime { number, nanos });
         let mut instances = INSTANCES.lock().unwrap_or_else(PoisonError::into_inner);
         instances.push(Arc::clone(&instance));
         Self(instance)
     }
 
-    /// Adds the time of a run.
+    /// Adds the time of a batch.
     pub fn add(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.0.nanos.fetch_add(nanos, Ordering::Relaxed);
@@ -222,7 +243,7 @@ impl Drop for Busy {
     }
 }
 
-/// Sets each instance's busy ratio over the time since the last call.
+/// Sets each instance's gauge to the part of the time since the last call in which it ran batches.
 pub(super) fn busy_since_last() {
     let now = Instant::now();
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);

@@ -142,7 +142,7 @@ fn rows_are_printed_as_soon_as_they_are_ready() {
     for expected in [
         "1 of 3 files classified: 6.0 s of audio",
         "stopped by SIGINT with 1 left",
-        "1 refused: 1 × no audio format known here",
+        "1 refused: 1 × unknown audio format",
     ] {
         assert!(errors.contains(expected), "{errors}");
     }
@@ -178,7 +178,7 @@ fn the_output_ends_with_a_summary_and_failed_files_are_json_objects_too() {
         assert_eq!(keys, ["error", "file"]);
     }
     let error = objects[0]["error"].as_str().unwrap();
-    assert!(error.starts_with("no audio format known here"), "{error}");
+    assert!(error.starts_with("unknown audio format"), "{error}");
     assert!(objects[2..].iter().all(|object| object["error"].is_null()));
     let errors = text(&output.stderr);
     assert!(
@@ -186,7 +186,7 @@ fn the_output_ends_with_a_summary_and_failed_files_are_json_objects_too() {
         "{errors}"
     );
     assert!(errors.contains(" × real time"), "{errors}");
-    let refused = "2 refused: 1 × No such file or directory, 1 × no audio format known here";
+    let refused = "2 refused: 1 × No such file or directory, 1 × unknown audio format";
     assert!(errors.contains(refused), "{errors}");
 }
 

@@ -225,9 +225,9 @@ mod tests {
         summary.classified(90.0);
         summary.classified(30.0);
         for reason in [
-            "no audio format known here: the first bytes are text (InvalidArgument)",
+            "unknown audio format: the first bytes are text (InvalidArgument)",
             "No such file or directory (os error 2)",
-            "no audio format known here: the first bytes are zeros (InvalidArgument)",
+            "unknown audio format: the first bytes are zeros (InvalidArgument)",
         ] {
             summary.failed(reason);
         }
@@ -236,7 +236,7 @@ mod tests {
             lines,
             [
                 "2 of 5 files classified: 120.0 s of audio in 6.0 s, 20.0 × real time",
-                "3 refused: 1 × No such file or directory, 2 × no audio format known here",
+                "3 refused: 1 × No such file or directory, 2 × unknown audio format",
             ]
         );
     }

@@ -109,7 +109,7 @@ fn a_message_that_is_too_large_is_replaced_by_its_id_and_the_others_pass() {
     for (refused, number, bytes) in [(large, 1, 1_100_000), (bomb, 3, 5_000_000)] {
         assert_eq!((refused.0, refused.1), (number, Code::OutOfRange));
         let expected = format!(
-            "the audio has {bytes} bytes; at most 100000 are taken in one request ({} too many; the \
+            "the audio has {bytes} bytes; at most 100000 are accepted in one request ({} too many; the \
              server's --max-audio-bytes)",
             bytes - AUDIO
         );
@@ -173,7 +173,7 @@ fn a_call_of_one_message_ends_with_the_reason() {
             takes,
             framed(0, &request(LIMIT)),
             Code::OutOfRange,
-            "the audio has 165536 bytes; at most 100000 are taken",
+            "the audio has 165536 bytes; at most 100000 are accepted",
         ),
         (
             "4 GiB",

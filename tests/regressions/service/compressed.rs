@@ -182,7 +182,7 @@ async fn the_limit_applies_to_the_decompressed_message() {
             let (id, request) = (id.into(), Some(request.clone()));
             compress(encoding, &encoded(&BatchClassifyRequest { id, request }))
         };
-        let expected = "the audio has 104857600 bytes; at most 200000 are taken in one request \
+        let expected = "the audio has 104857600 bytes; at most 200000 are accepted in one request \
                     (104657600 too many; the server's --max-audio-bytes)";
         let body = framed(1, &compress(encoding, &encoded(&bomb)));
         let answer = call(&channel, CLASSIFY, &headers, body).await;

@@ -42,7 +42,7 @@ fn book() -> ClassifyRequest {
 
 fn too_large(bytes: usize) -> String {
     format!(
-        "the audio has {bytes} bytes; at most {LIMIT} are taken in one request ({} too many; the \
+        "the audio has {bytes} bytes; at most {LIMIT} are accepted in one request ({} too many; the \
          server's --max-audio-bytes)",
         bytes - LIMIT
     )
