@@ -23,8 +23,12 @@ const LETTERS: f64 = 11.0;
 const SMALL: f64 = 10.0;
 /// Height of a line of the legend in points.
 const LEGEND_LINE: f64 = 18.0;
-/// Left edge of the legend in points.
-const LEGEND_LEFT: f64 = 50.0;
+/// Left edge of a panel's data and of the legend in points.
+const LEFT: f64 = 50.0;
+/// Space above, right of and below a panel's data in points; the axis labels are below the data.
+const TOP: f64 = 28.0;
+const RIGHT: f64 = 14.0;
+const BOTTOM: f64 = 40.0;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
@@ -90,14 +94,14 @@ pub fn panels(title: &str, columns: usize, size: [f64; 2], panels: &[Panel]) -> 
     let width = size[0] * columns as f64;
     let height = size[1] * rows as f64;
     let lines = legend_lines(&names, width);
-    let legend_height = LEGEND_LINE * lines.len() as f64 + 6.0;
+    let legend_height = LEGEND_LINE * lines.len() as f64 + 8.0;
     document(title, [width, height + legend_height], |area| {
         let (charts, legend) = area.split_vertically(units(height));
         for (area, panel) in charts.split_evenly((rows, columns)).iter().zip(panels) {
-            draw_panel(area, panel)?;
+            draw_panel(area, size[0], panel)?;
         }
         for (row, line) in lines.iter().enumerate() {
-            let y = LEGEND_LINE * (row as f64 + 0.5);
+            let y = LEGEND_LINE * (row as f64 + 0.5) + 4.0;
             for &(x, name, ink) in line {
                 rectangle(&legend, [x, y - 5.0], [10.0, 10.0], colour(ink).filled())?;
                 let style = letters(LETTERS, Ink::Text, HPos::Left);
@@ -181,7 +185,7 @@ fn legend_lines<'a>(names: &[(&'a str, Ink)], width: f64) -> Vec<Vec<(f64, &'a s
         let entry = 34.0 + 6.6 * name.chars().count() as f64;
         if x + entry > width {
             lines.push(Vec::new());
-            x = LEGEND_LEFT;
+            x = LEFT;
         }
         if let Some(line) = lines.last_mut() {
             line.push((x, name, ink));
@@ -191,17 +195,21 @@ fn legend_lines<'a>(names: &[(&'a str, Ink)], width: f64) -> Vec<Vec<(f64, &'a s
     lines
 }
 
-fn draw_panel(area: &Area<'_>, panel: &Panel) -> Result<()> {
+fn draw_panel(area: &Area<'_>, width: f64, panel: &Panel) -> Result<()> {
+    let middle = (LEFT + width - RIGHT) / 2.0;
+    let title = letters(LETTERS, Ink::Text, HPos::Center);
+    text(area, [middle, TOP - 14.0], title, &panel.title)?;
     let [x, y] = [(panel.x_range, 0), (panel.y_range, 1)].map(|(range, axis)| {
         let [low, high] = range.unwrap_or_else(|| data_range(panel, axis));
         low..high
     });
     let mut chart = ChartBuilder::on(area)
-        .margin_top(units(6.0))
-        .margin_right(units(14.0))
-        .caption(&panel.title, letters(LETTERS, Ink::Text, HPos::Center))
-        .x_label_area_size(units(38.0))
-        .y_label_area_size(units(50.0))
+        .margin_top(units(TOP))
+        .margin_right(units(RIGHT))
+        .margin_bottom(units(4.0))
+        .margin_left(units(8.0))
+        .x_label_area_size(units(BOTTOM - 4.0))
+        .y_label_area_size(units(LEFT - 8.0))
         .build_cartesian_2d(x, y)?;
     if !panel.x.is_empty() {
         draw_axes(&mut chart, panel)?;
@@ -387,7 +395,7 @@ impl MatrixLayout {
                 text(area, [x, bottom + 12.0], centred(LETTERS, Ink::Text), label)?;
             }
         }
-        let note = "row: true class, column: predicted class; per cent of the row";
+        let note = "row: true class, column: predicted; per cent of the row";
         let at = [middle, bottom + self.below - 4.0];
         text(area, at, centred(SMALL, Ink::Faint), note)
     }
