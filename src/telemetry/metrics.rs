@@ -1,4 +1,6 @@
-//! Every metric: its name, what it says, its unit and its buckets.
+//! Every metric: its name, kind, unit, labels, buckets and meaning.
+//!
+//! [`METRICS`] is the one list. The descriptions at `/metrics`, the buckets and `docs/metrics.md` come from it.
 
 use std::time::Duration;
 
@@ -39,12 +41,133 @@ const SECONDS: [f64; 18] = [
 ];
 /// A batch's rows and callers come in powers of two, up to the largest shape.
 const ROWS: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
-/// What a run took beside what was predicted: 1 is exact.
+/// Cost of a batch divided by its prediction: 1 is exact.
 const ERROR: [f64; 9] = [0.25, 0.5, 0.7, 0.9, 1.1, 1.5, 2.0, 4.0, 10.0];
 const RATIO: [f64; 6] = [0.0, 0.1, 0.2, 0.3, 0.5, 0.75];
 
 /// How often histograms are drained into their buckets when nobody scrapes.
 pub const UPKEEP: Duration = Duration::from_secs(5);
+
+/// A metric of this process.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Its name at `/metrics`.
+    pub name: &'static str,
+    /// What is recorded.
+    pub kind: MetricKind,
+    /// What one of it is; a number or a ratio if left out.
+    pub unit: Option<Unit>,
+    /// The names of its labels. Their values come from the model and the code, never from a caller.
+    pub labels: &'static [&'static str],
+    /// What it counts or measures.
+    pub help: &'static str,
+}
+
+/// What a metric records.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MetricKind {
+    /// A sum that only grows.
+    Counter,
+    /// A value that goes up and down.
+    Gauge,
+    /// How values are distributed, with the upper bounds of its buckets.
+    Histogram(&'static [f64]),
+}
+
+impl Metric {
+    const fn counter(
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            kind: MetricKind::Counter,
+            unit: None,
+            labels,
+            help,
+        }
+    }
+
+    const fn gauge(
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            kind: MetricKind::Gauge,
+            unit: None,
+            labels,
+            help,
+        }
+    }
+
+    const fn histogram(
+        name: &'static str,
+        buckets: &'static [f64],
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            kind: MetricKind::Histogram(buckets),
+            unit: None,
+            labels,
+            help,
+        }
+    }
+
+    const fn in_unit(self, unit: Unit) -> Self {
+        Self {
+            unit: Some(unit),
+            ..self
+        }
+    }
+
+    fn describe(&self) {
+        match (self.kind, self.unit) {
+            (MetricKind::Counter, None) => describe_counter!(self.name, self.help),
+            (MetricKind::Counter, Some(unit)) => describe_counter!(self.name, unit, self.help),
+            (MetricKind::Gauge, None) => describe_gauge!(self.name, self.help),
+            (MetricKind::Gauge, Some(unit)) => describe_gauge!(self.name, unit, self.help),
+            (MetricKind::Histogram(_), None) => describe_histogram!(self.name, self.help),
+            (MetricKind::Histogram(_), Some(unit)) => {
+                describe_histogram!(self.name, unit, self.help)
+            }
+        }
+    }
+}
+
+/// All metrics but those of the process itself (`process_*`), which the crate metrics-process describes.
+pub const METRICS: [Metric; 26] = [
+    Metric::counter(REQUESTS, &["method", "code"], "Requests answered."),
+    Metric::histogram(REQUEST_DURATION, &SECONDS, &["method"], "Time from a request's arrival to its answer.").in_unit(Unit::Seconds),
+    Metric::gauge(REQUESTS_IN_FLIGHT, &["method"], "Requests being answered."),
+    Metric::counter(REFUSED, &["reason", "class"], "Requests refused at admission."),
+    Metric::counter(EXPIRED, &["stage"], "Requests that missed their deadline; the stage is admission, queue or answer."),
+    Metric::counter(EVICTED, &[], "Bulk requests evicted for interactive ones."),
+    Metric::counter(CANCELLED, &["stage"], "Entries cancelled because their caller went away; the stage is queue or device."),
+    Metric::counter(STALLS, &[], "Times that the whole process stood still for 125 ms or longer while it had requests."),
+    Metric::counter(AUDIO, &["class"], "Audio classified, summed over lanes.").in_unit(Unit::Seconds),
+    Metric::histogram(DECODE_DURATION, &SECONDS, &["codec"], "Time to decode one recording to lanes at 16 kHz.").in_unit(Unit::Seconds),
+    Metric::counter(DECISIONS, &["label"], "Predictions of a whole lane."),
+    Metric::counter(ABSTAINED, &["reason"], "Lanes whose prediction abstained."),
+    Metric::gauge(QUEUE_ENTRIES, &["graph", "class"], "Entries that wait for a batch."),
+    Metric::histogram(QUEUE_DURATION, &SECONDS, &["graph", "class"], "Time from an entry's admission to each of its batches.").in_unit(Unit::Seconds),
+    Metric::gauge(QUEUE_DEVICE, &["class"], "Predicted device time that admitted requests still need.").in_unit(Unit::Seconds),
+    Metric::gauge(QUEUE_BYTES, &[], "Tensors of entries that wait or are in a batch.").in_unit(Unit::Bytes),
+    Metric::counter(BATCHES, &["graph", "outcome"], "Batches run."),
+    Metric::histogram(BATCH_SIZE, &ROWS, &["graph"], "Rows of a batch without padding: segments for the encoder, chunks for the sequence."),
+    Metric::histogram(BATCH_CALLERS, &ROWS, &["graph"], "Callers that share a batch."),
+    Metric::histogram(BATCH_PADDING, &RATIO, &["graph"], "Share of a batch's items that is padding."),
+    Metric::histogram(BATCH_DURATION, &SECONDS, &["graph", "shape"], "Time of one batch on the device.").in_unit(Unit::Seconds),
+    Metric::gauge(COST, &["graph", "shape"], "Cost of one batch as measured at warm-up. On one CPU thread it is processor time, otherwise time by the clock.").in_unit(Unit::Seconds),
+    Metric::histogram(BATCH_COST_ERROR, &ERROR, &["graph"], "Cost of a batch divided by its prediction. On one CPU thread it is processor time, otherwise time by the clock."),
+    Metric::gauge(DEVICE_BUSY, &["instance"], "Share of the last seconds that an instance spent on batches."),
+    Metric::gauge(MODEL_INFO, &["name", "version", "device", "precision"], "The model that is served; always 1."),
+    Metric::gauge(BUILD_INFO, &["version"], "The version that runs; always 1."),
+];
 
 /// Makes this process's metrics recordable; once a process.
 ///
@@ -52,117 +175,21 @@ pub const UPKEEP: Duration = Duration::from_secs(5);
 /// A second recorder in this process.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
     let mut builder = PrometheusBuilder::new();
-    for (name, buckets) in [
-        (REQUEST_DURATION, SECONDS.as_slice()),
-        (DECODE_DURATION, &SECONDS),
-        (QUEUE_DURATION, &SECONDS),
-        (BATCH_DURATION, &SECONDS),
-        (BATCH_SIZE, &ROWS),
-        (BATCH_CALLERS, &ROWS),
-        (BATCH_PADDING, &RATIO),
-        (BATCH_COST_ERROR, &ERROR),
-    ] {
-        builder = builder.set_buckets_for_metric(Matcher::Full(name.into()), buckets)?;
+    for metric in METRICS {
+        if let MetricKind::Histogram(buckets) = metric.kind {
+            builder = builder.set_buckets_for_metric(Matcher::Full(metric.name.into()), buckets)?;
+        }
     }
     let handle = builder.install_recorder()?;
-    describe();
+    for metric in METRICS {
+        metric.describe();
+    }
+    metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    metrics_process::Collector::default().describe();
     Ok(handle)
 }
 
-fn describe() {
-    describe_counter!(REQUESTS, "Requests answered, by method and gRPC code.");
-    describe_histogram!(
-        REQUEST_DURATION,
-        Unit::Seconds,
-        "From a request's arrival to its answer, by method."
-    );
-    describe_gauge!(REQUESTS_IN_FLIGHT, "Requests being answered, by method.");
-    describe_counter!(
-        AUDIO,
-        Unit::Seconds,
-        "Audio that was judged, lanes added up, by class."
-    );
-    describe_histogram!(
-        DECODE_DURATION,
-        Unit::Seconds,
-        "Decoding one recording to 16 kHz lanes, by codec."
-    );
-    describe_counter!(DECISIONS, "Judgements of a whole lane, by label.");
-    describe_counter!(ABSTAINED, "Lanes whose judgement abstained, by reason.");
-    describe_histogram!(
-        QUEUE_DURATION,
-        Unit::Seconds,
-        "From an entry's admission to each of its batches, by graph and class."
-    );
-    describe_gauge!(
-        QUEUE_ENTRIES,
-        "Entries waiting for a batch, by graph and class."
-    );
-    describe_gauge!(
-        QUEUE_DEVICE,
-        Unit::Seconds,
-        "Predicted device time of what requests have still to get, by class."
-    );
-    describe_gauge!(
-        QUEUE_BYTES,
-        Unit::Bytes,
-        "Tensors of entries waiting or under way."
-    );
-    describe_counter!(
-        REFUSED,
-        "Requests that found no place, by reason and class."
-    );
-    describe_counter!(
-        EVICTED,
-        "Bulk requests that made room for interactive ones."
-    );
-    describe_counter!(
-        EXPIRED,
-        "Requests that missed their deadline, by stage: admission, queue or answer."
-    );
-    describe_counter!(
-        CANCELLED,
-        "Entries whose caller went away, by stage: queue or device."
-    );
-    describe_counter!(
-        STALLS,
-        "Times that the whole process stood still for 125 ms or longer with requests in hand."
-    );
-    describe_counter!(BATCHES, "Batches run, by graph and outcome.");
-    describe_histogram!(
-        BATCH_SIZE,
-        "Rows of a batch without padding: segments for the encoder, chunks for the sequence."
-    );
-    describe_histogram!(BATCH_CALLERS, "Callers that share a batch, by graph.");
-    describe_histogram!(
-        BATCH_PADDING,
-        "Share of a batch's items that is padding, by graph."
-    );
-    describe_histogram!(
-        BATCH_DURATION,
-        Unit::Seconds,
-        "One run on the device, by graph and shape."
-    );
-    describe_histogram!(
-        BATCH_COST_ERROR,
-        "Cost of a run divided by its prediction, by graph. On one CPU thread it is processor time, else time by the clock."
-    );
-    describe_gauge!(
-        COST,
-        Unit::Seconds,
-        "Cost of one run as measured at warm-up, by graph and shape. On one CPU thread it is processor time, else time by the clock."
-    );
-    describe_gauge!(
-        DEVICE_BUSY,
-        "Share of the time that an instance spent on runs, over some seconds."
-    );
-    describe_gauge!(MODEL_INFO, "The model that is served; always 1.");
-    describe_gauge!(BUILD_INFO, "The version that runs; always 1.");
-    metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    metrics_process::Collector::default().describe();
-}
-
-/// Says which model is served.
+/// Records which model is served.
 pub fn model(name: &str, version: &str, device: &str, precision: &str) {
     let labels = [
         ("name", name.to_owned()),
