@@ -133,7 +133,7 @@ impl Metric {
             (MetricKind::Gauge, Some(unit)) => describe_gauge!(self.name, unit, self.help),
             (MetricKind::Histogram(_), None) => describe_histogram!(self.name, self.help),
             (MetricKind::Histogram(_), Some(unit)) => {
-                describe_histogram!(self.name, unit, self.help)
+                describe_histogram!(self.name, unit, self.help);
             }
         }
     }

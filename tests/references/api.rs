@@ -61,7 +61,7 @@ impl Comments {
         let locations = file.source_code_info.iter().flat_map(|info| &info.location);
         let comments = locations.filter_map(|location| {
             let lines = location.leading_comments.as_deref()?.lines();
-            let lines: Vec<_> = lines.map(|line| line.trim()).collect();
+            let lines: Vec<_> = lines.map(str::trim).collect();
             Some((location.path.clone(), lines.join("\n").trim().to_owned()))
         });
         Self(comments.collect())
