@@ -275,7 +275,7 @@ fn samples_come_while_bytes_do_unless_the_format_forbids_it() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(replay::with_cases(96))]
 
     #[test]
     fn any_cut_of_any_bytes_gives_what_the_whole_gives(

@@ -374,6 +374,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(replay::defaults())]
+
         #[test]
         fn how_the_bytes_are_cut_changes_nothing(
             head in prop::sample::select(vec![&b""[..], b"RIFF\0\0\0\0WAVE", b"////////", b"\xff\xfb\x90\0"]),

@@ -258,6 +258,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(replay::defaults())]
+
         #[test]
         fn a_narrow_band_sets_what_it_cannot_hold_to_the_mean_and_leaves_the_rest(
             frame in vec(-23.0f32..0.0, BINS), rate in 2_000u32..48_000,

@@ -113,6 +113,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(replay::defaults())]
+
         #[test]
         fn damaged_seeds_hold(
             (_, seed) in prop::sample::select(seeds()),

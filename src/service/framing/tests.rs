@@ -243,7 +243,7 @@ fn of_what_is_refused_little_is_held() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(replay::with_cases(64))]
 
     #[test]
     fn cuts_change_nothing(

@@ -89,7 +89,7 @@ fn parts(batch: &Batch) -> Vec<(usize, Time)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(80))]
+    #![proptest_config(replay::with_cases(80))]
 
     /// Device time of two backlogged tenants, each by its weight, differs over any interval by no
     /// more than two batches of each: one that a tenant may be ahead at the start, one at the end.
@@ -274,7 +274,7 @@ fn run_one(driver: &mut Driver) -> Batch {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(replay::with_cases(60))]
 
     /// A call waits until its first batch for no more than a round of each call that its tenant has
     /// besides, and a batch, however long those calls are.
