@@ -3,7 +3,7 @@
 //! At run time the order is: `--onnxruntime` or `ORT_DYLIB_PATH`, beside the executable, the copy
 //! that this script fetched, the system's folders (`src/runtime/library.rs`). The copy comes out of
 //! the `onnxruntime` wheel by the machine's own pip, once for all profiles, and only if its digest
-//! is the pinned one. Newer wheels than this carry telemetry (docs/design.md).
+//! is the pinned one. Newer wheels than this carry telemetry (docs/decisions.md).
 //!
 //! The path of that copy is compiled in, so that what cargo builds runs where it lies. A build that goes to
 //! other machines (`dist.sh`) sets `UNDERTONE_PORTABLE_BUILD`, and has the library beside the executable instead.

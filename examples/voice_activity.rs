@@ -24,7 +24,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use undertone::audio::{Encoding, LaneChoice, Limits, decode};
 use undertone::frontend::{Analyser, BINS, FRAME_HOP, FRAME_LENGTH, SEGMENT_FRAMES};
-use undertone::speech::{Detector, Rule, Sound, Tracker};
+use undertone::speech::{Detector, Sound, TurnRule, TurnTracker};
 
 /// Samples that are labelled together: 10 ms.
 const LABELLED: usize = 160;
@@ -35,7 +35,7 @@ const GAP: usize = 20;
 const GATE_DBFS: f32 = -75.0;
 const TALKERS: usize = 12;
 /// Turns and steps of the default bundle.
-const RULE: Rule = Rule {
+const RULE: TurnRule = TurnRule {
     least_speech: 25,
     end_silence: 125,
     lead_in: 187,
@@ -144,10 +144,10 @@ fn turns(samples: &[f32]) -> (usize, Vec<bool>) {
     let mut levels = Vec::new();
     Analyser::new().push(samples, &mut levels);
     let mut detector = Detector::new(GATE_DBFS);
-    let mut tracker = Tracker::new(RULE, STEP_FRAMES);
+    let mut tracker = TurnTracker::new(RULE, STEP_FRAMES);
     let (mut turns, mut steps) = (Vec::new(), Vec::new());
     for (number, frame) in levels.chunks_exact(BINS).enumerate() {
-        for sound in detector.hear(frame) {
+        for sound in detector.process(frame) {
             turns.extend(tracker.frame(sound));
             if let Sound::Steady(before) = sound {
                 steps[tracker.first_doubtful(before)..].fill(false);
@@ -184,7 +184,7 @@ fn score(samples: &[f32], clean: &[f32]) -> (f32, f32) {
     let mut frames = Vec::new();
     let sounds = levels
         .chunks_exact(BINS)
-        .flat_map(|frame| detector.hear(frame));
+        .flat_map(|frame| detector.process(frame));
     for sound in sounds {
         frames.push(sound == Sound::Speech);
         if let Sound::Steady(before) = sound {

@@ -133,12 +133,12 @@ fn weights(text: &str) -> Result<BTreeMap<String, u32>, String> {
 
 impl Default for Config {
     fn default() -> Self {
-        let engine::Options {
+        let engine::EngineOptions {
             requests,
             limits,
             schedule,
             ..
-        } = engine::Options::default();
+        } = engine::EngineOptions::default();
         Self {
             listen: Address::tcp("127.0.0.1", PORT),
             metrics_listen: Address::tcp("127.0.0.1", METRICS_PORT),
@@ -247,8 +247,8 @@ impl Config {
 
     /// What the engine is opened with.
     #[must_use]
-    pub fn engine(&self) -> engine::Options {
-        engine::Options {
+    pub fn engine(&self) -> engine::EngineOptions {
+        engine::EngineOptions {
             bundle: self.bundle.clone(),
             onnxruntime: self.onnxruntime.clone(),
             provider: self.device,

@@ -1,7 +1,7 @@
 //! One bundle served: the way of a recording from bytes to answer, in one place.
 //!
 //! bytes → lanes of samples (`audio`) → segments (`frontend`) → features (`scheduler`, encoder) →
-//! step evidence (`scheduler`, sequence) → judgements (`decision`). The first two are work for a
+//! step evidence (`scheduler`, sequence) → predictions (`decision`). The first two are work for a
 //! processor and run on a bounded number of blocking threads; the rest is waiting.
 
 mod audio_file;
@@ -29,7 +29,7 @@ use tokio::sync::watch;
 
 use crate::audio::{self, AudioError, Encoding, LaneChoice};
 use crate::bundle::Manifest;
-use crate::decision::{Abstention, Evidence, Judge, Judgement, Rule, Span};
+use crate::decision::{Abstention, Evidence, Prediction, PredictionRule, Span, SpanClassifier};
 use crate::frontend::{FrontendError, SAMPLE_RATE};
 pub use crate::runtime::Provider;
 pub use crate::scheduler::core::{Class, TenantId};
@@ -41,17 +41,17 @@ use class_rule::ClassRule;
 use decoders::NoResult;
 use intake::{Intake, Need};
 use memory::Memory;
-pub use memory::keep_little_memory;
+pub use memory::limit_retained_memory;
 use needs::Needs;
-pub use open::{OpenError, Options, Schedule};
+pub use open::{EngineOptions, OpenError, Schedule};
 use submission::Known;
 pub use tenant_name::{TENANT_NAME, is_tenant_name};
-pub use threads::interrupt_nobody;
+pub use threads::use_batch_scheduling_policy;
 
 /// Pieces of one recording that wait for batches or run.
 const PIECES_UNDER_WAY: usize = 3;
 
-/// One recording to judge.
+/// One recording to classifier.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The recording.
@@ -92,9 +92,9 @@ pub struct Caller {
     pub deadline: Option<Instant>,
 }
 
-/// The judgement of a recording.
+/// The prediction of a recording.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
+pub struct Classification {
     /// Length of the audio.
     pub duration: Duration,
     /// One for each lane, in the order of the channels.
@@ -109,13 +109,13 @@ pub struct Answer {
     pub timing: Timing,
 }
 
-/// The judgement of one lane.
+/// The prediction of one lane.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lane {
     /// The channel, counted from 0; 0 for a mix.
     pub index: usize,
     /// Of all that is said in its turns; of a lane without one, an abstention.
-    pub total: Judgement,
+    pub total: Prediction,
     /// In order; none if nobody speaks.
     pub turns: Vec<Span>,
     /// One span a window; empty unless a window was asked for.
@@ -131,7 +131,7 @@ pub struct Timing {
     pub spent: Spent,
 }
 
-/// Why a recording has no judgement.
+/// Why a recording has no prediction.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The audio cannot be read.
@@ -300,7 +300,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError`]; the engine serves the next request whatever happened to this one.
-    pub async fn classify(&self, mut request: Request) -> Result<Answer, EngineError> {
+    pub async fn classify(&self, mut request: Request) -> Result<Classification, EngineError> {
         let _under_way = self.memory.call();
         let estimate = match &request.audio {
             Audio::Memory(bytes) => audio::estimate(bytes, request.encoding),
@@ -324,7 +324,7 @@ impl Engine {
         request: Request,
         asked: Caller,
         ticket: Arc<Ticket>,
-    ) -> Result<Answer, EngineError> {
+    ) -> Result<Classification, EngineError> {
         let window = request.window;
         let (submitter, results) = submission::of(&ticket, request.caller.class);
         let submitter = Arc::new(submitter);
@@ -371,7 +371,7 @@ impl Engine {
             spent += later;
             judged.push(lane);
         }
-        Ok(Answer {
+        Ok(Classification {
             duration: lane::position(decoded.samples),
             lanes: judged,
             truncated: decoded.truncated,
@@ -424,20 +424,20 @@ impl Engine {
         window: Option<Duration>,
         class: Class,
     ) -> Result<Lane, EngineError> {
-        let judge = Judge {
+        let classifier = SpanClassifier {
             evidence,
             times: &heard.times,
             temperature: self.manifest.decision.temperature,
-            rule: Rule {
+            rule: PredictionRule {
                 abstain_below: self.manifest.decision.abstain_below,
             },
             reason: heard.short.then_some(Abstention::TooShort),
         };
         let not_finite = || EngineError::Internal("the model's output is not finite".into());
-        let total = judge.total(&heard.turns).ok_or_else(not_finite)?;
-        let turns = heard.turns.iter().map(|turn| judge.turn(turn));
+        let total = classifier.total(&heard.turns).ok_or_else(not_finite)?;
+        let turns = heard.turns.iter().map(|turn| classifier.turn(turn));
         let turns = turns.collect::<Option<_>>().ok_or_else(not_finite)?;
-        requests::judged(
+        requests::predicted(
             heard.times.end,
             class.name(),
             &self.manifest.labels[total.label],
@@ -447,7 +447,7 @@ impl Engine {
             index: heard.index,
             total,
             turns,
-            timeline: window.map_or_else(Vec::new, |window| judge.timeline(window)),
+            timeline: window.map_or_else(Vec::new, |window| classifier.timeline(window)),
         })
     }
 }

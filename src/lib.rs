@@ -9,7 +9,7 @@
 //! - [`bundle`]: a folder to a verified model: manifest, graphs, golden vectors, card.
 //! - [`runtime`]: a bundle to sessions that run one batch; the only room that knows ONNX Runtime.
 //! - [`scheduler`]: the work of many callers to batches. Its core is a pure state machine.
-//! - [`decision`]: step evidence to judgements of spans. Pure.
+//! - [`decision`]: step evidence to predictions of spans. Pure.
 //! - [`engine`]: the way of a recording through all of these, in one readable place.
 //! - [`service`]: gRPC to the engine and back.
 //! - [`telemetry`]: metrics, the admin listener, logs.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use allocation_counter::measure;
 use undertone::audio::{Encoding, LaneChoice, Limits, RawFormat, Resampler, decode};
-use undertone::frontend::{BINS, Listener, Segmenter, Segments, Spec};
-use undertone::speech::{Detector, Rule, Tracker};
+use undertone::frontend::{BINS, FrameObserver, Segmenter, Segments, Spec};
+use undertone::speech::{Detector, TurnRule, TurnTracker};
 
 /// A chirp: real enough for whatever only looks at its length.
 fn sound(samples: usize) -> Vec<f32> {
@@ -21,11 +21,11 @@ fn sound(samples: usize) -> Vec<f32> {
 }
 
 /// Hears speech and turns, as the engine does.
-struct Ear(Detector, Tracker);
+struct Ear(Detector, TurnTracker);
 
-impl Listener for Ear {
+impl FrameObserver for Ear {
     fn frame(&mut self, frame: &[f32]) {
-        for sound in self.0.hear(frame) {
+        for sound in self.0.process(frame) {
             self.1.frame(sound);
         }
     }
@@ -42,18 +42,20 @@ fn segments_are_cut_and_heard_without_allocating() {
     for chunk in [1, 160, 4_000, 16_000] {
         let mut segmenter = Segmenter::new(Arc::clone(&spec));
         let mut segments = Segments::default();
-        let rule = Rule {
+        let rule = TurnRule {
             least_speech: 25,
             end_silence: 125,
             lead_in: 187,
             lead_out: 0,
         };
-        let mut ear = Ear(Detector::new(-75.0), Tracker::new(rule, 16));
+        let mut ear = Ear(Detector::new(-75.0), TurnTracker::new(rule, 16));
         let mut hear = |samples: &[f32]| {
             let mut count = 0;
             for part in samples.chunks(chunk) {
                 segments.clear();
-                segmenter.push_heard(part, &mut segments, &mut ear).unwrap();
+                segmenter
+                    .push_observed(part, &mut segments, &mut ear)
+                    .unwrap();
                 count += segments.len();
             }
             count

@@ -23,8 +23,8 @@ use undertone::bundle::{Bundle, Manifest, Turns, embedded, writer};
 use undertone::frontend::NarrowBand;
 use undertone::service::pb::lanes::Choice;
 use undertone::service::pb::{
-    AudioConfig, AudioEncoding, ClassifyRequest, ClassifyResponse, GetModelRequest, Judgement,
-    Lane, Lanes, Options, Span, TurnDetection,
+    AudioConfig, AudioEncoding, ClassifyRequest, ClassifyResponse, GetModelRequest, Lane, Lanes,
+    Options, Prediction, Span, TurnDetection,
 };
 
 async fn classify(client: &Client, audio: Vec<u8>) -> ClassifyResponse {
@@ -42,7 +42,7 @@ async fn ask(client: &Client, request: ClassifyRequest) -> ClassifyResponse {
     client.clone().classify(request).await.unwrap().into_inner()
 }
 
-fn total(lane: &Lane) -> &Judgement {
+fn total(lane: &Lane) -> &Prediction {
     lane.total.as_ref().unwrap()
 }
 
@@ -196,10 +196,10 @@ async fn a_telephone_is_said_to_be_narrow_and_heard_as_the_bundle_says() {
     }
 }
 
-/// Start and end of each turn in seconds, and its judgement.
-fn turns(lane: &Lane) -> Vec<(f64, f64, &Judgement)> {
+/// Start and end of each turn in seconds, and its prediction.
+fn turns(lane: &Lane) -> Vec<(f64, f64, &Prediction)> {
     let turn = |span: &Span| (seconds(span.start), seconds(span.end));
-    let judged = lane.turns.iter().map(|span| span.judgement.as_ref());
+    let judged = lane.turns.iter().map(|span| span.prediction.as_ref());
     let times = lane.turns.iter().map(turn);
     times
         .zip(judged)

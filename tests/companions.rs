@@ -19,10 +19,10 @@ use undertone::bundle::{Bundle, embedded};
 use undertone::frontend::{SEGMENT_VALUES, Segmenter, Segments};
 use undertone::runtime::{
     Device, Encoded, History, Instance, Library, RuntimeError, SequenceBatch, Sizes, StepEvidence,
-    Stop,
+    StopHandle,
 };
 use undertone::scheduler::core::{Bounds, Class, CostTable, Policy, Shapes, Work};
-use undertone::scheduler::{Chunk, Clock, Evidence, Failure, Scheduler, Terms, Ticket};
+use undertone::scheduler::{Chunk, Clock, Failure, Scheduler, SequenceOutput, Terms, Ticket};
 
 /// The project's promise: the same numbers alone and batched with strangers.
 const TOLERANCE: f32 = 1e-5;
@@ -33,7 +33,7 @@ const POISON: f32 = 12_345.0;
 struct Fallible(Instance);
 
 impl Device for Fallible {
-    fn stopper(&self) -> Arc<dyn Stop> {
+    fn stopper(&self) -> Arc<dyn StopHandle> {
         self.0.stopper()
     }
 
@@ -96,7 +96,7 @@ async fn judged(
     sizes: Sizes,
     segments: Arc<Vec<f32>>,
     class: Class,
-) -> Result<Vec<Evidence>, Failure> {
+) -> Result<Vec<SequenceOutput>, Failure> {
     let ticket = join(scheduler, segments.len() / SEGMENT_VALUES, class);
     let encoded = ticket.encode(segments).unwrap().await?;
     let mut history = History::new(sizes);
@@ -119,7 +119,7 @@ async fn one_by_one(
     scheduler: &Scheduler,
     sizes: Sizes,
     runs: &[Arc<Vec<f32>>],
-) -> Vec<Vec<Evidence>> {
+) -> Vec<Vec<SequenceOutput>> {
     let mut alone = Vec::new();
     for run in runs {
         let said = judged(scheduler, sizes, Arc::clone(run), Class::Interactive).await;
@@ -154,7 +154,7 @@ fn runs(bundle: &Bundle, count: usize) -> Vec<Arc<Vec<f32>>> {
         .collect()
 }
 
-fn assert_same(alone: &[Evidence], together: &[Evidence]) {
+fn assert_same(alone: &[SequenceOutput], together: &[SequenceOutput]) {
     assert_eq!(alone.len(), together.len());
     for (alone, together) in alone.iter().zip(together) {
         for (alone, together) in [

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use undertone::audio::{self, Encoding, LaneChoice, Limits};
-use undertone::frontend::{BINS, FRAME_HOP, Listener, Segmenter, Segments, Spec};
-use undertone::speech::{Detector, Rule, Tracker, Turn};
+use undertone::frontend::{BINS, FRAME_HOP, FrameObserver, Segmenter, Segments, Spec};
+use undertone::speech::{DetectedTurn, Detector, TurnRule, TurnTracker};
 
 /// A second of silence ends a turn.
-const RULE: Rule = Rule {
+const RULE: TurnRule = TurnRule {
     least_speech: 25,
     end_silence: 125,
     lead_in: 187,
@@ -25,14 +25,14 @@ const RULE: Rule = Rule {
 
 struct Ear {
     detector: Detector,
-    tracker: Tracker,
-    turns: Vec<Turn>,
+    tracker: TurnTracker,
+    turns: Vec<DetectedTurn>,
     begins: Vec<usize>,
 }
 
-impl Listener for Ear {
+impl FrameObserver for Ear {
     fn frame(&mut self, frame: &[f32]) {
-        for sound in self.detector.hear(frame) {
+        for sound in self.detector.process(frame) {
             self.turns.extend(self.tracker.frame(sound));
         }
     }
@@ -43,21 +43,23 @@ impl Listener for Ear {
 }
 
 /// The turns, and the steps at which one begins.
-fn turns(samples: &[f32], chunk: usize) -> (Vec<Turn>, Vec<usize>) {
+fn turns(samples: &[f32], chunk: usize) -> (Vec<DetectedTurn>, Vec<usize>) {
     let spec = Spec::new(16, vec![-12.0; BINS], vec![3.0; BINS]).unwrap();
     let mut segmenter = Segmenter::new(Arc::new(spec));
     let mut segments = Segments::default();
     let mut ear = Ear {
         detector: Detector::new(-75.0),
-        tracker: Tracker::new(RULE, 16),
+        tracker: TurnTracker::new(RULE, 16),
         turns: Vec::new(),
         begins: Vec::new(),
     };
     for part in samples.chunks(chunk) {
         segments.clear();
-        segmenter.push_heard(part, &mut segments, &mut ear).unwrap();
+        segmenter
+            .push_observed(part, &mut segments, &mut ear)
+            .unwrap();
     }
-    segmenter.finish_heard(&mut segments, &mut ear).unwrap();
+    segmenter.finish_observed(&mut segments, &mut ear).unwrap();
     ear.turns.extend(ear.tracker.finish());
     (ear.turns, ear.begins)
 }

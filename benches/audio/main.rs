@@ -202,7 +202,7 @@ fn spoken(frames: &[f32]) -> usize {
     let mut detector = Detector::new(-75.0);
     let frames = frames.chunks_exact(BINS);
     frames
-        .flat_map(|frame| detector.hear(frame))
+        .flat_map(|frame| detector.process(frame))
         .filter(|sound| *sound == Sound::Speech)
         .count()
 }

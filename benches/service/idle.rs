@@ -16,7 +16,7 @@ use thread_priority::unix::{
 };
 use tokio::runtime::Runtime;
 use undertone::audio::{Encoding, LaneChoice};
-use undertone::engine::{Caller, Class, Engine, Options, Request};
+use undertone::engine::{Caller, Class, Engine, EngineOptions, Request};
 
 use crate::{Figures, quantile, speech};
 
@@ -36,9 +36,9 @@ struct Times {
 /// The medians of the overhead, in microseconds.
 pub(crate) fn measure(rounds: usize) -> Figures {
     // One worker: of batches side by side on two, time that overlaps would be taken off twice.
-    let options = Options {
+    let options = EngineOptions {
         workers: Some(1),
-        ..Options::default()
+        ..EngineOptions::default()
     };
     let engine = Engine::open(&options).unwrap();
     let audio = Bytes::from(speech::telephone(SECONDS));

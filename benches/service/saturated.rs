@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use ort::value::TensorRef;
 use undertone::bundle::{Bundle, embedded, names};
-use undertone::engine::interrupt_nobody;
+use undertone::engine::use_batch_scheduling_policy;
 use undertone::frontend::{BINS, SEGMENT_FRAMES, SEGMENT_VALUES, Segmenter, Segments};
 use undertone::runtime::{
-    Device, Encoded, Instance, Library, RuntimeError, SequenceBatch, Sizes, StepEvidence, Stop,
-    Stopwatch,
+    Device, Encoded, Instance, Library, RuntimeError, SequenceBatch, Sizes, StepEvidence,
+    StopHandle, Stopwatch,
 };
 use undertone::scheduler::core::{Bounds, Class, CostTable, Graph, Policy, Shape, Shapes, Work};
 use undertone::scheduler::{Clock, Scheduler, Terms};
@@ -43,7 +43,7 @@ impl Noting {
 }
 
 impl Device for Noting {
-    fn stopper(&self) -> Arc<dyn Stop> {
+    fn stopper(&self) -> Arc<dyn StopHandle> {
         self.instance.stopper()
     }
 
@@ -66,7 +66,7 @@ impl Device for Noting {
 pub(crate) fn measure(rounds: usize) -> Figures {
     // All threads are as the server's are; other parts' are not.
     let measured = std::thread::spawn(move || {
-        interrupt_nobody();
+        use_batch_scheduling_policy();
         measure_here(rounds)
     });
     measured.join().unwrap()

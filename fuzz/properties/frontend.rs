@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use undertone::frontend::{
-    BINS, FrontendError, Listener, SEGMENT_FRAMES, Segmenter, Segments, Spec,
+    BINS, FrameObserver, FrontendError, SEGMENT_FRAMES, Segmenter, Segments, Spec,
 };
-use undertone::speech::{Detector, Rule, Step, Tracker, Turn};
+use undertone::speech::{DetectedStep, DetectedTurn, Detector, TurnRule, TurnTracker};
 
 /// Up to here, as `audio` lets it through, a sample's power is a finite number.
 const CEILING: f32 = 1e6;
 
-const RULE: Rule = Rule {
+const RULE: TurnRule = TurnRule {
     least_speech: 25,
     end_silence: 125,
     lead_in: 187,
@@ -20,14 +20,14 @@ const RULE: Rule = Rule {
 
 struct Ear {
     detector: Detector,
-    tracker: Tracker,
-    steps: Vec<Step>,
-    turns: Vec<Turn>,
+    tracker: TurnTracker,
+    steps: Vec<DetectedStep>,
+    turns: Vec<DetectedTurn>,
 }
 
-impl Listener for Ear {
+impl FrameObserver for Ear {
     fn frame(&mut self, frame: &[f32]) {
-        for sound in self.detector.hear(frame) {
+        for sound in self.detector.process(frame) {
             self.turns.extend(self.tracker.frame(sound));
         }
     }
@@ -41,8 +41,8 @@ impl Listener for Ear {
 struct Lane {
     segments: Segments,
     ending: Result<bool, FrontendError>,
-    steps: Vec<Step>,
-    turns: Vec<Turn>,
+    steps: Vec<DetectedStep>,
+    turns: Vec<DetectedTurn>,
 }
 
 /// Input: the segment hop, how many chunk sizes follow, these (u16), then samples (f32), all little
@@ -91,7 +91,7 @@ fn lane(spec: &Arc<Spec>, mut samples: &[f32], sizes: &[usize]) -> Lane {
     let mut segments = Segments::default();
     let mut ear = Ear {
         detector: Detector::new(-75.0),
-        tracker: Tracker::new(RULE, spec.segment_hop),
+        tracker: TurnTracker::new(RULE, spec.segment_hop),
         steps: Vec::new(),
         turns: Vec::new(),
     };
@@ -99,12 +99,12 @@ fn lane(spec: &Arc<Spec>, mut samples: &[f32], sizes: &[usize]) -> Lane {
     let mut pushed = Ok(());
     for &size in sizes.iter().cycle().take(sizes.len() * 64) {
         let (now, later) = samples.split_at(size.min(samples.len()));
-        pushed = pushed.and_then(|()| segmenter.push_heard(now, &mut segments, &mut ear));
+        pushed = pushed.and_then(|()| segmenter.push_observed(now, &mut segments, &mut ear));
         samples = later;
     }
     let ending = pushed
-        .and_then(|()| segmenter.push_heard(samples, &mut segments, &mut ear))
-        .and_then(|()| segmenter.finish_heard(&mut segments, &mut ear));
+        .and_then(|()| segmenter.push_observed(samples, &mut segments, &mut ear))
+        .and_then(|()| segmenter.finish_observed(&mut segments, &mut ear));
     ear.turns.extend(ear.tracker.finish());
     Lane {
         segments,

@@ -26,7 +26,7 @@ pub struct Manifest {
     pub encoder: Encoder,
     /// Features to step evidence.
     pub sequence: Sequence,
-    /// Step evidence to judgements.
+    /// Step evidence to predictions.
     pub decision: Decision,
     /// What counts as speech.
     pub speech_gate: SpeechGate,
@@ -90,7 +90,7 @@ pub enum Sequence {
     },
 }
 
-/// How step evidence becomes a judgement.
+/// How step evidence becomes a prediction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Decision {
@@ -98,7 +98,7 @@ pub struct Decision {
     pub pooling: Pooling,
     /// Pooled logits are divided by this before the softmax.
     pub temperature: f32,
-    /// Below this confidence a judgement abstains; 0 never does.
+    /// Below this confidence a prediction abstains; 0 never does.
     pub abstain_below: f32,
 }
 

@@ -19,7 +19,7 @@ use self::progress::{LOOK, Progress, Summary};
 use self::target::Target;
 use super::signals::{Signal, Signals};
 use super::{CliError, say, table};
-use crate::service::pb::{AbstentionReason, ClassifyResponse, Judgement, Lane, Span};
+use crate::service::pb::{AbstentionReason, ClassifyResponse, Lane, Prediction, Span};
 
 /// Files under way at a time: enough to fill batches.
 const FILES_AT_A_TIME: usize = 8;
@@ -70,7 +70,7 @@ struct Turn<'a> {
     said: Said<'a>,
 }
 
-/// A judgement.
+/// A prediction.
 #[derive(Serialize)]
 struct Said<'a> {
     label: &'a str,
@@ -275,17 +275,17 @@ fn turn(span: &Span) -> Turn<'_> {
     Turn {
         start_s: seconds(span.start),
         end_s: seconds(span.end),
-        said: said(span.judgement.as_ref()),
+        said: said(span.prediction.as_ref()),
     }
 }
 
-fn said(judgement: Option<&Judgement>) -> Said<'_> {
-    let emotions = judgement.map_or(&[][..], |judgement| &judgement.emotions);
+fn said(prediction: Option<&Prediction>) -> Said<'_> {
+    let emotions = prediction.map_or(&[][..], |prediction| &prediction.emotions);
     Said {
-        label: judgement.map_or("", |judgement| &judgement.label),
-        confidence: judgement.map_or(0.0, |judgement| judgement.confidence),
-        abstained: judgement.is_some_and(|judgement| judgement.abstained),
-        reason: judgement.and_then(|judgement| reason(judgement.reason())),
+        label: prediction.map_or("", |prediction| &prediction.label),
+        confidence: prediction.map_or(0.0, |prediction| prediction.confidence),
+        abstained: prediction.is_some_and(|prediction| prediction.abstained),
+        reason: prediction.and_then(|prediction| reason(prediction.reason())),
         probabilities: emotions
             .iter()
             .map(|emotion| (emotion.label.clone(), emotion.probability.into()))

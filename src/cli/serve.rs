@@ -55,8 +55,8 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
         tracing::warn!("{variable} sets nothing; did you mean {meant}?");
     }
     // Before any other thread is started.
-    engine::interrupt_nobody();
-    engine::keep_little_memory();
+    engine::use_batch_scheduling_policy();
+    engine::limit_retained_memory();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(processors.div_ceil(PROCESSORS_PER_NETWORK_THREAD))

@@ -1,13 +1,13 @@
-//! Step evidence to judgements of spans: pure arithmetic, no model, no clock.
+//! StepTime evidence to predictions of spans: pure arithmetic, no model, no clock.
 //!
 //! The sequence gives each step t a vector of K logits ℓ_t and one attention score a_t. A span's
-//! judgement is softmax(Σ softmax(a)_t · ℓ_t / temperature) over its steps (design, section 3). It
+//! prediction is softmax(Σ softmax(a)_t · ℓ_t / temperature) over its steps (design, section 3). It
 //! is linear in the evidence, so any span of what was heard is judged without another run.
 
 mod evidence;
-mod judgement;
+mod prediction;
 mod timeline;
 
 pub use evidence::Evidence;
-pub use judgement::{Abstention, Judgement, Rule};
-pub use timeline::{Judge, SHORTEST_WINDOW, Span, Step, StepTimes, Turn};
+pub use prediction::{Abstention, Prediction, PredictionRule};
+pub use timeline::{SHORTEST_WINDOW, Span, SpanClassifier, StepTime, StepTimes, Turn};

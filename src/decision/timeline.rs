@@ -3,14 +3,14 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::{Abstention, Evidence, Judgement, Rule};
+use super::{Abstention, Evidence, Prediction, PredictionRule};
 
 /// Shortest window of a timeline: one segment, so that each whole window holds a step.
 pub const SHORTEST_WINDOW: Duration = Duration::from_millis(264);
 
 /// One step's place in the lane.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step {
+pub struct StepTime {
     /// When the step's segment begins.
     pub start: Duration,
     /// Whether the segment holds speech.
@@ -21,7 +21,7 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepTimes {
     /// In order; one for each step of the evidence.
-    pub steps: Vec<Step>,
+    pub steps: Vec<StepTime>,
     /// Length of one segment.
     pub segment: Duration,
     /// Length of the lane.
@@ -47,14 +47,14 @@ pub struct Span {
     /// From the start of the audio.
     pub end: Duration,
     /// What the model says of it.
-    pub judgement: Judgement,
+    pub prediction: Prediction,
     /// Share of its steps that hold speech, 0 to 1.
     pub speech_share: f32,
 }
 
 /// Judges spans of a lane.
 #[derive(Clone, Copy, Debug)]
-pub struct Judge<'a> {
+pub struct SpanClassifier<'a> {
     /// What the sequence said of each step.
     pub evidence: &'a Evidence,
     /// Where the steps lie.
@@ -62,24 +62,24 @@ pub struct Judge<'a> {
     /// Pooled logits are divided by this.
     pub temperature: f32,
     /// When to abstain.
-    pub rule: Rule,
-    /// What is known against every judgement beforehand.
+    pub rule: PredictionRule,
+    /// What is known against every prediction beforehand.
     pub reason: Option<Abstention>,
 }
 
-impl Judge<'_> {
+impl SpanClassifier<'_> {
     /// Judges all that is said in the turns; of a lane without one, everything, and abstains. Nothing
     /// if there is no step or the evidence is not finite.
     #[must_use]
-    pub fn total(&self, turns: &[Turn]) -> Option<Judgement> {
-        let judged = match turns {
-            [] => self.judge(0..self.times.steps.len()),
-            turns => self.judge(turns.iter().flat_map(|turn| turn.steps.clone())),
+    pub fn total(&self, turns: &[Turn]) -> Option<Prediction> {
+        let predicted = match turns {
+            [] => self.predict(0..self.times.steps.len()),
+            turns => self.predict(turns.iter().flat_map(|turn| turn.steps.clone())),
         };
-        judged.map(|(judgement, _)| judgement)
+        predicted.map(|(prediction, _)| prediction)
     }
 
-    /// Judges a turn; nothing as for [`Judge::total`].
+    /// Judges a turn; nothing as for [`SpanClassifier::total`].
     #[must_use]
     pub fn turn(&self, turn: &Turn) -> Option<Span> {
         self.span(turn.steps.clone(), (turn.start, turn.end))
@@ -115,23 +115,23 @@ impl Judge<'_> {
     }
 
     fn span(&self, steps: Range<usize>, (start, end): (Duration, Duration)) -> Option<Span> {
-        let (judgement, speech_share) = self.judge(steps)?;
+        let (prediction, speech_share) = self.predict(steps)?;
         Some(Span {
             start,
             end,
-            judgement,
+            prediction,
             speech_share,
         })
     }
 
-    /// A judgement of some steps, and the share of them that hold speech.
-    fn judge(&self, steps: impl Iterator<Item = usize> + Clone) -> Option<(Judgement, f32)> {
+    /// A prediction of some steps, and the share of them that hold speech.
+    fn predict(&self, steps: impl Iterator<Item = usize> + Clone) -> Option<(Prediction, f32)> {
         let probabilities = self.evidence.pool(steps.clone(), self.temperature)?;
         let speaks = |step: &usize| self.times.steps.get(*step).is_some_and(|step| step.speech);
         let speech = steps.clone().filter(speaks).count();
         let silent = (speech == 0).then_some(Abstention::NoSpeech);
-        let judgement = self.rule.judge(probabilities, self.reason.or(silent));
-        Some((judgement, speech as f32 / steps.count() as f32))
+        let prediction = self.rule.predict(probabilities, self.reason.or(silent));
+        Some((prediction, speech as f32 / steps.count() as f32))
     }
 }
 
@@ -139,12 +139,12 @@ impl Judge<'_> {
 mod tests {
     use super::*;
 
-    fn judge<'a>((evidence, times): &'a (Evidence, StepTimes)) -> Judge<'a> {
-        Judge {
+    fn classifier<'a>((evidence, times): &'a (Evidence, StepTimes)) -> SpanClassifier<'a> {
+        SpanClassifier {
             evidence,
             times,
             temperature: 1.0,
-            rule: Rule { abstain_below: 0.0 },
+            rule: PredictionRule { abstain_below: 0.0 },
             reason: None,
         }
     }
@@ -161,7 +161,7 @@ mod tests {
             let label = if t % 2 == 0 { [9.0, 0.0] } else { [0.0, 9.0] };
             evidence.extend(&label, &[0.0]);
             let start = Duration::from_millis(128 * t as u64);
-            times.steps.push(Step {
+            times.steps.push(StepTime {
                 start,
                 speech: speech(t),
             });
@@ -174,7 +174,7 @@ mod tests {
         for steps in 1..60 {
             let lane = lane(steps, |_| true);
             for window in [264, 300, 1_000, 5_000].map(Duration::from_millis) {
-                let spans = judge(&lane).timeline(window);
+                let spans = classifier(&lane).timeline(window);
                 assert_eq!(spans[0].start, Duration::ZERO, "{steps} steps, {window:?}");
                 assert!(spans.windows(2).all(|pair| pair[0].end == pair[1].start));
                 assert_eq!(spans[spans.len() - 1].end, lane.1.end);
@@ -185,9 +185,12 @@ mod tests {
     #[test]
     fn a_silent_window_abstains_and_the_total_does_not() {
         let lane = lane(16, |t| t < 4);
-        let judge = judge(&lane);
-        let spans = judge.timeline(Duration::from_secs(1));
-        let reasons: Vec<_> = spans.iter().map(|span| span.judgement.abstention).collect();
+        let classifier = classifier(&lane);
+        let spans = classifier.timeline(Duration::from_secs(1));
+        let reasons: Vec<_> = spans
+            .iter()
+            .map(|span| span.prediction.abstention)
+            .collect();
         assert_eq!(
             reasons,
             [None, Some(Abstention::NoSpeech), Some(Abstention::NoSpeech)]
@@ -197,10 +200,13 @@ mod tests {
             start: Duration::ZERO,
             end: lane.1.end,
         };
-        let turn = judge.turn(&all).unwrap();
-        assert_eq!((turn.judgement.abstention, turn.speech_share), (None, 0.25));
+        let turn = classifier.turn(&all).unwrap();
+        assert_eq!(
+            (turn.prediction.abstention, turn.speech_share),
+            (None, 0.25)
+        );
         assert_eq!((turn.start, turn.end), (Duration::ZERO, lane.1.end));
-        assert_eq!(judge.total(&[all]).unwrap(), turn.judgement);
+        assert_eq!(classifier.total(&[all]).unwrap(), turn.prediction);
     }
 
     #[test]
@@ -212,13 +218,17 @@ mod tests {
             end: spoken.1.end,
             steps,
         };
-        let total = judge(&spoken).total(&[turn(4..5), turn(8..9)]).unwrap();
+        let total = classifier(&spoken)
+            .total(&[turn(4..5), turn(8..9)])
+            .unwrap();
         assert_eq!((total.label, total.abstention), (0, None));
         assert!(total.confidence() > 0.99);
-        let total = judge(&spoken).total(&[turn(4..5), turn(7..9)]).unwrap();
+        let total = classifier(&spoken)
+            .total(&[turn(4..5), turn(7..9)])
+            .unwrap();
         assert!(total.confidence() < 0.99);
         // Its steps would not be marked if there were no turn.
-        let total = judge(&silent).total(&[]).unwrap();
+        let total = classifier(&silent).total(&[]).unwrap();
         assert_eq!(total.abstention, Some(Abstention::NoSpeech));
     }
 }

@@ -5,15 +5,15 @@ use std::ops::Range;
 
 use super::lane::position;
 use crate::bundle::{Manifest, Turns};
-use crate::decision::{Step, Turn};
+use crate::decision::{StepTime, Turn};
 use crate::frontend::{self, FRAME_HOP, FRAME_LENGTH, SAMPLE_RATE, Spec};
-use crate::speech::{self, Detector, Rule, Sound, Tracker};
+use crate::speech::{self, Detector, Sound, TurnRule, TurnTracker};
 
 /// What counts as speech and as a turn.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hearing {
     gate_dbfs: f32,
-    rule: Rule,
+    rule: TurnRule,
     segment_hop: usize,
     /// A lane is one turn, whatever is heard in it.
     whole: bool,
@@ -22,7 +22,7 @@ pub(super) struct Hearing {
 /// What was heard in a lane.
 #[derive(Debug)]
 pub(super) struct Heard {
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<StepTime>,
     pub(super) turns: Vec<Turn>,
     /// Steps at which the sequence starts anew, in order; the first is one.
     pub(super) starts: Vec<usize>,
@@ -32,10 +32,10 @@ pub(super) struct Heard {
 #[derive(Debug)]
 pub(super) struct Listener {
     detector: Detector,
-    tracker: Tracker,
+    tracker: TurnTracker,
     whole: bool,
-    steps: Vec<speech::Step>,
-    turns: Vec<speech::Turn>,
+    steps: Vec<speech::DetectedStep>,
+    turns: Vec<speech::DetectedTurn>,
 }
 
 impl Hearing {
@@ -51,7 +51,7 @@ impl Hearing {
         let frames = |ms: u32| ms as usize * SAMPLE_RATE as usize / 1_000 / FRAME_HOP;
         Self {
             gate_dbfs: manifest.speech_gate.level_dbfs,
-            rule: Rule {
+            rule: TurnRule {
                 least_speech: frames(least_speech_ms),
                 end_silence: frames(end_silence_ms),
                 lead_in: frames(lead_in_ms),
@@ -66,7 +66,7 @@ impl Hearing {
     pub(super) fn listener(self) -> Listener {
         Listener {
             detector: Detector::new(self.gate_dbfs),
-            tracker: Tracker::new(self.rule, self.segment_hop),
+            tracker: TurnTracker::new(self.rule, self.segment_hop),
             whole: self.whole,
             steps: Vec::new(),
             turns: Vec::new(),
@@ -74,9 +74,9 @@ impl Hearing {
     }
 }
 
-impl frontend::Listener for Listener {
+impl frontend::FrameObserver for Listener {
     fn frame(&mut self, frame: &[f32]) {
-        for sound in self.detector.hear(frame) {
+        for sound in self.detector.process(frame) {
             self.turns.extend(self.tracker.frame(sound));
             if let Sound::Steady(before) = sound {
                 let doubtful = &mut self.steps[self.tracker.first_doubtful(before)..];
@@ -95,8 +95,8 @@ impl Listener {
     pub(super) fn finish(self, spec: &Spec, samples: usize) -> Heard {
         let mut turns = self.turns;
         turns.extend(self.tracker.finish());
-        let mut steps: Vec<Step> = (0..self.steps.len())
-            .map(|step| Step {
+        let mut steps: Vec<StepTime> = (0..self.steps.len())
+            .map(|step| StepTime {
                 start: position(spec.segment_start(step, samples)),
                 speech: false,
             })

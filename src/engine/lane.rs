@@ -229,7 +229,7 @@ impl Lane {
         self.samples += block.len();
         let index = self.index;
         self.segmenter
-            .push_heard(block, &mut self.segments, &mut self.listener)
+            .push_observed(block, &mut self.segments, &mut self.listener)
             .map_err(|source| failed(index, source))
     }
 
@@ -242,7 +242,7 @@ impl Lane {
         let index = self.index;
         let ending = self
             .segmenter
-            .finish_heard(&mut self.segments, &mut self.listener)
+            .finish_observed(&mut self.segments, &mut self.listener)
             .map_err(|source| failed(index, source))?;
         let turns = self.listener.finish(spec, self.samples);
         let starts = self.whole.then(|| turns.starts.clone());

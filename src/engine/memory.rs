@@ -3,7 +3,7 @@
 //! The C library's allocator keeps what is freed, for the next who asks. glibc has a heap for each of several
 //! threads and gives back by itself only what lies at a heap's end, from a size on that grows with the largest
 //! piece that was ever freed: after recordings of an hour, tens of megabytes a heap. So that size is fixed
-//! ([`keep_little_memory`]), and a server that has had nothing to do for a while gives back the rest as well.
+//! ([`limit_retained_memory`]), and a server that has had nothing to do for a while gives back the rest as well.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,7 +27,7 @@ const CHOSEN: [&str; 3] = [
 
 /// Has the whole program's allocator keep little memory of what was freed, unless the environment says how much
 /// (see mallopt(3)). Where the C library is not glibc it does nothing.
-pub fn keep_little_memory() {
+pub fn limit_retained_memory() {
     if CHOSEN.iter().all(|name| std::env::var_os(name).is_none()) {
         keep(LARGE);
     }

@@ -25,7 +25,7 @@ const MOST_CHANNELS: u16 = 256;
 
 /// What an engine is opened with.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct EngineOptions {
     /// Folder of the bundle; the embedded one if there is none.
     pub bundle: Option<PathBuf>,
     /// ONNX Runtime's shared library; searched for if there is none.
@@ -44,7 +44,7 @@ pub struct Options {
     pub limits: Limits,
 }
 
-impl Default for Options {
+impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             bundle: None,
@@ -59,7 +59,7 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl EngineOptions {
     /// For the files of whoever runs the process: none is too long or too large.
     #[must_use]
     pub fn for_own_files() -> Self {
@@ -143,7 +143,7 @@ impl Engine {
     ///
     /// # Errors
     /// The first check that fails, in one sentence.
-    pub fn open(options: &Options) -> Result<Self, OpenError> {
+    pub fn open(options: &EngineOptions) -> Result<Self, OpenError> {
         Self::open_unless(options, &|| false)
     }
 
@@ -153,7 +153,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::open`], and [`RuntimeError::Stopped`].
     pub fn open_unless(
-        options: &Options,
+        options: &EngineOptions,
         stopped: &(dyn Fn() -> bool + Sync),
     ) -> Result<Self, OpenError> {
         let library = Library::load(options.onnxruntime.as_deref())
@@ -195,7 +195,7 @@ impl Engine {
     }
 }
 
-fn policy(options: &Options, instances: usize) -> Policy {
+fn policy(options: &EngineOptions, instances: usize) -> Policy {
     let schedule = &options.schedule;
     Policy {
         instances,

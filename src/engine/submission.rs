@@ -15,9 +15,9 @@ use crate::scheduler::{self, Spent, Ticket, Waiter};
 #[derive(Debug)]
 enum Submitted {
     /// A part of it, through the encoder.
-    Piece(Waiter<scheduler::Encoding>),
+    Piece(Waiter<scheduler::EncoderOutput>),
     /// All of it, through both graphs.
-    Whole(Waiter<scheduler::Evidence>),
+    Whole(Waiter<scheduler::SequenceOutput>),
 }
 
 /// What is known of a lane.
@@ -26,7 +26,7 @@ pub(super) enum Known {
     /// `[T, C]`.
     Features(Vec<f32>),
     /// What the sequence said of all steps.
-    Evidence(scheduler::Evidence),
+    Evidence(scheduler::SequenceOutput),
 }
 
 /// Where pieces are submitted.
@@ -151,7 +151,9 @@ mod tests {
     use super::*;
     use crate::bundle::Sequence;
     use crate::frontend::SEGMENT_VALUES;
-    use crate::runtime::{Device, Encoded, RuntimeError, SequenceBatch, Sizes, StepEvidence, Stop};
+    use crate::runtime::{
+        Device, Encoded, RuntimeError, SequenceBatch, Sizes, StepEvidence, StopHandle,
+    };
     use crate::scheduler::core::{Bounds, CostTable, Policy, Shapes};
     use crate::scheduler::{Clock, Scheduler, Terms};
 
@@ -161,13 +163,13 @@ mod tests {
     #[derive(Debug)]
     struct Unstoppable;
 
-    impl Stop for Unstoppable {
+    impl StopHandle for Unstoppable {
         fn stop(&self) {}
         fn clear(&self) {}
     }
 
     impl Device for Told {
-        fn stopper(&self) -> Arc<dyn Stop> {
+        fn stopper(&self) -> Arc<dyn StopHandle> {
             Arc::new(Unstoppable)
         }
 

@@ -20,7 +20,7 @@ pub(super) fn run_on_idle_processors() {
 /// millisecond, after which its thread yields; a call that arrives in the middle of it can wait so long, and
 /// the batch need not stop for each. The price: beside other programs that want the same processors we wait for
 /// them, too. Whoever started us with another policy than the usual one has chosen it, and keeps it.
-pub fn interrupt_nobody() {
+pub fn use_batch_scheduling_policy() {
     #[cfg(target_os = "linux")]
     {
         use thread_priority::NormalThreadSchedulePolicy::{Batch, Other};
@@ -81,7 +81,7 @@ pub(super) mod tests {
     fn the_system_is_told() {
         for (tell, told) in [
             (super::run_on_idle_processors as fn(), IDLE),
-            (super::interrupt_nobody, BATCH),
+            (super::use_batch_scheduling_policy, BATCH),
         ] {
             let policy = std::thread::spawn(move || {
                 tell();
@@ -102,7 +102,7 @@ pub(super) mod tests {
         let thread = std::thread::spawn(|| {
             // This thread's alone, on Linux.
             rustix::process::setpriority_process(None, 3).unwrap();
-            super::interrupt_nobody();
+            super::use_batch_scheduling_policy();
             rustix::process::getpriority_process(None).unwrap()
         });
         assert_eq!(thread.join().unwrap(), 3);
@@ -112,7 +112,7 @@ pub(super) mod tests {
     fn who_was_given_another_policy_keeps_it() {
         let thread = std::thread::spawn(|| {
             super::run_on_idle_processors();
-            super::interrupt_nobody();
+            super::use_batch_scheduling_policy();
             policy()
         });
         assert_eq!(thread.join().unwrap(), IDLE);

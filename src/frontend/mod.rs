@@ -14,7 +14,7 @@ mod spec;
 
 pub use analyser::Analyser;
 pub use band::{Band, NARROW_RATE, NarrowBand};
-pub use segmenter::{Ending, FrontendError, Listener, Segmenter, Segments};
+pub use segmenter::{FrameObserver, FrontendError, Segmenter, SegmenterEnd, Segments};
 pub use spec::{LaneNormalisation, Spec, SpecError, Window};
 
 /// Sample rate of everything behind the audio module, in hertz.

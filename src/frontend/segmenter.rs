@@ -55,13 +55,13 @@ impl Segments {
 
 /// What was heard once the audio has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ending {
+pub struct SegmenterEnd {
     /// The audio was shorter than one segment and was filled up with zeros.
     pub short: bool,
 }
 
 /// Hears what segments are cut from while they are cut, so that nobody analyses samples twice.
-pub trait Listener {
+pub trait FrameObserver {
     /// A raw frame `[129]` of ln power, as it was before it was normalised.
     fn frame(&mut self, frame: &[f32]);
     /// The newest 32 frames are a segment.
@@ -69,7 +69,7 @@ pub trait Listener {
 }
 
 /// Nobody listens.
-impl Listener for () {
+impl FrameObserver for () {
     fn frame(&mut self, _: &[f32]) {}
     fn segment(&mut self) {}
 }
@@ -136,18 +136,18 @@ impl Segmenter {
     /// # Errors
     /// [`FrontendError::NotFinite`]; the lane is then of no further use.
     pub fn push(&mut self, samples: &[f32], segments: &mut Segments) -> Result<(), FrontendError> {
-        self.push_heard(samples, segments, &mut ())
+        self.push_observed(samples, segments, &mut ())
     }
 
-    /// As [`Segmenter::push`]; `listener` hears each frame and each segment in between.
+    /// As [`Segmenter::push`]; `observer` hears each frame and each segment in between.
     ///
     /// # Errors
     /// As [`Segmenter::push`].
-    pub fn push_heard(
+    pub fn push_observed(
         &mut self,
         samples: &[f32],
         segments: &mut Segments,
-        listener: &mut impl Listener,
+        observer: &mut impl FrameObserver,
     ) -> Result<(), FrontendError> {
         if let Some(offset) = samples.iter().position(|sample| !sample.is_finite()) {
             return Err(FrontendError::NotFinite {
@@ -157,7 +157,7 @@ impl Segmenter {
         self.samples += samples.len();
         let most = self.most_of(samples.len());
         segments.values.reserve(most * SEGMENT_VALUES);
-        self.hear(samples, segments, listener);
+        self.hear(samples, segments, observer);
         Ok(())
     }
 
@@ -165,20 +165,20 @@ impl Segmenter {
     ///
     /// # Errors
     /// [`FrontendError::TooShort`] below 10 ms.
-    pub fn finish(self, segments: &mut Segments) -> Result<Ending, FrontendError> {
-        self.finish_heard(segments, &mut ())
+    pub fn finish(self, segments: &mut Segments) -> Result<SegmenterEnd, FrontendError> {
+        self.finish_observed(segments, &mut ())
     }
 
-    /// As [`Segmenter::finish`]; `listener` hears what fills up a lane that is too short, and the last
+    /// As [`Segmenter::finish`]; `observer` hears what fills up a lane that is too short, and the last
     /// segment.
     ///
     /// # Errors
     /// As [`Segmenter::finish`].
-    pub fn finish_heard(
+    pub fn finish_observed(
         mut self,
         segments: &mut Segments,
-        listener: &mut impl Listener,
-    ) -> Result<Ending, FrontendError> {
+        observer: &mut impl FrameObserver,
+    ) -> Result<SegmenterEnd, FrontendError> {
         if self.samples < SHORTEST_SAMPLES {
             return Err(FrontendError::TooShort {
                 samples: self.samples,
@@ -187,32 +187,37 @@ impl Segmenter {
         let short = self.samples < SEGMENT_SAMPLES;
         if short {
             let missing = SEGMENT_SAMPLES - self.samples;
-            self.hear(&[0.0; SEGMENT_SAMPLES][..missing], segments, listener);
+            self.hear(&[0.0; SEGMENT_SAMPLES][..missing], segments, observer);
         } else {
             let end_of_last = self.next + SEGMENT_FRAMES - self.spec.segment_hop;
             if self.held - end_of_last >= LEFTOVER_FRAMES {
-                self.cut(self.held - SEGMENT_FRAMES, segments, listener);
+                self.cut(self.held - SEGMENT_FRAMES, segments, observer);
             }
         }
-        Ok(Ending { short })
+        Ok(SegmenterEnd { short })
     }
 
-    fn hear(&mut self, samples: &[f32], segments: &mut Segments, listener: &mut impl Listener) {
+    fn hear(
+        &mut self,
+        samples: &[f32],
+        segments: &mut Segments,
+        observer: &mut impl FrameObserver,
+    ) {
         let mut frames = std::mem::take(&mut self.frames);
         // Frames of a few milliseconds at a time stay in the processor's cache.
         for block in samples.chunks(BLOCK) {
             frames.clear();
             self.analyser.push(block, &mut frames);
             for frame in frames.chunks_exact_mut(BINS) {
-                listener.frame(frame);
+                observer.frame(frame);
                 self.spec.normalise(frame, self.band);
-                self.take(frame, segments, listener);
+                self.take(frame, segments, observer);
             }
         }
         self.frames = frames;
     }
 
-    fn take(&mut self, frame: &[f32], segments: &mut Segments, listener: &mut impl Listener) {
+    fn take(&mut self, frame: &[f32], segments: &mut Segments, observer: &mut impl FrameObserver) {
         if self.held == HELD_FRAMES {
             // A segment is cut as soon as it is whole, so the next one begins in the newer half.
             self.window.copy_within(SEGMENT_FRAMES * BINS.., 0);
@@ -222,7 +227,7 @@ impl Segmenter {
         self.window[self.held * BINS..][..BINS].copy_from_slice(frame);
         self.held += 1;
         if self.held == self.next + SEGMENT_FRAMES {
-            self.cut(self.next, segments, listener);
+            self.cut(self.next, segments, observer);
             self.next += self.spec.segment_hop;
         }
     }
@@ -232,11 +237,11 @@ impl Segmenter {
         samples / (FRAME_HOP * self.spec.segment_hop) + 1
     }
 
-    fn cut(&self, start: usize, segments: &mut Segments, listener: &mut impl Listener) {
+    fn cut(&self, start: usize, segments: &mut Segments, observer: &mut impl FrameObserver) {
         segments
             .values
             .extend_from_slice(&self.window[start * BINS..][..SEGMENT_VALUES]);
-        listener.segment();
+        observer.segment();
     }
 }
 
@@ -271,7 +276,7 @@ mod tests {
         starts: Vec<usize>,
     }
 
-    impl Listener for Ear {
+    impl FrameObserver for Ear {
         fn frame(&mut self, frame: &[f32]) {
             self.frames.extend_from_slice(frame);
         }
@@ -281,7 +286,7 @@ mod tests {
         }
     }
 
-    fn segments_of(spec: &Arc<Spec>, samples: &[f32], chunk: usize) -> (Segments, Ending) {
+    fn segments_of(spec: &Arc<Spec>, samples: &[f32], chunk: usize) -> (Segments, SegmenterEnd) {
         segments_of_band(spec, Band::WIDE, samples, chunk)
     }
 
@@ -290,7 +295,7 @@ mod tests {
         band: Band,
         samples: &[f32],
         chunk: usize,
-    ) -> (Segments, Ending) {
+    ) -> (Segments, SegmenterEnd) {
         let mut segmenter = Segmenter::new(Arc::clone(spec)).with_band(band);
         let mut segments = Segments::default();
         for part in samples.chunks(chunk) {
@@ -346,9 +351,11 @@ mod tests {
             let (mut ear, mut segments) = (Ear::default(), Segments::default());
             let mut segmenter = Segmenter::new(Arc::clone(&spec));
             for part in samples.chunks(chunk) {
-                segmenter.push_heard(part, &mut segments, &mut ear).unwrap();
+                segmenter
+                    .push_observed(part, &mut segments, &mut ear)
+                    .unwrap();
             }
-            segmenter.finish_heard(&mut segments, &mut ear).unwrap();
+            segmenter.finish_observed(&mut segments, &mut ear).unwrap();
             assert!(ear.frames == frames, "chunks of {chunk}");
             assert_eq!(ear.starts, [0, 16, 32, 40]);
         }

@@ -65,9 +65,9 @@ pub struct StepEvidence {
 }
 
 /// Stops a device's run from another thread.
-pub trait Stop: std::fmt::Debug + Send + Sync {
+pub trait StopHandle: std::fmt::Debug + Send + Sync {
     /// Ends the run under way, once the operator under way has ended; it fails then. Runs to come
-    /// fail too, until [`Stop::clear`].
+    /// fail too, until [`StopHandle::clear`].
     fn stop(&self);
 
     /// Lets runs to come run.
@@ -77,7 +77,7 @@ pub trait Stop: std::fmt::Debug + Send + Sync {
 /// What runs batches. The scheduler's shell knows the runtime through this alone.
 pub trait Device: Send {
     /// What stops this device's runs.
-    fn stopper(&self) -> Arc<dyn Stop>;
+    fn stopper(&self) -> Arc<dyn StopHandle>;
 
     /// A stopwatch that tells what a run of this device costs.
     fn stopwatch(&self) -> Stopwatch {
@@ -104,21 +104,23 @@ pub struct Instance {
     encoder: Session,
     sequence: Sequencer,
     sizes: Sizes,
-    options: Arc<Options>,
+    options: Arc<TerminableRun>,
     /// Nobody but the thread that asks for a run computes it.
     alone: bool,
 }
 
 /// What every run of an instance is run with.
-pub(super) struct Options(pub(super) RunOptions);
+pub(super) struct TerminableRun(pub(super) RunOptions);
 
-impl std::fmt::Debug for Options {
+impl std::fmt::Debug for TerminableRun {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Options").finish_non_exhaustive()
+        formatter
+            .debug_struct("TerminableRun")
+            .finish_non_exhaustive()
     }
 }
 
-impl Stop for Options {
+impl StopHandle for TerminableRun {
     fn stop(&self) {
         // A run that cannot be stopped runs out, and nobody asks for its result.
         let _ = self.0.terminate();
@@ -165,7 +167,7 @@ impl Instance {
             graph: names::ENCODER,
             source,
         })?;
-        let options = Arc::new(Options(options));
+        let options = Arc::new(TerminableRun(options));
         Ok(Self {
             options: Arc::clone(&options),
             encoder: graph::open(
@@ -209,8 +211,8 @@ impl Instance {
 }
 
 impl Device for Instance {
-    fn stopper(&self) -> Arc<dyn Stop> {
-        Arc::clone(&self.options) as Arc<dyn Stop>
+    fn stopper(&self) -> Arc<dyn StopHandle> {
+        Arc::clone(&self.options) as Arc<dyn StopHandle>
     }
 
     fn stopwatch(&self) -> Stopwatch {

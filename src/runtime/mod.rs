@@ -19,7 +19,7 @@ mod values;
 
 pub use graph::GraphError;
 pub use history::History;
-pub use instance::{Device, Encoded, Instance, SequenceBatch, StepBatch, StepEvidence, Stop};
+pub use instance::{Device, Encoded, Instance, SequenceBatch, StepBatch, StepEvidence, StopHandle};
 pub use library::{Library, Provider};
 pub use sizes::Sizes;
 pub use stopwatch::Stopwatch;

@@ -9,7 +9,7 @@ use ort::session::Session;
 use ort::value::TensorRef;
 
 use super::graph::{self, Expected};
-use super::instance::Options;
+use super::instance::TerminableRun;
 use super::{Library, RuntimeError, SequenceBatch, Sizes, StepBatch, StepEvidence};
 use crate::bundle::{Bundle, names};
 
@@ -19,7 +19,7 @@ const CARRIED: &str = "state_out";
 #[derive(Debug)]
 struct Graph {
     session: Session,
-    options: Arc<Options>,
+    options: Arc<TerminableRun>,
 }
 
 /// The graph's session, and buffers that are used again.
@@ -37,7 +37,7 @@ impl Recurrent {
         threads: usize,
         sizes: Sizes,
         state: usize,
-        options: Arc<Options>,
+        options: Arc<TerminableRun>,
     ) -> Result<Self, RuntimeError> {
         let [c, s, k] = [sizes.features, state, sizes.labels].map(|size| size as i64);
         let session = graph::open(

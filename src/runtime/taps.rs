@@ -9,7 +9,7 @@ use ort::session::Session;
 use ort::value::TensorRef;
 
 use super::graph::{self, Expected};
-use super::instance::Options;
+use super::instance::TerminableRun;
 use super::{Library, RuntimeError, SequenceBatch, Sizes, StepBatch, StepEvidence};
 use crate::bundle::{Bundle, names};
 
@@ -26,7 +26,7 @@ pub(super) struct Taps {
     layers: usize,
     /// H.
     history: usize,
-    options: Arc<Options>,
+    options: Arc<TerminableRun>,
 }
 
 impl Taps {
@@ -35,7 +35,7 @@ impl Taps {
         threads: usize,
         sizes: Sizes,
         (layers, history): (usize, usize),
-        options: Arc<Options>,
+        options: Arc<TerminableRun>,
     ) -> Result<Self, RuntimeError> {
         let [c, l, h, k] = [sizes.features, layers, history, sizes.labels].map(|size| size as i64);
         Ok(Self {

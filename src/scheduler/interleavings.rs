@@ -14,7 +14,7 @@ use super::{Chunk, Clock, Scheduler, Terms, Ticket};
 use crate::bundle::Sequence;
 use crate::frontend::SEGMENT_VALUES;
 use crate::runtime::{
-    Device, Encoded, History, RuntimeError, SequenceBatch, Sizes, StepEvidence, Stop,
+    Device, Encoded, History, RuntimeError, SequenceBatch, Sizes, StepEvidence, StopHandle,
 };
 
 const INTERLEAVINGS: usize = 2_000;
@@ -40,7 +40,7 @@ struct Counts {
     stopped: AtomicUsize,
 }
 
-impl Stop for Counts {
+impl StopHandle for Counts {
     fn stop(&self) {
         self.stopped.fetch_add(1, Ordering::SeqCst);
     }
@@ -49,8 +49,8 @@ impl Stop for Counts {
 }
 
 impl Device for Counter {
-    fn stopper(&self) -> Arc<dyn Stop> {
-        Arc::clone(&self.0) as Arc<dyn Stop>
+    fn stopper(&self) -> Arc<dyn StopHandle> {
+        Arc::clone(&self.0) as Arc<dyn StopHandle>
     }
 
     fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError> {

@@ -24,4 +24,4 @@ mod worker;
 pub use clock::Clock;
 pub use shell::{Failure, Scheduler, Spent};
 pub use ticket::{Terms, Ticket};
-pub use waiter::{Chunk, Encoding, Evidence, Waiter};
+pub use waiter::{Chunk, EncoderOutput, SequenceOutput, Waiter};

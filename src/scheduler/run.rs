@@ -4,7 +4,7 @@
 
 use super::core::{End, JobId, Refusal, Task};
 use super::shell::{Failure, Spent};
-use super::waiter::{Chunk, Encoding, Evidence};
+use super::waiter::{Chunk, EncoderOutput, SequenceOutput};
 use super::work::{Answer, Reply};
 use crate::runtime::{History, Sizes};
 
@@ -27,7 +27,7 @@ pub(super) struct Run {
     logits: Vec<f32>,
     scores: Vec<f32>,
     spent: Spent,
-    reply: Reply<Evidence>,
+    reply: Reply<SequenceOutput>,
 }
 
 impl Run {
@@ -36,7 +36,7 @@ impl Run {
         (job, stream): (JobId, usize),
         (sizes, longest): (Sizes, usize),
         starts: Vec<usize>,
-        reply: Reply<Evidence>,
+        reply: Reply<SequenceOutput>,
     ) -> Box<Self> {
         Box::new(Self {
             job,
@@ -60,13 +60,13 @@ impl Run {
     }
 
     /// The encoder has run.
-    pub(super) fn encoded(mut self: Box<Self>, encoding: Encoding) -> Box<Self> {
+    pub(super) fn encoded(mut self: Box<Self>, encoding: EncoderOutput) -> Box<Self> {
         self.spent += encoding.spent;
         self.with_features(encoding.features)
     }
 
     /// The sequence has heard a chunk.
-    pub(super) fn advanced(mut self: Box<Self>, evidence: Evidence) -> Box<Self> {
+    pub(super) fn advanced(mut self: Box<Self>, evidence: SequenceOutput) -> Box<Self> {
         self.logits.extend_from_slice(&evidence.logits);
         self.scores.extend_from_slice(&evidence.scores);
         self.history = Some(evidence.history);
@@ -97,18 +97,18 @@ impl Run {
     /// All is said.
     pub(super) fn answer(self: Box<Self>) -> Answer {
         let history = self.history.unwrap_or_else(|| History::new(self.sizes));
-        let evidence = Evidence {
+        let evidence = SequenceOutput {
             logits: self.logits,
             scores: self.scores,
             history,
             spent: self.spent,
         };
-        Answer::Evidence(self.reply, Ok(evidence))
+        Answer::SequenceOutput(self.reply, Ok(evidence))
     }
 
     /// It ends before that.
     pub(super) fn fail(self: Box<Self>, failure: Failure) -> Answer {
-        Answer::Evidence(self.reply, Err(failure))
+        Answer::SequenceOutput(self.reply, Err(failure))
     }
 }
 

@@ -18,7 +18,7 @@ use super::stalls::StallDetector;
 use super::sync::{Condvar, Mutex, MutexGuard, thread};
 use super::ticket::{Terms, Ticket};
 use super::work::{Answer, ChunkWork, Outcome, Pending, Then};
-use crate::runtime::{Device, Sizes, Stop};
+use crate::runtime::{Device, Sizes, StopHandle};
 use crate::telemetry::batches::{self, Gauges};
 
 /// Where the time of an entry went.
@@ -86,7 +86,7 @@ pub(super) struct State {
     /// Who is told that the scheduler ended a job.
     pub(super) jobs: Numbered<JobId, oneshot::Sender<End>>,
     /// Batches under way, and how they are stopped.
-    pub(super) running: Numbered<BatchId, Arc<dyn Stop>>,
+    pub(super) running: Numbered<BatchId, Arc<dyn StopHandle>>,
     /// Why entries failed, if some did by the event at hand.
     pub(super) failure: Option<Failure>,
     pub(super) next_entry: u64,

@@ -9,11 +9,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::core::{Bounds, Class, CostTable, End, Policy, Refusal, Shapes, Work};
-use super::{Chunk, Clock, Evidence, Failure, Scheduler, Terms, Ticket, Waiter};
+use super::{Chunk, Clock, Failure, Scheduler, SequenceOutput, Terms, Ticket, Waiter};
 use crate::bundle::Sequence;
 use crate::frontend::SEGMENT_VALUES;
 use crate::runtime::{
-    Device, Encoded, History, RuntimeError, SequenceBatch, Sizes, StepEvidence, Stop,
+    Device, Encoded, History, RuntimeError, SequenceBatch, Sizes, StepEvidence, StopHandle,
 };
 
 const SIZES: Sizes = Sizes {
@@ -39,13 +39,13 @@ struct Adder {
 #[derive(Debug)]
 struct Unstoppable;
 
-impl Stop for Unstoppable {
+impl StopHandle for Unstoppable {
     fn stop(&self) {}
     fn clear(&self) {}
 }
 
 impl Device for Adder {
-    fn stopper(&self) -> Arc<dyn Stop> {
+    fn stopper(&self) -> Arc<dyn StopHandle> {
         Arc::new(Unstoppable)
     }
 
@@ -132,7 +132,7 @@ struct Told {
 #[derive(Debug, Default)]
 struct Stops(AtomicUsize);
 
-impl Stop for Stops {
+impl StopHandle for Stops {
     fn stop(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
@@ -141,8 +141,8 @@ impl Stop for Stops {
 }
 
 impl Device for Told {
-    fn stopper(&self) -> Arc<dyn Stop> {
-        Arc::clone(&self.stops) as Arc<dyn Stop>
+    fn stopper(&self) -> Arc<dyn StopHandle> {
+        Arc::clone(&self.stops) as Arc<dyn StopHandle>
     }
 
     fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError> {
@@ -377,7 +377,7 @@ async fn a_stream_carries_its_own_state_through_batches_of_unequal_chunks() {
     for round in 0..2 {
         let segment: Arc<Vec<f32>> = vec![0.0; SEGMENT_VALUES].into();
         let encoding = encoder.encode(segment).unwrap();
-        let waiters: Vec<Waiter<Evidence>> = lengths
+        let waiters: Vec<Waiter<SequenceOutput>> = lengths
             .iter()
             .zip(&histories)
             .enumerate()

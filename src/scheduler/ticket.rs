@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::core::{Class, End, Entry, EntryId, JobId, Left, Refusal, Task, TenantId, Work};
 use super::run::Run;
 use super::shell::{Failure, Shared};
-use super::waiter::{Chunk, Encoding, Evidence, Waiter};
+use super::waiter::{Chunk, EncoderOutput, SequenceOutput, Waiter};
 use super::work::{ChunkWork, Pending, SegmentsWork, Then};
 use crate::frontend::SEGMENT_VALUES;
 
@@ -58,7 +58,7 @@ impl Ticket {
     ///
     /// # Errors
     /// The job has ended, or asks for more than its terms.
-    pub fn encode(&self, segments: Arc<Vec<f32>>) -> Result<Waiter<Encoding>, Refusal> {
+    pub fn encode(&self, segments: Arc<Vec<f32>>) -> Result<Waiter<EncoderOutput>, Refusal> {
         let (sender, reply) = oneshot::channel();
         self.submit_segments(segments, Then::Reply(sender), reply)
     }
@@ -73,7 +73,7 @@ impl Ticket {
         stream: usize,
         from: usize,
         chunk: Chunk,
-    ) -> Result<Waiter<Evidence>, Refusal> {
+    ) -> Result<Waiter<SequenceOutput>, Refusal> {
         let task = Task::Advance {
             stream,
             from,
@@ -93,7 +93,7 @@ impl Ticket {
         stream: usize,
         segments: Arc<Vec<f32>>,
         starts: Vec<usize>,
-    ) -> Result<Waiter<Evidence>, Refusal> {
+    ) -> Result<Waiter<SequenceOutput>, Refusal> {
         let (run, reply) = self.run(stream, starts);
         self.submit_segments(segments, Then::Run(run), reply)
     }
@@ -107,7 +107,7 @@ impl Ticket {
         stream: usize,
         features: Vec<f32>,
         starts: Vec<usize>,
-    ) -> Result<Waiter<Evidence>, Refusal> {
+    ) -> Result<Waiter<SequenceOutput>, Refusal> {
         let (run, reply) = self.run(stream, starts);
         let mut run = run.with_features(features);
         let first = run.next().ok_or(Refusal::Terms("nothing to run"))?;
@@ -129,7 +129,7 @@ impl Ticket {
         }
     }
 
-    fn run(&self, stream: usize, starts: Vec<usize>) -> (Box<Run>, Replied<Evidence>) {
+    fn run(&self, stream: usize, starts: Vec<usize>) -> (Box<Run>, Replied<SequenceOutput>) {
         let (sender, reply) = oneshot::channel();
         let Shared { sizes, longest, .. } = *self.shared;
         let run = Run::new((self.job, stream), (sizes, longest), starts, sender);
@@ -139,7 +139,7 @@ impl Ticket {
     fn submit_segments<T>(
         &self,
         segments: Arc<Vec<f32>>,
-        then: Then<Encoding>,
+        then: Then<EncoderOutput>,
         reply: Replied<T>,
     ) -> Result<Waiter<T>, Refusal> {
         let task = Task::Encode {
@@ -153,9 +153,9 @@ impl Ticket {
     fn submit_chunk(
         &self,
         (task, chunk): (Task, Chunk),
-        then: Then<Evidence>,
-        reply: Replied<Evidence>,
-    ) -> Result<Waiter<Evidence>, Refusal> {
+        then: Then<SequenceOutput>,
+        reply: Replied<SequenceOutput>,
+    ) -> Result<Waiter<SequenceOutput>, Refusal> {
         let bytes = chunk.bytes();
         let work = Pending::Chunk(ChunkWork::new(chunk, then));
         self.submit((task, bytes), work, reply)

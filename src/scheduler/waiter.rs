@@ -12,7 +12,7 @@ use crate::runtime::History;
 
 /// Features of a run of segments.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Encoding {
+pub struct EncoderOutput {
     /// `[N, C]`, in the order of the segments.
     pub features: Vec<f32>,
     /// Mean squared distance to the chosen codes, `[N]`; empty without a codebook.
@@ -39,7 +39,7 @@ impl Chunk {
 
 /// What the sequence says of a run of steps: a chunk's, or a lane's.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Evidence {
+pub struct SequenceOutput {
     /// `[T, K]`.
     pub logits: Vec<f32>,
     /// Attention scores, `[T]`.

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::core::{Batch, End, Member};
 use super::run::Run;
 use super::shell::{Failure, Spent};
-use super::waiter::{Chunk, Encoding, Evidence};
+use super::waiter::{Chunk, EncoderOutput, SequenceOutput};
 use crate::frontend::SEGMENT_VALUES;
 use crate::runtime::{Encoded, History, Sizes, StepEvidence};
 
@@ -42,23 +42,23 @@ pub(super) enum Pending {
 #[derive(Debug)]
 pub(super) struct SegmentsWork {
     pub(super) segments: Arc<Vec<f32>>,
-    result: Encoding,
-    then: Then<Encoding>,
+    result: EncoderOutput,
+    then: Then<EncoderOutput>,
 }
 
 #[derive(Debug)]
 pub(super) struct ChunkWork {
     /// Lent to the batch that runs it.
     pub(super) chunk: Option<Chunk>,
-    result: Option<Evidence>,
-    then: Then<Evidence>,
+    result: Option<SequenceOutput>,
+    then: Then<SequenceOutput>,
 }
 
 impl SegmentsWork {
-    pub(super) fn new(segments: Arc<Vec<f32>>, then: Then<Encoding>) -> Self {
+    pub(super) fn new(segments: Arc<Vec<f32>>, then: Then<EncoderOutput>) -> Self {
         Self {
             segments,
-            result: Encoding::default(),
+            result: EncoderOutput::default(),
             then,
         }
     }
@@ -90,7 +90,7 @@ impl SegmentsWork {
 }
 
 impl ChunkWork {
-    pub(super) fn new(chunk: Chunk, then: Then<Evidence>) -> Self {
+    pub(super) fn new(chunk: Chunk, then: Then<SequenceOutput>) -> Self {
         Self {
             chunk: Some(chunk),
             result: None,
@@ -110,7 +110,7 @@ impl ChunkWork {
         let steps = batch.shape.steps;
         let logits = &evidence.logits[row * steps * sizes.labels..];
         let scores = &evidence.scores[row * steps..];
-        self.result = Some(Evidence {
+        self.result = Some(SequenceOutput {
             logits: logits[..member.items * sizes.labels].to_vec(),
             scores: scores[..member.items].to_vec(),
             history,
@@ -125,8 +125,8 @@ impl ChunkWork {
 /// An answer, to be sent once no lock is held.
 #[derive(Debug)]
 pub(super) enum Answer {
-    Encoding(Reply<Encoding>, Result<Encoding, Failure>),
-    Evidence(Reply<Evidence>, Result<Evidence, Failure>),
+    EncoderOutput(Reply<EncoderOutput>, Result<EncoderOutput, Failure>),
+    SequenceOutput(Reply<SequenceOutput>, Result<SequenceOutput, Failure>),
     Job(oneshot::Sender<End>, End),
 }
 
@@ -138,7 +138,7 @@ impl Pending {
                 let result = failure.map_or(Ok(work.result), Err);
                 match (work.then, result) {
                     (Then::Reply(reply), result) => {
-                        Outcome::Answer(Answer::Encoding(reply, result))
+                        Outcome::Answer(Answer::EncoderOutput(reply, result))
                     }
                     (Then::Run(run), Ok(encoding)) => Outcome::Run(run.encoded(encoding)),
                     (Then::Run(run), Err(failure)) => Outcome::Answer(run.fail(failure)),
@@ -149,7 +149,7 @@ impl Pending {
                 let result = failure.map_or(result, Err);
                 match (work.then, result) {
                     (Then::Reply(reply), result) => {
-                        Outcome::Answer(Answer::Evidence(reply, result))
+                        Outcome::Answer(Answer::SequenceOutput(reply, result))
                     }
                     (Then::Run(run), Ok(evidence)) => Outcome::Run(run.advanced(evidence)),
                     (Then::Run(run), Err(failure)) => Outcome::Answer(run.fail(failure)),
@@ -163,8 +163,8 @@ impl Answer {
     /// Sends it. Nobody may be waiting any more; then it has nowhere to go.
     pub(super) fn send(self) {
         match self {
-            Self::Encoding(reply, result) => drop(reply.send(result)),
-            Self::Evidence(reply, result) => drop(reply.send(result)),
+            Self::EncoderOutput(reply, result) => drop(reply.send(result)),
+            Self::SequenceOutput(reply, result) => drop(reply.send(result)),
             Self::Job(reply, end) => drop(reply.send(end)),
         }
     }

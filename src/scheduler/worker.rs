@@ -10,7 +10,7 @@ use super::shell::{Failure, Shared, State};
 use super::sync::thread;
 use super::waiter::Chunk;
 use super::work::{Answer, Pending};
-use crate::runtime::{Device, Encoded, RuntimeError, Sizes, StepEvidence, Stop};
+use crate::runtime::{Device, Encoded, RuntimeError, Sizes, StepEvidence, StopHandle};
 use crate::telemetry::batches::{Busy, Instruments, Ran};
 
 /// A batch with its inputs, outside the lock.
@@ -34,7 +34,7 @@ enum Inputs {
 
 enum Outputs {
     Features(Encoded),
-    Evidence(StepEvidence),
+    SequenceOutput(StepEvidence),
 }
 
 impl Shared {
@@ -56,7 +56,7 @@ impl Shared {
             };
             busy.add(times.took);
             watch(&mut instruments, &batch, times, outputs.is_ok());
-            if let (Ok(Outputs::Evidence(evidence)), Inputs::Chunks(chunks)) =
+            if let (Ok(Outputs::SequenceOutput(evidence)), Inputs::Chunks(chunks)) =
                 (&outputs, &mut inputs)
             {
                 self.carry_on(&batch, evidence, chunks);
@@ -69,7 +69,7 @@ impl Shared {
     }
 
     /// Waits for a batch; none once the scheduler is closed and everything has ended.
-    fn take(&self, stop: &Arc<dyn Stop>) -> Option<Taken> {
+    fn take(&self, stop: &Arc<dyn StopHandle>) -> Option<Taken> {
         let mut state = self.lock();
         loop {
             let now = self.now();
@@ -115,7 +115,7 @@ impl Shared {
                 .map(Outputs::Features),
             Inputs::Chunks(chunks) => device
                 .sequence(buffers.chunks(batch.shape, chunks, self.sizes))
-                .map(Outputs::Evidence),
+                .map(Outputs::SequenceOutput),
         }
     }
 
@@ -170,7 +170,7 @@ impl Shared {
                     finite(&encoded.features[first * width..row * width])
                         && finite(encoded.distance.get(first..row).unwrap_or_default())
                 }
-                Outputs::Evidence(evidence) => {
+                Outputs::SequenceOutput(evidence) => {
                     let (steps, labels) = (batch.shape.steps, sizes.labels);
                     // What is carried on goes into them, so it need not be looked at.
                     finite(&evidence.logits[place * steps * labels..][..member.items * labels])
@@ -187,7 +187,7 @@ impl Shared {
 
 impl State {
     /// A batch's inputs, lent to it, and the way to stop it.
-    fn lend(&mut self, batch: Batch, stop: &Arc<dyn Stop>) -> Taken {
+    fn lend(&mut self, batch: Batch, stop: &Arc<dyn StopHandle>) -> Taken {
         stop.clear();
         self.running.insert(batch.id, Arc::clone(stop));
         let work = batch.members.iter();
@@ -239,7 +239,7 @@ impl State {
                         continue;
                     };
                     match outputs {
-                        Ok(Outputs::Evidence(evidence)) => {
+                        Ok(Outputs::SequenceOutput(evidence)) => {
                             work.keep((member, row), (batch, evidence), chunk.history, took, sizes);
                         }
                         _ => work.chunk = Some(chunk),

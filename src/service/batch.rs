@@ -19,7 +19,7 @@ use super::pb::{BatchClassifyRequest, BatchClassifyResponse, ClassifyResponse};
 use super::refusals::Refusals;
 use super::status::{self, invalid};
 use super::{deadline, messages};
-use crate::engine::{Answer, Caller, Engine, EngineError};
+use crate::engine::{Caller, Classification, Engine, EngineError};
 
 /// Recordings of one stream that are decoded, wait or run at a time.
 const UNDER_WAY: usize = 16;
@@ -131,7 +131,7 @@ impl Batch {
                     let message = format!("an id may have {LONGEST_ID} bytes");
                     Err(invalid("id", message))
                 }
-                None => judge(&engine, item, caller).await,
+                None => classify_request(&engine, item, caller).await,
             };
             let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
             facts.recording_of_many(number, code, answer.as_ref().ok());
@@ -174,11 +174,11 @@ async fn reached(deadline: Option<Instant>) {
 }
 
 /// Judges one recording; while the server is busy it is tried again, if the deadline allows.
-async fn judge(
+async fn classify_request(
     engine: &Engine,
     item: BatchClassifyRequest,
     caller: Caller,
-) -> Result<Answer, Status> {
+) -> Result<Classification, Status> {
     let request = item.request.unwrap_or_default();
     let deadline = caller.deadline;
     let request = messages::request(request, engine.manifest(), caller)?;

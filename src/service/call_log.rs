@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 use super::around::{self, Around, Inner};
 use super::budget::Charges;
 use super::status;
-use crate::engine::{Answer, TenantId};
+use crate::engine::{Classification, TenantId};
 use crate::telemetry::calls::{self, Call, Facts};
 use crate::telemetry::requests::InFlight;
 
@@ -48,18 +48,23 @@ impl CallFacts {
     }
 
     /// The call's only recording has ended, with an answer if all went well. Its message is no longer charged.
-    pub(super) fn recording(&self, answer: Option<&Answer>) {
+    pub(super) fn recording(&self, answer: Option<&Classification>) {
         self.ended(0, answer);
     }
 
     /// A recording of a stream has ended; also logs it. Its message is no longer charged.
-    pub(super) fn recording_of_many(&self, number: u64, code: Code, answer: Option<&Answer>) {
+    pub(super) fn recording_of_many(
+        &self,
+        number: u64,
+        code: Code,
+        answer: Option<&Classification>,
+    ) {
         let facts = self.ended(number, answer);
         calls::recording(self.id, number, status::name(code), &facts);
     }
 
     /// A recording has ended, by the number of its message.
-    fn ended(&self, number: u64, answer: Option<&Answer>) -> Facts {
+    fn ended(&self, number: u64, answer: Option<&Classification>) -> Facts {
         self.inflated.give_back(number);
         let mut one = Facts {
             recordings: 1,

@@ -41,7 +41,10 @@ impl Emotion {
         self.engine.get().ok_or_else(status::loading)
     }
 
-    async fn judge(&self, request: Request<ClassifyRequest>) -> Result<ClassifyResponse, Status> {
+    async fn classify_request(
+        &self,
+        request: Request<ClassifyRequest>,
+    ) -> Result<ClassifyResponse, Status> {
         let engine = self.engine()?;
         let facts = CallFacts::of(&request);
         let caller = caller(&request, Class::Interactive)?;
@@ -92,7 +95,7 @@ impl EmotionService for Emotion {
         &self,
         request: Request<ClassifyRequest>,
     ) -> Result<Response<ClassifyResponse>, Status> {
-        self.judge(request).await.map(Response::new)
+        self.classify_request(request).await.map(Response::new)
     }
 
     type BatchClassifyStream = Answers;

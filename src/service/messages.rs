@@ -8,8 +8,8 @@ use super::pb;
 use super::status::invalid;
 use crate::audio::{Encoding, LaneChoice, RawFormat};
 use crate::bundle::{Manifest, Turns};
-use crate::decision::{Abstention, Judgement, SHORTEST_WINDOW, Span};
-use crate::engine::{Answer, Caller, Class, Engine, Lane, Request, Timing};
+use crate::decision::{Abstention, Prediction, SHORTEST_WINDOW, Span};
+use crate::engine::{Caller, Class, Classification, Engine, Lane, Request, Timing};
 use crate::frontend::{NarrowBand, SAMPLE_RATE, SEGMENT_SAMPLES};
 
 const DEFAULT_WINDOW: Duration = Duration::from_secs(1);
@@ -149,7 +149,11 @@ fn window(options: &pb::Options) -> Result<Option<Duration>, Status> {
 }
 
 /// The answer as the protocol gives it.
-pub(super) fn response(answer: &Answer, manifest: &Manifest, timing: bool) -> pb::ClassifyResponse {
+pub(super) fn response(
+    answer: &Classification,
+    manifest: &Manifest,
+    timing: bool,
+) -> pb::ClassifyResponse {
     pb::ClassifyResponse {
         model: Some(model_ref(manifest)),
         audio_duration: Some(duration(answer.duration)),
@@ -168,7 +172,7 @@ pub(super) fn response(answer: &Answer, manifest: &Manifest, timing: bool) -> pb
 fn lane(lane: &Lane, manifest: &Manifest) -> pb::Lane {
     pb::Lane {
         index: u32::try_from(lane.index).unwrap_or(u32::MAX),
-        total: Some(judgement(&lane.total, manifest)),
+        total: Some(prediction(&lane.total, manifest)),
         turns: spans(&lane.turns, manifest),
         timeline: spans(&lane.timeline, manifest),
     }
@@ -185,24 +189,24 @@ fn span(span: &Span, manifest: &Manifest) -> pb::Span {
     pb::Span {
         start: Some(duration(span.start)),
         end: Some(duration(span.end)),
-        judgement: Some(judgement(&span.judgement, manifest)),
+        prediction: Some(prediction(&span.prediction, manifest)),
         speech_share: span.speech_share,
     }
 }
 
-fn judgement(judgement: &Judgement, manifest: &Manifest) -> pb::Judgement {
+fn prediction(prediction: &Prediction, manifest: &Manifest) -> pb::Prediction {
     use pb::AbstentionReason as Reason;
-    let reason = match judgement.abstention {
+    let reason = match prediction.abstention {
         None => Reason::Unspecified,
         Some(Abstention::NoSpeech) => Reason::NoSpeech,
         Some(Abstention::TooShort) => Reason::TooShort,
         Some(Abstention::LowConfidence) => Reason::LowConfidence,
     };
-    let emotions = manifest.labels.iter().zip(&judgement.probabilities);
-    pb::Judgement {
-        label: manifest.labels[judgement.label].clone(),
-        confidence: judgement.confidence(),
-        abstained: judgement.abstention.is_some(),
+    let emotions = manifest.labels.iter().zip(&prediction.probabilities);
+    pb::Prediction {
+        label: manifest.labels[prediction.label].clone(),
+        confidence: prediction.confidence(),
+        abstained: prediction.abstention.is_some(),
         reason: reason.into(),
         emotions: emotions
             .map(|(label, &probability)| pb::Emotion {

@@ -54,25 +54,27 @@ impl Detector {
 
     /// Takes the next frame, `[129]` of ln power. Gives what it holds; of a lane's first 31 frames nothing,
     /// and with the next what all 32 hold.
-    pub fn hear(&mut self, frame: &[f32]) -> impl Iterator<Item = Sound> + use<> {
+    pub fn process(&mut self, frame: &[f32]) -> impl Iterator<Item = Sound> + use<> {
         let levels = bands::follow(self.levels.as_ref(), frame);
         self.levels = Some(levels);
         let seen = self.partials.observe(frame);
-        self.noise.hear(&levels);
+        self.noise.process(&levels);
         let mut sounds = [Sound::Silence; SEGMENT_FRAMES];
         let known = match self.first.get_mut(self.frames) {
             Some(first) => {
                 *first = (levels, seen);
                 self.frames += 1;
                 if self.frames == SEGMENT_FRAMES {
-                    sounds = self.first.map(|(levels, seen)| self.judge(&levels, &seen));
+                    sounds = self
+                        .first
+                        .map(|(levels, seen)| self.classify(&levels, &seen));
                     SEGMENT_FRAMES
                 } else {
                     0
                 }
             }
             None => {
-                sounds[0] = self.judge(&levels, &seen);
+                sounds[0] = self.classify(&levels, &seen);
                 1
             }
         };
@@ -80,11 +82,11 @@ impl Detector {
     }
 
     /// What the next frame holds, as far as the noise is known.
-    fn judge(&mut self, levels: &Levels, seen: &Observation) -> Sound {
+    fn classify(&mut self, levels: &Levels, seen: &Observation) -> Sound {
         let enough = if self.speech { ENDS } else { BEGINS };
         let stands_out = bands::excess(levels, &self.noise.levels()) > enough;
         self.steadiness
-            .hear(&self.noise.audible(levels), stands_out);
+            .process(&self.noise.audible(levels), stands_out);
         self.loudness.pass(levels, self.steadiness.begins());
         self.speech = stands_out && self.loudness.near(levels);
         self.articulation.pass();
@@ -124,7 +126,7 @@ mod tests {
         let mut heard = Vec::new();
         for sound in frames
             .chunks_exact(BINS)
-            .flat_map(|frame| detector.hear(frame))
+            .flat_map(|frame| detector.process(frame))
         {
             heard.push(sound == Sound::Speech);
             if let Sound::Steady(frames) = sound {

@@ -1,6 +1,6 @@
 //! Raw frames to speech, and speech to turns: where somebody speaks, and which steps are a turn's.
 //!
-//! A [`Detector`] says of each frame what [`Sound`] it holds, a [`Tracker`] makes turns of that, while
+//! A [`Detector`] says of each frame what [`Sound`] it holds, a [`TurnTracker`] makes turns of that, while
 //! they are heard: neither looks at what comes after, but the detector may take back what it said last.
 //! State is of fixed size. Knows the front end's frames and nothing else of the house.
 
@@ -16,7 +16,10 @@ mod turns;
 
 pub use articulation::MOST_TAKEN_BACK;
 pub use detector::Detector;
-pub use turns::{CONFIRMED_FRAMES, ENDING_FRAMES, LEAST_SPEECH_FRAMES, Rule, Step, Tracker, Turn};
+pub use turns::{
+    CONFIRMED_FRAMES, DetectedStep, DetectedTurn, ENDING_FRAMES, LEAST_SPEECH_FRAMES, TurnRule,
+    TurnTracker,
+};
 
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -49,7 +49,7 @@ impl Noise {
     }
 
     /// Takes the next frame's levels.
-    pub(super) fn hear(&mut self, levels: &Levels) {
+    pub(super) fn process(&mut self, levels: &Levels) {
         if self.frames.is_multiple_of(PIECE_FRAMES) {
             self.least[self.newest()] = [f32::INFINITY; _];
             self.sum_up();
@@ -109,7 +109,7 @@ mod tests {
     fn a_soft_first_frame_is_not_the_lanes_noise() {
         let mut noise = Noise::new(-75.0);
         for frame in 0..30 {
-            noise.hear(&[if frame == 0 { -16.0 } else { -10.0 }; _]);
+            noise.process(&[if frame == 0 { -16.0 } else { -10.0 }; _]);
         }
         assert!(noise.levels().iter().all(|level| *level > -10.0));
     }
@@ -118,7 +118,7 @@ mod tests {
     fn the_least_level_is_forgotten_after_a_second_and_a_half() {
         let mut noise = Noise::new(-75.0);
         let mut hear = |level: f32, frames: usize| {
-            (0..frames).for_each(|_| noise.hear(&[level; _]));
+            (0..frames).for_each(|_| noise.process(&[level; _]));
             noise.levels()[0]
         };
         let soft = hear(-12.0, 48);

@@ -37,7 +37,7 @@ impl Steadiness {
     }
 
     /// Takes the next frame's levels, and whether they stand out of the noise.
-    pub(super) fn hear(&mut self, levels: &Levels, stands_out: bool) {
+    pub(super) fn process(&mut self, levels: &Levels, stands_out: bool) {
         let least: Levels = std::array::from_fn(|band| levels[band] + self.varies[band]);
         if excess(&self.highest, &least) > FALL {
             self.highest = *levels;

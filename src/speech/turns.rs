@@ -24,7 +24,7 @@ pub const LEAST_SPEECH_FRAMES: usize = 2 * CONFIRMED_FRAMES;
 
 /// What makes a turn; all in frames of 8 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub struct TurnRule {
     /// Less speech than this is no turn; at least [`LEAST_SPEECH_FRAMES`].
     pub least_speech: usize,
     /// So much silence ends a turn; at least [`ENDING_FRAMES`] more than the lead-out.
@@ -38,8 +38,8 @@ pub struct Rule {
 
 /// What is known of a segment when it is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// At least [`CONFIRMED_FRAMES`] of its frames hold speech; see [`Tracker::first_doubtful`].
+pub struct DetectedStep {
+    /// At least [`CONFIRMED_FRAMES`] of its frames hold speech; see [`TurnTracker::first_doubtful`].
     pub speech: bool,
     /// A turn begins, if there will be enough speech in it, with the step of this number in the lane:
     /// this one or one before, never one before an earlier turn's first. The sequence starts anew there,
@@ -50,7 +50,7 @@ pub struct Step {
 
 /// A turn that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Turn {
+pub struct DetectedTurn {
     /// Its steps, by their number in the lane.
     pub steps: Range<usize>,
     /// From its first frame of speech to behind its last.
@@ -59,8 +59,8 @@ pub struct Turn {
 
 /// Follows a lane: frame after frame, and each segment when it is whole.
 #[derive(Clone, Debug)]
-pub struct Tracker {
-    rule: Rule,
+pub struct TurnTracker {
+    rule: TurnRule,
     /// Frames from segment to segment.
     hop: usize,
     frames: usize,
@@ -77,7 +77,7 @@ pub struct Tracker {
 /// A turn that has not ended.
 #[derive(Clone, Debug)]
 struct Current {
-    turn: Turn,
+    turn: DetectedTurn,
     /// Frames that hold speech.
     speech: usize,
     /// Those of them that are among the newest.
@@ -86,10 +86,10 @@ struct Current {
     certain_end: usize,
 }
 
-impl Tracker {
+impl TurnTracker {
     /// A tracker at the start of a lane with so many frames from segment to segment, at least one.
     #[must_use]
-    pub fn new(rule: Rule, hop: usize) -> Self {
+    pub fn new(rule: TurnRule, hop: usize) -> Self {
         Self {
             rule,
             hop: hop.max(1),
@@ -103,7 +103,7 @@ impl Tracker {
     }
 
     /// The next frame holds this. Gives the turn that it ends.
-    pub fn frame(&mut self, sound: Sound) -> Option<Turn> {
+    pub fn frame(&mut self, sound: Sound) -> Option<DetectedTurn> {
         let speech = sound == Sound::Speech;
         self.frames += 1;
         self.recent.push(speech);
@@ -119,7 +119,7 @@ impl Tracker {
             return None;
         }
         // A run that is not confirmed yet is no silence either.
-        let silence = |turn: &Turn| self.frames - self.run - turn.frames.end;
+        let silence = |turn: &DetectedTurn| self.frames - self.run - turn.frames.end;
         match &self.current {
             Some(current) if silence(&current.turn) >= self.rule.end_silence => self.end(),
             _ => None,
@@ -135,9 +135,9 @@ impl Tracker {
     }
 
     /// The last 32 frames are a segment.
-    pub fn segment(&mut self) -> Step {
+    pub fn segment(&mut self) -> DetectedStep {
         let start = self.frames.saturating_sub(SEGMENT_FRAMES);
-        let mut step = Step {
+        let mut step = DetectedStep {
             speech: self.recent.marked(SEGMENT_FRAMES) >= CONFIRMED_FRAMES,
             begins: None,
         };
@@ -157,14 +157,14 @@ impl Tracker {
 
     /// The lane is over. Gives the turn that it ends.
     #[must_use]
-    pub fn finish(mut self) -> Option<Turn> {
+    pub fn finish(mut self) -> Option<DetectedTurn> {
         self.end()
     }
 
     fn speak(&mut self) {
         let first = self.frames - self.run;
         let current = self.current.get_or_insert(Current {
-            turn: Turn {
+            turn: DetectedTurn {
                 steps: 0..0,
                 frames: first..first,
             },
@@ -200,7 +200,7 @@ impl Tracker {
         self.current = Some(current);
     }
 
-    fn end(&mut self) -> Option<Turn> {
+    fn end(&mut self) -> Option<DetectedTurn> {
         let current = self.current.take()?;
         let mut turn = current.turn;
         if turn.steps.is_empty() || current.speech < self.rule.least_speech {
@@ -214,7 +214,7 @@ impl Tracker {
     }
 
     /// The last step that is the turn's, once it is whole.
-    fn last_step(&self, turn: &Turn) -> usize {
+    fn last_step(&self, turn: &DetectedTurn) -> usize {
         (turn.frames.end + self.rule.lead_out).saturating_sub(CONFIRMED_FRAMES) / self.hop
     }
 }

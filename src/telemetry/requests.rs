@@ -59,7 +59,7 @@ pub fn refused(reason: &'static str, class: &'static str) {
 }
 
 /// A lane was judged. `label` and `reason` come from the model and the code, never from a caller.
-pub fn judged(audio: Duration, class: &'static str, label: &str, reason: Option<&'static str>) {
+pub fn predicted(audio: Duration, class: &'static str, label: &str, reason: Option<&'static str>) {
     // The counter is whole seconds; rounding the sum and not each lane lets utterances add up.
     let lane = u64::try_from(audio.as_millis()).unwrap_or(u64::MAX);
     let sum = AUDIO_MILLIS[usize::from(class == "bulk")]

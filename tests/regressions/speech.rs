@@ -4,7 +4,7 @@ use std::f32::consts::TAU;
 use std::path::PathBuf;
 
 use undertone::audio::{Encoding, LaneChoice, Limits, decode};
-use undertone::service::pb::{AudioConfig, AudioEncoding, ClassifyRequest, Judgement, Lane};
+use undertone::service::pb::{AudioConfig, AudioEncoding, ClassifyRequest, Lane, Prediction};
 
 use crate::common::{self, Client, Server};
 use crate::data;
@@ -43,7 +43,7 @@ fn mulaw_byte(sample: f32) -> u8 {
     !(sign | (segment << 4) as u8 | step as u8)
 }
 
-fn total(lane: &Lane) -> &Judgement {
+fn total(lane: &Lane) -> &Prediction {
     lane.total.as_ref().unwrap()
 }
 

@@ -10,7 +10,7 @@ use tonic::transport::Channel;
 use super::Flags;
 use super::target::Target;
 use crate::cli::CliError;
-use crate::engine::{AudioFile, Decoded, Engine, Options};
+use crate::engine::{AudioFile, Decoded, Engine, EngineOptions};
 use crate::service::Emotion;
 use crate::service::pb::emotion_service_client::EmotionServiceClient;
 use crate::service::pb::{ClassifyRequest, ClassifyResponse, GetModelRequest};
@@ -37,10 +37,10 @@ impl Classifier {
         if let Some(target) = &flags.server {
             return Ok(Self::Server(Box::new(Remote::connect(target).await?)));
         }
-        let options = Options {
+        let options = EngineOptions {
             bundle: flags.bundle.clone(),
             onnxruntime: flags.onnxruntime.clone(),
-            ..Options::for_own_files()
+            ..EngineOptions::for_own_files()
         };
         let engine = tokio::task::spawn_blocking(move || Engine::open(&options)).await??;
         Ok(Self::Here(Emotion::new(Arc::new(engine))))

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::frontend::LEFTOVER_FRAMES;
 
-const RULE: Rule = Rule {
+const RULE: TurnRule = TurnRule {
     least_speech: 25,
     end_silence: 100,
     lead_in: 23,
@@ -13,19 +13,23 @@ const RULE: Rule = Rule {
 };
 
 /// Steps and turns of a lane that speaks where it is told, in segments every `hop` frames.
-fn follow(rule: Rule, frames: &[bool], hop: usize) -> (Vec<Step>, Vec<Turn>) {
+fn follow(rule: TurnRule, frames: &[bool], hop: usize) -> (Vec<DetectedStep>, Vec<DetectedTurn>) {
     follow_sounds(rule, &sounds(frames), hop)
 }
 
 /// The last segment is right-aligned, as the segmenter does it.
-fn follow_sounds(rule: Rule, sounds: &[Sound], hop: usize) -> (Vec<Step>, Vec<Turn>) {
-    let mut tracker = Tracker::new(rule, hop);
+fn follow_sounds(
+    rule: TurnRule,
+    sounds: &[Sound],
+    hop: usize,
+) -> (Vec<DetectedStep>, Vec<DetectedTurn>) {
+    let mut tracker = TurnTracker::new(rule, hop);
     let (mut steps, mut turns) = (Vec::new(), Vec::new());
     let mut left = 0;
     for (number, sound) in sounds.iter().enumerate() {
         turns.extend(tracker.frame(*sound));
         if let Sound::Steady(before) = sound {
-            let doubtful: &mut [Step] = &mut steps[tracker.first_doubtful(*before)..];
+            let doubtful: &mut [DetectedStep] = &mut steps[tracker.first_doubtful(*before)..];
             doubtful.iter_mut().for_each(|step| step.speech = false);
         }
         left += 1;
@@ -59,8 +63,8 @@ fn lane(frames: usize, spoken: &[Range<usize>]) -> Vec<bool> {
 #[test]
 fn a_turn_is_the_steps_with_its_speech_and_a_lead_in() {
     let (steps, turns) = follow(RULE, &lane(1_000, &[200..400, 450..500, 700..800]), 16);
-    // Step 11 starts at 176, a frame before the lead-in, and has eight frames of speech.
-    // Step 30 starts at 480 and has 20 frames of the first turn's speech, step 31 has four.
+    // DetectedStep 11 starts at 176, a frame before the lead-in, and has eight frames of speech.
+    // DetectedStep 30 starts at 480 and has 20 frames of the first turn's speech, step 31 has four.
     assert_eq!(turns[0].steps, 11..31);
     assert_eq!(turns[0].frames, 200..500);
     assert_eq!(turns[1].steps, 43..50);
@@ -88,18 +92,18 @@ fn clicks_and_noises_are_no_turn() {
 
 #[test]
 fn lead_in_and_lead_out_are_silence_around_a_turn_and_never_steps_of_another() {
-    let rule = Rule {
+    let rule = TurnRule {
         lead_in: 60,
         lead_out: 60,
         ..RULE
     };
     let frames = lane(1_000, &[200..400, 505..600]);
     let (steps, turns) = follow(rule, &frames, 16);
-    // Step 9 starts at 144, within 60 frames before the speech, and step 28 at 448, within 60 behind.
+    // DetectedStep 9 starts at 144, within 60 frames before the speech, and step 28 at 448, within 60 behind.
     assert_eq!(turns[0].steps, 9..29);
-    // Step 28 lies in this one's lead-in as well.
+    // DetectedStep 28 lies in this one's lead-in as well.
     assert_eq!(turns[1].steps, 29..41);
-    // Step 11 is whole at 208, when the first turn's speech is confirmed.
+    // DetectedStep 11 is whole at 208, when the first turn's speech is confirmed.
     assert_eq!(steps[11].begins, Some(9));
     assert_eq!(steps.iter().filter_map(|step| step.begins).count(), 2);
 }
@@ -151,20 +155,20 @@ fn a_steady_sound_is_no_turn_nor_the_end_of_one() {
 
 #[test]
 fn a_noise_takes_nothing_from_the_lead_in_of_the_turn_behind_it() {
-    let rule = Rule {
+    let rule = TurnRule {
         lead_in: 187,
         ..RULE
     };
     let (steps, turns) = follow(rule, &lane(600, &[200..220, 380..450]), 16);
     assert_eq!(turns.len(), 1);
-    // Step 13 starts at 208, within the noise.
+    // DetectedStep 13 starts at 208, within the noise.
     assert_eq!(turns[0].steps.start, 13);
     let begins: Vec<usize> = steps.iter().filter_map(|step| step.begins).collect();
     assert_eq!(begins, [1, 13]);
 }
 
 /// Stretches of speech, of so many frames that count, without the silence that ends a turn.
-fn stretches(rule: Rule, frames: &[bool]) -> Vec<(Range<usize>, usize)> {
+fn stretches(rule: TurnRule, frames: &[bool]) -> Vec<(Range<usize>, usize)> {
     let mut stretches: Vec<(Range<usize>, usize)> = Vec::new();
     let mut start = 0;
     for run in frames.chunk_by(|a, b| a == b) {
@@ -206,8 +210,8 @@ prop_compose! {
         lead_in in prop_oneof![0..SEGMENT_FRAMES, 0..150usize],
         lead_out in 0..100usize,
         longer in prop_oneof![Just(ENDING_FRAMES), ENDING_FRAMES..150],
-    ) -> Rule {
-        Rule { least_speech, end_silence: lead_out + longer, lead_in, lead_out }
+    ) -> TurnRule {
+        TurnRule { least_speech, end_silence: lead_out + longer, lead_in, lead_out }
     }
 }
 
@@ -227,7 +231,7 @@ proptest! {
         let heard: Vec<Range<usize>> = turns.iter().map(|turn| turn.frames.clone()).collect();
         prop_assert_eq!(heard, enough);
         let start = |step: usize| (hop * step).min(frames.len() - SEGMENT_FRAMES);
-        for Turn { steps: own, frames } in turns {
+        for DetectedTurn { steps: own, frames } in turns {
             prop_assert!(!own.is_empty() && own.end <= steps.len());
             let late = |step: usize| start(step) + CONFIRMED_FRAMES > frames.end + rule.lead_out;
             let last = own.end - 1;

@@ -1,4 +1,4 @@
-//! Who may know whom: the house's walls, read from the `use` lines and paths of each room.
+//! Which module may depend on which: read from the paths of each module's code.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,8 +8,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// Each room and the rooms of this crate that it may name.
-const MAY_KNOW: [(&str, &[&str]); 14] = [
+/// Each module, and the other modules of this crate that it may depend on.
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("address", &[]),
     ("audio", &[]),
     ("config", &["address", "audio", "engine", "telemetry"]),
@@ -63,22 +63,25 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
 ];
 
 #[test]
-fn each_room_knows_only_whom_it_may() {
+fn each_module_depends_only_on_what_it_may() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut wrong = Vec::new();
-    for (room, may_know) in MAY_KNOW {
-        for file in files(&root, room) {
+    for (module, allowed) in ALLOWED {
+        for file in files(&root, module) {
             let text = std::fs::read_to_string(&file).unwrap();
             for (number, line) in text.lines().enumerate() {
                 assert!(
                     !line.contains("crate::{"),
-                    "{}: one room a `use`",
+                    "{}: one module a `use`",
                     file.display()
                 );
-                for other in named(line).filter(|other| *other != room) {
-                    if !may_know.contains(&other) {
+                for other in named(line).filter(|other| *other != module) {
+                    if !allowed.contains(&other) {
                         let file = file.display();
-                        wrong.push(format!("{file}:{}: {room} knows {other}", number + 1));
+                        wrong.push(format!(
+                            "{file}:{}: {module} depends on {other}",
+                            number + 1
+                        ));
                     }
                 }
             }
@@ -87,7 +90,7 @@ fn each_room_knows_only_whom_it_may() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// Rooms that a line names: what follows `crate::` outside comments.
+/// Modules that a line names: what follows `crate::` outside comments.
 fn named(line: &str) -> impl Iterator<Item = &str> {
     let code = line.split("//").next().unwrap_or_default();
     code.split("crate::").skip(1).map(|rest| {
@@ -97,25 +100,26 @@ fn named(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The files of a room: its folder's and, for a room of one file, that; without rooms inside it.
-fn files(root: &Path, room: &str) -> Vec<PathBuf> {
+/// The files of a module: its folder's and, for a module of one file, that; without modules of the table
+/// inside it.
+fn files(root: &Path, module: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    let alone = root.join(format!("{room}.rs"));
+    let alone = root.join(format!("{module}.rs"));
     if alone.is_file() {
         files.push(alone);
     }
-    let mut folders = vec![root.join(room)];
+    let mut folders = vec![root.join(module)];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).into_iter().flatten() {
             let path = entry.unwrap().path();
-            let inner = MAY_KNOW.iter().any(|(other, _)| path == root.join(other));
-            match path.is_dir() {
-                true if !inner => folders.push(path),
-                true => {}
-                false => files.push(path),
+            let inner = ALLOWED.iter().any(|(other, _)| path == root.join(other));
+            if path.is_file() {
+                files.push(path);
+            } else if !inner {
+                folders.push(path);
             }
         }
     }
-    assert!(!files.is_empty(), "no room {room}");
+    assert!(!files.is_empty(), "no module {module}");
     files
 }
