@@ -1,4 +1,4 @@
-//! The reference pages of the book equal the code that they describe.
+//! The reference pages of the book equal the code that they describe, and the documents name files that exist.
 //!
 //! `UPDATE_REFERENCES=1 cargo test --test references` writes them anew.
 
@@ -13,6 +13,7 @@ mod api;
 mod common;
 mod configuration;
 mod metrics;
+mod paths;
 
 use std::path::Path;
 
