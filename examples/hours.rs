@@ -1,5 +1,5 @@
-//! Hours of 48 kHz stereo through decoder, resampler and front end, piece by piece: `cargo run
-//! --release --example hours [HOURS]`, four if left out. Prints what they cost, one figure a line.
+//! Measures decoder, resampler and front end on hours of 48 kHz stereo, piece by piece: `cargo run --release
+//! --example hours [HOURS]`. The default is four hours. Prints one figure per line.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,14 +10,14 @@
 #[path = "../tests/hours/mod.rs"]
 mod hours;
 
-use hours::{Sent, hear};
+use hours::{Sent, measure};
 
 fn main() {
-    let asked = std::env::args().nth(1);
-    let hours: f64 = asked.map_or(4.0, |hours| hours.parse().unwrap());
+    let argument = std::env::args().nth(1);
+    let hours: f64 = argument.map_or(4.0, |hours| hours.parse().unwrap());
     let seconds = (hours * 3_600.0) as usize;
     for (name, sent) in [("wav", Sent::Wav), ("flac", Sent::Flac)] {
-        let cost = hear(sent, seconds);
+        let cost = measure(sent, seconds);
         println!("{name}_seconds {seconds}");
         println!("{name}_megabytes {:.1}", cost.bytes as f64 / 1e6);
         println!("{name}_segments {}", cost.segments);

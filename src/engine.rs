@@ -1,460 +1,357 @@
-//! One bundle served: the way of a recording from bytes to answer, in one place.
+//! One bundle, ready to classify: the way of a recording from bytes to predictions.
 //!
-//! bytes → lanes of samples (`audio`) → segments (`frontend`) → features (`scheduler`, encoder) →
-//! step evidence (`scheduler`, sequence) → predictions (`decision`). The first two are work for a
-//! processor and run on a bounded number of blocking threads; the rest is waiting.
+//! bytes → lanes of samples (`audio`) → segments (`frontend`) and turns (`speech`) → features
+//! (`scheduler`, encoder) → step evidence (`scheduler`, sequence) → predictions (`decision`). Decoding and
+//! segmenting need a processor and run on a bounded number of blocking threads. The rest waits for
+//! batches. Read [`Engine::classify`] first. The engine does not depend on gRPC, the command line or the
+//! configuration.
 
 mod audio_file;
 mod class_rule;
+mod classification;
 mod decoders;
-mod hearing;
+mod error;
+mod file_segmentation;
+mod idle_memory;
 mod intake;
 mod lane;
-mod memory;
-mod needs;
-mod open;
-mod streamed;
+mod options;
+mod piece;
+mod refusals;
+mod request;
+mod sample_time;
+mod scheduler_sink;
+mod segmentation;
 mod submission;
 mod tenant_name;
 mod threads;
+mod turn_detection;
 mod warm_up;
+mod work_estimate;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::try_join_all;
 use tokio::sync::watch;
 
-use crate::audio::{self, AudioError, Encoding, LaneChoice};
-use crate::bundle::Manifest;
-use crate::decision::{Abstention, Evidence, Prediction, PredictionRule, Span, SpanClassifier};
-use crate::frontend::{FrontendError, SAMPLE_RATE};
-pub use crate::runtime::Provider;
-pub use crate::scheduler::core::{Class, TenantId};
-use crate::scheduler::core::{End, Refusal, Work};
-use crate::scheduler::{Failure, Scheduler, Spent, Terms, Ticket};
-use crate::telemetry::{batches, requests};
-pub use audio_file::{AudioFile, Decoded};
+use crate::audio;
+use crate::bundle::{Bundle, Manifest};
+use crate::decision::{Abstention, Evidence, PredictionRule, SpanClassifier};
+use crate::frontend::SAMPLE_RATE;
+use crate::runtime::{Library, RuntimeError, Sizes};
+use crate::scheduler::{Clock, Scheduler, Spent, Terms, Ticket};
+use crate::telemetry::requests;
 use class_rule::ClassRule;
-use decoders::NoResult;
-use intake::{Intake, Need};
-use memory::Memory;
-pub use memory::limit_retained_memory;
-use needs::Needs;
-pub use open::{EngineOptions, OpenError, Schedule};
-use submission::Known;
+use idle_memory::IdleTrimmer;
+use intake::Intake;
+use lane::LaneInfo;
+use refusals::count_refusal;
+use sample_time::sample_time;
+use scheduler_sink::SchedulerSink;
+use submission::LaneOutput;
+use turn_detection::TurnDetection;
+use warm_up::Layout;
+use work_estimate::WorkEstimator;
+
+pub use crate::runtime::Provider;
+pub use crate::scheduler::core::{Class, Refusal, TenantId};
+pub use audio_file::{AudioFile, Decoded};
+pub use classification::{Classification, Lane, Timing};
+pub use error::{BusyReason, EngineError, InternalError, OpenError};
+pub use idle_memory::limit_retained_memory;
+pub use options::{EngineOptions, Schedule};
+pub use request::{Audio, Caller, Request};
 pub use tenant_name::{TENANT_NAME, is_tenant_name};
 pub use threads::use_batch_scheduling_policy;
 
-/// Pieces of one recording that wait for batches or run.
-const PIECES_UNDER_WAY: usize = 3;
-
-/// One recording to classifier.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The recording.
-    pub audio: Audio,
-    /// How they encode sound.
-    pub encoding: Encoding,
-    /// Which channels to hear.
-    pub lanes: LaneChoice,
-    /// Window of the timeline, if one is wanted.
-    pub window: Option<Duration>,
-    /// Who asks.
-    pub caller: Caller,
-}
-
-/// Where a recording is.
-#[derive(Clone, Debug)]
-pub enum Audio {
-    /// All of its bytes.
-    Memory(Bytes),
-    /// A file, which is read while it is decoded.
-    File(Arc<AudioFile>),
-}
-
-impl<T: Into<Bytes>> From<T> for Audio {
-    fn from(bytes: T) -> Self {
-        Self::Memory(bytes.into())
-    }
-}
-
-/// Who asks for a recording to be judged, and how urgently.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// Whose share of the device the work is charged to.
-    pub tenant: TenantId,
-    /// Whether somebody waits for the answer.
-    pub class: Class,
-    /// When it must be there, if ever.
-    pub deadline: Option<Instant>,
-}
-
-/// The prediction of a recording.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Classification {
-    /// Length of the audio.
-    pub duration: Duration,
-    /// One for each lane, in the order of the channels.
-    pub lanes: Vec<Lane>,
-    /// Part of the audio is missing or damaged; see [`Recording::truncated`](audio::Recording::truncated).
-    pub truncated: bool,
-    /// The audio changes its number of channels midway; see [`Recording::remixed`](audio::Recording::remixed).
-    pub remixed: bool,
-    /// The source cannot hold all that the model hears: it was sampled at 8 kHz or less.
-    pub narrow_band: bool,
-    /// Where the time went.
-    pub timing: Timing,
-}
-
-/// The prediction of one lane.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Lane {
-    /// The channel, counted from 0; 0 for a mix.
-    pub index: usize,
-    /// Of all that is said in its turns; of a lane without one, an abstention.
-    pub total: Prediction,
-    /// In order; none if nobody speaks.
-    pub turns: Vec<Span>,
-    /// One span a window; empty unless a window was asked for.
-    pub timeline: Vec<Span>,
-}
-
-/// Where the time of a request went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Timing {
-    /// Decoding and cutting into segments.
-    pub decode: Duration,
-    /// Waiting for batches and running in them, summed over the request's entries.
-    pub spent: Spent,
-}
-
-/// Why a recording has no prediction.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// The audio cannot be read.
-    #[error(transparent)]
-    Audio(#[from] AudioError),
-    /// The file cannot be read.
-    #[error("the file cannot be read: {0}")]
-    File(#[from] std::io::Error),
-    /// The audio cannot be cut into segments.
-    #[error("lane {lane}: {source}")]
-    Frontend {
-        /// The lane, counted from 0.
-        lane: usize,
-        /// What is wrong with it.
-        source: FrontendError,
-    },
-    /// As much is being done as may be.
-    #[error("busy: {reason}; try again in {} ms", retry_after.as_millis())]
-    Busy {
-        /// The bound that is reached.
-        reason: String,
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// The answer could not be there by the caller's deadline.
-    #[error("the answer could not be there by the deadline{}", match alone {
-        Some(alone) => format!(": its own work is predicted to take {:.1} ms", alone.as_secs_f64() * 1e3),
-        None => String::new(),
-    })]
-    Late {
-        /// The predicted time of its own work, if that alone is too long.
-        alone: Option<Duration>,
-    },
-    /// The recording is more than requests of its class may hold.
-    #[error("{0}")]
-    TooMuch(String),
-    /// The server is shutting down.
-    #[error("the server is shutting down; try again elsewhere")]
-    Draining,
-    /// Nobody waits for the answer any more.
-    #[error("the caller has gone away")]
-    Cancelled,
-    /// A fault of ours.
-    #[error("{0}")]
-    Internal(String),
-}
-
-impl From<NoResult> for EngineError {
-    fn from(error: NoResult) -> Self {
-        Self::Internal(error.to_string())
-    }
-}
-
-impl From<Refusal> for EngineError {
-    fn from(refusal: Refusal) -> Self {
-        let reason = refusal.to_string();
-        match (refusal.drain(), &refusal) {
-            (Some(drain), _) => Self::Busy {
-                reason,
-                retry_after: drain,
-            },
-            (None, Refusal::Draining) => Self::Draining,
-            (None, Refusal::Late { alone }) => Self::Late {
-                alone: Some(*alone),
-            },
-            (None, Refusal::Ended(Some(end))) => Self::from(*end),
-            (None, Refusal::TooMuch { .. } | Refusal::TooManyBytes { .. }) => Self::TooMuch(reason),
-            (None, _) => Self::Internal(reason),
-        }
-    }
-}
-
-impl From<End> for EngineError {
-    fn from(end: End) -> Self {
-        match end {
-            End::Expired => Self::Late { alone: None },
-            End::Evicted { retry } => Self::Busy {
-                reason: Failure::Evicted { retry }.to_string(),
-                retry_after: retry,
-            },
-            End::Answered | End::Failed => Self::Internal("a request ended unasked".into()),
-        }
-    }
-}
-
-impl From<Failure> for EngineError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Expired => End::Expired.into(),
-            Failure::Evicted { retry } => End::Evicted { retry }.into(),
-            Failure::Failed(_) | Failure::NotFinite | Failure::Lost => {
-                Self::Internal(failure.to_string())
-            }
-        }
-    }
-}
-
-/// One bundle, loaded and served. Safe to share between tasks.
+/// One bundle, loaded and ready to classify. Several tasks may share it.
 #[derive(Debug)]
 pub struct Engine {
     manifest: Manifest,
     card: String,
     runtime: String,
     provider: Provider,
-    needs: Needs,
+    estimator: WorkEstimator,
     intake: Intake,
     scheduler: Scheduler,
-    memory: Memory,
+    trimmer: IdleTrimmer,
     weights: BTreeMap<String, u32>,
     class_rule: ClassRule,
-    /// Whether no new request is taken.
+    /// Whether no new request is admitted.
     draining: watch::Sender<bool>,
 }
 
 impl Engine {
-    /// What the served bundle says of itself.
+    /// Opens a bundle. Checks on every set of sessions that it computes the golden vectors, and measures
+    /// the cost of each batch shape. Takes about a second and blocks the calling thread.
+    ///
+    /// # Errors
+    /// The first check that fails, in one sentence.
+    pub fn open(options: &EngineOptions) -> Result<Self, OpenError> {
+        Self::open_unless(options, &|| false)
+    }
+
+    /// Opens a bundle as [`Engine::open`], but stops soon after `should_stop` returns `true`. It is called
+    /// before each set of sessions is opened and before each batch shape is measured.
+    ///
+    /// # Errors
+    /// As [`Engine::open`], and [`RuntimeError::Stopped`].
+    pub fn open_unless(
+        options: &EngineOptions,
+        should_stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Self, OpenError> {
+        let library = Library::load(options.onnxruntime.as_deref())
+            .map_err(RuntimeError::from)?
+            .on(options.provider);
+        for file in &library.skipped {
+            tracing::warn!(
+                reason = file,
+                "skipped a copy of ONNX Runtime that does not load"
+            );
+        }
+        let bundle = match &options.bundle {
+            Some(folder) => Bundle::open(folder)?,
+            None => Bundle::embedded()?,
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let layouts = Layout::candidates(options.provider, cores, options.workers, options.threads);
+        let warm_up = warm_up::measure(&library, &bundle, &layouts, should_stop)?;
+        warm_up::report(&warm_up);
+        let sizes = Sizes::of(&bundle.manifest);
+        let policy = options.policy(warm_up.instances.len());
+        let scheduler = Scheduler::start(
+            warm_up.instances,
+            sizes,
+            policy,
+            warm_up.costs,
+            Clock::system(),
+        )?;
+        let spec = Arc::new(bundle.manifest.frontend.clone());
+        Ok(Self {
+            estimator: WorkEstimator::new(Arc::clone(&spec), sizes, scheduler.most_steps()),
+            scheduler,
+            intake: Intake::start(
+                spec,
+                TurnDetection::of(&bundle.manifest),
+                options.limits,
+                cores,
+                options.requests,
+            )?,
+            trimmer: IdleTrimmer::start()?,
+            card: bundle.card(),
+            provider: options.provider,
+            runtime: format!("{} ({})", library.path.display(), library.info()),
+            manifest: bundle.manifest,
+            weights: options.schedule.weights.clone(),
+            class_rule: ClassRule {
+                interactive_audio: options.schedule.interactive_audio,
+            },
+            draining: watch::Sender::new(false),
+        })
+    }
+
+    /// Returns the manifest of the bundle.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// The model card, in Markdown.
+    /// Returns the model card in Markdown.
     #[must_use]
     pub fn card(&self) -> &str {
         &self.card
     }
 
-    /// ONNX Runtime's file, and its build in its own words.
+    /// Returns ONNX Runtime's file, and the build that it reports.
     #[must_use]
     pub fn runtime(&self) -> &str {
         &self.runtime
     }
 
-    /// What batches run on.
+    /// Returns where batches run: on the processor or a GPU.
     #[must_use]
     pub fn provider(&self) -> Provider {
         self.provider
     }
 
-    /// Bounds of one recording.
+    /// Returns the bounds of one recording.
     #[must_use]
     pub fn limits(&self) -> &audio::Limits {
         self.intake.limits()
     }
 
-    /// Takes no new request; those under way still end.
+    /// Stops the admission of requests. Admitted requests still end.
     pub fn drain(&self) {
         self.scheduler.drain();
         self.draining.send_replace(true);
     }
 
-    /// Whether no new request is taken.
+    /// Returns whether [`Engine::drain`] was called.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         *self.draining.borrow()
     }
 
-    /// Waits until no new request is taken.
+    /// Waits until [`Engine::drain`] is called. Dropping the future has no effect.
     pub async fn draining(&self) {
         let mut draining = self.draining.subscribe();
-        // It can only fail without a sender, which is the engine's own.
+        // Waiting fails only if the sender is dropped, and the engine owns it.
         let _ = draining.wait_for(|draining| *draining).await;
     }
 
-    /// Judges one recording. Dropping the future cancels what waits of it.
+    /// Classifies one recording. Dropping the future cancels the work that has not run yet.
     ///
     /// # Errors
-    /// [`EngineError`]; the engine serves the next request whatever happened to this one.
+    /// [`EngineError`]. The engine serves later requests whatever the error.
     pub async fn classify(&self, mut request: Request) -> Result<Classification, EngineError> {
-        let _under_way = self.memory.call();
+        let _call = self.trimmer.call();
         let estimate = match &request.audio {
             Audio::Memory(bytes) => audio::estimate(bytes, request.encoding),
             Audio::File(file) => file.estimate(),
         };
-        let asked = request.caller.clone();
+        let caller = request.caller.clone();
         let length = Duration::try_from_secs_f64(estimate.seconds).unwrap_or(Duration::MAX);
-        request.caller.class = self.class_rule.class(&asked, length);
-        let mut ticket = self.join(&request, &estimate)?;
+        request.caller.class = self.class_rule.class(&caller, length);
+        let mut ticket = self.admit(&request, &estimate)?;
         let ended = ticket.ended();
         tokio::select! {
             biased;
-            answer = self.answer(request, asked, Arc::new(ticket)) => answer,
+            classification = self.classify_admitted(request, caller, Arc::new(ticket)) => classification,
             end = ended => Err(end.into()),
         }
     }
 
-    /// The way of a recording that was let in.
-    async fn answer(
-        &self,
-        request: Request,
-        asked: Caller,
-        ticket: Arc<Ticket>,
-    ) -> Result<Classification, EngineError> {
-        let window = request.window;
-        let (submitter, results) = submission::of(&ticket, request.caller.class);
-        let submitter = Arc::new(submitter);
-        let needs = self.needs.clone();
-        let measured = {
-            let (submitter, asked) = (Arc::clone(&submitter), asked.clone());
-            let rule = self.class_rule;
-            move |need: Need| {
-                let class = rule.class(&asked, lane::position(need.samples));
-                let work = Work {
-                    segments: need.segments,
-                    steps: need.steps,
-                };
-                submitter.measured(class, work, needs.bytes(need.steps, need.lanes))
-            }
-        };
-        let hear = self
-            .intake
-            .hear(request, measured, move |piece| submitter.submit(piece));
-        let ((decoded, prepared), (known, mut spent)) = tokio::try_join!(hear, results.collect())?;
-        debug_assert_eq!(known.len(), prepared.lanes.len(), "a lane has a segment");
-        let (ticket, labels) = (&ticket, self.manifest.labels.len());
-        let lanes = known.into_iter().zip(&prepared.lanes).enumerate();
-        let lanes = lanes.map(async |(lane, (known, heard))| {
-            let (said, later) = match known {
-                Known::Evidence(said) => (said, Spent::default()),
-                Known::Features(features) => {
-                    let said = ticket
-                        .sequence(lane, features, heard.starts.clone())?
-                        .await?;
-                    let spent = said.spent;
-                    (said, spent)
-                }
-            };
-            let mut evidence = Evidence::new(labels);
-            evidence.extend(&said.logits, &said.scores);
-            let class = self
-                .class_rule
-                .class(&asked, lane::position(decoded.samples));
-            Ok::<_, EngineError>((self.decide(heard, &evidence, window, class)?, later))
-        });
-        let mut judged = Vec::new();
-        for (lane, later) in try_join_all(lanes).await? {
-            spent += later;
-            judged.push(lane);
-        }
-        Ok(Classification {
-            duration: lane::position(decoded.samples),
-            lanes: judged,
-            truncated: decoded.truncated,
-            remixed: decoded.remixed,
-            narrow_band: decoded.band.is_narrow(),
-            timing: Timing {
-                decode: decoded.time + prepared.time,
-                spent,
-            },
-        })
-    }
-
-    /// A place for a request, by what it seems to be before it is decoded.
-    fn join(&self, request: &Request, seems: &audio::Estimate) -> Result<Ticket, EngineError> {
+    /// Gets a ticket from the scheduler, for the estimated work of a recording that is not decoded yet.
+    fn admit(&self, request: &Request, estimate: &audio::Estimate) -> Result<Ticket, EngineError> {
         let Caller {
             tenant,
             class,
             deadline,
         } = request.caller.clone();
         let limits = self.limits();
-        let samples = seems.seconds.min(limits.seconds) * f64::from(SAMPLE_RATE);
-        let lanes = request.lanes.count(seems.channels.min(limits.channels));
-        let mut segments = self.needs.segments(samples as usize) * usize::from(lanes);
+        let samples = estimate.seconds.min(limits.seconds) * f64::from(SAMPLE_RATE);
+        let lanes = usize::from(request.lanes.count(estimate.channels.min(limits.channels)));
+        let mut segments = self.estimator.segments(samples as usize) * lanes;
         let weight = self.weights.get(&*tenant.0).copied().unwrap_or(1);
         loop {
-            let (work, bytes) = self.needs.of(segments, usize::from(lanes));
             let terms = Terms {
                 tenant: tenant.clone(),
                 weight,
                 class,
                 deadline,
-                work,
-                bytes,
+                work: self.estimator.work(segments),
+                bytes: self.estimator.bytes(segments, lanes),
             };
             match self.scheduler.join(terms) {
-                // A guess is no reason to turn a recording away for good: it is halved until it is none,
-                // and `measured` judges what decoding finds.
+                // A guess alone must not refuse a recording that may be small enough. The guess is halved
+                // until it fits. `SchedulerSink::announce` refuses the recording after decoding, if necessary.
                 Err(
                     Refusal::TooMuch { .. } | Refusal::TooManyBytes { .. } | Refusal::Late { .. },
-                ) if !seems.exact && segments > 1 => segments /= 2,
-                joined => return Ok(joined.inspect_err(|refusal| refused(refusal, class))?),
+                ) if !estimate.exact && segments > 1 => segments /= 2,
+                joined => {
+                    return Ok(joined.inspect_err(|refusal| count_refusal(refusal, class))?);
+                }
             }
         }
     }
 
-    fn decide(
+    /// Decodes, segments, runs and predicts a recording that has a ticket. `caller` has the class that was
+    /// requested, `request` the class that the rule chose.
+    async fn classify_admitted(
         &self,
-        heard: &lane::Heard,
+        request: Request,
+        caller: Caller,
+        ticket: Arc<Ticket>,
+    ) -> Result<Classification, EngineError> {
+        let window = request.window;
+        let (submitter, results) = submission::channel(&ticket, request.caller.class);
+        let sink = SchedulerSink {
+            submitter,
+            estimator: self.estimator.clone(),
+            class_rule: self.class_rule,
+            caller: caller.clone(),
+        };
+        let segmented = self.intake.segment(request, sink);
+        let ((info, segmented), (outputs, mut spent)) =
+            tokio::try_join!(segmented, results.collect())?;
+        debug_assert_eq!(
+            outputs.len(),
+            segmented.lanes.len(),
+            "a lane has at least one segment"
+        );
+        let duration = sample_time(info.samples);
+        let class = self.class_rule.class(&caller, duration);
+        let ticket = &ticket;
+        let lanes = outputs.into_iter().zip(&segmented.lanes).enumerate();
+        let lanes = lanes.map(async |(number, (output, lane))| {
+            let (output, later) = match output {
+                LaneOutput::Evidence(output) => (output, Spent::default()),
+                LaneOutput::Features(features) => {
+                    let starts = lane.starts.clone();
+                    let output = ticket.sequence(number, features, starts)?.await?;
+                    let spent = output.spent;
+                    (output, spent)
+                }
+            };
+            let mut evidence = Evidence::new(self.manifest.labels.len());
+            evidence.extend(&output.logits, &output.scores);
+            Ok::<_, EngineError>((self.predict(lane, &evidence, window, class)?, later))
+        });
+        let mut predicted = Vec::new();
+        for (lane, later) in try_join_all(lanes).await? {
+            spent += later;
+            predicted.push(lane);
+        }
+        Ok(Classification {
+            duration,
+            lanes: predicted,
+            truncated: info.truncated,
+            remixed: info.remixed,
+            narrow_band: info.band.is_narrow(),
+            timing: Timing {
+                decode: info.time + segmented.time,
+                spent,
+            },
+        })
+    }
+
+    /// Predicts the total, the turns and the windows of a lane from its step evidence.
+    fn predict(
+        &self,
+        lane: &LaneInfo,
         evidence: &Evidence,
         window: Option<Duration>,
         class: Class,
     ) -> Result<Lane, EngineError> {
         let classifier = SpanClassifier {
             evidence,
-            times: &heard.times,
+            times: &lane.times,
             temperature: self.manifest.decision.temperature,
             rule: PredictionRule {
                 abstain_below: self.manifest.decision.abstain_below,
             },
-            reason: heard.short.then_some(Abstention::TooShort),
+            reason: lane.short.then_some(Abstention::TooShort),
         };
-        let not_finite = || EngineError::Internal("the model's output is not finite".into());
-        let total = classifier.total(&heard.turns).ok_or_else(not_finite)?;
-        let turns = heard.turns.iter().map(|turn| classifier.turn(turn));
-        let turns = turns.collect::<Option<_>>().ok_or_else(not_finite)?;
+        let total = classifier
+            .total(&lane.turns)
+            .ok_or(InternalError::NotFinite)?;
+        let turns = lane.turns.iter().map(|turn| classifier.turn(turn));
+        let turns = turns
+            .collect::<Option<_>>()
+            .ok_or(InternalError::NotFinite)?;
         requests::predicted(
-            heard.times.end,
+            lane.times.end,
             class.name(),
             &self.manifest.labels[total.label],
             total.abstention.map(Abstention::name),
         );
         Ok(Lane {
-            index: heard.index,
+            index: lane.index,
             total,
             turns,
             timeline: window.map_or_else(Vec::new, |window| classifier.timeline(window)),
         })
-    }
-}
-
-fn refused(refusal: &Refusal, class: Class) {
-    requests::refused(refusal.name(), class.name());
-    if matches!(refusal, Refusal::Deadline { .. } | Refusal::Late { .. }) {
-        batches::expired("admission");
     }
 }

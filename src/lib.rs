@@ -1,23 +1,50 @@
-//! undertone hears how people speak: audio in, emotion probabilities over time out.
+//! undertone classifies emotion in speech: audio in, emotion probabilities over time out.
 //!
-//! The map, in the order in which data flows:
+//! The modules, in the order in which data flows through them:
 //!
-//! - [`audio`]: bytes to lanes of f32 samples at 16 kHz. Knows formats; nothing of what is heard.
-//! - [`frontend`]: samples to segments of 32 frames × 129 bins, incrementally. Trainer and server
-//!   share it.
-//! - [`speech`]: frames of the front end to speech or not, and to turns. Pure.
-//! - [`bundle`]: a folder to a verified model: manifest, graphs, golden vectors, card.
-//! - [`runtime`]: a bundle to sessions that run one batch; the only room that knows ONNX Runtime.
-//! - [`scheduler`]: the work of many callers to batches. Its core is a pure state machine.
-//! - [`decision`]: step evidence to predictions of spans. Pure.
-//! - [`engine`]: the way of a recording through all of these, in one readable place.
-//! - [`service`]: gRPC to the engine and back.
-//! - [`telemetry`]: metrics, the admin listener, logs.
-//! - [`config`] and [`cli`]: how a person sets all that up; [`address`] is where a server listens.
+//! - [`audio`] decodes bytes to lanes of f32 samples at 16 kHz. It depends on no other module, and not on
+//!   speech or models.
+//! - [`frontend`] turns samples into segments of 32 frames × 129 bins, incrementally. The trainer and the
+//!   server share it. It depends on no other module.
+//! - [`speech`] finds speech and turns in the frames of the front end. It does no I/O and does not depend
+//!   on models.
+//! - [`bundle`] turns a folder into a verified model: manifest, graphs, golden vectors, model card. It
+//!   depends on the front end's parameters alone.
+//! - `runtime` opens the graphs of a bundle and runs one batch at a time. It is the only module that uses
+//!   ONNX Runtime, and it does not depend on callers, queues or audio.
+//! - `scheduler` combines the work of many callers into batches. Its core is a state machine without
+//!   clock, threads or I/O. It does not depend on audio or gRPC.
+//! - `decision` turns step evidence into predictions of spans. It is arithmetic alone and depends on no
+//!   other module.
+//! - `engine` is the way of a recording through all modules above, in one place. It does not depend on
+//!   gRPC, the configuration or the command line.
+//! - `telemetry` records metrics for the scheduler, the engine and the service. It exports them and writes
+//!   logs. It does not depend on the modules that it observes.
+//! - `address` is where a server listens or a client connects. It depends on no other module.
+//! - `service` translates between gRPC and the engine. It makes no decision about a recording.
+//! - `config` and `cli` are how a person sets up and starts all of this.
 //!
-//! Without default features there are `audio`, `frontend`, `speech` and `bundle`, which is what a trainer
-//! needs; feature `runtime` adds ONNX Runtime, `server` the rest. Who may know whom stands in
-//! `docs/design.md` and is checked by `tests/rooms.rs`.
+//! Features select how many of these modules are compiled:
+//!
+//! | feature | modules | for |
+//! |---|---|---|
+//! | none | `audio`, `frontend`, `speech`, `bundle` | a trainer |
+//! | `runtime` | and `runtime` | a trainer that checks its bundles |
+//! | `engine` | and `scheduler`, `decision`, `engine`, and the recording part of `telemetry` | a program that embeds undertone |
+//! | `server` (default) | all | the program `undertone` |
+//!
+//! `embedded-model` (default) embeds the default bundle in the binary. `tests/module_boundaries.rs` checks
+//! which module depends on which.
+#![cfg_attr(feature = "engine", doc = "")]
+#![cfg_attr(feature = "engine", doc = "# Example")]
+#![cfg_attr(feature = "engine", doc = "")]
+#![cfg_attr(
+    feature = "engine",
+    doc = "Classifies a file without a server (`examples/embed.rs`):"
+)]
+#![cfg_attr(feature = "engine", doc = "```no_run")]
+#![cfg_attr(feature = "engine", doc = include_str!("../examples/embed.rs"))]
+#![cfg_attr(feature = "engine", doc = "```")]
 
 pub mod audio;
 pub mod bundle;
@@ -27,6 +54,15 @@ pub mod speech;
 #[cfg(feature = "runtime")]
 pub mod runtime;
 
+#[cfg(feature = "engine")]
+pub mod decision;
+#[cfg(feature = "engine")]
+pub mod engine;
+#[cfg(feature = "engine")]
+pub mod scheduler;
+#[cfg(feature = "engine")]
+pub mod telemetry;
+
 #[cfg(feature = "server")]
 pub mod address;
 #[cfg(feature = "server")]
@@ -34,12 +70,4 @@ pub mod cli;
 #[cfg(feature = "server")]
 pub mod config;
 #[cfg(feature = "server")]
-pub mod decision;
-#[cfg(feature = "server")]
-pub mod engine;
-#[cfg(feature = "server")]
-pub mod scheduler;
-#[cfg(feature = "server")]
 pub mod service;
-#[cfg(feature = "server")]
-pub mod telemetry;

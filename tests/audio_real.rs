@@ -1,7 +1,6 @@
-//! Real files through the decoder: corpora, a stereo call, and 314 odd files of every make.
+//! Decodes real files: corpora, a stereo call, and 314 unusual files of many origins.
 //!
-//! They lie beside the repository and not in it; where they are not, each test says so, and in CI
-//! it fails.
+//! The files are not part of the repository. If they are missing, each test prints that, and in CI it fails.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,7 +23,7 @@ fn read(path: &Path) -> Result<Recording, AudioError> {
     decode(&bytes, Encoding::Auto, LaneChoice::Auto, &Limits::default())
 }
 
-/// Every file below `folder` with this extension, in order.
+/// Collects the files below `folder` with this extension, sorted.
 fn files(folder: &Path, extension: &str, into: &mut Vec<PathBuf>) {
     let listing = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let mut entries: Vec<_> = listing.flatten().map(|entry| entry.path()).collect();
@@ -39,7 +38,7 @@ fn files(folder: &Path, extension: &str, into: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn corpora_decode_whole() {
+fn corpora_decode_completely() {
     for corpus in ["ravdess", "banglaser", "emodb", "unlabelled"] {
         let Some(folder) = shared(corpus) else {
             continue;
@@ -49,7 +48,7 @@ fn corpora_decode_whole() {
         assert!(!paths.is_empty());
         let started = Instant::now();
         let (mut seconds, mut count) = (0.0, 0);
-        // A sample of each: all of them take a minute.
+        // Only a sample of each corpus, because all files would take a minute.
         for path in paths.iter().step_by(paths.len().div_ceil(60)) {
             let recording = read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
             assert_eq!(recording.lanes.len(), 1);
@@ -58,12 +57,12 @@ fn corpora_decode_whole() {
             count += 1;
         }
         let cost = started.elapsed().as_secs_f64() * 1e3 / seconds;
-        println!("{corpus}: {count} files, {seconds:.0} s, {cost:.3} ms a second");
+        println!("{corpus}: {count} files, {seconds:.0} s, {cost:.3} ms per second of audio");
     }
 }
 
 #[test]
-fn a_stereo_call_is_two_lanes() {
+fn a_stereo_call_has_two_lanes() {
     let Some(folder) = shared("long") else { return };
     let call = read(&folder.join("call-40-customer-agent-8k-stereo.flac")).unwrap();
     assert_eq!(call.lanes.len(), 2);
@@ -73,7 +72,7 @@ fn a_stereo_call_is_two_lanes() {
     assert_eq!((call.source.sample_rate, call.source.channels), (8_000, 2));
 }
 
-/// What each hand-made variant must come to: seconds, or words of its refusal.
+/// The expected result of each hand-made file: seconds, or a part of its error.
 const MADE: &[(&str, Result<f64, &str>)] = &[
     ("adpcm_g726.wav", Err("G.726) in WAV is not supported")),
     ("adpcm_ima_wav.wav", Ok(1.531)),
@@ -86,10 +85,10 @@ const MADE: &[(&str, Result<f64, &str>)] = &[
     ("channels_65535.wav", Err("65535 channels; at most 8")),
     ("data_size_too_large.wav", Ok(1.5)),
     ("empty.wav", Err("0 bytes")),
-    // One flipped bit costs one FLAC frame: silence stands in its place.
+    // One flipped bit costs one FLAC frame, which silence replaces.
     ("flac_flipped.flac", Ok(1.5)),
     ("flac_in_mp4.mp4", Ok(1.5)),
-    // ffmpeg lets both through; a model would answer NaN for the rest of the lane.
+    // ffmpeg accepts both. A model would return NaN for the rest of the lane.
     ("float_inf.wav", Err("not a finite number at 0.013 s")),
     ("float_nan.wav", Err("not a finite number at 0.013 s")),
     ("gsm_ms.wav", Err("GSM 6.10 in WAV is not supported")),
@@ -133,9 +132,9 @@ const MADE: &[(&str, Result<f64, &str>)] = &[
     ("rate96000.wav", Ok(0.2)),
     (
         "rate_0.wav",
-        Err("the WAV header says 0 Hz; a sample rate is needed"),
+        Err("the WAV header claims 0 Hz; a sample rate is needed"),
     ),
-    ("rate_4g.wav", Err("says 4294967295 Hz")),
+    ("rate_4g.wav", Err("claims 4294967295 Hz")),
     ("short_1_sample.wav", Ok(0.0)),
     ("silent.wav", Ok(1.5)),
     ("six_channels.wav", Ok(0.2)),
@@ -154,11 +153,11 @@ const MADE: &[(&str, Result<f64, &str>)] = &[
     ("wave64.w64", Ok(1.5)),
     ("wavpack.wv", Err("WavPack is not supported")),
     ("wrong_name_mp3.wav", Ok(1.5)),
-    ("zero_channels.wav", Err("the WAV header says 0 channels")),
+    ("zero_channels.wav", Err("the WAV header claims 0 channels")),
 ];
 
 #[test]
-fn made_variants_decode_or_are_refused_by_name() {
+fn hand_made_files_decode_or_are_refused_by_name() {
     let Some(folder) = shared("formats/made") else {
         return;
     };
@@ -184,7 +183,7 @@ fn made_variants_decode_or_are_refused_by_name() {
 }
 
 #[test]
-fn odd_files_end_in_audio_or_in_words() {
+fn unusual_files_decode_or_are_refused() {
     let Some(folder) = shared("formats") else {
         return;
     };
@@ -222,7 +221,7 @@ fn odd_files_end_in_audio_or_in_words() {
 }
 
 #[test]
-fn odd_files_are_the_same_in_pieces() {
+fn unusual_files_decode_in_pieces_like_the_whole() {
     let Some(folder) = shared("formats") else {
         return;
     };
@@ -240,7 +239,7 @@ fn odd_files_are_the_same_in_pieces() {
 
 fn in_pieces(bytes: &[u8], size: usize) -> Result<Recording, AudioError> {
     let mut lanes: Vec<Vec<f32>> = Vec::new();
-    let mut hear = |samples: &[Vec<f32>]| {
+    let mut append = |samples: &[Vec<f32>]| {
         lanes.resize_with(samples.len(), Vec::new);
         for (lane, samples) in lanes.iter_mut().zip(samples) {
             lane.extend_from_slice(samples);
@@ -249,9 +248,9 @@ fn in_pieces(bytes: &[u8], size: usize) -> Result<Recording, AudioError> {
     };
     let mut decoder = Decoder::start(Encoding::Auto, LaneChoice::Auto, &Limits::default())?;
     for piece in bytes.chunks(size) {
-        decoder.push(piece, &mut hear)?;
+        decoder.push(piece, &mut append)?;
     }
-    let ending = decoder.finish(&mut hear)?;
+    let ending = decoder.finish(&mut append)?;
     Ok(Recording {
         lanes,
         source: ending.source,

@@ -1,4 +1,5 @@
-//! Recordings decoded while they arrive: cut anywhere, they give what the whole gives, bit for bit.
+//! Recordings that are decoded while they arrive have the same samples as complete ones, bit for bit, however the
+//! bytes are divided.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,14 +17,14 @@ use undertone::audio::{
 };
 use wav::wav;
 
-/// Recordings of every kind, and how they encode sound.
+/// A recording and its encoding.
 struct Case {
     name: &'static str,
     bytes: Vec<u8>,
     encoding: Encoding,
 }
 
-/// The call in other formats: which can be decoded only once all of it is there.
+/// The call in other formats, and whether each can be decoded only as a whole.
 const FORMATS: [(&str, bool); 12] = [
     ("call.mp3", false),
     ("call.ogg", false),
@@ -39,7 +40,7 @@ const FORMATS: [(&str, bool); 12] = [
     ("call-adpcm.wav", false),
 ];
 
-/// Cuts of 0.1 to 0.4 s in every container and codec: which can be decoded only once all is there.
+/// Clips of 0.1 to 0.4 s in every container and codec, and whether each can be decoded only as a whole.
 const CLIPS: &[(&str, bool)] = &[
     ("extensible24.wav", false),
     ("float64.wav", false),
@@ -95,7 +96,7 @@ fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(format!("{folder}{name}")).unwrap()
 }
 
-/// A tone with a slow swell, half of full scale.
+/// Returns a tone of slowly changing level, half of full scale at most.
 fn tone(samples: usize) -> Vec<f32> {
     (0..samples)
         .map(|i| 0.5 * (i as f32 * 0.2).sin() * (i as f32 * 0.001).sin().abs())
@@ -118,7 +119,7 @@ fn cases() -> Vec<Case> {
     unfinished[4..8].fill(0);
     unfinished[40..44].fill(0);
     let chunk = b"LIST\x05\0\0\0chunk\0";
-    let junk = [&plain[..12], chunk, &plain[12..], b"junk behind the data"].concat();
+    let junk = [&plain[..12], chunk, &plain[12..], b"junk after the data"].concat();
     let tagged = [&b"ID3\x04\0\0\0\0\x0f\0"[..], &[7; 15 << 7], &plain].concat();
     let floats = tone(9_000);
     cases.extend([
@@ -129,7 +130,7 @@ fn cases() -> Vec<Case> {
         auto("junk.wav", junk),
         auto("tagged.wav", tagged),
         Case {
-            // One lane has a sample more than the other.
+            // One lane has one sample more than the other.
             name: "mulaw",
             bytes: (0..24_001).map(|i| (i * 37 % 251) as u8).collect(),
             encoding: MULAW,
@@ -157,16 +158,16 @@ fn whole(bytes: &[u8], encoding: Encoding) -> Result<Recording, String> {
     decode(bytes, encoding, LaneChoice::Each, &limits).map_err(|error| error.to_string())
 }
 
-/// Decodes `bytes` cut into pieces of these sizes, over and over.
+/// Decodes `bytes` in pieces of these sizes, which are used in turn.
 fn pieces(
     bytes: &[u8],
     encoding: Encoding,
     sizes: &[usize],
 ) -> Result<(Recording, Ending), String> {
-    let mut heard: Vec<Vec<f32>> = Vec::new();
-    let ending = stream(bytes, encoding, sizes, &mut heard).map_err(|error| error.to_string())?;
+    let mut decoded: Vec<Vec<f32>> = Vec::new();
+    let ending = stream(bytes, encoding, sizes, &mut decoded).map_err(|error| error.to_string())?;
     let recording = Recording {
-        lanes: heard,
+        lanes: decoded,
         source: ending.source.clone(),
         truncated: ending.truncated,
         remixed: ending.remixed,
@@ -178,7 +179,7 @@ fn stream(
     mut bytes: &[u8],
     encoding: Encoding,
     sizes: &[usize],
-    heard: &mut Vec<Vec<f32>>,
+    decoded: &mut Vec<Vec<f32>>,
 ) -> Result<Ending, AudioError> {
     let mut decoder = Decoder::start(encoding, LaneChoice::Each, &Limits::default())?;
     for &size in sizes.iter().cycle() {
@@ -186,22 +187,23 @@ fn stream(
             break;
         }
         let (now, later) = bytes.split_at(size.min(bytes.len()));
-        decoder.push(now, |lanes| hear(heard, lanes))?;
+        decoder.push(now, |lanes| append(decoded, lanes))?;
         bytes = later;
     }
-    decoder.finish(|lanes| hear(heard, lanes))
+    decoder.finish(|lanes| append(decoded, lanes))
 }
 
-fn hear(heard: &mut Vec<Vec<f32>>, lanes: &[Vec<f32>]) -> Result<(), AudioError> {
-    heard.resize_with(lanes.len(), Vec::new);
-    for (heard, samples) in heard.iter_mut().zip(lanes) {
-        heard.extend_from_slice(samples);
+/// Appends samples to the lanes decoded so far.
+fn append(decoded: &mut Vec<Vec<f32>>, lanes: &[Vec<f32>]) -> Result<(), AudioError> {
+    decoded.resize_with(lanes.len(), Vec::new);
+    for (decoded, samples) in decoded.iter_mut().zip(lanes) {
+        decoded.extend_from_slice(samples);
     }
     Ok(())
 }
 
 #[test]
-fn pieces_of_1_13_4096_and_all_bytes_give_what_the_whole_gives() {
+fn pieces_of_1_13_4096_and_all_bytes_decode_like_the_whole() {
     for case in cases() {
         let whole = whole(&case.bytes, case.encoding).unwrap();
         assert!(whole.seconds() > 0.2, "{}", case.name);
@@ -214,7 +216,7 @@ fn pieces_of_1_13_4096_and_all_bytes_give_what_the_whole_gives() {
 }
 
 #[test]
-fn every_container_and_codec_gives_in_pieces_what_it_gives_whole() {
+fn every_container_and_codec_decodes_in_pieces_like_the_whole() {
     for (case, &(_, held)) in clips().iter().zip(CLIPS) {
         let whole = whole(&case.bytes, case.encoding).unwrap();
         for size in [1, 13, 4_096, case.bytes.len()] {
@@ -226,7 +228,7 @@ fn every_container_and_codec_gives_in_pieces_what_it_gives_whole() {
 }
 
 #[test]
-fn a_file_that_ends_early_says_so() {
+fn a_file_that_ends_early_is_marked_as_truncated() {
     for name in [
         "call.mka",
         "call.webm",
@@ -241,36 +243,38 @@ fn a_file_that_ends_early_says_so() {
 }
 
 #[test]
-fn where_the_index_of_an_mp4_stands_changes_nothing() {
+fn the_position_of_the_index_in_an_mp4_changes_nothing() {
     let [front, last] = ["call.m4a", "call-index-last.m4a"]
         .map(|name| whole(&fixture(&format!("formats/{name}")), Encoding::Auto));
     assert!(front.is_ok() && front == last);
 }
 
 #[test]
-fn samples_come_while_bytes_do_unless_the_format_forbids_it() {
+fn samples_come_while_bytes_arrive_unless_the_format_prevents_it() {
     for case in cases() {
         let must_wait = FORMATS.contains(&(case.name, true));
         let all = whole(&case.bytes, case.encoding).unwrap().lanes[0].len();
-        let mut heard = Vec::new();
+        let mut decoded = Vec::new();
         let mut decoder =
             Decoder::start(case.encoding, LaneChoice::Each, &Limits::default()).unwrap();
-        // What is coded is not spread evenly, and Ogg comes in pages of a second.
+        // The bytes per second of audio vary, and pages of Ogg hold one second.
         let (first, rest) = case.bytes.split_at(case.bytes.len() * 9 / 10);
         decoder
-            .push(first, |lanes| hear(&mut heard, lanes))
+            .push(first, |lanes| append(&mut decoded, lanes))
             .unwrap();
-        let early = heard.first().map_or(0, Vec::len);
+        let early = decoded.first().map_or(0, Vec::len);
         assert_eq!(early == 0, must_wait, "{}: {early} of {all}", case.name);
         assert!(
             must_wait || 3 * early > all,
             "{}: {early} of {all}",
             case.name
         );
-        decoder.push(rest, |lanes| hear(&mut heard, lanes)).unwrap();
-        let ending = decoder.finish(|lanes| hear(&mut heard, lanes)).unwrap();
+        decoder
+            .push(rest, |lanes| append(&mut decoded, lanes))
+            .unwrap();
+        let ending = decoder.finish(|lanes| append(&mut decoded, lanes)).unwrap();
         assert_eq!(ending.held, must_wait, "{}", case.name);
-        assert_eq!(heard[0].len(), all, "{}", case.name);
+        assert_eq!(decoded[0].len(), all, "{}", case.name);
     }
 }
 
@@ -278,7 +282,7 @@ proptest! {
     #![proptest_config(replay::with_cases(96))]
 
     #[test]
-    fn any_cut_of_any_bytes_gives_what_the_whole_gives(
+    fn any_division_of_any_bytes_decodes_like_the_whole(
         which in any::<prop::sample::Index>(),
         sizes in prop::collection::vec(prop_oneof![1..40_usize, 1..9_000_usize], 1..12),
         length in 0.0..1.3_f64,
@@ -287,7 +291,7 @@ proptest! {
         let cases: Vec<Case> = cases().into_iter().chain(clips()).collect();
         let mut case = which.get(&cases).bytes.clone();
         let encoding = which.get(&cases).encoding;
-        // Often cut short, and now and then damaged: both must fail alike.
+        // The bytes are often cut and sometimes damaged. Both ways of decoding must fail alike.
         case.truncate((case.len() as f64 * length) as usize);
         for (at, flip) in flips {
             if !case.is_empty() {
@@ -301,7 +305,7 @@ proptest! {
 }
 
 #[test]
-fn an_estimate_is_near_what_decoding_gives() {
+fn an_estimate_is_near_the_decoded_length() {
     let headed = [".wav", ".w64", ".au", ".aiff", ".caf"];
     let is_headed = |case: &Case| headed.iter().any(|end| case.name.ends_with(end));
     for case in cases()
@@ -332,14 +336,14 @@ fn an_estimate_is_near_what_decoding_gives() {
     }
 }
 
-/// FLAC of digital silence, 8 kHz mono: 14 bytes for half a second.
+/// Returns FLAC of digital silence, 8 kHz mono. Half a second has 14 bytes.
 fn silence(seconds: usize) -> Vec<u8> {
     use flacenc::component::BitRepr as _;
     use flacenc::error::Verify as _;
     let config = flacenc::config::Encoder::default().into_verified().unwrap();
     let samples = vec![0; seconds * 8_000];
     let source = flacenc::source::MemSource::from_samples(&samples, 1, 16, 8_000);
-    // A last block that is shorter would make flacenc write a header that symphonia refuses.
+    // If the last block were shorter, flacenc would write a header that symphonia refuses.
     let stream = flacenc::encode_with_fixed_block_size(&config, source, 4_000).unwrap();
     let mut bits = flacenc::bitsink::ByteSink::new();
     stream.write(&mut bits).unwrap();
@@ -347,7 +351,7 @@ fn silence(seconds: usize) -> Vec<u8> {
 }
 
 #[test]
-fn some_silence_is_taken_and_much_of_it_only_if_the_limit_says_so() {
+fn long_silence_is_accepted_only_if_the_limit_allows_it() {
     let in_one_push = |limits: &Limits, bytes: &[u8]| {
         let mut samples = 0;
         let mut count = |lanes: &[Vec<f32>]| {
@@ -376,7 +380,7 @@ fn some_silence_is_taken_and_much_of_it_only_if_the_limit_says_so() {
         assert!(
             error
                 .to_string()
-                .contains("a megabyte may decode to 2500 s"),
+                .contains("the limit is 2500 s per megabyte"),
             "{error}"
         );
     }
@@ -386,21 +390,21 @@ fn some_silence_is_taken_and_much_of_it_only_if_the_limit_says_so() {
 fn a_decoder_may_change_threads() {
     let mut decoder = Decoder::start(Encoding::Auto, LaneChoice::Each, &Limits::default()).unwrap();
     let call = fixture("call.flac");
-    let elsewhere = std::thread::spawn(move || {
-        let mut heard = 0;
+    let other_thread = std::thread::spawn(move || {
+        let mut decoded = 0;
         let mut count = |lanes: &[Vec<f32>]| {
-            heard += lanes[0].len();
+            decoded += lanes[0].len();
             Ok::<_, AudioError>(())
         };
         decoder.push(&call, &mut count).unwrap();
         decoder.finish(&mut count).unwrap();
-        heard
+        decoded
     });
-    assert_eq!(elsewhere.join().unwrap(), 128_000);
+    assert_eq!(other_thread.join().unwrap(), 128_000);
 }
 
 #[test]
-fn a_stopped_decoder_says_so_and_a_failed_one_stays_failed() {
+fn a_stopped_decoder_fails_at_every_push() {
     let call = fixture("call.flac");
     let mut decoder = Decoder::start(Encoding::Auto, LaneChoice::Each, &Limits::default()).unwrap();
     let ignore = |_: &[Vec<f32>]| Ok::<_, AudioError>(());
@@ -413,13 +417,13 @@ fn a_stopped_decoder_says_so_and_a_failed_one_stays_failed() {
 }
 
 #[test]
-fn an_answer_of_the_sink_ends_the_push() {
+fn an_error_of_the_sink_ends_the_push() {
     #[derive(Debug)]
-    enum Mine {
+    enum SinkError {
         Audio,
         Enough,
     }
-    impl From<AudioError> for Mine {
+    impl From<AudioError> for SinkError {
         fn from(_: AudioError) -> Self {
             Self::Audio
         }
@@ -429,15 +433,15 @@ fn an_answer_of_the_sink_ends_the_push() {
         (vec![0; 32_000], MULAW),
     ] {
         let mut decoder = Decoder::start(encoding, LaneChoice::Each, &Limits::default()).unwrap();
-        let answer = decoder.push(&bytes, |_| Err(Mine::Enough));
-        assert!(matches!(answer, Err(Mine::Enough)), "{answer:?}");
+        let result = decoder.push(&bytes, |_| Err(SinkError::Enough));
+        assert!(matches!(result, Err(SinkError::Enough)), "{result:?}");
         let again = decoder.push(&bytes, |_| Ok(()));
-        assert!(matches!(again, Err(Mine::Audio)), "{again:?}");
+        assert!(matches!(again, Err(SinkError::Audio)), "{again:?}");
     }
 }
 
 #[test]
-fn each_limit_holds_for_what_arrives() {
+fn each_limit_holds_while_bytes_arrive() {
     let defaults = Limits::default();
     let wav = wav(&tone(64_000), 16_000);
     let held = fixture("formats/call-index-last.m4a");
@@ -448,7 +452,7 @@ fn each_limit_holds_for_what_arrives() {
                 bytes: 99_999,
                 ..defaults
             },
-            "at most 99999 are taken",
+            "at most 99999 are accepted",
         ),
         (
             &wav,
@@ -487,7 +491,7 @@ fn each_limit_holds_for_what_arrives() {
         let mut decoder = Decoder::start(Encoding::Auto, LaneChoice::Each, &limits).unwrap();
         let mut parts = bytes.chunks(1_000);
         let error = loop {
-            let part = parts.next().expect("the limit holds before the end");
+            let part = parts.next().expect("the limit is exceeded before the end");
             if let Err(error) = decoder.push(part, |_| Ok::<_, AudioError>(())) {
                 break error;
             }

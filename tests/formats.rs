@@ -1,7 +1,7 @@
-//! A clip in every container and codec that is read, beside what ffmpeg decodes from it.
+//! Compares a clip in every supported container and codec with ffmpeg's decoding of it.
 //!
-//! The clips are a few KB each and lie in `tests/audio/formats`, with the script that made them.
-//! Both sides are resampled to 16 kHz by the same resampler, so that codecs alone are compared.
+//! The clips have a few KB each and are in `tests/audio/formats`, with the script that made them. The same resampler
+//! brings both sides to 16 kHz, so only the codecs are compared.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,13 +13,13 @@ use std::path::Path;
 
 use undertone::audio::{AudioError, Encoding, LaneChoice, Limits, Recording, decode};
 
-/// A file, the codec's name, the file to compare with, and in dB how far below the signal the
-/// difference must be. `EXACT`: there is none.
+/// A file, the codec's name, the file to compare with, and the required ratio of signal to difference in dB. `EXACT`
+/// means that there is no difference.
 type Clip = (&'static str, &'static str, &'static str, f64);
 
 const EXACT: f64 = f64::INFINITY;
 
-/// Samples of 16 kHz that a block of the resampler's filter reaches.
+/// Samples at 16 kHz that a block of the resampler's filter spans.
 const EDGE: usize = 640;
 
 const CLIPS: &[Clip] = &[
@@ -52,9 +52,9 @@ const OPUS_CLIPS: &[Clip] = &[
     ("voice.opus", "opus", "voice.ref.flac", 60.0),
     ("music.opus", "opus", "music.ref.flac", 60.0),
     ("browser.webm", "opus", "browser.ref.flac", 60.0),
-    // The same packets as in the WebM file, of which ffmpeg's MP4 reader leaves 5 ms of delay in.
+    // The packets are those of the WebM file. ffmpeg's MP4 reader leaves 5 ms of the delay in, so its result is not used.
     ("phone.mp4", "opus", "browser.ref.flac", 60.0),
-    // The low-frequency channel is so quiet that steps of 16 bits show.
+    // The low-frequency channel is so quiet that the rounding to 16 bits matters.
     ("surround.opus", "opus", "surround.ref.flac", 50.0),
 ];
 
@@ -71,8 +71,8 @@ fn lanes(name: &str) -> Recording {
     decoded(&bytes(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Signal to difference in dB over what both have, up to where the resampler's filter reaches from
-/// the end of the shorter into what the longer has there.
+/// Returns the ratio of signal to difference in dB over the common length. Near the end of the shorter one, the
+/// resampler's filter mixes in samples that only the longer one has, so this part is left out.
 fn snr(ours: &[f32], theirs: &[f32]) -> f64 {
     let mut common = ours.len().min(theirs.len());
     if ours.len() != theirs.len() {
@@ -120,7 +120,7 @@ fn opus_agrees_with_libopus_sample_by_sample() {
 
 #[cfg(feature = "opus")]
 #[test]
-fn what_went_into_opus_is_known_although_it_is_decoded_at_48_khz() {
+fn the_captured_rate_of_opus_comes_from_its_header() {
     for (name, captured) in [
         ("music.opus", 8_000),
         ("voice.opus", 16_000),
@@ -136,7 +136,7 @@ fn what_went_into_opus_is_known_although_it_is_decoded_at_48_khz() {
 }
 
 #[test]
-fn other_codecs_hold_what_they_are_decoded_at() {
+fn the_captured_rate_of_other_codecs_is_the_decoded_rate() {
     for (name, rate) in [
         ("call.flac", 8_000),
         ("call.mp3", 8_000),
@@ -155,13 +155,13 @@ fn other_codecs_hold_what_they_are_decoded_at() {
     }
 }
 
-/// What Apple's messages are sent in. CAF has the delay in its table of packets, not in Opus' own header.
+/// Apple's voice messages have this format. CAF has the delay in its table of packets, not in a header of Opus.
 #[cfg(feature = "opus")]
 #[test]
-fn opus_in_caf_is_that_of_ogg() {
+fn opus_in_caf_decodes_like_opus_in_ogg() {
     let mut caf = bytes("voice.caf");
     let table = caf.windows(4).position(|window| window == b"pakt").unwrap();
-    // Behind the chunk's header and two counts: the frames to leave out, which ffmpeg writes as 0.
+    // The frames to drop follow the chunk's header and two counts. ffmpeg writes 0.
     let delay = table + 12 + 16;
     caf[delay..delay + 4].copy_from_slice(&312_u32.to_be_bytes());
     let (ogg, caf) = (lanes("voice.opus"), decoded(&caf).unwrap());
@@ -179,7 +179,7 @@ fn a_chain_of_opus_streams_is_one_recording() {
     let (one, two) = (lanes("voice.opus"), lanes("chained.opus"));
     let (one, two) = (&one.lanes[0], &two.lanes[0]);
     assert_eq!(two.len(), 2 * one.len());
-    // Each begins with its own pre-skip, so the second is in step; the resampler carries the end
+    // Each stream begins with its own pre-skip, so the second is not shifted. The resampler's filter carries the end
     // of the first into it.
     let (first, second) = two.split_at(one.len());
     let before = one.len() - EDGE;
@@ -189,7 +189,7 @@ fn a_chain_of_opus_streams_is_one_recording() {
 
 #[cfg(feature = "opus")]
 #[test]
-fn a_lost_page_of_opus_costs_its_time_and_moves_nothing_else() {
+fn a_lost_page_of_opus_shifts_nothing_after_it() {
     let whole = bytes("voice.opus");
     let starts: Vec<usize> = (0..whole.len())
         .filter(|&at| whole[at..].starts_with(b"OggS"))
@@ -206,12 +206,12 @@ fn a_lost_page_of_opus_costs_its_time_and_moves_nothing_else() {
 }
 
 #[test]
-fn two_mp3s_laid_end_to_end_are_both_heard() {
+fn two_mp3s_in_one_file_are_both_decoded() {
     let one = bytes("layer3.mp3");
     let both = decoded(&[one.as_slice(), &one].concat()).unwrap();
     let one = lanes("layer3.mp3");
     assert!(!one.truncated && !both.truncated);
-    // Only a file's own padding is known, so the second keeps its delay and its own.
+    // Only the padding of the first file is known, so the second keeps its delay and padding.
     let seconds = both.seconds() / one.seconds();
     assert!((2.0..2.5).contains(&seconds), "{seconds} times as long");
     assert_eq!(
@@ -221,7 +221,7 @@ fn two_mp3s_laid_end_to_end_are_both_heard() {
 }
 
 #[test]
-fn adpcm_in_wave64_is_that_of_wav() {
+fn adpcm_in_wave64_decodes_like_adpcm_in_wav() {
     let guid = |name: &[u8; 4]| [&name[..], &[0; 12]].concat();
     let chunk = |name, body: &[u8]| {
         let mut chunk = guid(name);
@@ -246,7 +246,7 @@ fn adpcm_in_wave64_is_that_of_wav() {
 }
 
 #[test]
-fn a_cut_file_says_so() {
+fn a_cut_file_is_marked_as_truncated() {
     for name in [
         "layer3.mp3",
         "adts.aac",

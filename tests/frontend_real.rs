@@ -1,4 +1,4 @@
-//! The front end on real speech: any chunking gives the same segments, to the bit.
+//! The front end on real speech: any chunking gives bit-identical segments.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,8 +1,8 @@
-//! The inputs under `fuzz/seeds`, among them all that once broke something, through the functions
-//! that the fuzz targets call: none panics, allocates beyond its bound or works without end.
+//! Runs the functions of the fuzz targets on the inputs under `fuzz/seeds`, which include all inputs that ever caused
+//! a fault. None may panic, or exceed its limit of memory or processor time.
 //!
-//! Time is what this thread spent on the processor, so a busy machine changes nothing. The seeds of
-//! `request` are replayed beside the code, which is private.
+//! The time is the processor time of this thread, so a busy machine changes nothing. The seeds of `request` are
+//! replayed by a unit test, because that code is private.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,15 +22,15 @@ mod frontend;
 use std::path::Path;
 use std::time::Duration;
 
-/// What one input may hold at a time. Decoded lanes are bounded at 8 MiB, by the property; the rest is
-/// a decoder's tables and a resampler's.
+/// Bytes that one input may allocate at a time. The property limits decoded lanes to 8 MiB. The rest is for the tables
+/// of a decoder and a resampler.
 const MEMORY: u64 = 64 << 20;
 
-/// What one input may take: a hundred times what the slowest takes without optimisation.
+/// Processor time that one input may take: a hundred times that of the slowest in a debug build.
 const TIME: Duration = Duration::from_secs(20);
 
 fn replay(target: &str, holds: fn(&[u8])) {
-    // A dependency's panic is caught by the product, but a backtrace takes more memory than is allowed.
+    // The product catches panics of dependencies, but a backtrace would exceed the memory limit.
     std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/seeds")
@@ -54,16 +54,16 @@ fn replay(target: &str, holds: fn(&[u8])) {
 }
 
 #[test]
-fn audio_ends_in_lanes_or_in_words() {
+fn audio_decodes_or_is_refused_with_a_message() {
     replay("decode", decode::holds);
 }
 
 #[test]
-fn chunks_change_no_segment() {
+fn chunk_sizes_change_no_segment() {
     replay("frontend", frontend::holds);
 }
 
 #[test]
-fn bundles_are_refused_by_file() {
+fn bundles_are_refused_by_the_name_of_the_file() {
     replay("bundle", bundle::holds);
 }

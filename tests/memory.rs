@@ -1,4 +1,4 @@
-//! Memory does not grow with the recording. Alone in its process, whose memory it measures.
+//! Memory does not grow with the recording. The test measures its process, so it is the only test in this file.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,13 +9,13 @@
 #[cfg(target_os = "linux")]
 mod hours;
 
-/// Long enough that the bytes alone, or the samples, would be over the bound if they were kept.
+/// The recording is so long that its bytes alone, or its samples, would exceed the limit if they were kept.
 #[cfg(target_os = "linux")]
 #[test]
 fn two_minutes_of_48_khz_stereo_need_less_than_6_mib() {
-    use hours::{Sent, hear};
+    use hours::{Sent, measure};
     for sent in [Sent::Wav, Sent::Flac] {
-        let cost = hear(sent, 120);
+        let cost = measure(sent, 120);
         println!("{sent:?}: {cost:?}");
         assert!(cost.segments > 2 * 120 * 7, "{sent:?}: {cost:?}");
         assert!(cost.peak < 6 << 20, "{sent:?}: {cost:?}");

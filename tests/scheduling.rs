@@ -1,5 +1,5 @@
-//! Who is served, when, and who is told to come back: batches of recordings, deadlines, refusals,
-//! priorities and tenants, over a real socket, with real speech.
+//! Scheduling over a real socket with real speech: batches of recordings, deadlines, refusals with advice to retry,
+//! priorities and tenants.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,19 +23,19 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
 use undertone::service::pb::batch_classify_response::Result as Outcome;
 use undertone::service::pb::{
-    BatchClassifyRequest, BatchClassifyResponse, ClassifyRequest, ClassifyResponse,
-    GetModelRequest, Options, Priority,
+    BatchClassifyRequest, BatchClassifyResponse, ClassifyOptions, ClassifyRequest,
+    ClassifyResponse, GetModelRequest, Priority,
 };
 
 fn with_priority(request: ClassifyRequest, priority: Priority) -> ClassifyRequest {
-    let options = Some(Options {
+    let options = Some(ClassifyOptions {
         priority: priority.into(),
         ..Default::default()
     });
     ClassifyRequest { options, ..request }
 }
 
-/// Five minutes: under way for long enough that whatever is sent meanwhile arrives meanwhile.
+/// Five minutes in seconds: long enough that calls that are sent meanwhile also arrive meanwhile.
 const LONG: usize = 300;
 
 fn item(id: impl Into<String>, request: ClassifyRequest) -> BatchClassifyRequest {
@@ -50,14 +50,14 @@ async fn classify(client: &Client, request: ClassifyRequest) -> Result<ClassifyR
     answer.map(tonic::Response::into_inner)
 }
 
-/// All answers of a batch, in the order in which they came; the stream must end well.
+/// Returns all answers of a batch in the order of their arrival. The stream must end without an error.
 async fn batch(client: &Client, items: Vec<BatchClassifyRequest>) -> Vec<BatchClassifyResponse> {
     let answers = client.clone().batch_classify(stream::iter(items)).await;
     let answers = answers.unwrap().into_inner();
     answers.map(Result::unwrap).collect().await
 }
 
-/// Waits until the server's metrics say so, asking as often as it answers; not for ever.
+/// Waits until a condition on the server's metrics holds. It gives up after 5,000 scrapes.
 async fn until(server: &Server, client: &Client, holds: impl Fn(&str) -> bool) {
     let mut scrape = String::new();
     for _ in 0..5_000 {
@@ -68,10 +68,10 @@ async fn until(server: &Server, client: &Client, holds: impl Fn(&str) -> bool) {
         let request = GetModelRequest::default();
         client.clone().get_model(request).await.unwrap();
     }
-    panic!("it never came to be:\n{scrape}");
+    panic!("the condition never held:\n{scrape}");
 }
 
-/// Samples of these metrics, labels and all.
+/// Returns the samples of these metrics, with their labels.
 fn samples<'a>(scrape: &'a str, names: &[&str]) -> Vec<(&'a str, f64)> {
     let sample = |line: &'a str| {
         let (sample, value) = line.rsplit_once(' ')?;
@@ -132,10 +132,10 @@ async fn a_batch_is_answered_item_by_item_with_what_each_would_get_alone() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_too_long_is_its_own_items_error() {
+async fn an_id_that_is_too_long_is_an_error_of_its_item_alone() {
     let server = Server::start();
     let client = server.client().await;
-    // 128 letters of two bytes each are the most; the letter that the bound would cut goes whole.
+    // 128 letters of two bytes each are the most. A letter that the bound would split is left out.
     let longest = "ü".repeat(128);
     let items = vec![
         item(longest.clone(), audio(common::book())),
@@ -158,7 +158,7 @@ async fn an_id_that_is_too_long_is_its_own_items_error() {
 }
 
 #[tokio::test]
-async fn nobody_is_refused_inside_a_batch() {
+async fn no_item_of_a_batch_is_refused() {
     let server = Server::with(&["--max-requests", "2"]);
     let client = server.client().await;
     let items = (0..30).map(|i| item(i.to_string(), audio(common::book())));
@@ -171,11 +171,11 @@ async fn nobody_is_refused_inside_a_batch() {
         );
     }
     let refused = server.metric(r#"undertone_refused_total{reason="requests",class="bulk"}"#);
-    assert!(refused > 0.0, "there was a place for each at once");
+    assert!(refused > 0.0, "no item had to wait for a place");
 }
 
 #[tokio::test]
-async fn a_sender_is_stopped_while_nothing_can_be_answered() {
+async fn a_sender_is_paused_while_nothing_can_be_answered() {
     let server = Server::with(&["--max-requests", "1"]);
     let client = server.client().await;
     let elsewhere = server.client().await;
@@ -184,7 +184,7 @@ async fn a_sender_is_stopped_while_nothing_can_be_answered() {
         async move { classify(&client, silence(LONG)).await }
     });
     until(&server, &client, has_work).await;
-    // A megabyte each, which is what the transport buffers.
+    // 1 MB each, which is what the transport buffers.
     let sent = Arc::new(AtomicUsize::new(0));
     let items = stream::iter(0..64).map({
         let sent = Arc::clone(&sent);
@@ -207,7 +207,7 @@ async fn a_sender_is_stopped_while_nothing_can_be_answered() {
 async fn a_deadline_that_passes_is_deadline_exceeded_and_the_next_call_is_served() {
     let server = Server::start();
     let client = server.client().await;
-    // 16 MB do not even arrive within a millisecond.
+    // 16 MB take longer than 1 ms to arrive.
     let request = timed(silence(2_000), "1m");
     let mut patient = patient(&server).await;
     let late = patient.classify(request).await.unwrap_err();
@@ -218,7 +218,7 @@ async fn a_deadline_that_passes_is_deadline_exceeded_and_the_next_call_is_served
         1.0
     );
 
-    // A batch whose sender never says that it is done.
+    // A batch that its sender never closes.
     let items = stream::iter([item("", audio(common::book()))]).chain(stream::pending());
     let answers = patient.batch_classify(timed(items, "500m")).await;
     let mut answers = answers.unwrap().into_inner();
@@ -251,7 +251,7 @@ async fn a_server_that_shuts_down_answers_what_it_has_read_and_ends_the_stream()
     let mut health = HealthClient::new(server.channel().await);
     let health = health.watch(HealthCheckRequest::default()).await.unwrap();
     server.signal();
-    // Who watches is let go once no new request is taken.
+    // The stream of a health watch ends once no new request is accepted.
     health.into_inner().for_each(async |_| {}).await;
     items
         .send(item("second", audio(common::book())))
@@ -265,7 +265,7 @@ async fn a_server_that_shuts_down_answers_what_it_has_read_and_ends_the_stream()
         }
     };
     assert_eq!(ended.code(), Code::Unavailable, "{ended}");
-    // What it had read is answered; the rest is the sender's, who is still there.
+    // The item that it had read is answered. The other one is not, and the sender is still connected.
     match &answered[..] {
         [(id, Outcome::Response(_))] => assert_eq!(id, "first"),
         other => panic!("{other:?}"),
@@ -276,7 +276,7 @@ async fn a_server_that_shuts_down_answers_what_it_has_read_and_ends_the_stream()
 }
 
 #[tokio::test]
-async fn who_is_refused_is_told_when_to_come_back() {
+async fn a_refused_caller_is_advised_when_to_retry() {
     let server = Server::with(&["--max-requests", "1"]);
     let clients = join_all([server.client(), server.client()]).await;
     let calls = clients.iter().map(|client| classify(client, silence(LONG)));
@@ -296,7 +296,7 @@ async fn who_is_refused_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_recording_too_large_for_its_class_is_served_as_bulk_which_a_batch_is() {
+async fn a_recording_too_large_for_interactive_work_is_served_as_bulk_or_in_a_batch() {
     let server = Server::with(&[
         "--max-interactive-seconds",
         "0.01",
@@ -309,7 +309,7 @@ async fn a_recording_too_large_for_its_class_is_served_as_bulk_which_a_batch_is(
     assert!(refused.message().contains("send it as bulk"), "{refused}");
     let bulk = classify(&client, with_priority(silence(300), Priority::Bulk)).await;
     let items = vec![
-        item("left out", silence(300)),
+        item("default", silence(300)),
         item(
             "interactive",
             with_priority(silence(300), Priority::Interactive),
@@ -317,7 +317,7 @@ async fn a_recording_too_large_for_its_class_is_served_as_bulk_which_a_batch_is(
     ];
     for answer in batch(&client, items).await {
         match (&*answer.id, answer.result.unwrap()) {
-            ("left out", Outcome::Response(answer)) => assert_eq!(answer, *bulk.as_ref().unwrap()),
+            ("default", Outcome::Response(answer)) => assert_eq!(answer, *bulk.as_ref().unwrap()),
             ("interactive", Outcome::Error(error)) => {
                 assert_eq!(error.code, i32::from(Code::OutOfRange));
             }
@@ -327,7 +327,7 @@ async fn a_recording_too_large_for_its_class_is_served_as_bulk_which_a_batch_is(
 }
 
 #[tokio::test]
-async fn a_header_that_claims_too_much_is_not_held_against_the_recording() {
+async fn a_header_that_claims_too_much_does_not_refuse_the_recording() {
     let server = Server::with(&[
         "--max-interactive-seconds",
         "0.1",
@@ -337,7 +337,7 @@ async fn a_header_that_claims_too_much_is_not_held_against_the_recording() {
     let client = server.client().await;
     let refused = classify(&client, silence(3_500)).await.unwrap_err();
     assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
-    // FLAC that counts its samples to an hour and has six seconds.
+    // FLAC with a header that states almost an hour, and with 6 s of audio.
     let mut claims = common::book();
     claims[22..26].copy_from_slice(&(3_500 * 16_000_u32).to_be_bytes());
     let answer = classify(&client, audio(claims)).await.unwrap();
@@ -367,9 +367,9 @@ async fn a_tenants_name_is_bounded() {
     }
 }
 
-/// Whoever goes away, by an answer or without one, leaves nothing behind.
+/// Nothing is held for callers that are gone, whether they were answered or left before.
 #[tokio::test]
-async fn after_a_burst_with_callers_who_left_nothing_is_held() {
+async fn nothing_is_held_after_a_burst_in_which_callers_left() {
     let server = Server::start();
     let client = server.client().await;
     let calls = (0..48).map(|i| {
@@ -386,7 +386,7 @@ async fn after_a_burst_with_callers_who_left_nothing_is_held() {
         let client = client.clone();
         let items = (0..20).map(|i| item(i.to_string(), audio(common::call())));
         let items: Vec<_> = items.collect();
-        // Every other one leaves after its first answer.
+        // Every other caller leaves after its first answer.
         let most = if i % 2 == 0 { 1 } else { 20 };
         tokio::spawn(async move {
             let answers = client.clone().batch_classify(stream::iter(items)).await;
@@ -415,7 +415,7 @@ async fn after_a_burst_with_callers_who_left_nothing_is_held() {
     ];
     until(&server, &client, |scrape| {
         let held = samples(scrape, &gauges);
-        // Entries of two graphs and two classes, device time of two classes, three methods, bytes.
+        // Entries of two graphs and two classes, device time of two classes, requests of three methods, and bytes.
         assert_eq!(held.len(), 4 + 2 + 3 + 1, "{held:?}");
         held.iter().all(|(_, value)| *value == 0.0)
     })
@@ -424,11 +424,11 @@ async fn after_a_burst_with_callers_who_left_nothing_is_held() {
     assert_eq!(server.metric(gone), 2.0);
 }
 
-/// What kinds of threads a server has, by name, with their scheduling policies.
+/// Returns the kinds of threads that a server has, by name, with their scheduling policies.
 #[cfg(target_os = "linux")]
 fn threads(server: &Server) -> BTreeSet<(String, String)> {
     let threads = std::fs::read_dir(format!("/proc/{}/task", server.id())).unwrap();
-    // One that has ended meanwhile cannot be read.
+    // A thread that has ended meanwhile cannot be read.
     let stats =
         threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
     let kind = |stat: String| {
@@ -444,7 +444,7 @@ fn threads(server: &Server) -> BTreeSet<(String, String)> {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn no_thread_interrupts_a_batch_and_bulk_is_decoded_on_idle_processors() {
+async fn threads_use_batch_scheduling_and_bulk_is_decoded_on_idle_processors() {
     let server = Server::start();
     // SCHED_BATCH and SCHED_IDLE, see sched(7).
     let expected = [
@@ -455,7 +455,7 @@ async fn no_thread_interrupts_a_batch_and_bulk_is_decoded_on_idle_processors() {
         ("undertone", "3"),
     ];
     let expected = expected.map(|(kind, policy)| (kind.to_owned(), policy.to_owned()));
-    // A thread that has just been started says so when it first runs.
+    // A new thread sets its policy when it first runs.
     for _ in 0..500 {
         if threads(&server) == expected.clone().into() {
             return;

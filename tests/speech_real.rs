@@ -1,4 +1,4 @@
-//! Speech and turns in real recordings: at any level, in chunks of any size, and in noise.
+//! Speech and turns in real recordings: at different levels, in chunks of any size, and in noise.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,14 +23,15 @@ const RULE: TurnRule = TurnRule {
     lead_out: 0,
 };
 
-struct Ear {
+/// Detects turns, as the engine does.
+struct TurnObserver {
     detector: Detector,
     tracker: TurnTracker,
     turns: Vec<DetectedTurn>,
     begins: Vec<usize>,
 }
 
-impl FrameObserver for Ear {
+impl FrameObserver for TurnObserver {
     fn frame(&mut self, frame: &[f32]) {
         for sound in self.detector.process(frame) {
             self.turns.extend(self.tracker.frame(sound));
@@ -42,12 +43,12 @@ impl FrameObserver for Ear {
     }
 }
 
-/// The turns, and the steps at which one begins.
+/// Returns the turns, and the steps at which a turn begins.
 fn turns(samples: &[f32], chunk: usize) -> (Vec<DetectedTurn>, Vec<usize>) {
     let spec = Spec::new(16, vec![-12.0; BINS], vec![3.0; BINS]).unwrap();
     let mut segmenter = Segmenter::new(Arc::new(spec));
     let mut segments = Segments::default();
-    let mut ear = Ear {
+    let mut observer = TurnObserver {
         detector: Detector::new(-75.0),
         tracker: TurnTracker::new(RULE, 16),
         turns: Vec::new(),
@@ -56,12 +57,14 @@ fn turns(samples: &[f32], chunk: usize) -> (Vec<DetectedTurn>, Vec<usize>) {
     for part in samples.chunks(chunk) {
         segments.clear();
         segmenter
-            .push_observed(part, &mut segments, &mut ear)
+            .push_observed(part, &mut segments, &mut observer)
             .unwrap();
     }
-    segmenter.finish_observed(&mut segments, &mut ear).unwrap();
-    ear.turns.extend(ear.tracker.finish());
-    (ear.turns, ear.begins)
+    segmenter
+        .finish_observed(&mut segments, &mut observer)
+        .unwrap();
+    observer.turns.extend(observer.tracker.finish());
+    (observer.turns, observer.begins)
 }
 
 fn lanes(file: &[u8]) -> Vec<Vec<f32>> {
@@ -69,18 +72,18 @@ fn lanes(file: &[u8]) -> Vec<Vec<f32>> {
     decoded.unwrap().lanes
 }
 
-/// The customer and the agent of a call, and a reader who takes a breath.
+/// The customer and the agent of a call, and a reader who pauses for a breath.
 fn recordings() -> Vec<Vec<f32>> {
     let mut all = lanes(include_bytes!("audio/call.flac"));
     all.extend(lanes(include_bytes!("audio/book.flac")));
     all
 }
 
-/// Frames by which a turn's ends may differ: whether a breath before the first word counts depends on
-/// what lies below it.
+/// Frames by which the start and the end of a turn may differ. The noise decides whether a breath before the
+/// first word belongs to the turn.
 const CLOSE: usize = 60;
 
-/// Whether turns begin and end about where others do.
+/// Returns whether two turns begin and end within [`CLOSE`] frames.
 fn close(a: &Range<usize>, b: &Range<usize>) -> bool {
     a.start.abs_diff(b.start) <= CLOSE && a.end.abs_diff(b.end) <= CLOSE
 }
@@ -97,23 +100,23 @@ fn any_chunking_gives_the_same_turns() {
 }
 
 #[test]
-fn thirty_decibels_less_make_no_other_turns() {
+fn the_turns_stay_the_same_at_thirty_decibels_less() {
     let counts = recordings().into_iter().map(|samples| {
-        let (as_it_is, _) = turns(&samples, samples.len());
+        let (original, _) = turns(&samples, samples.len());
         for gain in [0.3, 0.1, 0.03] {
             let quieter: Vec<f32> = samples.iter().map(|sample| gain * sample).collect();
             let (quieter, _) = turns(&quieter, quieter.len());
-            assert_eq!(quieter.len(), as_it_is.len(), "gain {gain}");
-            for (a, b) in quieter.iter().zip(&as_it_is) {
+            assert_eq!(quieter.len(), original.len(), "gain {gain}");
+            for (a, b) in quieter.iter().zip(&original) {
                 assert!(close(&a.frames, &b.frames), "gain {gain}: {a:?}, {b:?}");
             }
         }
-        as_it_is.len()
+        original.len()
     });
     assert_eq!(counts.collect::<Vec<_>>(), [1, 1, 2]);
 }
 
-/// White noise of so many dBFS.
+/// White noise at a level in dBFS.
 fn noise(samples: usize, dbfs: f32) -> Vec<f32> {
     let mut random = StdRng::seed_from_u64(11);
     // Uniform noise in ±a has the power a²/3.
@@ -122,30 +125,34 @@ fn noise(samples: usize, dbfs: f32) -> Vec<f32> {
     uniform.collect()
 }
 
-/// The turns of a lane that is heard behind `before` are those of the lane alone.
-fn assert_heard_behind(before: &[f32], lane: &[f32]) {
+/// Asserts that a lane after the sound `before` has the same turns as the lane alone.
+fn assert_same_turns_after(before: &[f32], lane: &[f32]) {
     let (alone, _) = turns(lane, lane.len());
     let samples = [before, lane].concat();
-    let (behind, _) = turns(&samples, samples.len());
+    let (after, _) = turns(&samples, samples.len());
     let shift = before.len() / FRAME_HOP;
-    let behind: Vec<Range<usize>> = behind
+    let after: Vec<Range<usize>> = after
         .iter()
         .map(|turn| turn.frames.start.saturating_sub(shift)..turn.frames.end.saturating_sub(shift))
         .collect();
-    assert_eq!(behind.len(), alone.len(), "{behind:?}, not {alone:?}");
-    for (a, b) in behind.iter().zip(&alone) {
+    assert_eq!(after.len(), alone.len(), "{after:?}, not {alone:?}");
+    for (a, b) in after.iter().zip(&alone) {
         assert!(close(a, &b.frames), "{a:?}, not {b:?}");
     }
 }
 
 #[test]
-fn a_line_that_opens_is_no_turn_nor_part_of_one() {
+fn the_noise_of_an_opening_line_belongs_to_no_turn() {
     for dbfs in [-65.0, -50.0, -35.0] {
-        let mut opens = vec![0.0; 48_000];
-        opens.extend(noise(64_000, dbfs));
-        assert_eq!(turns(&opens, opens.len()).0, [], "{dbfs} dBFS");
+        let mut opening_line = vec![0.0; 48_000];
+        opening_line.extend(noise(64_000, dbfs));
+        assert_eq!(
+            turns(&opening_line, opening_line.len()).0,
+            [],
+            "{dbfs} dBFS"
+        );
         for lane in recordings() {
-            assert_heard_behind(&opens, &lane);
+            assert_same_turns_after(&opening_line, &lane);
         }
     }
 }
@@ -186,7 +193,7 @@ fn a_recording_that_begins_within_a_word_begins_with_a_turn() {
 }
 
 #[test]
-fn a_beep_before_a_soft_talker_deafens_nobody() {
+fn a_beep_before_soft_speech_hides_none_of_it() {
     let tone = |i: usize| 0.5 * (std::f32::consts::TAU * 1_000.0 * i as f32 / 16_000.0).sin();
     let mut beep: Vec<f32> = (0..16_000).map(tone).collect();
     beep.extend([0.0; 8_000]);
@@ -195,12 +202,12 @@ fn a_beep_before_a_soft_talker_deafens_nobody() {
         // −45 dBFS.
         let gain = (10f32.powf(-4.5) / power).sqrt();
         let soft: Vec<f32> = lane.iter().map(|sample| gain * sample).collect();
-        assert_heard_behind(&beep, &soft);
+        assert_same_turns_after(&beep, &soft);
     }
 }
 
 #[test]
-fn noise_twenty_decibels_below_the_talker_makes_no_other_turns() {
+fn the_turns_stay_the_same_in_noise_twenty_decibels_below_the_speech() {
     for samples in recordings() {
         let (clean, _) = turns(&samples, samples.len());
         let power = samples.iter().map(|x| x * x).sum::<f32>() / samples.len() as f32;

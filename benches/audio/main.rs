@@ -1,8 +1,7 @@
-//! What hearing costs: milliseconds of one core a second of audio, stage by stage, and the share of
-//! what they may cost together. `cargo bench --bench audio [-- FILE…]`; files are measured beside the
-//! usual ones. Figures are the ratios, one a line at the end.
+//! Measures decoding, resampling, front end and speech detection in milliseconds of one core per second of audio.
 //!
-//! Time is what this thread spent on the processor, in the least disturbed of many rounds.
+//! `cargo bench --bench audio [-- FILE…]` also measures the given files. The last lines are the ratios of the times to
+//! their targets, one per line. Times are processor times of this thread in the fastest of many rounds.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,16 +27,22 @@ use wav::wav;
 static FLAC: &[u8] = include_bytes!("../../tests/audio/book.flac");
 static MP3: &[u8] = include_bytes!("../../tests/audio/book.mp3");
 
-/// Times that the speech is repeated in the recordings that are made here: 36 s.
+/// How often the speech is repeated in the generated recordings, which makes 36 s.
 const TIMES: usize = 6;
+
+/// Rounds per measurement.
 const ROUNDS: usize = 40;
-/// Milliseconds that a second of audio may cost, decoded, resampled, segmented and searched for speech.
+
+/// Milliseconds that all stages together may take per second of audio.
 const TARGET: f64 = 0.5;
-/// The same where there is much more to decode and to resample than is heard.
+
+/// The same for sources above 16 kHz, because they have more samples to decode and to resample.
 const TARGET_ABOVE_16_KHZ: f64 = 1.0;
-/// The share of it that finding speech may have.
+
+/// Milliseconds that speech detection may take per second of audio.
 const TARGET_SPEECH: f64 = 0.2;
-/// Samples segmented at a time, as the engine does.
+
+/// Samples segmented at a time, as in the engine.
 const PIECE: usize = 131_072;
 
 struct Case {
@@ -59,7 +64,7 @@ fn main() {
         };
         let name = &case.name;
         println!(
-            "{name}: decode {:.3}, resample {:.3}, front end {:.3}, speech {:.3}: {:.3} ms a second of audio",
+            "{name}: decode {:.3}, resample {:.3}, front end {:.3}, speech {:.3}: {:.3} ms per second of audio",
             cost.decode,
             cost.resample,
             cost.front_end,
@@ -112,7 +117,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// Milliseconds of one core a second of audio.
+/// Milliseconds of one core per second of audio.
 struct Cost {
     decode: f64,
     resample: f64,
@@ -126,10 +131,10 @@ impl Cost {
     }
 }
 
-/// The source's rate, and what the stages cost. `decode` resamples as it goes, so its own share is
-/// what is left of it without resampling as much sound.
+/// Returns the source's rate and the cost of each stage. `decode` includes resampling, so the time of resampling the
+/// same amount of sound is subtracted.
 fn measure(case: &Case, spec: &Arc<Spec>) -> (u32, Cost) {
-    let hear = || {
+    let decode_case = || {
         decode(
             &case.bytes,
             case.encoding,
@@ -138,10 +143,10 @@ fn measure(case: &Case, spec: &Arc<Spec>) -> (u32, Cost) {
         )
         .unwrap_or_else(|error| panic!("{}: {error}", case.name))
     };
-    let recording = hear();
+    let recording = decode_case();
     let (rate, seconds) = (recording.source.sample_rate, recording.seconds());
     let samples = &recording.lanes[0];
-    // Resampling takes as long whatever it hears.
+    // The time of resampling does not depend on the sound.
     let at_source: Vec<f32> = samples
         .iter()
         .copied()
@@ -151,17 +156,17 @@ fn measure(case: &Case, spec: &Arc<Spec>) -> (u32, Cost) {
     let mut frames = Vec::new();
     Analyser::new().push(samples, &mut frames);
     let [all, resample, front_end, speech] = [
-        least(|| {
-            black_box(hear());
+        shortest(|| {
+            black_box(decode_case());
         }),
-        least(|| {
+        shortest(|| {
             black_box(resampled(&at_source, rate));
         }),
-        least(|| {
+        shortest(|| {
             black_box(segmented(samples, spec));
         }),
-        least(|| {
-            black_box(spoken(&frames));
+        shortest(|| {
+            black_box(speech_frames(&frames));
         }),
     ]
     .map(|time| time.as_secs_f64() * 1e3 / seconds);
@@ -197,8 +202,8 @@ fn segmented(samples: &[f32], spec: &Arc<Spec>) -> usize {
     count + segments.len()
 }
 
-/// Frames `[F, 129]` that hold speech.
-fn spoken(frames: &[f32]) -> usize {
+/// Returns how many of the frames `[F, 129]` are speech.
+fn speech_frames(frames: &[f32]) -> usize {
     let mut detector = Detector::new(-75.0);
     let frames = frames.chunks_exact(BINS);
     frames
@@ -207,23 +212,22 @@ fn spoken(frames: &[f32]) -> usize {
         .count()
 }
 
-/// Time on the processor in the round that took least.
-fn least(mut work: impl FnMut()) -> Duration {
+/// Returns the processor time of the fastest round.
+fn shortest(mut work: impl FnMut()) -> Duration {
     let rounds = (0..ROUNDS).map(|_| {
-        let begun = spent();
+        let start = processor_time();
         work();
-        spent() - begun
+        processor_time() - start
     });
     rounds.min().unwrap_or_default()
 }
 
-fn spent() -> Duration {
+fn processor_time() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
-/// The samples of a 16-bit WAV file, as a telephone exchange would code them: each the nearest of the
-/// 256 that there are.
+/// Returns the samples of a 16-bit WAV file in µ-law: for each, the code with the nearest value.
 fn mulaw(wav: &[u8]) -> Vec<u8> {
     let mulaw = Encoding::Raw {
         format: RawFormat::Mulaw,

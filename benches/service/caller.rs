@@ -1,5 +1,5 @@
-//! A caller that costs as little as can be, for it shares the processors with the server that it
-//! measures: its message is written once and sent as it lies, and of an answer only the status is read.
+//! A caller that uses as little processor time as possible, because it shares the processors with the server that it
+//! measures. Its message is encoded once and sent without a copy. Of an answer it reads only the status.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::common::Server;
 
 const METHOD: &str = "/undertone.v1.EmotionService/Classify";
 
-/// A request as gRPC frames it on HTTP/2.
+/// A request in gRPC's framing.
 #[derive(Clone)]
 pub(crate) struct Message(Bytes);
 
@@ -29,7 +29,7 @@ impl Message {
     }
 }
 
-/// A connection; clones share it.
+/// A connection to the server. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Caller {
     sender: SendRequest<Bytes>,
@@ -41,7 +41,7 @@ impl Caller {
         let stream = TcpStream::connect(&server.address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let (sender, connection) = client::handshake(stream).await.unwrap();
-        // It ends with the last of its senders.
+        // The task ends with the last sender.
         tokio::spawn(connection);
         let head = Request::post(server.url() + METHOD)
             .header("te", "trailers")
@@ -52,14 +52,14 @@ impl Caller {
         }
     }
 
-    /// The same connection, for a tenant of that name.
+    /// Returns the same connection for a tenant of that name.
     pub(crate) fn of_tenant(mut self, name: &'static str) -> Self {
         let name = HeaderValue::from_static(name);
         self.head.headers_mut().insert("undertone-tenant", name);
         self
     }
 
-    /// Calls `Classify`; how it ended.
+    /// Calls `Classify` and returns how it ended.
     pub(crate) async fn classify(&self, message: &Message, deadline: Option<Duration>) -> Code {
         let mut head = self.head.clone();
         if let Some(deadline) = deadline {

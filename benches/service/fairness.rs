@@ -1,5 +1,5 @@
-//! Short interactive calls beside long interactive recordings of the same tenant, which is what every caller
-//! behind one proxy is: how much longer they wait than beside the same recordings of another tenant.
+//! How much longer short interactive calls wait beside long interactive recordings of the same tenant than beside the
+//! same recordings of another tenant. All callers behind one proxy are the same tenant.
 
 use std::time::{Duration, Instant};
 
@@ -12,22 +12,23 @@ use crate::common::Server;
 use crate::load::{block_on, go_first, recording, utterance};
 use crate::{Figures, quantile};
 
-/// Rounds of the three phases, in turn; medians count.
+/// Rounds of the three phases, in turn. Medians count.
 pub(crate) const ROUNDS: usize = 5;
 const PHASE: Duration = Duration::from_secs(5);
-/// From the start of a phase, until all long recordings are under way: it does not count.
+/// Time at the start of a phase that does not count, until all long recordings are under way.
 const FILLING: Duration = Duration::from_secs(1);
-/// Callers of short calls; each comes back when it has its answer.
+/// Callers of short calls. Each calls again when it has its answer.
 const CALLERS: usize = 3;
-/// Long recordings that are always under way: a call of 13 minutes each.
+/// Long recordings that are always under way, each a call with 13 minutes of audio.
 const LONG: usize = 3;
 const LONG_SECONDS: f64 = 13.0 * 60.0;
-/// Tenants of the short calls and of others.
+/// The tenant of the short calls.
 const TENANT: &str = "bench";
+/// The other tenant.
 const OTHER: &str = "other";
 
-/// The p99 of short calls beside long recordings of the same tenant, as a share of what it is beside those of
-/// another tenant, and of what it is when nothing else is going on.
+/// Returns the p99 of short calls beside long recordings of the same tenant. It is divided by the p99 beside those of
+/// another tenant, and by the p99 when nothing else is under way.
 pub(crate) fn measure(rounds: usize) -> Figures {
     block_on(measure_one_server(rounds))
 }
@@ -74,7 +75,7 @@ async fn measure_one_server(rounds: usize) -> Figures {
     ]
 }
 
-/// Keeps long recordings under way until it is dropped, each over a connection of its own.
+/// Keeps long recordings under way until the returned set is dropped, each over a connection of its own.
 async fn keep_under_way(server: &Server, tenant: &'static str, long: &Message) -> JoinSet<()> {
     let mut calls = JoinSet::new();
     for _ in 0..LONG {
@@ -91,8 +92,8 @@ async fn keep_under_way(server: &Server, tenant: &'static str, long: &Message) -
     calls
 }
 
-/// Milliseconds of the calls that were answered, and how many were not. A call counts whatever the end of the
-/// phase: the longest are those that were under way by then.
+/// Returns the milliseconds of the calls that were answered, and how many were not. Calls that are under way at the
+/// end of the phase count too, because the longest are among them.
 async fn short_calls(server: &Server, short: &Message) -> (Vec<f64>, usize) {
     let phase = Instant::now();
     let mut calls = JoinSet::new();

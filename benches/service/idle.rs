@@ -1,9 +1,9 @@
-//! What a call costs beside decoding and inference when nothing else is going on.
+//! The overhead of a call beside decoding and inference, on an idle machine.
 //!
-//! Most of that is threads that are woken, and waking one on a processor that sleeps takes long, the longer in a
-//! virtual machine, whose sleeping processor the hypervisor has to bring back. So it is measured twice, in turn:
-//! with processors kept awake, by a thread on each that computes whenever nothing else wants to (`SCHED_IDLE`), and
-//! with processors that sleep when they like.
+//! Most of the overhead is waking threads. It takes longer on a processor that sleeps, and longer still in a virtual
+//! machine, because the hypervisor must schedule the processor again. The overhead is therefore measured twice, in
+//! turn: with processors that are kept awake, and with processors that may sleep. A thread on each processor keeps it
+//! awake: it computes whenever nothing else runs (`SCHED_IDLE`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -22,20 +22,22 @@ use crate::{Figures, quantile, speech};
 
 /// Rounds of calls with processors awake and of calls with processors that may sleep.
 pub(crate) const ROUNDS: usize = 4;
-/// Calls of a round, of each kind, that count; a tenth as many before them do not.
+/// Calls of a round, of each kind, that count. A tenth as many before them do not count.
 const CALLS: usize = 90;
 const SECONDS: f64 = 1.0;
 
-/// Times of calls in microseconds: from admission to answer, and that less decoding and inference.
+/// Times of calls in microseconds.
 #[derive(Default)]
-struct Times {
+struct CallTimes {
+    /// From admission to answer.
     whole: Vec<f64>,
+    /// The same without decoding and inference.
     overhead: Vec<f64>,
 }
 
-/// The medians of the overhead, in microseconds.
+/// Returns the medians of the overhead, in microseconds.
 pub(crate) fn measure(rounds: usize) -> Figures {
-    // One worker: of batches side by side on two, time that overlaps would be taken off twice.
+    // One worker, because the time of batches that overlap on two workers would be subtracted twice.
     let options = EngineOptions {
         workers: Some(1),
         ..EngineOptions::default()
@@ -46,7 +48,7 @@ pub(crate) fn measure(rounds: usize) -> Figures {
         .enable_all()
         .build()
         .unwrap();
-    let (mut awake, mut asleep) = (Times::default(), Times::default());
+    let (mut awake, mut asleep) = (CallTimes::default(), CallTimes::default());
     for _ in 0..rounds {
         let calls = || call(&engine, &audio, &runtime);
         awake.extend(with_processors_awake(calls));
@@ -55,23 +57,23 @@ pub(crate) fn measure(rounds: usize) -> Figures {
     vec![
         (
             "idle_overhead_us_p50",
-            awake.tell("processors kept awake by a SCHED_IDLE thread on each"),
+            awake.report("processors kept awake by a SCHED_IDLE thread on each"),
         ),
         (
             "idle_overhead_asleep_us_p50",
-            asleep.tell("processors that may sleep"),
+            asleep.report("processors that may sleep"),
         ),
     ]
 }
 
-impl Times {
+impl CallTimes {
     fn extend(&mut self, other: Self) {
         self.whole.extend(other.whole);
         self.overhead.extend(other.overhead);
     }
 
-    /// Prints them; gives the median of the overhead.
-    fn tell(&mut self, how: &str) -> String {
+    /// Prints the times and returns the median of the overhead.
+    fn report(&mut self, how: &str) -> String {
         println!(
             "idle: {how}: a {SECONDS} s utterance takes {:.2} ms at the median, {:.0} us of overhead (p99 {:.0})",
             quantile(&mut self.whole, 0.5) / 1e3,
@@ -82,8 +84,8 @@ impl Times {
     }
 }
 
-fn call(engine: &Engine, audio: &Bytes, runtime: &Runtime) -> Times {
-    let mut times = Times::default();
+fn call(engine: &Engine, audio: &Bytes, runtime: &Runtime) -> CallTimes {
+    let mut times = CallTimes::default();
     for call in 0..CALLS + CALLS / 10 {
         let request = Request {
             audio: audio.clone().into(),
@@ -110,20 +112,20 @@ fn call(engine: &Engine, audio: &Bytes, runtime: &Runtime) -> Times {
     times
 }
 
-/// Has a thread a processor compute, behind everything else, for as long as something is measured.
+/// Measures while a thread on each processor computes at the lowest priority.
 fn with_processors_awake<T>(measured: impl FnOnce() -> T) -> T {
-    let over = AtomicBool::new(false);
+    let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         for _ in 0..threads {
-            scope.spawn(|| compute_until(&over));
+            scope.spawn(|| compute_until(&is_over));
         }
-        let _ends = Ends(&over);
+        let _ends = Ends(&is_over);
         measured()
     })
 }
 
-/// Ends the threads, also if what is measured panics.
+/// Ends the threads, also if the measurement panics.
 struct Ends<'a>(&'a AtomicBool);
 
 impl Drop for Ends<'_> {
@@ -132,15 +134,15 @@ impl Drop for Ends<'_> {
     }
 }
 
-fn compute_until(over: &AtomicBool) {
+fn compute_until(is_over: &AtomicBool) {
     let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    let told = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy);
-    if let Err(error) = told {
-        // It would compete with what is measured.
+    let set = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy);
+    if let Err(error) = set {
+        // With its ordinary priority it would compete with what is measured.
         println!("idle: the processors cannot be kept awake ({error})");
         return;
     }
-    while !over.load(Ordering::Relaxed) {
+    while !is_over.load(Ordering::Relaxed) {
         std::hint::spin_loop();
     }
 }

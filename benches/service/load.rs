@@ -1,8 +1,8 @@
-//! A real server under load, over real sockets, from this machine: what its neighbours do to a
-//! caller who waits, and what is left of it when twice as much comes as it can do.
+//! A real server under load, over real sockets, from this machine: how long interactive callers wait beside bulk work,
+//! and how much is answered when calls arrive at twice the rate that the server can serve.
 //!
-//! Arrivals are an open loop: Poisson, and a latency counts from when the call was due, not from
-//! when this process got round to it.
+//! Arrivals are an open loop: a Poisson process. A latency counts from when the call was due, not from when this
+//! process sent it.
 
 use std::time::{Duration, Instant};
 
@@ -10,55 +10,54 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 use tonic::Code;
-use undertone::service::pb::{ClassifyRequest, Options, Priority};
+use undertone::service::pb::{ClassifyOptions, ClassifyRequest, Priority};
 
 use crate::caller::{Caller, Message};
 use crate::common::Server;
 use crate::{Figures, quantile, speech};
 
 const PHASE: Duration = Duration::from_secs(5);
-/// Rounds of the peak and what is held against it, in turn; medians count, for these machines are
-/// not as fast from one minute to the next, and a stall of 50 ms, as virtual machines have them, is the
-/// hundredth of five seconds' calls.
+/// Rounds of the peak and of the phases that are compared with it, in turn. Medians count, because the speed of virtual
+/// machines changes within minutes, and because they stall: a stall of 50 ms affects one in a hundred calls of a phase.
 pub(crate) const ROUNDS: usize = 9;
-/// Connections: one would be a bottleneck of its own.
+/// Connections to the server. A single one would be a bottleneck.
 const CONNECTIONS: usize = 4;
-/// Of the peak, at which goodput is the most that an open loop gets: none of its calls can wait for
-/// another's end, and at the peak itself there are moments in which too few have come.
+/// The rate at which an open loop has the highest goodput, as a multiple of the peak. At the peak itself there are
+/// moments with too few calls, because no call of an open loop waits for the end of another.
 const HARDLY_MORE: f64 = 1.1;
-/// How often the rate rises by that until calls are refused: a machine may have become faster since the peak
+/// How often the rate rises by that factor until calls are refused. The machine may have become faster since the peak
 /// was measured.
 const RISES: usize = 4;
-/// What overloading callers give an answer.
+/// The deadline of calls in the overload part.
 const DEADLINE: Duration = Duration::from_millis(500);
-/// In so long from the start of a phase a queue fills, so that less comes out than goes in: it does not
-/// count.
+/// Time at the start of a phase that does not count, because the queue fills: fewer calls are answered than arrive.
 const FILLING: Duration = Duration::from_millis(500);
 /// The server's default.
 const MAX_BATCH_MS: f64 = 10.0;
 /// Bulk recordings that are always under way.
 const BULK: usize = 4;
-/// How often overloading callers look for answers. Woken for each they would take the processors from the
-/// server, the more so the more it refuses; elsewhere they have processors of their own.
+/// How often callers in the overload part look for answers. If each answer woke them, they would take the processors
+/// from the server, and the more so the more it refuses. In practice callers have processors of their own.
 const LOOK: Duration = Duration::from_micros(500);
 /// Niceness of the callers.
 const NICENESS: i32 = -10;
 
 /// How a call ended.
 struct Call {
-    /// From when it was due, ms.
+    /// Milliseconds from when it was due.
     latency: f64,
-    /// From when it was sent, ms.
+    /// Milliseconds from when it was sent.
     since_sent: f64,
-    /// It ended in the part of the phase that counts.
+    /// Whether it ended in the part of the phase that counts.
     counts: bool,
     code: Code,
 }
 
-/// Goodput when calls come twice as fast as they can be answered, as a share of the most that it is when
-/// they come hardly faster than that: for each second of the processors that the callers left to the server,
-/// and by the clock, by which the callers' own work beyond the peak is the server's fault. And by the clock
-/// as a share of what callers get who come back one by one.
+/// Returns the goodput when calls arrive twice as fast as they can be answered, in three ratios:
+///
+/// - to the goodput at a rate just above the peak, per second of processor time that the callers left to the server;
+/// - the same by the clock, which counts the callers' own work beyond the peak against the server;
+/// - by the clock, to the goodput of a closed loop, in which each caller calls again when it has its answer.
 pub(crate) fn overload(rounds: usize) -> Figures {
     block_on(overload_of_one_server(rounds))
 }
@@ -74,9 +73,9 @@ async fn overload_of_one_server(rounds: usize) -> Figures {
     for _ in 0..rounds {
         let peak = closed_loop(&callers, &utterance, PHASE).await;
         let offer = async |rate: f64| {
-            let _dozing = doze();
+            let _polling = poll_rarely();
             let before = (Instant::now(), own_time());
-            let calls = open_loop(&callers, &utterance, (rate, PHASE), Some(DEADLINE)).await;
+            let calls = open_loop(&callers, &utterance, rate, PHASE, Some(DEADLINE)).await;
             let own = (own_time() - before.1).as_secs_f64() / before.0.elapsed().as_secs_f64();
             (calls, own / processors())
         };
@@ -87,7 +86,9 @@ async fn overload_of_one_server(rounds: usize) -> Figures {
                 break;
             }
             rate *= HARDLY_MORE;
-            println!("overload: no call was refused, so it could do more; {rate:.0}/s is tried");
+            println!(
+                "overload: no call was refused, so the server can do more; {rate:.0}/s is tried"
+            );
             (calls, callers_part) = offer(rate).await;
         }
         own[0].push(callers_part);
@@ -145,24 +146,24 @@ async fn overload_of_one_server(rounds: usize) -> Figures {
     ]
 }
 
-/// Has the callers, this thread, sleep between one look for answers and the next, until it is dropped.
-/// What they measure is later by a few times that, for a call goes through several tasks.
-fn doze() -> JoinSet<()> {
-    let mut dozing = JoinSet::new();
-    dozing.spawn(async {
+/// Makes the callers, which are this thread, sleep between two looks for answers until the returned set is dropped.
+/// Their latencies are longer by a few times [`LOOK`], because a call passes through several tasks.
+fn poll_rarely() -> JoinSet<()> {
+    let mut sleeping = JoinSet::new();
+    sleeping.spawn(async {
         loop {
             std::thread::sleep(LOOK);
             tokio::task::yield_now().await;
         }
     });
-    dozing
+    sleeping
 }
 
 fn count(calls: &[Call], code: Code) -> usize {
     calls.iter().filter(|call| call.code == code).count()
 }
 
-/// Answers in time a second.
+/// Returns the answers in time per second.
 fn good_rate(calls: &[Call]) -> f64 {
     let good = calls
         .iter()
@@ -170,8 +171,7 @@ fn good_rate(calls: &[Call]) -> f64 {
     good.count() as f64 / (PHASE - FILLING).as_secs_f64()
 }
 
-/// Processor time that this process has used: what calling costs, which the server on the same machine has
-/// to do without.
+/// Returns the processor time that this process has used. The server on the same machine cannot use it.
 fn own_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.try_into().unwrap()
@@ -181,8 +181,8 @@ fn processors() -> f64 {
     std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64)
 }
 
-/// The 99th percentile of callers who wait, at 80 % of the peak with bulk filling the rest, as a
-/// share of the bound: two batches and their own compute.
+/// Returns the 99th percentile of interactive latencies at 80 % of the peak, while bulk work fills the rest. It is
+/// divided by the bound, which is two batches and the call's own compute. Also returns bulk's share of the audio.
 pub(crate) fn neighbours(rounds: usize) -> Figures {
     block_on(neighbours_of_one_server(rounds))
 }
@@ -198,7 +198,7 @@ async fn neighbours_of_one_server(rounds: usize) -> Figures {
         let own = alone(&callers[0], &utterance).await;
         let bulk = fill_with_bulk(&callers);
         let before = server.metric("undertone_audio_seconds_total{class=\"bulk\"}");
-        let calls = open_loop(&callers, &utterance, (0.8 * peak, PHASE), None).await;
+        let calls = open_loop(&callers, &utterance, 0.8 * peak, PHASE, None).await;
         let bulk_seconds = server.metric("undertone_audio_seconds_total{class=\"bulk\"}") - before;
         drop(bulk);
         let interactive = calls.len() as f64 * UTTERANCE;
@@ -237,17 +237,15 @@ async fn neighbours_of_one_server(rounds: usize) -> Figures {
     ]
 }
 
-/// Has the callers, this thread, go before the server where they want the same processor: elsewhere they
-/// have machines of their own, and a call that is sent late would be the server's fault here.
+/// Gives the callers, which are this thread, priority over the server. In practice callers have machines of their own.
+/// Here, a call that is sent late would count against the server.
 pub(crate) fn go_first() {
     if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-        println!(
-            "load: the callers wait for processors as the server does ({error}; root may help)"
-        );
+        println!("load: the callers have no priority over the server ({error}; root may help)");
     }
 }
 
-/// Milliseconds that a call takes at the median when nothing else is going on.
+/// Returns the median of a call's time in milliseconds when nothing else is under way.
 async fn alone(caller: &Caller, message: &Message) -> f64 {
     let mut times = Vec::new();
     for _ in 0..200 {
@@ -259,7 +257,7 @@ async fn alone(caller: &Caller, message: &Message) -> f64 {
     quantile(&mut times, 0.5)
 }
 
-/// Keeps bulk recordings under way until it is dropped.
+/// Keeps bulk recordings under way until the returned set is dropped.
 fn fill_with_bulk(callers: &[Caller]) -> JoinSet<()> {
     let long = recording(60.0, Priority::Bulk);
     let mut bulk = JoinSet::new();
@@ -275,7 +273,7 @@ fn fill_with_bulk(callers: &[Caller]) -> JoinSet<()> {
 }
 
 pub(crate) fn block_on(measure: impl Future<Output = Figures>) -> Figures {
-    // One thread: handing calls from one to another would cost as much as making them.
+    // One thread, because moving calls between threads would cost as much as making them.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -283,6 +281,7 @@ pub(crate) fn block_on(measure: impl Future<Output = Figures>) -> Figures {
     runtime.block_on(measure)
 }
 
+/// Length of an utterance, in seconds.
 const UTTERANCE: f64 = 3.0;
 
 pub(crate) fn utterance() -> Message {
@@ -292,9 +291,9 @@ pub(crate) fn utterance() -> Message {
 pub(crate) fn recording(seconds: f64, priority: Priority) -> Message {
     Message::of(&ClassifyRequest {
         audio: speech::telephone(seconds).into(),
-        options: Some(Options {
+        options: Some(ClassifyOptions {
             priority: priority.into(),
-            ..Options::default()
+            ..ClassifyOptions::default()
         }),
         config: None,
     })
@@ -308,7 +307,7 @@ async fn connect(server: &Server) -> Vec<Caller> {
     callers
 }
 
-/// Answers a second when as many calls are always under way as fill the server.
+/// Returns the answers per second when enough calls are always under way to fill the server.
 async fn closed_loop(callers: &[Caller], message: &Message, time: Duration) -> f64 {
     let begun = Instant::now();
     let mut calls = JoinSet::new();
@@ -334,11 +333,12 @@ async fn closed_loop(callers: &[Caller], message: &Message, time: Duration) -> f
     f64::from(answered) / begun.elapsed().as_secs_f64()
 }
 
-/// Calls at a rate, for a time, whatever becomes of them.
+/// Calls at a rate for a time, however the calls end.
 async fn open_loop(
     callers: &[Caller],
     message: &Message,
-    (rate, time): (f64, Duration),
+    rate: f64,
+    time: Duration,
     deadline: Option<Duration>,
 ) -> Vec<Call> {
     let mut random = StdRng::seed_from_u64(4);

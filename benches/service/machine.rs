@@ -1,6 +1,6 @@
-//! What disturbed a part of the benchmark: other programs, a hypervisor, a machine whose speed changed.
+//! What disturbed a part of the benchmark: other programs, a hypervisor, or a machine that changed its speed.
 //!
-//! Nothing is judged by it. The figures of a part are read beside its line.
+//! No figure depends on it. It helps to interpret the figures of the part.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -9,38 +9,38 @@ use crate::quantile;
 
 /// Runs of the reference loop, of which the median counts.
 const RUNS: usize = 21;
-/// Rounds of the reference loop: some 2 ms.
+/// Rounds of the reference loop, which take about 2 ms; each part prints the exact time.
 const ROUNDS: u64 = 1_000_000;
 
-/// The machine at the beginning of a part.
-pub(crate) struct Before {
+/// The state of the machine at the beginning of a part.
+pub(crate) struct MachineState {
     ticks: Option<Ticks>,
     reference_ms: f64,
 }
 
-/// Processor time since the system, or this process, was started, in the kernel's ticks.
+/// Processor time since the system, or this process, started, in the kernel's ticks.
 #[derive(Clone, Copy)]
 struct Ticks {
     /// Of all processors, idle time included.
     all: u64,
-    /// In which some program or the kernel ran here.
+    /// Time in which a program or the kernel ran.
     busy: u64,
-    /// In which the hypervisor ran something else although a program here wanted to run.
+    /// Time in which the hypervisor ran something else although a program here was ready to run.
     stolen: u64,
-    /// This process's, and that of the children that it has waited for.
+    /// Time of this process and of the children that it has waited for.
     own: u64,
 }
 
-impl Before {
-    pub(crate) fn look() -> Self {
+impl MachineState {
+    pub(crate) fn read() -> Self {
         Self {
             reference_ms: reference_ms(),
             ticks: Ticks::now(),
         }
     }
 
-    /// What happened since then, as the end of a line.
-    pub(crate) fn since(self) -> String {
+    /// Returns what changed since then, as the end of a line.
+    pub(crate) fn changes(self) -> String {
         let ticks = self.ticks.zip(Ticks::now());
         let shares = ticks.map_or_else(
             || "what other programs took is not known on this system".to_owned(),
@@ -65,7 +65,7 @@ impl Before {
 }
 
 impl Ticks {
-    /// None where there is no `/proc` as Linux has it.
+    /// Returns none on a system without Linux's `/proc`.
     fn now() -> Option<Self> {
         let system = std::fs::read_to_string("/proc/stat").ok()?;
         let system = fields(system.lines().next()?.strip_prefix("cpu ")?);
@@ -74,10 +74,10 @@ impl Ticks {
             return None;
         };
         let busy = user + nice + kernel + interrupts + soft;
-        // The second field, a name in parentheses, may hold blanks.
+        // The second field, a name in parentheses, may contain blanks.
         let process = std::fs::read_to_string("/proc/self/stat").ok()?;
         let process: Vec<&str> = process.rsplit(')').next()?.split_whitespace().collect();
-        // utime, stime, cutime and cstime, the 14th to 17th field.
+        // utime, stime, cutime and cstime are the 14th to 17th fields.
         let own = fields(&process.get(11..15)?.join(" ")).iter().sum();
         Some(Self {
             all: busy + idle + waiting + stolen,
@@ -94,7 +94,8 @@ fn fields(line: &str) -> Vec<u64> {
         .collect()
 }
 
-/// Milliseconds of a loop of arithmetic on one processor: longer if that has become slower or is shared.
+/// Returns the milliseconds of a loop of arithmetic on one processor. They grow if the processor has become slower or
+/// is shared.
 fn reference_ms() -> f64 {
     let mut times: Vec<f64> = (0..RUNS)
         .map(|_| {

@@ -1,9 +1,10 @@
-//! What the service keeps of the raw runtime, and what it promises under load: `cargo bench --bench
-//! service`. Figures are ratios to a reference in the same run, one a line at the end; the lines
-//! before say what they come from, and what disturbed each part. Takes about seven minutes.
+//! Benchmarks of the service against the raw runtime, and of the service under load: `cargo bench --bench service`.
 //!
-//! `-- PART …` runs these parts alone, and `-- quick` one round of each, which shows that all of it runs.
-//! Nothing is asserted of speed: a part that fails is named, and the others run.
+//! Figures are ratios to a reference in the same run, one on each line at the end. The lines before state where they
+//! come from and what disturbed each part. All parts take about seven minutes.
+//!
+//! `-- PART …` runs these parts alone. `-- quick` runs one round of each, which shows that all parts work. No speed
+//! is asserted. A part that fails is named, and the others still run.
 
 #![allow(
     clippy::unwrap_used,
@@ -61,15 +62,17 @@ const PARTS: [Part; 5] = [
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let asked = |name: &str| wanted.iter().any(|wanted| wanted == name);
-    let (all, quick) = (!PARTS.iter().any(|part| asked(part.name)), asked("quick"));
+    let is_wanted = |name: &str| wanted.iter().any(|wanted| wanted == name);
+    let all = !PARTS.iter().any(|part| is_wanted(part.name));
+    let quick = is_wanted("quick");
     let (mut figures, mut failed) = (Figures::new(), Vec::new());
-    for part in PARTS.iter().filter(|part| all || asked(part.name)) {
-        let before = machine::Before::look();
+    for part in PARTS.iter().filter(|part| all || is_wanted(part.name)) {
+        let before = machine::MachineState::read();
         let (measure, rounds) = (part.measure, if quick { 1 } else { part.rounds });
-        // On a thread of its own: the niceness that a part gives its callers is not the next one's server's.
+        // On a thread of its own, because a part changes the niceness of its callers, and the server of the next part
+        // must not inherit it.
         let measured = std::thread::spawn(move || measure(rounds)).join();
-        println!("{}: meanwhile {}", part.name, before.since());
+        println!("{}: meanwhile {}", part.name, before.changes());
         match measured {
             Ok(measured) => figures.extend(measured),
             Err(_) => failed.push(part.name),
@@ -81,16 +84,17 @@ fn main() -> ExitCode {
     for name in &failed {
         println!("{name}: failed; its message is above");
     }
-    match failed.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    if failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 
-/// The value below which a share of the values lies.
-fn quantile(values: &mut [f64], share: f64) -> f64 {
+/// Returns the value below which a part of the values lies.
+fn quantile(values: &mut [f64], part: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    let place = (share * values.len() as f64) as usize;
+    let place = (part * values.len() as f64) as usize;
     values
         .get(place.min(values.len().saturating_sub(1)))
         .copied()

@@ -1,5 +1,5 @@
-//! The scheduler with more work than it can do, beside a plain loop that replays the batches that
-//! it ran, shape for shape, through ONNX Runtime on sessions of the same kind.
+//! The scheduler with more work than it can do, compared with a plain loop. The loop replays the batches that the
+//! scheduler ran, shape for shape, through ONNX Runtime on sessions of the same kind.
 
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
@@ -12,37 +12,48 @@ use undertone::runtime::{
     Device, Encoded, Instance, Library, RuntimeError, SequenceBatch, Sizes, StepEvidence,
     StopHandle, Stopwatch,
 };
-use undertone::scheduler::core::{Bounds, Class, CostTable, Graph, Policy, Shape, Shapes, Work};
+use undertone::scheduler::core::{
+    Bounds, Class, CostTable, Graph, PerClass, Policy, Shape, Shapes, Work,
+};
 use undertone::scheduler::{Clock, Scheduler, Terms};
 
 use crate::{Figures, quantile, speech};
 
-/// Rounds of service and replay in turn; the median of their ratios counts.
+/// Rounds of service and replay, in turn. The median of their ratios counts.
 pub(crate) const ROUNDS: usize = 29;
 const ROUND: Duration = Duration::from_millis(500);
 const CALLERS: usize = 48;
-/// Seconds of audio of the callers' recordings.
+/// Lengths of the callers' recordings, in seconds of audio.
 const LENGTHS: [f64; 4] = [1.5, 3.0, 4.5, 8.0];
 
-type Ran = (Graph, Shape);
-
-/// What a worker ran, and when it began.
-type Log = Arc<Mutex<Vec<(Instant, Ran)>>>;
-
-/// Notes what it runs.
-struct Noting {
-    instance: Instance,
-    ran: Log,
+/// A batch that was run.
+#[derive(Clone, Copy)]
+struct LoggedBatch {
+    begun: Instant,
+    graph: Graph,
+    shape: Shape,
 }
 
-impl Noting {
-    fn note(&self, graph: Graph, rows: usize, steps: usize) {
-        let ran = (graph, Shape { rows, steps });
-        self.ran.lock().unwrap().push((Instant::now(), ran));
+/// The batches of one worker.
+type Log = Arc<Mutex<Vec<LoggedBatch>>>;
+
+/// A device that logs the batches that it runs.
+struct LoggingDevice {
+    instance: Instance,
+    log: Log,
+}
+
+impl LoggingDevice {
+    fn log(&self, graph: Graph, rows: usize, steps: usize) {
+        self.log.lock().unwrap().push(LoggedBatch {
+            begun: Instant::now(),
+            graph,
+            shape: Shape { rows, steps },
+        });
     }
 }
 
-impl Device for Noting {
+impl Device for LoggingDevice {
     fn stopper(&self) -> Arc<dyn StopHandle> {
         self.instance.stopper()
     }
@@ -52,19 +63,19 @@ impl Device for Noting {
     }
 
     fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError> {
-        self.note(Graph::Encoder, segments.len() / SEGMENT_VALUES, 1);
+        self.log(Graph::Encoder, segments.len() / SEGMENT_VALUES, 1);
         self.instance.encode(segments)
     }
 
     fn sequence(&mut self, batch: SequenceBatch<'_>) -> Result<StepEvidence, RuntimeError> {
-        self.note(Graph::Sequence, batch.real.len(), batch.steps);
+        self.log(Graph::Sequence, batch.real.len(), batch.steps);
         self.instance.sequence(batch)
     }
 }
 
-/// The share of the replay's throughput that the scheduler keeps.
+/// Returns the scheduler's throughput divided by the replay's.
 pub(crate) fn measure(rounds: usize) -> Figures {
-    // All threads are as the server's are; other parts' are not.
+    // All threads of this part have the server's scheduling policy. A thread of its own keeps that from other parts.
     let measured = std::thread::spawn(move || {
         use_batch_scheduling_policy();
         measure_here(rounds)
@@ -85,14 +96,14 @@ fn measure_here(rounds: usize) -> Figures {
         .build()
         .unwrap();
     let service = Service::start(&library, &bundle, workers, costs);
-    // The first round is for memory that is taken once and for predictions to settle.
+    // The first round does not count: memory is allocated, and predictions settle.
     runtime.block_on(service.serve());
     let mut ratios = Vec::new();
     let mut rows = Vec::new();
     for _ in 0..rounds {
         let ran = runtime.block_on(service.serve());
         let replayed = replay(&mut loops, &ran);
-        rows.extend(ran.iter().flatten().map(|(_, shape)| shape.rows as f64));
+        rows.extend(ran.iter().flatten().map(|batch| batch.shape.rows as f64));
         ratios.push(replayed.as_secs_f64() / ROUND.as_secs_f64());
     }
     println!(
@@ -108,22 +119,22 @@ fn measure_here(rounds: usize) -> Figures {
     )]
 }
 
-/// The scheduler, and what its devices ran.
+/// The scheduler, and the batches that its devices ran.
 struct Service {
     scheduler: Scheduler,
-    ran: Vec<Log>,
+    logs: Vec<Log>,
     recordings: Vec<Arc<Vec<f32>>>,
 }
 
 impl Service {
     fn start(library: &Library, bundle: &Bundle, workers: usize, costs: CostTable) -> Self {
         let sizes = Sizes::of(&bundle.manifest);
-        let ran: Vec<Log> = (0..workers).map(|_| Log::default()).collect();
-        let devices = ran
+        let logs: Vec<Log> = (0..workers).map(|_| Log::default()).collect();
+        let devices = logs
             .iter()
-            .map(|ran| Noting {
+            .map(|log| LoggingDevice {
                 instance: Instance::open(library, bundle).unwrap(),
-                ran: Arc::clone(ran),
+                log: Arc::clone(log),
             })
             .collect();
         let policy = Policy {
@@ -131,7 +142,7 @@ impl Service {
             bounds: Bounds {
                 jobs: 2 * CALLERS,
                 bytes: 1 << 30,
-                backlog: [Duration::from_secs(60); 2],
+                backlog: PerClass::from_fn(|_| Duration::from_secs(60)),
             },
             max_batch_time: Duration::from_millis(10),
             max_queue_delay: Duration::ZERO,
@@ -139,7 +150,7 @@ impl Service {
         };
         Self {
             scheduler: Scheduler::start(devices, sizes, policy, costs, Clock::system()).unwrap(),
-            ran,
+            logs,
             recordings: LENGTHS
                 .iter()
                 .map(|&length| segments(bundle, length))
@@ -147,9 +158,9 @@ impl Service {
         }
     }
 
-    /// Serves callers that come back at once for a round; gives each worker's batches. Those that begin
-    /// after it do not count: there are fewer and fewer callers then.
-    async fn serve(&self) -> Vec<Vec<Ran>> {
+    /// Serves callers for a round, each of which calls again at once. Returns each worker's batches. Batches that begin
+    /// after the round do not count, because fewer and fewer callers are left then.
+    async fn serve(&self) -> Vec<Vec<LoggedBatch>> {
         let begun = Instant::now();
         let callers = (0..CALLERS).map(async |caller| {
             let segments = &self.recordings[caller % self.recordings.len()];
@@ -158,11 +169,15 @@ impl Service {
             }
         });
         futures_util::future::join_all(callers).await;
-        let all = self.ran.iter();
-        let all = all.map(|ran| std::mem::take(&mut *ran.lock().unwrap()));
-        let in_time = |(at, ran): (Instant, Ran)| (at < begun + ROUND).then_some(ran);
-        all.map(|ran| ran.into_iter().filter_map(in_time).collect())
-            .collect()
+        let mut all: Vec<_> = self
+            .logs
+            .iter()
+            .map(|log| std::mem::take(&mut *log.lock().unwrap()))
+            .collect();
+        for batches in &mut all {
+            batches.retain(|batch| batch.begun < begun + ROUND);
+        }
+        all
     }
 }
 
@@ -196,19 +211,21 @@ fn segments(bundle: &Bundle, seconds: f64) -> Arc<Vec<f32>> {
     segments.into_values().into()
 }
 
-/// Time that the workers' batches take in plain loops, side by side.
-fn replay(loops: &mut [Plain], ran: &[Vec<Ran>]) -> Duration {
+/// Returns the time that the workers' batches take in plain loops, side by side.
+fn replay(loops: &mut [Plain], ran: &[Vec<LoggedBatch>]) -> Duration {
     let together = Barrier::new(loops.len());
     std::thread::scope(|scope| {
         let threads: Vec<_> = loops
             .iter_mut()
             .zip(ran)
-            .map(|(plain, ran)| {
+            .map(|(plain, batches)| {
                 let together = &together;
                 scope.spawn(move || {
                     together.wait();
                     let begun = Instant::now();
-                    ran.iter().for_each(|ran| plain.run(*ran));
+                    for batch in batches {
+                        plain.run(batch.graph, batch.shape);
+                    }
                     begun.elapsed()
                 })
             })
@@ -218,7 +235,7 @@ fn replay(loops: &mut [Plain], ran: &[Vec<Ran>]) -> Duration {
     })
 }
 
-/// ONNX Runtime and nothing else: inputs that lie ready, outputs that are looked at and dropped.
+/// ONNX Runtime and nothing else: inputs are ready in memory, outputs are dropped.
 struct Plain {
     encoder: ort::session::Session,
     sequence: ort::session::Session,
@@ -251,7 +268,7 @@ impl Plain {
         }
     }
 
-    fn run(&mut self, (graph, Shape { rows, steps }): Ran) {
+    fn run(&mut self, graph: Graph, Shape { rows, steps }: Shape) {
         let c = self.sizes.features;
         let h = self.sizes.history_values() / c;
         let outputs = match graph {
@@ -283,7 +300,7 @@ fn costs(plain: &mut Plain) -> CostTable {
         let mut times: Vec<f64> = (0..9)
             .map(|_| {
                 let begun = Instant::now();
-                plain.run((graph, shape));
+                plain.run(graph, shape);
                 begun.elapsed().as_secs_f64()
             })
             .collect();

@@ -1,10 +1,10 @@
-//! Real speech of any length: the repository's book, over and over.
+//! Real speech of any length: the repository's recording of a book, repeated.
 
 use undertone::audio::{Encoding, LaneChoice, Limits, decode};
 
 use crate::common;
 
-/// Samples at 16 kHz.
+/// Returns samples at 16 kHz.
 pub(crate) fn samples(seconds: f64) -> Vec<f32> {
     let book = decode(
         &common::book(),
@@ -17,7 +17,7 @@ pub(crate) fn samples(seconds: f64) -> Vec<f32> {
     lane.iter().copied().cycle().take(count).collect()
 }
 
-/// A 16-bit WAV file at 8 kHz, as a telephone recorder writes it.
+/// Returns a 16-bit WAV file at 8 kHz, as telephone recorders write it.
 pub(crate) fn telephone(seconds: f64) -> Vec<u8> {
     let half: Vec<f32> = samples(seconds)
         .chunks(2)

@@ -1,36 +1,38 @@
-//! Two recordings of one file: how far apart in length, in time, in samples.
+//! Compares two decodings of one file in length, in time and by their samples.
 
 use undertone::audio::{Recording, SAMPLE_RATE};
 
-/// Samples of 16 kHz by which one may lead: more than any encoder's delay.
+/// Samples at 16 kHz by which one may be early. This is more than any encoder's delay.
 const MAX_LAG: usize = 3_000;
 
-/// Samples over which the lag is sought, where the recording is loudest.
+/// Samples that are compared to find the lag, at the loudest part of the recording.
 const WINDOW: usize = 8_000;
 
-/// Above this, in dB, two recordings are not out of step.
-const IN_STEP: f64 = 30.0;
+/// Above this ratio in dB, two recordings are not shifted against each other.
+const ALIGNED: f64 = 30.0;
 
-/// Samples before the end of the shorter one that the resampler's filter reaches into.
+/// Samples before the end of the shorter one that are ignored, because the resampler's filter changes them.
 const EDGE: usize = 320;
 
-/// Mean power of a lane that is called silent, −70 dBFS, and of what 16 bits cannot tell apart.
+/// Mean power of a lane that counts as silent, −70 dBFS.
 const SILENT: f64 = 1e-7;
+
+/// Mean power of a difference smaller than the steps of 16 bits.
 const SIXTEEN_BITS: f64 = 2.5e-10;
 
-/// Samples this close to each other, in dB, are called equal.
+/// Ratio in dB from which samples count as equal.
 pub(crate) const EQUAL: f64 = 150.0;
 
-/// How two recordings of one file differ.
+/// The difference of two decodings of one file.
 pub(crate) struct Comparison {
-    /// Ours and theirs.
+    /// Lanes of undertone's decoding and of ffmpeg's.
     pub(crate) channels: (usize, usize),
-    /// Seconds by which ours is longer.
+    /// Seconds by which undertone's is longer.
     pub(crate) longer: f64,
-    /// Milliseconds by which ours is later.
+    /// Milliseconds by which undertone's is later.
     pub(crate) later: f64,
-    /// Signal to difference in dB, the worst lane's, once in step; at most [`EQUAL`], which silence
-    /// is that differs by less than a step of 16 bits.
+    /// Ratio of signal to difference in dB after alignment, for the worst lane. It is at most [`EQUAL`]. Silence that
+    /// differs by less than a step of 16 bits also has [`EQUAL`].
     pub(crate) snr: f64,
 }
 
@@ -41,16 +43,16 @@ impl Comparison {
             let each = pairs().map(|(a, b)| snr(a, b, lag));
             each.fold(EQUAL, f64::min)
         };
-        let straight = worst(0);
-        let (lag, snr) = if straight >= IN_STEP {
-            (0, straight)
+        let unshifted = worst(0);
+        let (lag, snr) = if unshifted >= ALIGNED {
+            (0, unshifted)
         } else {
             let lag = pairs().next().map_or(0, |(a, b)| lag(a, b));
             let shifted = worst(lag);
-            if shifted > straight {
+            if shifted > unshifted {
                 (lag, shifted)
             } else {
-                (0, straight)
+                (0, unshifted)
             }
         };
         Self {
@@ -62,7 +64,7 @@ impl Comparison {
     }
 }
 
-/// The parts of `ours` and `theirs` that lie over each other when ours is `lag` samples late.
+/// Returns the parts of `ours` and `theirs` that overlap if `ours` is `lag` samples late.
 fn overlap<'a>(ours: &'a [f32], theirs: &'a [f32], lag: isize) -> (&'a [f32], &'a [f32]) {
     let shift = lag.unsigned_abs();
     let (ours, theirs) = if lag > 0 {
@@ -90,7 +92,7 @@ fn snr(ours: &[f32], theirs: &[f32], lag: isize) -> f64 {
     (10.0 * (signal / noise).log10()).min(EQUAL)
 }
 
-/// Samples by which ours is late, by correlation over the loudest stretch.
+/// Returns the samples by which `ours` is late, by correlation with the loudest part.
 fn lag(ours: &[f32], theirs: &[f32]) -> isize {
     let window = WINDOW.min(theirs.len());
     let energy = |start: usize| {
@@ -104,14 +106,14 @@ fn lag(ours: &[f32], theirs: &[f32]) -> isize {
         .max_by(|&a, &b| energy(a).total_cmp(&energy(b)))
         .unwrap_or(0);
     let pattern = &theirs[start..start + window];
-    let likeness = |lag: isize| {
+    let correlation = |lag: isize| {
         let from = start.checked_add_signed(lag)?;
-        let stretch = ours.get(from..from + window)?;
-        Some(stretch.iter().zip(pattern).map(|(a, b)| a * b).sum::<f32>())
+        let part = ours.get(from..from + window)?;
+        Some(part.iter().zip(pattern).map(|(a, b)| a * b).sum::<f32>())
     };
     let most = MAX_LAG as isize;
     (-most..=most)
-        .filter_map(|lag| Some((lag, likeness(lag)?)))
+        .filter_map(|lag| Some((lag, correlation(lag)?)))
         .max_by(|a, b| a.1.total_cmp(&b.1))
         .map_or(0, |(lag, _)| lag)
 }

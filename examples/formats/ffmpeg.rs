@@ -1,4 +1,4 @@
-//! ffmpeg as the other opinion: what a file is, and its samples.
+//! Format and samples of a file according to ffmpeg.
 
 use std::io;
 use std::path::Path;
@@ -6,14 +6,14 @@ use std::process::{Command, Output};
 
 use undertone::audio::Recording;
 
-/// What ffprobe calls a file; `unknown` where it has no name.
-pub(crate) struct Kind {
+/// The names that ffprobe has for a file. `unknown` if it has none.
+pub(crate) struct ProbedFormat {
     pub(crate) container: String,
     pub(crate) codec: String,
 }
 
-/// Asks ffprobe what the first audio stream of `path` is.
-pub(crate) fn probe(path: &Path) -> io::Result<Kind> {
+/// Returns ffprobe's names for the first audio stream of `path`.
+pub(crate) fn probe(path: &Path) -> io::Result<ProbedFormat> {
     let output = Command::new("ffprobe")
         .args([
             "-v",
@@ -29,24 +29,24 @@ pub(crate) fn probe(path: &Path) -> io::Result<Kind> {
     let text = String::from_utf8_lossy(&output.stdout);
     let field = |name: &str| {
         let value = text.lines().find_map(|line| line.strip_prefix(name));
-        // MP4 has six names.
+        // ffprobe has six names for MP4.
         let first = value.and_then(|value| value.split(',').next());
         first.unwrap_or("unknown").to_owned()
     };
-    Ok(Kind {
+    Ok(ProbedFormat {
         container: field("format_name="),
         codec: field("codec_name="),
     })
 }
 
-/// Decodes `path` with ffmpeg to floats at its own rate, and resamples those as ours are.
+/// Decodes `path` with ffmpeg to floats at its own rate, and resamples them with undertone's resampler.
 ///
-/// The words of the inner error are ffmpeg's.
-pub(crate) fn decode(path: &Path, kind: &Kind) -> io::Result<Result<Recording, String>> {
+/// The inner error is ffmpeg's message.
+pub(crate) fn decode(path: &Path, format: &ProbedFormat) -> io::Result<Result<Recording, String>> {
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-v", "error"]);
-    if kind.codec == "opus" {
-        // ffmpeg's own decoder conceals and stereo-predicts differently from libopus.
+    if format.codec == "opus" {
+        // ffmpeg's own decoder differs from libopus in concealment and stereo prediction.
         command.args(["-c:a", "libopus"]);
     }
     let output = command
@@ -57,14 +57,14 @@ pub(crate) fn decode(path: &Path, kind: &Kind) -> io::Result<Result<Recording, S
     Ok(match super::lanes(&output.stdout) {
         Ok(recording) => Ok(recording),
         Err(_) if !output.status.success() => Err(first_line(&output)),
-        // It decoded, but to nothing, or to what is no sound.
+        // ffmpeg decoded the file, but to no samples or to impossible ones.
         Err(error) => Err(error.to_string()),
     })
 }
 
 fn first_line(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
-    let line = text.lines().next().unwrap_or("no word");
-    // "[mp3 @ 0x55…] Failed": the address is noise.
+    let line = text.lines().next().unwrap_or("no message");
+    // "[mp3 @ 0x55…] Failed": the address differs in each run.
     line.rsplit("] ").next().unwrap_or(line).into()
 }

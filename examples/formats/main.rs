@@ -1,11 +1,11 @@
-//! Compares what undertone decodes with what ffmpeg decodes, file by file.
+//! Compares the decoding of undertone with that of ffmpeg, file by file.
 //!
 //! ```sh
 //! cargo run --release --example formats -- FOLDER
 //! ```
 //!
 //! Prints Markdown: a table by container and codec, then every file that differs. ffmpeg and
-//! ffprobe must be on the PATH. `docs/formats.md` is written from its output.
+//! ffprobe must be on the PATH. `docs/formats.md` is based on this output.
 
 mod compare;
 mod ffmpeg;
@@ -20,20 +20,20 @@ use undertone::audio::{AudioError, Encoding, LaneChoice, Limits, Recording, deco
 
 use compare::Comparison;
 
-/// One file, twice.
-pub(crate) struct Outcome {
-    /// Below the folder.
+/// One file, decoded by undertone and by ffmpeg.
+pub(crate) struct DecodedTwice {
+    /// Path below the folder.
     pub(crate) name: String,
-    pub(crate) kind: ffmpeg::Kind,
+    pub(crate) format: ffmpeg::ProbedFormat,
     pub(crate) ours: Result<Recording, AudioError>,
-    /// What ffmpeg says when it refuses.
+    /// The error is ffmpeg's message.
     pub(crate) theirs: Result<Recording, String>,
 }
 
-impl Outcome {
+impl DecodedTwice {
     fn of(folder: &Path, path: &Path) -> io::Result<Self> {
         let bytes = fs::read(path)?;
-        let kind = ffmpeg::probe(path)?;
+        let format = ffmpeg::probe(path)?;
         Ok(Self {
             name: path
                 .strip_prefix(folder)
@@ -41,12 +41,12 @@ impl Outcome {
                 .display()
                 .to_string(),
             ours: lanes(&bytes),
-            theirs: ffmpeg::decode(path, &kind)?,
-            kind,
+            theirs: ffmpeg::decode(path, &format)?,
+            format,
         })
     }
 
-    /// None: at least one of the two refuses.
+    /// Returns `None` if at least one of the two refuses the file.
     pub(crate) fn comparison(&self) -> Option<Comparison> {
         match (&self.ours, &self.theirs) {
             (Ok(ours), Ok(theirs)) => Some(Comparison::of(ours, theirs)),
@@ -55,9 +55,9 @@ impl Outcome {
     }
 }
 
-/// Every channel a lane, so that each is compared.
+/// Decodes every channel to a lane, so that each is compared.
 pub(crate) fn lanes(bytes: &[u8]) -> Result<Recording, AudioError> {
-    // However busy the machine is: it is not speed that is compared.
+    // A busy machine must not change the result.
     let limits = Limits {
         time: Duration::from_secs(3_600),
         ..Limits::default()
@@ -87,22 +87,22 @@ fn run(folder: &Path) -> io::Result<String> {
     files(folder, &mut paths)?;
     let mut outcomes = Vec::with_capacity(paths.len());
     for path in paths {
-        outcomes.push(Outcome::of(folder, &path)?);
+        outcomes.push(DecodedTwice::of(folder, &path)?);
     }
     Ok(report::markdown(&outcomes))
 }
 
-/// Every file below `folder` that is not a table or a text about the others, in order.
+/// Collects the files below `folder`, sorted, except tables and texts that describe the others.
 fn files(folder: &Path, into: &mut Vec<PathBuf>) -> io::Result<()> {
     let mut entries = fs::read_dir(folder)?
         .map(|entry| Ok(entry?.path()))
         .collect::<io::Result<Vec<_>>>()?;
     entries.sort();
     for path in entries {
-        let about = path.extension().is_some_and(|e| e == "tsv" || e == "md");
+        let is_description = path.extension().is_some_and(|e| e == "tsv" || e == "md");
         if path.is_dir() {
             files(&path, into)?;
-        } else if !about {
+        } else if !is_description {
             into.push(path);
         }
     }

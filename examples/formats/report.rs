@@ -1,14 +1,14 @@
-//! Outcomes to Markdown: a table by container and codec, then whatever differs, file by file.
+//! Writes the results as Markdown: a table by container and codec, then each file that differs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use undertone::audio::SAMPLE_RATE;
 
-use crate::Outcome;
+use crate::DecodedTwice;
 use crate::compare::{Comparison, EQUAL};
 
-/// Seconds of a codec's frame: lengths may differ by that much, for encoders pad.
+/// Returns the seconds of a codec's frame. Lengths may differ by that much, because encoders add padding.
 fn frame_seconds(codec: &str, rate: u32) -> f64 {
     let frames = match codec {
         "mp3" if rate < 32_000 => 576.0,
@@ -21,7 +21,7 @@ fn frame_seconds(codec: &str, rate: u32) -> f64 {
     frames / f64::from(rate) + 2.0 / f64::from(SAMPLE_RATE)
 }
 
-/// Signal to difference, in dB, below which a file is listed.
+/// Returns the ratio of signal to difference in dB below which a file is listed.
 fn enough_snr(codec: &str) -> f64 {
     match codec {
         "opus" => 60.0,
@@ -30,16 +30,16 @@ fn enough_snr(codec: &str) -> f64 {
     }
 }
 
-/// The whole report.
-pub(crate) fn markdown(outcomes: &[Outcome]) -> String {
-    let mut groups = BTreeMap::<(&str, &str), Vec<&Outcome>>::new();
+/// Returns the whole report.
+pub(crate) fn markdown(outcomes: &[DecodedTwice]) -> String {
+    let mut groups = BTreeMap::<(&str, &str), Vec<&DecodedTwice>>::new();
     for outcome in outcomes {
-        let kind = &outcome.kind;
-        let key = (kind.container.as_str(), kind.codec.as_str());
+        let format = &outcome.format;
+        let key = (format.container.as_str(), format.codec.as_str());
         groups.entry(key).or_default().push(outcome);
     }
     let mut text = String::from(
-        "| container | codec | files | ffmpeg decodes | so do we | length agrees | SNR, dB: worst | median |\n\
+        "| container | codec | files | ffmpeg decodes | undertone decodes | length agrees | SNR, dB: worst | median |\n\
          |---|---|---|---|---|---|---|---|\n",
     );
     for ((container, codec), group) in &groups {
@@ -53,14 +53,14 @@ pub(crate) fn markdown(outcomes: &[Outcome]) -> String {
     for outcome in outcomes {
         if let Some(difference) = difference(outcome) {
             let (ours, theirs) = (ours(outcome), theirs(outcome));
-            let (name, codec) = (&outcome.name, &outcome.kind.codec);
+            let (name, codec) = (&outcome.name, &outcome.format.codec);
             let _ = writeln!(
                 text,
                 "| `{name}` | {codec} | {theirs} | {ours} | {difference} |"
             );
         }
     }
-    text.push_str("\n| refused by both | what we say |\n|---|---|\n");
+    text.push_str("\n| refused by both | undertone's error |\n|---|---|\n");
     for outcome in outcomes {
         if let (Err(error), Err(_)) = (&outcome.ours, &outcome.theirs) {
             let limit = if error.is_limit() { " (a limit)" } else { "" };
@@ -70,7 +70,7 @@ pub(crate) fn markdown(outcomes: &[Outcome]) -> String {
     text
 }
 
-fn row(text: &mut String, container: &str, codec: &str, group: &[&Outcome]) {
+fn row(text: &mut String, container: &str, codec: &str, group: &[&DecodedTwice]) {
     let theirs = group
         .iter()
         .filter(|outcome| outcome.theirs.is_ok())
@@ -85,7 +85,7 @@ fn row(text: &mut String, container: &str, codec: &str, group: &[&Outcome]) {
         .count();
     let mut snrs: Vec<f64> = compared.iter().map(|(_, c)| c.snr).collect();
     snrs.sort_by(f64::total_cmp);
-    let decibels = |snr: Option<&f64>| snr.map_or_else(|| "–".into(), |&snr| words(snr));
+    let decibels = |snr: Option<&f64>| snr.map_or_else(|| "–".into(), |&snr| decibel_text(snr));
     let (worst, median) = (decibels(snrs.first()), decibels(snrs.get(snrs.len() / 2)));
     let _ = writeln!(
         text,
@@ -95,7 +95,7 @@ fn row(text: &mut String, container: &str, codec: &str, group: &[&Outcome]) {
     );
 }
 
-fn words(snr: f64) -> String {
+fn decibel_text(snr: f64) -> String {
     if snr >= EQUAL {
         "equal".into()
     } else {
@@ -103,24 +103,24 @@ fn words(snr: f64) -> String {
     }
 }
 
-fn same_length(outcome: &Outcome, comparison: &Comparison) -> bool {
+fn same_length(outcome: &DecodedTwice, comparison: &Comparison) -> bool {
     let rate = outcome
         .ours
         .as_ref()
         .map_or(SAMPLE_RATE, |r| r.source.sample_rate);
-    comparison.longer.abs() <= frame_seconds(&outcome.kind.codec, rate)
+    comparison.longer.abs() <= frame_seconds(&outcome.format.codec, rate)
 }
 
-/// What a reader should know of this file, if anything.
-fn difference(outcome: &Outcome) -> Option<String> {
+/// Describes the difference of the two decodings, if there is one.
+fn difference(outcome: &DecodedTwice) -> Option<String> {
     match (&outcome.ours, &outcome.theirs) {
         (Err(_), Err(_)) => return None,
         (Ok(_), Err(_)) => return Some("ffmpeg refuses".into()),
-        (Err(_), Ok(_)) => return Some("we refuse".into()),
+        (Err(_), Ok(_)) => return Some("undertone refuses".into()),
         (Ok(_), Ok(_)) => {}
     }
     let comparison = outcome.comparison()?;
-    let codec = &outcome.kind.codec;
+    let codec = &outcome.format.codec;
     let mut differences = Vec::new();
     let (ours, theirs) = comparison.channels;
     if ours != theirs {
@@ -138,7 +138,7 @@ fn difference(outcome: &Outcome) -> Option<String> {
     (!differences.is_empty()).then(|| differences.join(", "))
 }
 
-fn ours(outcome: &Outcome) -> String {
+fn ours(outcome: &DecodedTwice) -> String {
     match &outcome.ours {
         Ok(recording) if recording.truncated => format!("{:.3} s, truncated", recording.seconds()),
         Ok(recording) => format!("{:.3} s", recording.seconds()),
@@ -146,9 +146,9 @@ fn ours(outcome: &Outcome) -> String {
     }
 }
 
-fn theirs(outcome: &Outcome) -> String {
+fn theirs(outcome: &DecodedTwice) -> String {
     match &outcome.theirs {
         Ok(recording) => format!("{:.3} s", recording.seconds()),
-        Err(words) => words.clone(),
+        Err(message) => message.clone(),
     }
 }

@@ -1,12 +1,13 @@
-//! Devices: how long a batch of each closed shape takes. The CPU's figures are measured, the GPU's
-//! are typical of graphs whose price is kernel launches.
+//! Devices: how long a batch of each closed shape takes.
+//!
+//! The CPU's figures are measured. The GPU's are typical of graphs that spend their time on kernel launches.
 
 use std::time::Duration;
 
 use undertone::scheduler::core::{CostTable, Graph, Shape, Shapes};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Kind {
+pub(crate) enum DeviceKind {
     /// Two instances, one thread each.
     Cpu,
     /// One instance, large batches.
@@ -18,20 +19,20 @@ pub(crate) struct Device {
     pub(crate) instances: usize,
     pub(crate) costs: CostTable,
     pub(crate) max_batch_time: Duration,
-    /// How long the server's scheduler may wait for companions.
+    /// How long the server's scheduler may wait for further members of a batch.
     pub(crate) max_queue_delay: Duration,
 }
 
 impl Device {
-    pub(crate) fn of(kind: Kind) -> Self {
+    pub(crate) fn of(kind: DeviceKind) -> Self {
         let (instances, shapes) = match kind {
-            Kind::Cpu => (2, Shapes::up_to(32, 16)),
-            Kind::Gpu => (1, Shapes::up_to(256, 64)),
+            DeviceKind::Cpu => (2, Shapes::up_to(32, 16)),
+            DeviceKind::Gpu => (1, Shapes::up_to(256, 64)),
         };
         let costs = CostTable::new(shapes, |graph, shape| {
             let micros = match kind {
-                Kind::Cpu => cpu(graph, shape),
-                Kind::Gpu => gpu(graph, shape),
+                DeviceKind::Cpu => cpu(graph, shape),
+                DeviceKind::Gpu => gpu(graph, shape),
             };
             Duration::from_secs_f64(micros / 1e6)
         });
@@ -44,7 +45,7 @@ impl Device {
     }
 }
 
-/// Microseconds: the encoder gains nothing from batches but a call's price; the sequence does.
+/// Returns microseconds. Batches save the encoder only the cost of a call; they save the sequence much more.
 fn cpu(graph: Graph, shape: Shape) -> f64 {
     let rows = shape.rows as f64;
     match graph {
@@ -53,7 +54,7 @@ fn cpu(graph: Graph, shape: Shape) -> f64 {
     }
 }
 
-/// Microseconds: flat until the device is full.
+/// Returns microseconds. The time is flat until the device is full.
 fn gpu(graph: Graph, shape: Shape) -> f64 {
     let rows = shape.rows as f64;
     match graph {
@@ -62,7 +63,7 @@ fn gpu(graph: Graph, shape: Shape) -> f64 {
     }
 }
 
-/// A chunk's part of what 32 steps cost.
+/// Returns the part of the cost of 32 steps that a chunk has.
 fn for_steps(steps: usize) -> f64 {
     0.25 + 0.75 * steps as f64 / 32.0
 }

@@ -1,7 +1,7 @@
-//! Simulates the scheduler on a virtual clock, beside plainer ones, to 10⁶ requests in minutes.
+//! Simulates the server's scheduler and simpler ones on a virtual clock, 10⁶ requests in minutes.
 //!
-//! [`trace`] makes what arrives, [`device`] says what batches take, [`policies`] decide, [`world`]
-//! lets it happen, [`report`] says what came of it.
+//! [`trace`] gives the requests that arrive, [`device`] what batches cost, and [`policies`] the schedulers. [`world`]
+//! runs a simulation, and [`report`] prints its results.
 
 mod device;
 mod policies;
@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use device::Device;
-use policies::Kind;
-use report::Seen;
-use trace::Trace;
+use device::{Device, DeviceKind};
+use policies::PolicyKind;
+use report::Results;
+use trace::{Trace, Workload};
 use world::{Conditions, Efforts, Pauses, World};
 
 const PAUSES_EVERY: Duration = Duration::from_secs(1);
@@ -34,52 +34,56 @@ Examples:
   cargo run --release --example simulate -- --trace recorded.csv --hang-up
   cargo run --release --example simulate -- --pause 300 --load 0.5
 
-A recorded trace is CSV. Its first line is a heading; deadlines count from the arrival, and an
-empty one is none:
+A recorded trace is CSV with a heading as its first line. Deadlines count from the arrival. An empty
+field means that the request has no deadline:
   arrival_s,tenant,class,segments,deadline_ms
   0.000,alice,interactive,24,200
   0.013,batch-job,bulk,2400,
 
-Columns: late was answered after its deadline; good/s and good% are answers in time, a second of
-virtual time and of all offered; p50 to p99.9 are interactive latencies in ms; jain is Jain's
-index of device time over the tenants that got less than they asked for, in windows of half a
-second; pad is the mean part of a batch that is padding; util is the devices' busy time; enc and
-seq are mean rows of encoder and sequence batches.";
+Columns:
+  late            answers after their deadline
+  good/s, good%   answers in time: for each second of virtual time, and of all requests
+  p50 to p99.9    latencies of interactive requests, in ms
+  jain            Jain's index of device time over the tenants that got less than they wanted, in
+                  windows of half a second
+  pad             the mean part of a batch that is padding
+  util            the part of the time in which the devices were busy
+  enc, seq        mean rows of encoder and sequence batches";
 
-/// Simulates the scheduler on a virtual clock, beside FIFO, strict priority and EDF.
+/// Simulates the server's scheduler on a virtual clock, and FIFO, strict priority and EDF for comparison.
 #[derive(Debug, Parser)]
 #[command(name = "simulate", after_help = EXAMPLES)]
 struct Options {
-    /// poisson, bursts, heavy, abuse (one tenant sends ten times what each other sends), or a
-    /// recorded trace's file.
+    /// poisson, bursts, heavy, abuse (one tenant sends ten times as much as each other), or the file of a
+    /// recorded trace.
     #[arg(long, default_value = "poisson", value_name = "NAME|FILE")]
     trace: String,
-    /// Whose costs to take.
+    /// The device to simulate.
     #[arg(long, value_enum, default_value = "cpu")]
-    device: device::Kind,
-    /// Offered work as a multiple of what the device can do by its cost table. A recorded trace
-    /// comes as it was.
+    device: DeviceKind,
+    /// Offered work as a multiple of what the device can do by its cost table. It does not change a recorded
+    /// trace.
     #[arg(long, default_value_t = 0.8, allow_negative_numbers = true, value_parser = positive)]
     load: f64,
-    /// How many requests, at most of a recorded trace.
+    /// The number of requests; of a recorded trace, at most so many.
     #[arg(long, default_value_t = 100_000)]
     requests: usize,
-    /// Which policy.
+    /// The policy to simulate.
     #[arg(long, default_value = "all", value_parser = ["all", "ours", "fifo", "priority", "edf"])]
     policy: String,
-    /// How many milliseconds the server's scheduler may wait for companions.
+    /// How many milliseconds the server's scheduler may wait for further members of a batch.
     #[arg(long, default_value_t = 0.0, value_name = "MS", allow_negative_numbers = true, value_parser = not_negative)]
     queue_delay: f64,
-    /// Callers leave at their deadline. Without this, baselines answer late.
+    /// Callers leave at their deadline. Otherwise the simpler policies answer late.
     #[arg(long)]
     hang_up: bool,
-    /// Every second of virtual time the process stands still for so many milliseconds.
+    /// The process stands still for so many milliseconds in every second of virtual time.
     #[arg(long, default_value_t = 0.0, value_name = "MS", allow_negative_numbers = true, value_parser = not_negative)]
     pause: f64,
     /// The same seed gives the same table.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Draws how interactive latencies are distributed, as SVG.
+    /// Draws the distribution of interactive latencies as SVG.
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
 }
@@ -97,33 +101,33 @@ fn main() -> ExitCode {
 fn simulate(options: &Options) -> Result<(), String> {
     let mut device = Device::of(options.device);
     device.max_queue_delay = Duration::from_secs_f64(options.queue_delay / 1e3);
-    let trace = match trace::Kind::named(&options.trace) {
-        Some(kind) => kind.make(options.requests, options.load, &device, options.seed),
+    let trace = match Workload::named(&options.trace) {
+        Some(workload) => workload.make(options.requests, options.load, &device, options.seed),
         None => trace::read(Path::new(&options.trace), options.requests)?,
     };
-    let mut runs: Vec<(&str, Seen)> = Vec::new();
+    let mut runs: Vec<(&str, Results)> = Vec::new();
     let mut efforts = Vec::new();
-    for kind in Kind::ALL {
+    for kind in PolicyKind::ALL {
         if options.policy != "all" && options.policy != kind.name() {
             continue;
         }
         let started = Instant::now();
-        let (seen, effort) = run(kind, &device, &trace, options)?;
+        let (results, effort) = run(kind, &device, &trace, options)?;
         efforts.push(format!(
             "{}, run {:.1} s",
             report::effort(kind.name(), &effort),
             started.elapsed().as_secs_f64()
         ));
-        runs.push((kind.name(), seen));
+        runs.push((kind.name(), results));
     }
     print!("{}", report::table(&runs, device.instances));
-    // Beside the table, which is the same each time; these are not.
+    // On stderr, because these differ each time, unlike the table.
     eprintln!("\nmicroseconds a call of the policy:");
     for line in efforts {
         eprintln!("{line}");
     }
     if let Some(path) = &options.plot {
-        let title = match trace::Kind::named(&options.trace) {
+        let title = match Workload::named(&options.trace) {
             Some(_) => format!(
                 "{} at load {} on {:?}",
                 options.trace, options.load, options.device
@@ -136,11 +140,11 @@ fn simulate(options: &Options) -> Result<(), String> {
 }
 
 fn run(
-    kind: Kind,
+    kind: PolicyKind,
     device: &Device,
     trace: &Trace,
     options: &Options,
-) -> Result<(Seen, Efforts), String> {
+) -> Result<(Results, Efforts), String> {
     let bar = ProgressBar::with_draw_target(
         Some(trace.requests.len() as u64),
         ProgressDrawTarget::hidden(),
@@ -178,16 +182,18 @@ fn run(
 
 fn not_negative(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|error| format!("{error}"))?;
-    match (0.0..1e6).contains(&number) {
-        true => Ok(number),
-        false => Err("0 to 1000000 are possible".into()),
+    if (0.0..1e6).contains(&number) {
+        Ok(number)
+    } else {
+        Err("a number from 0 to 1000000 is needed".into())
     }
 }
 
 fn positive(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|error| format!("{error}"))?;
-    match number.is_finite() && number > 0.0 {
-        true => Ok(number),
-        false => Err("a number above 0 is needed".into()),
+    if number.is_finite() && number > 0.0 {
+        Ok(number)
+    } else {
+        Err("a number above 0 is needed".into())
     }
 }

@@ -1,24 +1,24 @@
-//! Who runs when: the server's own scheduler, and three plain ones to measure it by.
+//! The policies: the server's own scheduler, and three simple ones to compare it with.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use undertone::scheduler::core::{
     BatchId, Bounds, Class, Core, End, Ended, Entry, EntryId, Graph, Job, JobId, Member, Next,
-    Outcome, Policy as Terms, Shape, Task, Time,
+    Outcome, PerClass, PerGraph, Policy as CorePolicy, Shape, Time,
 };
 
 use crate::device::Device;
 
-/// Requests that any policy holds at most.
+/// The most requests that any policy holds.
 const MOST_JOBS: usize = 1_024;
-/// How long the plain ones wait for companions.
+/// How long the simple policies wait for further members of a batch.
 const DELAY: Duration = Duration::from_millis(5);
-/// EDF takes a request without a deadline as one that is due so long after it arrived.
-const EDF_PATIENCE: Duration = Duration::from_secs(60);
+/// For EDF, a request without a deadline is due so long after its arrival.
+const EDF_DEADLINE: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Kind {
+pub(crate) enum PolicyKind {
     /// The server's scheduler.
     Ours,
     /// First come, first served.
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
     Edf,
 }
 
-impl Kind {
+impl PolicyKind {
     pub(crate) const ALL: [Self; 4] = [Self::Ours, Self::Fifo, Self::Priority, Self::Edf];
 
     pub(crate) fn name(self) -> &'static str {
@@ -49,17 +49,18 @@ impl Kind {
     }
 }
 
-/// What an instance runs.
+/// A batch that an instance runs.
 #[derive(Clone, Debug)]
-pub(crate) struct Run {
+pub(crate) struct PolicyBatch {
+    /// The core's name of it; none of a simple policy.
     id: Option<BatchId>,
     pub(crate) graph: Graph,
     pub(crate) shape: Shape,
     pub(crate) members: Vec<Member>,
 }
 
-impl Run {
-    /// Rows that a member takes.
+impl PolicyBatch {
+    /// Returns how many rows a member fills.
     pub(crate) fn rows_of(&self, member: &Member) -> usize {
         match self.graph {
             Graph::Encoder => member.items,
@@ -74,49 +75,53 @@ impl Run {
 
 /// What a free instance does.
 #[derive(Debug)]
-pub(crate) enum Do {
-    Run(Run),
+pub(crate) enum Action {
+    Run(PolicyBatch),
     Wait(Time),
     Nothing,
 }
 
-/// A scheduler, as the simulated world sees it.
+/// A scheduler, as the simulation uses it. The methods correspond to those of [`Core`].
 pub(crate) trait Policy {
-    /// A request arrives: is it let in?
+    /// A request arrives. Returns whether it is admitted.
     fn job(&mut self, now: Time, job: Job) -> bool;
-    /// Some of its work is ready to run.
+    /// Some of its work is ready to run. Returns whether that is accepted.
     fn entry(&mut self, now: Time, entry: Entry) -> bool;
-    /// An instance is free.
-    fn poll(&mut self, now: Time) -> Do;
-    /// A batch took so long.
-    fn done(&mut self, run: Run, took: Duration);
+    /// An instance is free. Returns what it does.
+    fn poll(&mut self, now: Time) -> Action;
+    /// A batch has ended after so long.
+    fn done(&mut self, batch: PolicyBatch, took: Duration);
     /// The whole process stood still for so long.
     fn stall(&mut self, lost: Duration);
-    /// Nobody waits for a request any more.
+    /// A request leaves: it is answered, ended, or its caller gave up.
     fn leave(&mut self, now: Time, job: JobId);
-    /// What ended since this was last asked.
+    /// Returns the next entry or request that ended.
     fn ended(&mut self) -> Option<Ended>;
-    /// Whether nothing is held.
+    /// Returns whether nothing is held.
     fn is_empty(&self) -> bool;
 }
 
+/// The server's scheduler.
 struct Ours(Core);
 
 impl Ours {
-    /// With the server's defaults.
+    /// Returns the server's scheduler with its default settings.
     fn new(device: &Device) -> Self {
-        let terms = Terms {
+        let policy = CorePolicy {
             instances: device.instances,
             bounds: Bounds {
                 jobs: MOST_JOBS,
                 bytes: usize::MAX,
-                backlog: [Duration::from_secs(10), Duration::from_secs(120)],
+                backlog: PerClass {
+                    interactive: Duration::from_secs(10),
+                    bulk: Duration::from_secs(120),
+                },
             },
             max_batch_time: device.max_batch_time,
             max_queue_delay: device.max_queue_delay,
             bulk_share: 0.1,
         };
-        Self(Core::new(terms, device.costs.clone()))
+        Self(Core::new(policy, device.costs.clone()))
     }
 }
 
@@ -133,29 +138,29 @@ impl Policy for Ours {
         self.0.handle_entry(now, entry).is_ok()
     }
 
-    fn poll(&mut self, now: Time) -> Do {
+    fn poll(&mut self, now: Time) -> Action {
         match self.0.poll(now) {
-            Next::Run(batch) => Do::Run(Run {
+            Next::Run(batch) => Action::Run(PolicyBatch {
                 id: Some(batch.id),
                 graph: batch.graph,
                 shape: batch.shape,
                 members: batch.members,
             }),
-            Next::Wait(until) => Do::Wait(until),
-            Next::Idle => Do::Nothing,
+            Next::Wait(until) => Action::Wait(until),
+            Next::Idle => Action::Nothing,
         }
     }
 
-    fn done(&mut self, run: Run, took: Duration) {
+    fn done(&mut self, batch: PolicyBatch, took: Duration) {
         let broken = Vec::new();
-        if let Some(id) = run.id {
+        if let Some(id) = batch.id {
             self.0.handle_done(id, &Outcome::Ran { cost: took, broken });
         }
     }
 
     fn leave(&mut self, now: Time, job: JobId) {
         self.0.handle_leave(now, job);
-        // A batch that nobody waits for runs to its end here: no device stops at once.
+        // In the simulation a batch that nobody waits for runs to its end, because no device stops at once.
         while self.0.poll_stop().is_some() {}
     }
 
@@ -181,19 +186,19 @@ struct Waiting {
     graph: Graph,
 }
 
-/// One queue in a fixed order, with a fixed delay for companions, filled to the largest batch, refusing what exceeds its bound.
+/// One queue for each graph, in a fixed order. Batches wait a fixed time to fill, up to the largest shape. Requests
+/// beyond [`MOST_JOBS`] are refused.
 struct Plain {
-    kind: Kind,
+    kind: PolicyKind,
     device: Device,
     jobs: HashMap<JobId, (u64, Class, Vec<EntryId>)>,
     entries: HashMap<EntryId, Waiting>,
-    /// By graph.
-    queues: [BTreeMap<Key, EntryId>; 2],
+    queues: PerGraph<BTreeMap<Key, EntryId>>,
     ended: VecDeque<Ended>,
 }
 
 impl Plain {
-    fn new(kind: Kind, device: &Device) -> Self {
+    fn new(kind: PolicyKind, device: &Device) -> Self {
         Self {
             kind,
             device: device.clone(),
@@ -204,9 +209,9 @@ impl Plain {
         }
     }
 
-    /// Until when to wait for companions, if that is not over.
-    fn patience(&self, now: Time, graph: Graph) -> Option<Time> {
-        let queue = &self.queues[graph as usize];
+    /// Returns until when to wait for further members of a batch; none if it should run now.
+    fn waits_until(&self, now: Time, graph: Graph) -> Option<Time> {
+        let queue = &self.queues[graph];
         let most = self.device.costs.shapes().most_rows(graph);
         let mut rows = 0;
         for id in queue.values() {
@@ -226,12 +231,12 @@ impl Plain {
         Some(until).filter(|until| *until > now)
     }
 
-    fn form(&mut self, now: Time, graph: Graph) -> Run {
+    fn form(&mut self, now: Time, graph: Graph) -> PolicyBatch {
         let most = self.device.costs.shapes().most_rows(graph);
         let mut members: Vec<Member> = Vec::new();
         let mut rows = 0;
         while rows < most
-            && let Some(first) = self.queues[graph as usize].first_entry()
+            && let Some(first) = self.queues[graph].first_entry()
         {
             let id = *first.get();
             let Some(held) = self.entries.get_mut(&id) else {
@@ -273,7 +278,7 @@ impl Plain {
             rows: at_least(shapes.rows(graph), rows),
             steps: at_least(shapes.steps(graph), steps),
         };
-        Run {
+        PolicyBatch {
             id: None,
             graph,
             shape,
@@ -283,7 +288,7 @@ impl Plain {
 
     fn forget(&mut self, id: EntryId) {
         if let Some(held) = self.entries.remove(&id) {
-            self.queues[held.graph as usize].remove(&held.key);
+            self.queues[held.graph].remove(&held.key);
         }
     }
 }
@@ -296,9 +301,9 @@ impl Policy for Plain {
             return false;
         }
         let rank = match self.kind {
-            Kind::Ours | Kind::Fifo => 0,
-            Kind::Priority => job.class as u64,
-            Kind::Edf => nanos(job.deadline.unwrap_or(now + EDF_PATIENCE)),
+            PolicyKind::Ours | PolicyKind::Fifo => 0,
+            PolicyKind::Priority => job.class as u64,
+            PolicyKind::Edf => nanos(job.deadline.unwrap_or(now + EDF_DEADLINE)),
         };
         self.jobs.insert(job.id, (rank, job.class, Vec::new()));
         true
@@ -311,11 +316,8 @@ impl Policy for Plain {
         let graph = entry.task.graph();
         let key = (*rank, entry.job, entry.id);
         entries.push(entry.id);
-        self.queues[graph as usize].insert(key, entry.id);
-        let items = match entry.task {
-            Task::Encode { segments } => segments,
-            Task::Advance { steps, .. } => steps,
-        };
+        self.queues[graph].insert(key, entry.id);
+        let items = entry.task.items();
         let held = Waiting {
             items,
             taken: 0,
@@ -328,24 +330,24 @@ impl Policy for Plain {
         true
     }
 
-    fn poll(&mut self, now: Time) -> Do {
+    fn poll(&mut self, now: Time) -> Action {
         let mut heads: Vec<(Key, Graph)> = Graph::ALL
             .into_iter()
-            .filter_map(|graph| Some((*self.queues[graph as usize].first_key_value()?.0, graph)))
+            .filter_map(|graph| Some((*self.queues[graph].first_key_value()?.0, graph)))
             .collect();
         heads.sort_by_key(|(key, _)| *key);
         let mut wait: Option<Time> = None;
         for (_, graph) in heads {
-            match self.patience(now, graph) {
+            match self.waits_until(now, graph) {
                 Some(until) => wait = Some(wait.map_or(until, |wait| wait.min(until))),
-                None => return Do::Run(self.form(now, graph)),
+                None => return Action::Run(self.form(now, graph)),
             }
         }
-        wait.map_or(Do::Nothing, Do::Wait)
+        wait.map_or(Action::Nothing, Action::Wait)
     }
 
-    fn done(&mut self, run: Run, _took: Duration) {
-        for member in run.members {
+    fn done(&mut self, batch: PolicyBatch, _took: Duration) {
+        for member in batch.members {
             let Some(held) = self.entries.get_mut(&member.entry) else {
                 continue;
             };

@@ -1,4 +1,4 @@
-//! What was seen of a run, as a row of the table and a curve of the plot.
+//! The results of a simulation, as a row of the table and a curve of the plot.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,51 +6,51 @@ use std::path::Path;
 use std::time::Duration;
 
 use plotters::prelude::*;
-use undertone::scheduler::core::{Class, Graph, JobId, Time};
+use undertone::scheduler::core::{Class, JobId, PerGraph, Time};
 
-use crate::policies::Run;
+use crate::policies::PolicyBatch;
 use crate::trace::Trace;
-use crate::world::{Effort, Efforts, Fate, filling};
+use crate::world::{Effort, Efforts, RequestEnd, filling};
 
 /// Fairness is measured over windows of this length.
 const WINDOW: Duration = Duration::from_millis(500);
-/// A tenant is backlogged in a window if more than this part of its requests that ended there did
-/// not end well: refused, expired, evicted or late.
-const WANTING: f64 = 0.05;
+/// A tenant is backlogged in a window if more than this part of its requests that ended there were not answered in
+/// time: they were refused, expired, evicted or late.
+const BACKLOGGED: f64 = 0.05;
 
-/// A tenant's part of a window.
+/// What one tenant got in a window.
 #[derive(Clone, Copy, Debug, Default)]
 struct Portion {
     device: Duration,
     ended: usize,
-    wanting: usize,
+    not_in_time: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Batches {
     count: usize,
     rows: usize,
-    /// Sum over batches of the part that is padding.
+    /// The sum over batches of the part that is padding.
     padding: f64,
 }
 
-/// All that was seen of a run.
+/// The results of one simulation.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Results {
     trace: Trace,
-    pub(crate) fates: Vec<Option<Fate>>,
+    /// How each request ended.
+    pub(crate) ends: Vec<Option<RequestEnd>>,
     windows: BTreeMap<u128, Vec<Portion>>,
-    /// By graph.
-    batches: [Batches; 2],
+    batches: PerGraph<Batches>,
     busy: Duration,
     span: Duration,
 }
 
-impl Seen {
+impl Results {
     pub(crate) fn new(trace: &Trace) -> Self {
         Self {
             trace: trace.clone(),
-            fates: vec![None; trace.requests.len()],
+            ends: vec![None; trace.requests.len()],
             windows: BTreeMap::new(),
             batches: Default::default(),
             busy: Duration::ZERO,
@@ -58,40 +58,40 @@ impl Seen {
         }
     }
 
-    /// A request ended.
+    /// Records how a request ended.
     ///
     /// # Errors
     /// It had ended before.
-    pub(crate) fn ended(&mut self, id: JobId, now: Time, fate: Fate) -> Result<(), String> {
+    pub(crate) fn ended(&mut self, id: JobId, now: Time, end: RequestEnd) -> Result<(), String> {
         let number = id.0 as usize;
-        if let Some(before) = self.fates[number].replace(fate) {
-            return Err(format!("{id:?} ended twice: {before:?}, {fate:?}"));
+        if let Some(before) = self.ends[number].replace(end) {
+            return Err(format!("{id:?} ended twice: {before:?}, {end:?}"));
         }
         let in_time = self.in_time(number);
         let tenant = self.trace.requests[number].tenant;
         let portion = self.portion(now, tenant);
         portion.ended += 1;
-        portion.wanting += usize::from(!in_time);
+        portion.not_in_time += usize::from(!in_time);
         Ok(())
     }
 
-    /// A batch begins that takes so long.
-    pub(crate) fn started(&mut self, now: Time, run: &Run, took: Duration) {
-        let (items, room) = filling(run);
-        let batches = &mut self.batches[run.graph as usize];
+    /// Records the start of a batch that takes so long.
+    pub(crate) fn started(&mut self, now: Time, batch: &PolicyBatch, took: Duration) {
+        let (items, capacity) = filling(batch);
+        let batches = &mut self.batches[batch.graph];
         batches.count += 1;
-        batches.rows += run.rows();
-        batches.padding += 1.0 - items as f64 / room as f64;
+        batches.rows += batch.rows();
+        batches.padding += 1.0 - items as f64 / capacity as f64;
         self.busy += took;
-        let row = took.div_f64(run.rows().max(1) as f64);
-        for member in &run.members {
+        let row = took.div_f64(batch.rows().max(1) as f64);
+        for member in &batch.members {
             let tenant = self.trace.requests[member.job.0 as usize].tenant;
-            self.portion(now, tenant).device += row * run.rows_of(member) as u32;
+            self.portion(now, tenant).device += row * batch.rows_of(member) as u32;
         }
     }
 
-    /// The last request has ended.
-    pub(crate) fn ends(&mut self, now: Time) {
+    /// Records when the last request ended.
+    pub(crate) fn finish(&mut self, now: Time) {
         self.span = now;
     }
 
@@ -102,20 +102,20 @@ impl Seen {
     }
 
     fn in_time(&self, number: usize) -> bool {
-        let Some(Fate::Answered(latency)) = self.fates[number] else {
+        let Some(RequestEnd::Answered(latency)) = self.ends[number] else {
             return false;
         };
         let deadline = self.trace.requests[number].deadline;
         deadline.is_none_or(|deadline| latency <= deadline)
     }
 
-    /// Milliseconds of the answered requests of a class, ascending.
+    /// Returns the latencies of the answered requests of a class in milliseconds, ascending.
     fn latencies(&self, class: Class) -> Vec<f64> {
-        let requests = self.trace.requests.iter().zip(&self.fates);
+        let requests = self.trace.requests.iter().zip(&self.ends);
         let mut latencies: Vec<f64> = requests
             .filter(|(request, _)| request.class == class)
-            .filter_map(|(_, fate)| match fate {
-                Some(Fate::Answered(latency)) => Some(latency.as_secs_f64() * 1e3),
+            .filter_map(|(_, end)| match end {
+                Some(RequestEnd::Answered(latency)) => Some(latency.as_secs_f64() * 1e3),
                 _ => None,
             })
             .collect();
@@ -123,49 +123,50 @@ impl Seen {
         latencies
     }
 
-    /// Jain's index of device time over the backlogged tenants of each window, averaged over the
-    /// windows with any: 1 is fair. All tenants weigh the same.
+    /// Returns Jain's index of device time over the backlogged tenants of each window, averaged over the windows that
+    /// have any. 1 is fair. All tenants have the same weight.
     pub(crate) fn fairness(&self) -> f64 {
         let indices: Vec<f64> = self
             .windows
             .values()
             .filter_map(|tenants| {
-                let wanting = tenants
-                    .iter()
-                    .filter(|portion| portion.wanting as f64 > WANTING * portion.ended as f64);
-                let times: Vec<f64> = wanting
+                let backlogged = tenants.iter().filter(|portion| {
+                    portion.not_in_time as f64 > BACKLOGGED * portion.ended as f64
+                });
+                let times: Vec<f64> = backlogged
                     .map(|portion| portion.device.as_secs_f64())
                     .collect();
                 (!times.is_empty()).then(|| jain(&times))
             })
             .collect();
-        match indices.is_empty() {
-            true => 1.0,
-            false => indices.iter().sum::<f64>() / indices.len() as f64,
+        if indices.is_empty() {
+            1.0
+        } else {
+            indices.iter().sum::<f64>() / indices.len() as f64
         }
     }
 
-    fn count(&self, is: impl Fn(&Fate) -> bool) -> usize {
-        self.fates.iter().flatten().filter(|fate| is(fate)).count()
+    fn count(&self, is: impl Fn(&RequestEnd) -> bool) -> usize {
+        self.ends.iter().flatten().filter(|end| is(end)).count()
     }
 
     fn row(&self, name: &str, instances: usize) -> String {
-        let answered = self.count(|fate| matches!(fate, Fate::Answered(_)));
-        let in_time = (0..self.fates.len()).filter(|n| self.in_time(*n)).count();
+        let answered = self.count(|end| matches!(end, RequestEnd::Answered(_)));
+        let in_time = (0..self.ends.len()).filter(|n| self.in_time(*n)).count();
         let span = self.span.as_secs_f64().max(1e-9);
         let interactive = self.latencies(Class::Interactive);
         let bulk = self.latencies(Class::Bulk);
-        let [encoder, sequence] = Graph::ALL.map(|graph| self.batches[graph as usize]);
+        let PerGraph { encoder, sequence } = self.batches;
         let batches = (encoder.count + sequence.count).max(1) as f64;
         let mean = |batches: Batches| batches.rows as f64 / batches.count.max(1) as f64;
         format!(
             "{name:<9}{answered:>9}{:>8}{:>8}{:>8}{:>8}{:>9.0}{:>7.1}{:>8.1}{:>9.1}{:>9.1}{:>10.1}{:>10.1}{:>7.3}{:>7.3}{:>7.3}{:>7.1}{:>7.1}",
             answered - in_time,
-            self.count(|fate| *fate == Fate::Refused),
-            self.count(|fate| *fate == Fate::Expired),
-            self.count(|fate| *fate == Fate::Evicted),
+            self.count(|end| *end == RequestEnd::Refused),
+            self.count(|end| *end == RequestEnd::Expired),
+            self.count(|end| *end == RequestEnd::Evicted),
             in_time as f64 / span,
-            100.0 * in_time as f64 / self.fates.len().max(1) as f64,
+            100.0 * in_time as f64 / self.ends.len().max(1) as f64,
             quantile(&interactive, 0.5),
             quantile(&interactive, 0.99),
             quantile(&interactive, 0.999),
@@ -180,8 +181,8 @@ impl Seen {
     }
 }
 
-/// The table: a row for each policy.
-pub(crate) fn table(runs: &[(&str, Seen)], instances: usize) -> String {
+/// Returns the table, with a row for each policy.
+pub(crate) fn table(runs: &[(&str, Results)], instances: usize) -> String {
     let mut table = format!(
         "{:<9}{:>9}{:>8}{:>8}{:>8}{:>8}{:>9}{:>7}{:>8}{:>9}{:>9}{:>10}{:>10}{:>7}{:>7}{:>7}{:>7}{:>7}\n",
         "policy",
@@ -203,14 +204,14 @@ pub(crate) fn table(runs: &[(&str, Seen)], instances: usize) -> String {
         "enc",
         "seq",
     );
-    for (name, seen) in runs {
-        table.push_str(&seen.row(name, instances));
+    for (name, results) in runs {
+        table.push_str(&results.row(name, instances));
         table.push('\n');
     }
     table
 }
 
-/// Real time of a policy's decisions, a call of each kind: mean and longest.
+/// Returns the real time of a policy's decisions, for each kind of call: the mean and the longest.
 pub(crate) fn effort(name: &str, efforts: &Efforts) -> String {
     let kinds = [
         ("job", efforts.job),
@@ -240,22 +241,30 @@ fn micros(total: Duration, calls: u64) -> f64 {
     total.as_secs_f64() * 1e6 / calls.max(1) as f64
 }
 
-/// Draws how much was answered within a time: of all interactive requests, refused ones included.
+/// Draws which part of all interactive requests was answered within a time. Refused requests are included.
 ///
 /// # Errors
 /// The file cannot be written.
-pub(crate) fn plot(path: &Path, title: &str, runs: &[(&str, Seen)]) -> Result<(), String> {
+pub(crate) fn plot(path: &Path, title: &str, runs: &[(&str, Results)]) -> Result<(), String> {
     draw(path, title, runs)
         .map_err(|error| format!("cannot draw the plot {}: {error}", path.display()))
 }
 
-fn draw(path: &Path, title: &str, runs: &[(&str, Seen)]) -> Result<(), Box<dyn std::error::Error>> {
+fn draw(
+    path: &Path,
+    title: &str,
+    runs: &[(&str, Results)],
+) -> Result<(), Box<dyn std::error::Error>> {
     let curves: Vec<_> = runs
         .iter()
-        .map(|(name, seen)| {
-            let offered = seen.trace.requests.iter();
+        .map(|(name, results)| {
+            let offered = results.trace.requests.iter();
             let offered = offered.filter(|request| request.class == Class::Interactive);
-            (*name, seen.latencies(Class::Interactive), offered.count())
+            (
+                *name,
+                results.latencies(Class::Interactive),
+                offered.count(),
+            )
         })
         .collect();
     let ends = |pick: fn(&Vec<f64>) -> Option<&f64>| {
@@ -264,9 +273,10 @@ fn draw(path: &Path, title: &str, runs: &[(&str, Seen)]) -> Result<(), Box<dyn s
     };
     let least = ends(|curve| curve.first()).fold(f64::INFINITY, f64::min);
     let most = ends(|curve| curve.last()).fold(0.0, f64::max);
-    let (least, most) = match least < most {
-        true => (least, most),
-        false => (1.0, 1_000.0),
+    let (least, most) = if least < most {
+        (least, most)
+    } else {
+        (1.0, 1_000.0)
     };
     let area = SVGBackend::new(path, (960, 600)).into_drawing_area();
     area.fill(&WHITE)?;
@@ -303,18 +313,19 @@ fn draw(path: &Path, title: &str, runs: &[(&str, Seen)]) -> Result<(), Box<dyn s
     Ok(())
 }
 
-/// Of ascending values; 0 if there are none.
+/// Returns a quantile of ascending values; 0 if there are none.
 fn quantile(values: &[f64], part: f64) -> f64 {
     let place = (values.len() as f64 * part).ceil() as usize;
     values.get(place.max(1) - 1).copied().unwrap_or_default()
 }
 
-/// 1 if all are equal, 1 / n if one has everything.
+/// Returns Jain's index: 1 if all n values are equal, 1 / n if one has everything.
 fn jain(values: &[f64]) -> f64 {
     let sum: f64 = values.iter().sum();
     let squares: f64 = values.iter().map(|value| value * value).sum();
-    match squares > 0.0 {
-        true => sum * sum / (values.len() as f64 * squares),
-        false => 1.0,
+    if squares > 0.0 {
+        sum * sum / (values.len() as f64 * squares)
+    } else {
+        1.0
     }
 }

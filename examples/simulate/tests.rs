@@ -1,19 +1,19 @@
-//! What must hold of every run.
+//! What must hold for every simulation.
 
 use std::fs;
 use std::time::Duration;
 
 use undertone::scheduler::core::Class;
 
-use crate::device::{Device, Kind as DeviceKind};
-use crate::policies::Kind;
-use crate::report::{Seen, table};
-use crate::trace::{self, Kind as TraceKind, Request, Trace};
-use crate::world::{Conditions, Fate, Pauses, World};
+use crate::device::{Device, DeviceKind};
+use crate::policies::PolicyKind;
+use crate::report::{Results, table};
+use crate::trace::{self, Request, Trace, Workload};
+use crate::world::{Conditions, Pauses, RequestEnd, World};
 
 const SEED: u64 = 7;
 
-fn run(policy: Kind, device: &Device, trace: &Trace, hang_up: bool) -> Seen {
+fn run(policy: PolicyKind, device: &Device, trace: &Trace, hang_up: bool) -> Results {
     let conditions = Conditions {
         hang_up,
         pauses: None,
@@ -25,8 +25,8 @@ fn run(policy: Kind, device: &Device, trace: &Trace, hang_up: bool) -> Seen {
 
 fn tables() -> String {
     let device = Device::of(DeviceKind::Cpu);
-    let trace = TraceKind::Poisson.make(1_500, 1.2, &device, SEED);
-    let runs = Kind::ALL.map(|kind| (kind.name(), run(kind, &device, &trace, false)));
+    let trace = Workload::Poisson.make(1_500, 1.2, &device, SEED);
+    let runs = PolicyKind::ALL.map(|kind| (kind.name(), run(kind, &device, &trace, false)));
     table(&runs, device.instances)
 }
 
@@ -37,22 +37,22 @@ fn the_same_seed_gives_the_same_table() {
 
 #[test]
 fn every_request_ends_exactly_once() {
-    // A second end is an error of the run itself.
+    // If a request ends twice, the simulation itself returns an error.
     for device in [DeviceKind::Cpu, DeviceKind::Gpu].map(Device::of) {
-        for kind in [
-            TraceKind::Poisson,
-            TraceKind::Bursts,
-            TraceKind::Heavy,
-            TraceKind::Abuse,
+        for workload in [
+            Workload::Poisson,
+            Workload::Bursts,
+            Workload::Heavy,
+            Workload::Abuse,
         ] {
-            let trace = kind.make(800, 2.0, &device, SEED);
-            for policy in Kind::ALL {
+            let trace = workload.make(800, 2.0, &device, SEED);
+            for policy in PolicyKind::ALL {
                 for hang_up in [false, true] {
-                    let seen = run(policy, &device, &trace, hang_up);
+                    let results = run(policy, &device, &trace, hang_up);
                     assert_eq!(
-                        seen.fates.iter().flatten().count(),
+                        results.ends.iter().flatten().count(),
                         trace.requests.len(),
-                        "{kind:?} {policy:?}"
+                        "{workload:?} {policy:?}"
                     );
                 }
             }
@@ -61,32 +61,32 @@ fn every_request_ends_exactly_once() {
 }
 
 #[test]
-fn light_load_is_answered_whole() {
+fn all_requests_are_answered_at_light_load() {
     let device = Device::of(DeviceKind::Cpu);
-    let trace = TraceKind::Poisson.make(500, 0.2, &device, SEED);
-    for policy in Kind::ALL {
-        let seen = run(policy, &device, &trace, false);
-        let mut fates = seen.fates.iter();
+    let trace = Workload::Poisson.make(500, 0.2, &device, SEED);
+    for policy in PolicyKind::ALL {
+        let results = run(policy, &device, &trace, false);
+        let mut ends = results.ends.iter();
         assert!(
-            fates.all(|fate| matches!(fate, Some(Fate::Answered(_)))),
+            ends.all(|end| matches!(end, Some(RequestEnd::Answered(_)))),
             "{policy:?}"
         );
     }
 }
 
 #[test]
-fn an_abusive_tenant_gets_less_of_us_than_of_fifo() {
+fn device_time_is_shared_more_fairly_beside_an_abusive_tenant_than_by_fifo() {
     let device = Device::of(DeviceKind::Cpu);
-    let trace = TraceKind::Abuse.make(10_000, 1.5, &device, SEED);
-    let ours = run(Kind::Ours, &device, &trace, false).fairness();
-    let fifo = run(Kind::Fifo, &device, &trace, false).fairness();
+    let trace = Workload::Abuse.make(10_000, 1.5, &device, SEED);
+    let ours = run(PolicyKind::Ours, &device, &trace, false).fairness();
+    let fifo = run(PolicyKind::Fifo, &device, &trace, false).fairness();
     assert!(ours > fifo, "{ours:.3} > {fifo:.3}");
 }
 
-/// Calls whose deadline is four times what they need alone are all answered between two pauses, though
-/// sixteen others waited through the first.
+/// Between two pauses, calls with a deadline of four times their own work are all answered, although sixteen others
+/// waited through the first pause.
 #[test]
-fn a_pause_locks_nobody_out() {
+fn a_pause_causes_no_refusals() {
     let device = Device::of(DeviceKind::Cpu);
     let minute = |arrival, deadline| Request {
         arrival,
@@ -110,14 +110,14 @@ fn a_pause_locks_nobody_out() {
         pauses: Some(Pauses { every, length }),
         seed: SEED,
     };
-    let world = World::new(&device, &trace, Kind::Ours.start(&device), conditions);
-    let seen = world.run(|_| {}).unwrap().0;
-    let answered = |fate: &Option<Fate>| matches!(fate, Some(Fate::Answered(_)));
-    assert!(seen.fates.iter().all(answered), "{:?}", seen.fates);
+    let world = World::new(&device, &trace, PolicyKind::Ours.start(&device), conditions);
+    let results = world.run(|_| {}).unwrap().0;
+    let answered = |end: &Option<RequestEnd>| matches!(end, Some(RequestEnd::Answered(_)));
+    assert!(results.ends.iter().all(answered), "{:?}", results.ends);
 }
 
 #[test]
-fn a_recorded_trace_is_read_or_the_line_is_named() {
+fn a_recorded_trace_is_read_or_the_error_names_the_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace.csv");
     let heading = "arrival_s,tenant,class,segments,deadline_ms\n";

@@ -1,4 +1,4 @@
-//! Workloads: what arrives when. Made from a seed, or read from a recording.
+//! Traces: which requests arrive when. They are generated from a seed, or read from a recording.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,14 +9,16 @@ use undertone::scheduler::core::{Class, CostTable, Work};
 
 use crate::device::Device;
 
-/// Of audio, one segment a hop.
+/// Seconds of audio for each segment.
 const HOP: f64 = 0.128;
 const DEADLINE: Duration = Duration::from_millis(200);
 const TENANTS: usize = 8;
-/// Of the requests, this part are recordings of minutes.
+/// The part of the requests that are recordings of minutes.
 const RECORDINGS: f64 = 0.01;
-/// In a burst this many times the mean arrives, for this part of the time.
-const BURST: (f64, f64) = (4.0, 0.2);
+/// In a burst, the rate of arrivals is this many times the mean.
+const BURST_RATE: f64 = 4.0;
+/// The part of the time that bursts take.
+const BURST_PART: f64 = 0.2;
 /// Length of a burst, in seconds.
 const BURST_LENGTH: f64 = 0.5;
 
@@ -29,7 +31,7 @@ pub(crate) struct Request {
     pub(crate) class: Class,
     /// Segments to encode, and steps of the sequence after that.
     pub(crate) segments: usize,
-    /// From its arrival.
+    /// Counted from its arrival.
     pub(crate) deadline: Option<Duration>,
 }
 
@@ -41,7 +43,7 @@ impl Request {
         }
     }
 
-    /// The instant after which an answer is late.
+    /// Returns the instant after which an answer is late.
     pub(crate) fn due(&self) -> Option<Duration> {
         self.deadline.map(|deadline| self.arrival + deadline)
     }
@@ -54,17 +56,17 @@ pub(crate) struct Trace {
     pub(crate) requests: Vec<Request>,
 }
 
-/// A workload that is made up.
+/// A kind of generated trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum Workload {
     Poisson,
     Bursts,
     Heavy,
     Abuse,
 }
 
-impl Kind {
-    /// The workload of that name, if there is one.
+impl Workload {
+    /// Returns the workload of that name, if there is one.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "poisson" => Self::Poisson,
@@ -75,7 +77,7 @@ impl Kind {
         })
     }
 
-    /// So many requests that offer `load` times what the table says the device can do.
+    /// Returns so many requests that offer `load` times the work that the device can do by its cost table.
     pub(crate) fn make(self, requests: usize, load: f64, device: &Device, seed: u64) -> Trace {
         let mut random = StdRng::seed_from_u64(seed);
         let mut made: Vec<Request> = (0..requests).map(|_| self.request(&mut random)).collect();
@@ -98,7 +100,7 @@ impl Kind {
 
     fn request(self, random: &mut StdRng) -> Request {
         let seconds = match self {
-            // Pareto with shape 1.2: its mean is finite, its variance is not.
+            // Pareto with shape 1.2: the mean is finite, the variance is not.
             Self::Heavy => (1.0 - random.random::<f64>()).powf(-1.0 / 1.2).min(600.0),
             _ if random.random_bool(RECORDINGS) => random.random_range(60.0..600.0),
             _ => random.random_range(1.0..8.0),
@@ -111,28 +113,28 @@ impl Kind {
         Request {
             arrival: Duration::ZERO,
             tenant,
-            class: match interactive {
-                true => Class::Interactive,
-                false => Class::Bulk,
+            class: if interactive {
+                Class::Interactive
+            } else {
+                Class::Bulk
             },
             segments: (seconds / HOP).ceil() as usize,
             deadline: interactive.then_some(DEADLINE),
         }
     }
 
-    /// Time to the next arrival, exponential about a mean that bursts change.
+    /// Returns the time to the next arrival. It is exponentially distributed, with a mean that bursts change.
     fn gap(self, now: f64, mean: f64, random: &mut StdRng) -> f64 {
-        let (times, part) = BURST;
         let rate = match self {
-            Self::Bursts if now % (BURST_LENGTH / part) < BURST_LENGTH => times,
-            Self::Bursts => (1.0 - times * part) / (1.0 - part),
+            Self::Bursts if now % (BURST_LENGTH / BURST_PART) < BURST_LENGTH => BURST_RATE,
+            Self::Bursts => (1.0 - BURST_RATE * BURST_PART) / (1.0 - BURST_PART),
             _ => 1.0,
         };
         -(1.0 - random.random::<f64>()).ln() * mean / rate
     }
 }
 
-/// Reads a recording: CSV with a heading; see the command's help.
+/// Reads a recorded trace: CSV with a heading, as the command's help describes.
 ///
 /// # Errors
 /// The file, or the line, that cannot be read.
@@ -167,8 +169,8 @@ fn parse(line: &str, tenants: &mut Vec<String>) -> Option<Request> {
         "" => None,
         millis => Some(Duration::try_from_secs_f64(millis.parse::<f64>().ok()? / 1e3).ok()?),
     };
-    let known = tenants.iter().position(|tenant| tenant == name);
-    let tenant = known.unwrap_or_else(|| {
+    let place = tenants.iter().position(|tenant| tenant == name);
+    let tenant = place.unwrap_or_else(|| {
         tenants.push(name.to_owned());
         tenants.len() - 1
     });

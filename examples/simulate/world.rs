@@ -1,5 +1,6 @@
-//! The world around a scheduler: requests arrive, instances run, callers wait or hang up. Its
-//! clock is virtual: it jumps from event to event.
+//! The world around a scheduler: requests arrive, instances run batches, callers wait or hang up.
+//!
+//! Its clock is virtual: it jumps from event to event.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -12,22 +13,22 @@ use undertone::scheduler::core::{
 };
 
 use crate::device::Device;
-use crate::policies::{Do, Policy, Run};
-use crate::report::Seen;
+use crate::policies::{Action, Policy, PolicyBatch};
+use crate::report::Results;
 use crate::trace::Trace;
 
-/// Segments of one entry, at most.
+/// The most segments of one entry.
 const PIECE: usize = 64;
-/// Pieces that a request has in hand: the next is cut while one runs.
+/// Entries of segments that a request has under way: the next is prepared while one runs.
 const PIECES: usize = 2;
-/// Runs take this much more or less than the table says.
+/// Batches take up to this part more or less than the cost table predicts.
 const NOISE: f64 = 0.05;
-/// An entry's number is its request's, shifted, and its place among that request's.
+/// An entry's number is that of its request, shifted by so many bits, plus its place within the request.
 const ENTRIES: u32 = 20;
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum RequestEnd {
     /// After so long.
     Answered(Duration),
     Refused,
@@ -35,7 +36,7 @@ pub(crate) enum Fate {
     Evicted,
 }
 
-/// Real time that a policy's decisions took.
+/// The real time that calls of a policy took.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Effort {
     pub(crate) calls: u64,
@@ -55,7 +56,7 @@ impl Effort {
     }
 }
 
-/// By kind of call.
+/// The real time of each kind of call.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Efforts {
     pub(crate) job: Effort,
@@ -65,7 +66,7 @@ pub(crate) struct Efforts {
     pub(crate) leave: Effort,
 }
 
-/// What the world is like, beside its requests and its device.
+/// Conditions of a simulation beside its trace and its device.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conditions {
     /// Callers leave at their deadline, whatever the policy does.
@@ -87,47 +88,50 @@ pub(crate) struct Pauses {
 enum Event {
     /// A batch ends on an instance.
     Done(usize),
-    /// A policy wanted to be asked again.
+    /// A policy is to be polled again.
     Wake,
-    /// A caller's patience ends.
+    /// A caller's deadline passes.
     HangUp(JobId),
 }
 
-/// A request that was let in.
+/// The state of an admitted request.
 #[derive(Debug, Default)]
-struct Flight {
-    /// Segments handed over for encoding, and those that came back.
-    cut: usize,
+struct RequestState {
+    /// Segments that were submitted.
+    submitted: usize,
+    /// Segments that were encoded.
     encoded: usize,
-    /// Steps handed over, and whether a chunk is under way.
-    begun: usize,
+    /// Steps that were submitted.
+    submitted_steps: usize,
+    /// Steps that were run.
     stepped: usize,
+    /// Whether a chunk is under way.
     chunk: bool,
     entries: u64,
-    in_hand: Vec<(EntryId, Task)>,
+    under_way: Vec<(EntryId, Task)>,
 }
 
-/// Runs a trace through a policy, to the end of the last request.
+/// A simulation of a trace with one policy, until the last request ends.
 pub(crate) struct World<'a> {
     device: &'a Device,
     trace: &'a Trace,
     conditions: Conditions,
-    /// When the process stands still next.
+    /// When the process next stands still.
     next_pause: Option<Time>,
     policy: Box<dyn Policy>,
     random: StdRng,
     now: Time,
-    /// By time, then in the order in which they were foreseen.
+    /// Times and numbers of future events: by time, then in the order in which they were scheduled.
     events: BinaryHeap<Reverse<(Time, u64)>>,
-    foreseen: HashMap<u64, Event>,
+    scheduled: HashMap<u64, Event>,
     next_event: u64,
     wake: Option<Time>,
-    /// What each instance runs, and for how long in all.
-    instances: Vec<Option<(Run, Duration)>>,
-    flights: HashMap<JobId, Flight>,
+    /// The batch that each instance runs, and its time.
+    instances: Vec<Option<(PolicyBatch, Duration)>>,
+    requests: HashMap<JobId, RequestState>,
     tenants: Vec<TenantId>,
     efforts: Efforts,
-    seen: Seen,
+    results: Results,
 }
 
 impl<'a> World<'a> {
@@ -147,25 +151,25 @@ impl<'a> World<'a> {
             random: StdRng::seed_from_u64(conditions.seed),
             now: Time::ZERO,
             events: BinaryHeap::new(),
-            foreseen: HashMap::new(),
+            scheduled: HashMap::new(),
             next_event: 0,
             wake: None,
             instances: (0..device.instances).map(|_| None).collect(),
-            flights: HashMap::new(),
+            requests: HashMap::new(),
             tenants: tenants.collect(),
             efforts: Efforts::default(),
-            seen: Seen::new(trace),
+            results: Results::new(trace),
         }
     }
 
-    /// Runs to the end; tells now and then how many requests have arrived.
+    /// Runs to the end. `progress` gets the number of requests that have arrived.
     ///
     /// # Errors
-    /// The policy did what it must not: lost a request, or ended one twice.
+    /// The policy lost a request, ended one twice, or refused an entry of an admitted one.
     pub(crate) fn run(
         mut self,
         mut progress: impl FnMut(usize),
-    ) -> Result<(Seen, Efforts), String> {
+    ) -> Result<(Results, Efforts), String> {
         let mut arrived = 0;
         loop {
             let arrival = self.trace.requests.get(arrived).map(|next| next.arrival);
@@ -187,14 +191,14 @@ impl<'a> World<'a> {
                 (_, Some(_)) => self.happen()?,
                 (Some(_), None) | (None, None) => break,
             }
-            self.tell()?;
-            self.ask()?;
+            self.collect()?;
+            self.poll()?;
         }
-        if !self.flights.is_empty() || !self.policy.is_empty() {
-            return Err(format!("{} requests never ended", self.flights.len()));
+        if !self.requests.is_empty() || !self.policy.is_empty() {
+            return Err(format!("{} requests never ended", self.requests.len()));
         }
-        self.seen.ends(self.now);
-        Ok((self.seen, self.efforts))
+        self.results.finish(self.now);
+        Ok((self.results, self.efforts))
     }
 
     fn arrive(&mut self, number: usize) -> Result<(), String> {
@@ -211,16 +215,16 @@ impl<'a> World<'a> {
         };
         let (policy, now) = (&mut self.policy, self.now);
         if !self.efforts.job.measure(|| policy.job(now, job)) {
-            return self.seen.ended(id, now, Fate::Refused);
+            return self.results.ended(id, now, RequestEnd::Refused);
         }
         if let Some(due) = request.due().filter(|_| self.conditions.hang_up) {
-            self.foresee(due, Event::HangUp(id));
+            self.schedule(due, Event::HangUp(id));
         }
-        self.flights.insert(id, Flight::default());
+        self.requests.insert(id, RequestState::default());
         self.submit(id)
     }
 
-    /// The process stands still: batches end later, arrivals wait, and callers' patience runs on.
+    /// The process stands still: batches end later and arrivals wait, but deadlines pass.
     fn stand_still(&mut self, from: Time) {
         let Some(Pauses { every, length }) = self.conditions.pauses else {
             return;
@@ -228,9 +232,9 @@ impl<'a> World<'a> {
         self.now = self.now.max(from) + length;
         self.next_pause = Some(self.now + every);
         let events = std::mem::take(&mut self.events).into_iter();
-        let foreseen = &self.foreseen;
+        let scheduled = &self.scheduled;
         self.events = events
-            .map(|Reverse((time, number))| match foreseen.get(&number) {
+            .map(|Reverse((time, number))| match scheduled.get(&number) {
                 Some(Event::Done(_)) => Reverse((time + length, number)),
                 Some(Event::HangUp(_) | Event::Wake) | None => Reverse((time, number)),
             })
@@ -238,21 +242,21 @@ impl<'a> World<'a> {
         self.policy.stall(length);
     }
 
-    /// The next event that was foreseen.
+    /// Handles the next scheduled event.
     fn happen(&mut self) -> Result<(), String> {
         let Some(Reverse((time, number))) = self.events.pop() else {
             return Ok(());
         };
         self.now = self.now.max(time);
-        match self.foreseen.remove(&number) {
+        match self.scheduled.remove(&number) {
             Some(Event::Done(instance)) => {
-                if let Some((run, took)) = self.instances[instance].take() {
+                if let Some((batch, took)) = self.instances[instance].take() {
                     let policy = &mut self.policy;
-                    self.efforts.done.measure(|| policy.done(run, took));
+                    self.efforts.done.measure(|| policy.done(batch, took));
                 }
             }
-            Some(Event::HangUp(id)) if self.flights.contains_key(&id) => {
-                self.leave(id, Fate::Expired)?;
+            Some(Event::HangUp(id)) if self.requests.contains_key(&id) => {
+                self.leave(id, RequestEnd::Expired)?;
             }
             Some(Event::Wake) if self.wake == Some(time) => self.wake = None,
             Some(Event::HangUp(_) | Event::Wake) | None => {}
@@ -260,15 +264,15 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Hears what ended, and hands over what can be run next.
-    fn tell(&mut self) -> Result<(), String> {
+    /// Collects what ended, and submits what can be run next.
+    fn collect(&mut self) -> Result<(), String> {
         while let Some(ended) = self.policy.ended() {
             match ended {
                 Ended::Entry(entry, End::Answered) => self.answered(entry)?,
-                // Its request is told of next.
+                // The end of its request is reported next.
                 Ended::Entry(..) => {}
-                Ended::Job(id, End::Evicted { .. }) => self.leave(id, Fate::Evicted)?,
-                Ended::Job(id, _) => self.leave(id, Fate::Expired)?,
+                Ended::Job(id, End::Evicted { .. }) => self.leave(id, RequestEnd::Evicted)?,
+                Ended::Job(id, _) => self.leave(id, RequestEnd::Expired)?,
             }
         }
         Ok(())
@@ -276,41 +280,43 @@ impl<'a> World<'a> {
 
     fn answered(&mut self, entry: EntryId) -> Result<(), String> {
         let id = JobId(entry.0 >> ENTRIES);
-        let flight = self.flights.get_mut(&id);
-        let flight = flight.ok_or_else(|| format!("{entry:?} of an ended request is answered"))?;
-        let place = flight.in_hand.iter().position(|(known, _)| *known == entry);
+        let request = self.requests.get_mut(&id);
+        let request =
+            request.ok_or_else(|| format!("{entry:?} of an ended request is answered"))?;
+        let place = request.under_way.iter().position(|(id, _)| *id == entry);
         let place = place.ok_or_else(|| format!("{entry:?} is answered twice"))?;
-        match flight.in_hand.swap_remove(place).1 {
-            Task::Encode { segments } => flight.encoded += segments,
+        match request.under_way.swap_remove(place).1 {
+            Task::Encode { segments } => request.encoded += segments,
             Task::Advance { steps, .. } => {
-                flight.stepped += steps;
-                flight.chunk = false;
+                request.stepped += steps;
+                request.chunk = false;
             }
         }
-        let request = &self.trace.requests[id.0 as usize];
-        if flight.stepped == request.segments {
-            return self.leave(id, Fate::Answered(self.now - request.arrival));
+        let stepped = request.stepped;
+        let offered = &self.trace.requests[id.0 as usize];
+        if stepped == offered.segments {
+            return self.leave(id, RequestEnd::Answered(self.now - offered.arrival));
         }
         self.submit(id)
     }
 
-    /// Hands over what of a request can be run now.
+    /// Submits what of a request can be run now.
     fn submit(&mut self, id: JobId) -> Result<(), String> {
         let segments = self.trace.requests[id.0 as usize].segments;
         let most_steps = self.device.costs.shapes().most_steps();
-        while let Some(flight) = self.flights.get_mut(&id) {
-            let pieces = flight.in_hand.len() - usize::from(flight.chunk);
-            let ready = flight.encoded - flight.begun;
-            let task = if pieces < PIECES && flight.cut < segments {
-                let piece = PIECE.min(segments - flight.cut);
-                flight.cut += piece;
+        while let Some(request) = self.requests.get_mut(&id) {
+            let pieces = request.under_way.len() - usize::from(request.chunk);
+            let ready = request.encoded - request.submitted_steps;
+            let task = if pieces < PIECES && request.submitted < segments {
+                let piece = PIECE.min(segments - request.submitted);
+                request.submitted += piece;
                 Task::Encode { segments: piece }
-            } else if !flight.chunk
-                && (ready >= most_steps || (ready > 0 && flight.encoded == segments))
+            } else if !request.chunk
+                && (ready >= most_steps || (ready > 0 && request.encoded == segments))
             {
-                let (from, steps) = (flight.begun, ready.min(most_steps));
-                flight.begun += steps;
-                flight.chunk = true;
+                let (from, steps) = (request.submitted_steps, ready.min(most_steps));
+                request.submitted_steps += steps;
+                request.chunk = true;
                 let stream = 0;
                 Task::Advance {
                     stream,
@@ -321,13 +327,13 @@ impl<'a> World<'a> {
                 break;
             };
             let entry = Entry {
-                id: EntryId((id.0 << ENTRIES) | flight.entries),
+                id: EntryId((id.0 << ENTRIES) | request.entries),
                 job: id,
                 task,
                 bytes: 0,
             };
-            flight.entries += 1;
-            flight.in_hand.push((entry.id, task));
+            request.entries += 1;
+            request.under_way.push((entry.id, task));
             let (policy, now) = (&mut self.policy, self.now);
             if !self.efforts.entry.measure(|| policy.entry(now, entry)) {
                 return Err(format!("{task:?} of {id:?} is refused"));
@@ -336,56 +342,57 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    fn leave(&mut self, id: JobId, fate: Fate) -> Result<(), String> {
-        self.flights.remove(&id);
+    fn leave(&mut self, id: JobId, end: RequestEnd) -> Result<(), String> {
+        self.requests.remove(&id);
         let policy = &mut self.policy;
         let now = self.now;
         self.efforts.leave.measure(|| policy.leave(now, id));
-        self.seen.ended(id, self.now, fate)
+        self.results.ended(id, self.now, end)
     }
 
-    /// Asks the policy for work while an instance is free.
-    fn ask(&mut self) -> Result<(), String> {
+    /// Polls the policy while an instance is free.
+    fn poll(&mut self) -> Result<(), String> {
         while let Some(free) = self.instances.iter().position(Option::is_none) {
             let (policy, now) = (&mut self.policy, self.now);
             let next = self.efforts.poll.measure(|| policy.poll(now));
-            self.tell()?;
+            self.collect()?;
             match next {
-                Do::Run(run) => self.start(free, run),
-                Do::Wait(until) => {
+                Action::Run(batch) => self.start(free, batch),
+                Action::Wait(until) => {
                     if self.wake.is_none_or(|wake| until < wake) {
                         self.wake = Some(until);
-                        self.foresee(until, Event::Wake);
+                        self.schedule(until, Event::Wake);
                     }
                     break;
                 }
-                Do::Nothing => break,
+                Action::Nothing => break,
             }
         }
         Ok(())
     }
 
-    fn start(&mut self, instance: usize, run: Run) {
-        let off = self.random.random_range(1.0 - NOISE..1.0 + NOISE);
-        let took = self.device.costs.of(run.graph, run.shape).mul_f64(off);
-        self.seen.started(self.now, &run, took);
-        self.instances[instance] = Some((run, took));
-        self.foresee(self.now + took, Event::Done(instance));
+    fn start(&mut self, instance: usize, batch: PolicyBatch) {
+        let noise = self.random.random_range(1.0 - NOISE..1.0 + NOISE);
+        let predicted = self.device.costs.of(batch.graph, batch.shape);
+        let took = predicted.mul_f64(noise);
+        self.results.started(self.now, &batch, took);
+        self.instances[instance] = Some((batch, took));
+        self.schedule(self.now + took, Event::Done(instance));
     }
 
-    fn foresee(&mut self, time: Time, event: Event) {
+    fn schedule(&mut self, time: Time, event: Event) {
         self.next_event += 1;
         self.events.push(Reverse((time, self.next_event)));
-        self.foreseen.insert(self.next_event, event);
+        self.scheduled.insert(self.next_event, event);
     }
 }
 
-/// Items of a batch that are not padding, and those that it has room for.
-pub(crate) fn filling(run: &Run) -> (usize, usize) {
-    let items = run.members.iter().map(|member| member.items).sum();
-    let room = match run.graph {
-        Graph::Encoder => run.shape.rows,
-        Graph::Sequence => run.shape.rows * run.shape.steps,
+/// Returns how many items of a batch are not padding, and how many its shape holds.
+pub(crate) fn filling(batch: &PolicyBatch) -> (usize, usize) {
+    let items = batch.members.iter().map(|member| member.items).sum();
+    let capacity = match batch.graph {
+        Graph::Encoder => batch.shape.rows,
+        Graph::Sequence => batch.shape.rows * batch.shape.steps,
     };
-    (items, room)
+    (items, capacity)
 }

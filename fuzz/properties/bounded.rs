@@ -1,26 +1,26 @@
-//! A bound on the work that one input may make.
+//! A limit on the processor time of one input.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Runs `work` and gives the processor time that it took on this thread, which a busy machine or a
-/// suspended process does not lengthen.
+/// Runs `work` and returns the processor time that it took on this thread. A busy machine or a suspended process
+/// does not change it.
 ///
 /// # Panics
 /// If it took longer than `most`.
 pub(crate) fn bounded(most: Duration, work: impl FnOnce()) -> Duration {
-    let begun = spent();
+    let start = processor_time();
     work();
-    let took = spent() - begun;
+    let took = processor_time() - start;
     assert!(
         took < most,
-        "{took:?} of work for one input; at most {most:?}"
+        "one input took {took:?} of processor time; the limit is {most:?}"
     );
     took
 }
 
-fn spent() -> Duration {
+fn processor_time() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }

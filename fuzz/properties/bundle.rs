@@ -1,16 +1,16 @@
-//! A bundle with any bytes in place of one of its files is refused in a sentence that names that
-//! file, or is one that can be written and read again.
+//! A bundle in which any bytes replace one of its files is refused with an error that names the file, or can be
+//! written and read again.
 //!
-//! The graphs are not looked at here: ONNX Runtime parses them.
+//! The graphs are not checked here, because ONNX Runtime parses them.
 
 use std::sync::LazyLock;
 
-use undertone::bundle::{Bundle, BundleError, Files, Golden, Manifest, names};
+use undertone::bundle::{Bundle, BundleError, BundleFiles, Golden, Manifest, names};
 use undertone::frontend::SEGMENT_VALUES;
 
 static MANIFEST: &[u8] = include_bytes!("../../models/default/bundle.toml");
 
-/// Golden vectors of one segment.
+/// The golden vectors of one segment.
 static GOLDEN: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let manifest = Manifest::parse(MANIFEST).expect("the default manifest");
     let golden = Golden {
@@ -24,7 +24,7 @@ static GOLDEN: LazyLock<Vec<u8>> = LazyLock::new(|| {
     golden.serialize().expect("vectors of one segment")
 });
 
-/// Input: `m`, `g` or `s` for the manifest, the golden vectors or the checksums; then that file.
+/// Checks one input: `m`, `g` or `s` for the manifest, the golden vectors or the checksums, then that file.
 pub(crate) fn holds(data: &[u8]) {
     let (name, content) = match data {
         [b'm', content @ ..] => (names::MANIFEST, content),
@@ -32,7 +32,7 @@ pub(crate) fn holds(data: &[u8]) {
         [b's', content @ ..] => (names::CHECKSUMS, content),
         _ => return,
     };
-    let mut files = Files::default();
+    let mut files = BundleFiles::default();
     files.insert(names::MANIFEST, MANIFEST);
     files.insert(names::GOLDEN, GOLDEN.as_slice());
     for graph in [names::ENCODER, names::SEQUENCE, names::STEP] {
@@ -49,12 +49,13 @@ pub(crate) fn holds(data: &[u8]) {
             let text = bundle
                 .manifest
                 .to_toml()
-                .expect("what was read can be written");
-            let again = Manifest::parse(text.as_bytes()).expect("what was written can be read");
+                .expect("a manifest that was read can be written");
+            let again =
+                Manifest::parse(text.as_bytes()).expect("a manifest that was written can be read");
             assert_eq!(again, bundle.manifest);
             assert!(!bundle.golden.is_empty());
         }
-        // Shapes are the manifest's to say, so the vectors may not fit a new one.
+        // The manifest defines the shapes, so the vectors may not fit a new manifest.
         Err(BundleError::Golden(_)) => assert_ne!(name, names::CHECKSUMS),
         Err(BundleError::Manifest(_)) => assert_eq!(name, names::MANIFEST),
         Err(error) => assert_eq!(name, names::CHECKSUMS, "{error}"),

@@ -1,10 +1,10 @@
-//! Any bytes, taken for audio, end in sane lanes within the limits, or in words for their sender.
+//! Decoding of any bytes returns valid lanes within the limits, or an error with a message.
 
 use std::time::Duration;
 
 use undertone::audio::{AudioError, Encoding, LaneChoice, Limits, RawFormat, Recording, decode};
 
-/// Small, so that every one of them is met.
+/// Small limits, so that inputs reach all of them.
 const LIMITS: Limits = Limits {
     bytes: 1 << 20,
     seconds: 30.0,
@@ -15,8 +15,8 @@ const LIMITS: Limits = Limits {
     time: Duration::from_secs(5),
 };
 
-/// Input: a file as it is, or `raw:`, format, rate (u32) and channels (u16, little endian) and then
-/// samples. A last byte from 0xf0 to 0xfe chooses the lanes too, so that any file is an input.
+/// Checks one input. It is a file, or `raw:`, format, rate (u32) and channels (u16, little endian), then samples. A
+/// last byte from 0xf0 to 0xfe also selects the lanes. So any file is an input.
 pub(crate) fn holds(data: &[u8]) {
     let (bytes, encoding) = raw(data).unwrap_or((data, Encoding::Auto));
     let lanes = match data.last() {
@@ -28,9 +28,9 @@ pub(crate) fn holds(data: &[u8]) {
         _ => LaneChoice::Auto,
     };
     match decode(bytes, encoding, lanes, &LIMITS) {
-        Ok(recording) => sane(&recording, lanes),
-        Err(AudioError::Resampler { rate, detail }) => panic!("a fault of ours: {rate}, {detail}"),
-        Err(error) => assert!(error.to_string().len() > 10, "{error:?} says nothing"),
+        Ok(recording) => check_lanes(&recording, lanes),
+        Err(AudioError::Resampler { rate, source }) => panic!("resampler fault: {rate}, {source}"),
+        Err(error) => assert!(error.to_string().len() > 10, "{error:?} has no message"),
     }
 }
 
@@ -52,7 +52,7 @@ fn raw(data: &[u8]) -> Option<(&[u8], Encoding)> {
     Some((samples, encoding))
 }
 
-fn sane(recording: &Recording, choice: LaneChoice) {
+fn check_lanes(recording: &Recording, choice: LaneChoice) {
     let Recording { lanes, source, .. } = recording;
     assert!((1..=LIMITS.channels).contains(&source.channels));
     let expected = match (choice, source.channels) {
@@ -62,11 +62,11 @@ fn sane(recording: &Recording, choice: LaneChoice) {
     assert_eq!(lanes.len(), usize::from(expected));
     let length = lanes[0].len();
     assert!(length > 0 && lanes.iter().all(|lane| lane.len() == length));
-    // A rate that is rounded, or changes, adds a little to what was counted.
+    // Rounding or changing the rate adds a little to the counted length.
     assert!(recording.seconds() <= LIMITS.seconds * 1.001);
     assert!(4 * length * lanes.len() <= LIMITS.decoded_bytes / 1_000 * 1_001);
     assert!(
         lanes.iter().flatten().all(|x| x.abs() < 1e7),
-        "no recorder's samples"
+        "a sample is out of range"
     );
 }

@@ -1,5 +1,5 @@
-//! Any samples, cut anywhere, give the segments that they give in one piece, to the bit, and the same turns, or
-//! the same error.
+//! Any samples, divided anywhere, have the same segments as in one piece, bit for bit, and the same turns, or the same
+//! error.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use undertone::frontend::{
 };
 use undertone::speech::{DetectedStep, DetectedTurn, Detector, TurnRule, TurnTracker};
 
-/// Up to here, as `audio` lets it through, a sample's power is a finite number.
-const CEILING: f32 = 1e6;
+/// Largest magnitude of a sample that `audio` accepts. The power of such samples is finite.
+const MAX_MAGNITUDE: f32 = 1e6;
 
 const RULE: TurnRule = TurnRule {
     least_speech: 25,
@@ -18,14 +18,15 @@ const RULE: TurnRule = TurnRule {
     lead_out: 0,
 };
 
-struct Ear {
+/// Collects the speech steps and turns of a lane.
+struct TurnCollector {
     detector: Detector,
     tracker: TurnTracker,
     steps: Vec<DetectedStep>,
     turns: Vec<DetectedTurn>,
 }
 
-impl FrameObserver for Ear {
+impl FrameObserver for TurnCollector {
     fn frame(&mut self, frame: &[f32]) {
         for sound in self.detector.process(frame) {
             self.turns.extend(self.tracker.frame(sound));
@@ -37,7 +38,7 @@ impl FrameObserver for Ear {
     }
 }
 
-/// What is heard of a lane, whole.
+/// The result for a whole lane.
 struct Lane {
     segments: Segments,
     ending: Result<bool, FrontendError>,
@@ -45,8 +46,8 @@ struct Lane {
     turns: Vec<DetectedTurn>,
 }
 
-/// Input: the segment hop, how many chunk sizes follow, these (u16), then samples (f32), all little
-/// endian. The sizes are used in turn; there being none means one chunk.
+/// Checks one input: the segment hop, the number of chunk sizes, these sizes (u16), then samples (f32), all little
+/// endian. The sizes are used in turn. Without sizes there is one chunk.
 pub(crate) fn holds(data: &[u8]) {
     let [hop, count, rest @ ..] = data else {
         return;
@@ -56,7 +57,7 @@ pub(crate) fn holds(data: &[u8]) {
     let sizes: Vec<usize> = words(sizes, |b| usize::from(u16::from_le_bytes(b)));
     let samples: Vec<f32> = words(samples, f32::from_le_bytes);
 
-    let spec = Spec::new(hop, vec![-12.0; BINS], vec![3.0; BINS]).expect("a sound spec");
+    let spec = Spec::new(hop, vec![-12.0; BINS], vec![3.0; BINS]).expect("a valid spec");
     let spec = Arc::new(spec);
     let whole = lane(&spec, &samples, &[samples.len()]);
     let cut = lane(&spec, &samples, &sizes);
@@ -73,10 +74,10 @@ pub(crate) fn holds(data: &[u8]) {
     );
     assert_eq!((cut.steps, cut.turns), (whole.steps, whole.turns));
     assert_eq!(whole.segments.len(), spec.segments(samples.len()));
-    if samples.iter().all(|x| x.abs() <= CEILING) {
-        let sane = |x: &f32| x.abs() <= spec.clip;
+    if samples.iter().all(|x| x.abs() <= MAX_MAGNITUDE) {
+        let in_range = |x: &f32| x.abs() <= spec.clip;
         assert!(
-            whole.segments.values().iter().all(sane),
+            whole.segments.values().iter().all(in_range),
             "a value beyond the clip"
         );
     }
@@ -89,27 +90,27 @@ fn words<const W: usize, T>(bytes: &[u8], read: impl Fn([u8; W]) -> T) -> Vec<T>
 fn lane(spec: &Arc<Spec>, mut samples: &[f32], sizes: &[usize]) -> Lane {
     let mut segmenter = Segmenter::new(Arc::clone(spec));
     let mut segments = Segments::default();
-    let mut ear = Ear {
+    let mut turns = TurnCollector {
         detector: Detector::new(-75.0),
         tracker: TurnTracker::new(RULE, spec.segment_hop),
         steps: Vec::new(),
         turns: Vec::new(),
     };
-    // The last chunk takes what the sizes leave, so that sizes of 0 come to an end too.
+    // The last chunk has the remaining samples, so the loop ends even if all sizes are 0.
     let mut pushed = Ok(());
     for &size in sizes.iter().cycle().take(sizes.len() * 64) {
         let (now, later) = samples.split_at(size.min(samples.len()));
-        pushed = pushed.and_then(|()| segmenter.push_observed(now, &mut segments, &mut ear));
+        pushed = pushed.and_then(|()| segmenter.push_observed(now, &mut segments, &mut turns));
         samples = later;
     }
     let ending = pushed
-        .and_then(|()| segmenter.push_observed(samples, &mut segments, &mut ear))
-        .and_then(|()| segmenter.finish_observed(&mut segments, &mut ear));
-    ear.turns.extend(ear.tracker.finish());
+        .and_then(|()| segmenter.push_observed(samples, &mut segments, &mut turns))
+        .and_then(|()| segmenter.finish_observed(&mut segments, &mut turns));
+    turns.turns.extend(turns.tracker.finish());
     Lane {
         segments,
         ending: ending.map(|ending| ending.short),
-        steps: ear.steps,
-        turns: ear.turns,
+        steps: turns.steps,
+        turns: turns.turns,
     }
 }

@@ -9,17 +9,17 @@ mod bounded;
 #[path = "../properties/decode.rs"]
 mod property;
 
-/// Panics of dependencies that are known and caught, one `path:line` a line.
-static KNOWN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/known-panics.txt");
+/// Known panics of dependencies, which the product catches: one `path:line` per line.
+static KNOWN_PANICS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/known-panics.txt");
 
-libfuzzer_sys::fuzz_target!(init: forgive_known_panics(), |data: &[u8]| {
+libfuzzer_sys::fuzz_target!(init: ignore_known_panics(), |data: &[u8]| {
     bounded::bounded(Duration::from_secs(8), || property::holds(data));
 });
 
-/// The product catches a decoder's panic; libFuzzer's own hook would end at it, the same one every
-/// time.
-fn forgive_known_panics() {
-    let known = std::fs::read_to_string(KNOWN).unwrap_or_default();
+/// Replaces libFuzzer's panic hook. The product catches the panics of decoders, but libFuzzer's hook would end every
+/// run at the same one.
+fn ignore_known_panics() {
+    let known = std::fs::read_to_string(KNOWN_PANICS).unwrap_or_default();
     panic::set_hook(Box::new(move |panic| {
         let place = panic
             .location()

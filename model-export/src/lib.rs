@@ -1,61 +1,26 @@
-//! The trainer of undertone: corpora to models, models to bundles.
+//! The trainer of undertone: from corpora to models, and from models to bundles.
 //!
-//! The way of the data, once, forward:
-//! - [`corpus`]: a folder to recordings with speaker and emotion. [`labels`]: emotions to classes.
-//!   [`split`]: utterances to folds. [`features`]: utterances to frames, by the server's own front
-//!   end, over a [`mod@line`] if one is to be tested. [`dataset`] is all of it for a command line.
-//! - [`batch`]: frames to segments: cropped, balanced, put through [`augment`]; a function of (seed,
-//!   epoch, step).
-//! - [`preset`]: every free choice of a run, as one TOML file.
-//! - [`model`]: the networks, on the device that [`backend`] names. [`autoencoder`] fits the VQ-VAE,
-//!   [`trainer`] takes the steps of the rest, with [`adadelta`] and the [`average`] of the weights;
-//!   [`fit`] is a whole run of it, which [`stopping`] may end early. [`codes`]: what a frozen VQ-VAE
-//!   says of a run's batches, computed once.
-//! - [`run`] and [`checkpoint`]: what a run leaves on disk, and how it goes on after a crash.
-//! - [`tested`]: what finished runs said of their test speakers. [`metrics`] and [`figures`]: judgements
-//!   to figures with their uncertainty.
-//! - [`systems`]: the fourteen that the paper compares. [`report`]: their runs to one page.
-//! - [`weights`]: a trained model without its framework, which [`extract`] takes out and [`onnx`]
-//!   writes graphs from. [`card`] is what a person reads of it.
-//! - [`pretrain`], [`train`], [`evaluate`], [`export`]: the commands, in the order of work; [`ablate`]
-//!   trains and compares all systems, [`telephone`] tests folds again over a telephone line.
+//! The modules in reading order:
+//! - [`preset`]: every free choice of a model and of its training, as one TOML file.
+//! - [`data`]: a folder of recordings to utterances with class, speaker and frames; splits into folds.
+//! - [`model`]: the networks.
+//! - [`train`]: batches, optimisation, runs and their checkpoints.
+//! - [`evaluate`]: the test predictions of finished runs to figures with their uncertainty.
+//! - [`report`]: the figures of all systems to one page with charts; the model card.
+//! - [`onnx`]: trained weights to ONNX graphs.
+//! - [`commands`]: the command line. `pretrain`, `train`, `evaluate` and `export` in the order of work;
+//!   `ablate` and `report` compare all systems; `telephone` tests runs over a telephone line.
+//! - [`atomic_file`]: files that are replaced in one step.
 
-pub mod ablate;
-pub mod adadelta;
-pub mod augment;
-pub mod autoencoder;
-pub mod average;
-pub mod backend;
-pub mod batch;
-pub mod card;
-pub mod checkpoint;
-pub mod codes;
-pub mod corpus;
-pub mod dataset;
+pub mod atomic_file;
+pub mod commands;
+pub mod data;
 pub mod evaluate;
-pub mod export;
-pub mod extract;
-pub mod features;
-pub mod figures;
-pub mod fit;
-pub mod labels;
-pub mod line;
-pub mod metrics;
 pub mod model;
 pub mod onnx;
 pub mod preset;
-pub mod pretrain;
-pub mod progress;
 pub mod report;
-pub mod run;
-pub mod split;
-pub mod stopping;
-pub mod systems;
-pub mod telephone;
-pub mod tested;
 pub mod train;
-pub mod trainer;
-pub mod weights;
 
-// `#[derive(RecordState)]` of burn-optim expands to paths of the crate it stands in.
+// `#[derive(RecordState)]` of burn-optim expands to paths of the crate that uses it.
 pub(crate) use burn::optim::{RecordState, StateSink, StateSource};

@@ -3,14 +3,15 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use model_export::{ablate, evaluate, export, pretrain, report, telephone, train};
+use model_export::commands::{ablate, evaluate, export, pretrain, report, telephone, train};
 
 /// Trains undertone's models and writes them as bundles.
 ///
-/// The order of work: pretrain, then train (once a fold, once with --all), then evaluate the folds,
-/// then export what was trained with --all. `telephone` tests the folds over a telephone line. `ablate` trains and compares all of the paper's systems.
+/// The order of work: `pretrain`; `train`, once per fold and once with --all; `evaluate` the folds;
+/// `export` the run with --all. `telephone` tests the folds over a telephone line. `ablate` trains
+/// and compares all of the paper's systems, and `report` writes its report again.
 ///
-/// Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage.
+/// Exit codes: 0 success, 1 failure (the reason is on standard error), 2 wrong usage.
 #[derive(Parser, Debug)]
 #[command(version, max_term_width = 100)]
 struct Cli {
@@ -20,13 +21,13 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    Pretrain(pretrain::Arguments),
-    Train(train::Arguments),
-    Evaluate(evaluate::Arguments),
-    Export(export::Arguments),
-    Ablate(ablate::Arguments),
-    Report(report::Arguments),
-    Telephone(telephone::Arguments),
+    Pretrain(pretrain::PretrainArguments),
+    Train(train::TrainArguments),
+    Evaluate(evaluate::EvaluateArguments),
+    Export(export::ExportArguments),
+    Ablate(ablate::AblateArguments),
+    Report(report::ReportArguments),
+    Telephone(telephone::TelephoneArguments),
 }
 
 fn main() -> ExitCode {

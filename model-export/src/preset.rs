@@ -1,7 +1,6 @@
 //! A preset: every free choice of a model and of its training, as one TOML file.
 //!
-//! The four that are shipped live in `presets/`; a path to another file works wherever a name does.
-//! Where the paper leaves a choice open, the field says "our choice".
+//! The four shipped presets are in `presets/`. A path to another file works wherever a name does.
 
 use std::path::Path;
 
@@ -9,33 +8,33 @@ use clap::builder::RangedU64ValueParser;
 use serde::{Deserialize, Serialize};
 use undertone::frontend::NarrowBand;
 
-use crate::augment::Augment;
+use crate::train::augment::Augment;
 
 /// Everything that decides what a run computes, apart from the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preset {
-    /// Name, as it stands in reports and in a bundle's manifest.
+    /// Name in reports and in model cards.
     pub name: String,
-    /// What the sequence model hears.
+    /// The input of the sequence model.
     pub representation: Representation,
     /// Frames of 8 ms from segment to segment.
     pub segment_hop: usize,
-    /// What telephone crops, and utterances of 8 kHz, are heard as above their band; `export` says so
-    /// of the bundle.
+    /// Input above the band of telephone crops and of utterances at 8 kHz. `export` writes it to the
+    /// bundle.
     #[serde(default, skip_serializing_if = "is_default")]
     pub narrow_band: NarrowBand,
     /// The deep representation R_d.
-    pub cnn: Cnn,
+    pub cnn: CnnPreset,
     /// The latent representation R_l.
-    pub vqvae: VqVae,
+    pub vqvae: VqVaePreset,
     /// x_0 … x_t to y_t.
-    pub sequence: Sequence,
+    pub sequence: SequencePreset,
     /// Pre-training and fine-tuning of the VQ-VAE.
     pub pretraining: Pretraining,
     /// Training of the whole network.
     pub training: Training,
-    /// What training crops go through.
+    /// Augmentation of training crops.
     pub augment: Augment,
 }
 
@@ -53,7 +52,7 @@ impl Representation {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Deep, Self::Fusion];
 
-    /// The name in presets and folders.
+    /// Returns the name in presets and folders.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -66,7 +65,7 @@ impl Representation {
 /// The convolutional part, from a segment [1, 32, 129] to a vector.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Cnn {
+pub enum CnnPreset {
     /// A strided stem, then depthwise separable blocks, each with batch normalisation and ReLU.
     Separable {
         /// The first, dense convolution.
@@ -100,7 +99,7 @@ pub struct Convolution {
     pub stride: [usize; 2],
 }
 
-/// What a preset need not say: runs begun before there was a choice go on.
+/// A default is not written, so that runs from before this choice can be resumed.
 fn is_default(narrow_band: &NarrowBand) -> bool {
     *narrow_band == NarrowBand::default()
 }
@@ -122,7 +121,7 @@ pub struct Block {
 /// The autoencoder behind R_l.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct VqVae {
+pub struct VqVaePreset {
     /// Strided convolutions of the encoder, ReLU after each; the decoder mirrors them.
     pub convolutions: Vec<Convolution>,
     /// Width D of a code.
@@ -132,7 +131,7 @@ pub struct VqVae {
     /// How the codes are learnt.
     #[serde(default)]
     pub learning: Learning,
-    /// Decay of the moving averages of what chose each code.
+    /// Decay of the moving averages of the vectors that chose each code.
     pub decay: f64,
     /// Laplace smoothing of the codes' counts.
     pub smoothing: f64,
@@ -156,7 +155,7 @@ pub enum Learning {
 /// The sequence model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sequence {
+pub struct SequencePreset {
     /// Which one.
     pub model: SequenceModel,
     /// Width C of x_t, of the hidden layers of TCN and TACN, and of each direction of a recurrent one.
@@ -167,7 +166,7 @@ pub struct Sequence {
     pub recurrent_layers: usize,
     /// TACN: heads of the attention over the three taps.
     pub heads: usize,
-    /// Share of each layer's output that training drops.
+    /// Dropout of each layer's output.
     pub dropout: f64,
 }
 
@@ -203,7 +202,7 @@ impl SequenceModel {
         Self::Tacn,
     ];
 
-    /// The name in presets and folders.
+    /// Returns the name in presets and folders.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -217,7 +216,7 @@ impl SequenceModel {
         }
     }
 
-    /// The name that the paper uses.
+    /// Returns the paper's name.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
@@ -252,7 +251,7 @@ pub struct Pretraining {
     pub batch_segments: usize,
     /// Passes over the unlabelled corpus.
     pub epochs: usize,
-    /// Steps in a pass; 0 takes as many as the corpus has batches.
+    /// Steps in a pass; 0 is the number of batches in the corpus.
     pub steps_per_epoch: usize,
     /// Steps of fine-tuning on the labelled training speakers; 0 skips it.
     pub finetune_steps: usize,
@@ -268,9 +267,9 @@ pub struct Pretraining {
 pub struct Training {
     /// Utterances in a batch.
     pub batch_utterances: usize,
-    /// Longest crop in segments that training sees.
+    /// Longest training crop in segments.
     pub crop_steps: usize,
-    /// Passes over the training speakers; fixed beforehand, never chosen by a score.
+    /// Passes over the training utterances; the largest number if `patience` is set.
     pub epochs: usize,
     /// Adadelta's rate.
     pub rate: f64,
@@ -280,27 +279,27 @@ pub struct Training {
     pub weight_decay: f64,
     /// Label smoothing.
     pub label_smoothing: f64,
-    /// Weight of the mean cross-entropy of single steps beside the utterance's.
+    /// Weight of the mean cross-entropy of single steps, added to the utterance's.
     pub step_loss: f64,
-    /// Share of x_t's inputs that training drops.
+    /// Dropout of the inputs of x_t.
     pub feature_dropout: f64,
     /// Decay of the moving average of the weights, which is what is evaluated and exported.
     pub average_decay: f64,
-    /// Draw corpora by the root of their size and classes evenly; without it, utterances evenly.
+    /// Draw corpora by the root of their size and classes evenly; otherwise utterances evenly.
     #[serde(default = "yes")]
     pub balance: bool,
     /// α of mixup's Beta(α, α), at most 4; 0 is off.
     #[serde(default)]
     pub mixup: f64,
-    /// Probability that a crop is pasted together from two utterances of one class, by one speaker
-    /// where there are two.
+    /// Probability that a crop is joined from two utterances of one class, by one speaker if that
+    /// speaker has two.
     #[serde(default)]
     pub copy_paste: f32,
     /// How the steps' logits become the utterance's.
     #[serde(default)]
     pub pooling: Pooling,
-    /// Epochs without a better word on the validation speakers after which training stops, and the
-    /// best epoch's average is kept; 0 trains all epochs and keeps the last.
+    /// Training stops after this many epochs without a better result on the validation speakers, and the
+    /// best epoch's average is kept. 0 trains all epochs and keeps the last.
     #[serde(default)]
     pub patience: usize,
     /// Folds by speaker.
@@ -319,31 +318,31 @@ fn yes() -> bool {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pooling {
-    /// Weighed by the softmax of learnt scores.
+    /// Weighted by the softmax of learnt scores.
     #[default]
     Attention,
-    /// All alike: every score is 0.
+    /// All equal: every score is 0.
     Mean,
 }
 
-/// What must be said beside figures of a preset's, such as what of it was chosen after looking at tests.
+/// Returns the sentence that must accompany figures of a preset, if there is one.
 #[must_use]
 pub fn disclosure(name: &str) -> Option<&'static str> {
     match name {
         "default" => Some(
-            "How strongly the default preset augments was chosen between two strengths after folds 0 and 1 of \
-             RAVDESS, BanglaSER and EMO-DB had been tested with both, so their figures are a little flattered; the \
-             other folds took no part in it.",
+            "The strength of the default preset's augmentation was chosen from two after testing both on folds 0 and 1 \
+             of RAVDESS, BanglaSER and EMO-DB, so the figures of these folds are slightly too high. The other folds \
+             were not used for this choice.",
         ),
         "smoke" => Some(
-            "The smoke preset only shows that every command works: its network is tiny and hardly trained, and its \
-             figures say nothing.",
+            "The smoke preset only shows that every command works. Its network is tiny and trained for two epochs, so \
+             its figures mean nothing.",
         ),
         _ => None,
     }
 }
 
-/// What `--epochs` takes instead of a preset's number: 1 and more.
+/// Returns the parser of `--epochs`: 1 or more.
 pub fn epochs() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..)
 }
@@ -351,30 +350,30 @@ pub fn epochs() -> RangedU64ValueParser<usize> {
 /// Why a preset cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PresetError {
-    /// Neither shipped nor a readable file.
+    /// Neither a shipped preset nor a readable file.
     #[error(
-        "preset `{name}`: neither one of `default`, `paper`, `telephone`, `smoke` nor a readable file ({source})"
+        "preset `{name}` is neither `default`, `paper`, `telephone` or `smoke` nor a readable file ({source})"
     )]
     Read {
-        /// What was asked for.
+        /// The requested preset.
         name: String,
-        /// What reading it as a file said.
+        /// Why the file could not be read.
         source: std::io::Error,
     },
-    /// Not a preset.
+    /// The text is not a preset.
     #[error("preset `{name}`: {source}")]
     Parse {
-        /// What was asked for.
+        /// The requested preset.
         name: String,
-        /// Where the text is wrong.
+        /// The place of the mistake.
         source: Box<toml::de::Error>,
     },
-    /// A combination that no model can have.
+    /// The values contradict each other or are out of range.
     #[error("preset `{name}`: {reason}")]
     Impossible {
         /// The preset.
         name: String,
-        /// What contradicts what.
+        /// The contradiction.
         reason: String,
     },
 }
@@ -383,7 +382,7 @@ impl Preset {
     /// Loads a shipped preset by name, or one from a file.
     ///
     /// # Errors
-    /// If there is none, or it is not a possible preset.
+    /// If it cannot be read, or is not a valid preset.
     pub fn load(name: &str) -> Result<Self, PresetError> {
         let text = match name {
             "default" => include_str!("../presets/default.toml").to_owned(),
@@ -405,13 +404,13 @@ impl Preset {
         Ok(preset)
     }
 
-    /// Refuses what no model can have.
+    /// Refuses values that contradict each other or are out of range.
     fn check(&self) -> Result<(), PresetError> {
         let impossible = |reason: String| PresetError::Impossible {
             name: self.name.clone(),
             reason,
         };
-        let Sequence {
+        let SequencePreset {
             width,
             heads,
             layers,
@@ -424,17 +423,19 @@ impl Preset {
             )));
         }
         if layers == 0 || recurrent_layers == 0 {
-            return Err(impossible("a sequence model needs a layer".into()));
+            return Err(impossible(
+                "a sequence model needs at least one layer".into(),
+            ));
         }
         if self.vqvae.codes > 1 << 16 {
             return Err(impossible(format!(
-                "{} codes; 65536 are possible",
+                "{} codes; at most 65536 are possible",
                 self.vqvae.codes
             )));
         }
         if self.training.batch_utterances < 2 || self.training.crop_steps == 0 {
             return Err(impossible(
-                "batch normalisation needs batches of two utterances with a step each".into(),
+                "batch normalisation needs at least batch_utterances = 2 and crop_steps = 1".into(),
             ));
         }
         for (name, share) in [
@@ -446,15 +447,15 @@ impl Preset {
         ] {
             if !(0.0..1.0).contains(&share) {
                 return Err(impossible(format!(
-                    "{name} is {share}; 0 ≤ … < 1 is needed"
+                    "{name} is {share}; it must be at least 0 and less than 1"
                 )));
             }
         }
         let mixup = self.training.mixup;
-        // Beta is drawn by rejection, which takes for ever where α is large.
+        // Beta is drawn by rejection, which hardly ever succeeds if α is large.
         if !(0.0..=4.0).contains(&mixup) {
             return Err(impossible(format!(
-                "training.mixup is {mixup}; 0 ≤ … ≤ 4 is needed"
+                "training.mixup is {mixup}; it must be from 0 to 4"
             )));
         }
         Ok(())

@@ -1,13 +1,13 @@
-//! Every system trains a step, judges, and gives graphs where it is causal.
+//! Every system trains a step, classifies and, if it is causal, exports graphs.
 
-use model_export::autoencoder::Autoencoder;
-use model_export::batch::{Sampler, SamplerOptions};
-use model_export::corpus::{Corpus, Utterance};
-use model_export::extract;
-use model_export::features::{Features, Statistics};
+use model_export::data::corpus::{Corpus, Utterance};
+use model_export::data::features::{Features, Statistics};
 use model_export::onnx;
+use model_export::onnx::extract;
 use model_export::preset::{Learning, Pooling, Preset, Representation, SequenceModel};
-use model_export::trainer::Trainer;
+use model_export::train::autoencoder::Autoencoder;
+use model_export::train::batch::{Sampler, SamplerOptions};
+use model_export::train::trainer::Trainer;
 use undertone::frontend::BINS;
 
 /// One utterance of each class.
@@ -73,8 +73,8 @@ fn every_system_trains_a_step_and_gives_graphs_if_it_is_causal() {
         let mut trainer = Trainer::new(&preset, 4, vqvae);
         let step = trainer.step(sampler.batch(1, 0, 0), [1, 0, 0], 0.0);
         assert!(step.loss.is_finite() && step.seen == 4, "{}", preset.name);
-        let said = trainer.predict(&sampler, &utterances, &indices);
-        assert_eq!(said.len(), 4, "{}", preset.name);
+        let predictions = trainer.predict(&sampler, &utterances, &indices);
+        assert_eq!(predictions.len(), 4, "{}", preset.name);
         let encoder = extract::encoder(trainer.averaged(), trainer.vqvae()).unwrap();
         onnx::encoder(&encoder).unwrap();
         let sequence = extract::sequence(trainer.averaged(), preset.sequence.heads);
@@ -92,7 +92,7 @@ fn every_system_trains_a_step_and_gives_graphs_if_it_is_causal() {
     }
 }
 
-/// Cross-entropy is linear in its targets, so mixed ones must cost the mean of what they mix.
+/// Cross-entropy is linear in its targets, so the loss of mixed targets is the mean of their losses.
 #[test]
 fn mixed_targets_cost_what_their_classes_cost_by_their_shares() {
     let (features, utterances) = data();
@@ -104,7 +104,7 @@ fn mixed_targets_cost_what_their_classes_cost_by_their_shares() {
     };
     let statistics = Statistics::of(&features, &indices);
     let sampler = Sampler::new(&features, &utterances, &indices, statistics, options).unwrap();
-    // Nothing random within a step, and the same weights for every one.
+    // No randomness within a step, and the same weights for all.
     let mut preset = Preset::load("default").unwrap();
     preset.representation = Representation::Deep;
     preset.sequence.dropout = 0.0;

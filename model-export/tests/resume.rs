@@ -1,13 +1,13 @@
-//! A run that is interrupted and resumed ends in the same weights, bit for bit.
+//! A resumed run ends with bit-identical weights.
 //!
-//! In a process of its own: burn's CPU backend has one generator a process, and dropout is on.
+//! This test has its own process, because burn's CPU backend has one random generator per process, and dropout is on.
 
-use model_export::autoencoder::Autoencoder;
-use model_export::batch::{Sampler, SamplerOptions};
-use model_export::corpus::{Corpus, Utterance};
-use model_export::features::{Features, Statistics};
+use model_export::data::corpus::{Corpus, Utterance};
+use model_export::data::features::{Features, Statistics};
 use model_export::preset::Preset;
-use model_export::trainer::{Prediction, Trainer};
+use model_export::train::autoencoder::Autoencoder;
+use model_export::train::batch::{Sampler, SamplerOptions};
+use model_export::train::{prediction::Prediction, trainer::Trainer};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use undertone::frontend::BINS;
@@ -53,7 +53,7 @@ fn a_resumed_run_ends_in_the_same_weights() {
             trainer.step(sampler.batch(1, 0, step), [1, 0, step], step as f64 / 6.0);
         }
     };
-    let said =
+    let predictions =
         |trainer: &Trainer| -> Vec<Prediction> { trainer.predict(&sampler, &utterances, &indices) };
 
     let mut whole = Trainer::new(&preset, 4, vqvae());
@@ -67,5 +67,5 @@ fn a_resumed_run_ends_in_the_same_weights() {
     let mut second = Trainer::resume(&preset, 4, vqvae(), folder.path()).unwrap();
     steps(&mut second, 3..6);
 
-    assert_eq!(said(&whole), said(&second));
+    assert_eq!(predictions(&whole), predictions(&second));
 }

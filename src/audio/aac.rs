@@ -1,54 +1,52 @@
-//! Which AAC a stream is, by its configuration (ISO/IEC 14496-3, section 1.6.2), and the part of it that is
-//! decoded.
+//! Reduces the configuration of an AAC stream (ISO/IEC 14496-3, section 1.6.2) to the part that is decoded.
 //!
-//! HE-AAC is AAC-LC of half the rate, with data for a decoder that also makes the upper octave (SBR) or the
-//! second channel (PS). Any AAC-LC decoder plays such a stream where the configuration says AAC-LC and
-//! leaves the rest to be found. Here a configuration that names HE-AAC is rewritten to say that.
+//! HE-AAC is AAC-LC at half the rate, with extra data from which a decoder can compute the upper octave (SBR) or
+//! the second channel (PS). Any AAC-LC decoder can play such a stream if the configuration names AAC-LC only. So a
+//! configuration that names HE-AAC is rewritten here to name AAC-LC.
 
 use super::AudioError;
+use super::bits::{BitReader, BitWriter};
 
-/// Types of audio object that matter here.
+/// Types of audio object that are decoded, wholly or in part.
 const LC: u32 = 2;
 const SBR: u32 = 5;
 const PS: u32 = 29;
 
-/// The index that says that a rate in Hz follows.
+/// The rate index that is followed by a rate in Hz.
 const ESCAPE: u32 = 15;
 
-/// The configuration of what is decoded: `None` if it is `config`.
+/// Returns the AAC-LC configuration of a stream with the configuration `config`. `None` means that `config` must
+/// be used as it is, because it cannot be read.
 ///
 /// # Errors
-/// [`AudioError::Unsupported`] names what has no AAC-LC in it.
-pub(super) fn core(config: &[u8]) -> Result<Option<Vec<u8>>, AudioError> {
-    let mut bits = Bits {
-        bytes: config,
-        at: 0,
-    };
-    match read(&mut bits) {
+/// [`AudioError::Unsupported`] names a stream that contains no AAC-LC.
+pub(super) fn core_config(config: &[u8]) -> Result<Option<Vec<u8>>, AudioError> {
+    match rewrite(&mut BitReader::highest_first(config)) {
         Some(Ok(core)) => Ok(Some(core)),
         Some(Err(name)) => Err(AudioError::Unsupported { codec: name }),
-        // Cut, or with a channel layout of its own: the decoder tells what is wrong.
+        // The configuration is cut, or defines its own channel layout. The decoder returns the error.
         None => Ok(None),
     }
 }
 
-fn read(bits: &mut Bits<'_>) -> Option<Result<Vec<u8>, String>> {
-    let outer = bits.object_type()?;
-    let (index, rate) = bits.rate()?;
-    let channels = bits.take(4)?;
+/// Returns the rewritten configuration, or the name of what cannot be decoded. `None` if it cannot be read.
+fn rewrite(bits: &mut BitReader<'_>) -> Option<Result<Vec<u8>, String>> {
+    let outer = object_type(bits)?;
+    let (index, hertz) = rate(bits)?;
+    let channels = bits.read(4)?;
     let mut object = outer;
     if outer == SBR || outer == PS {
-        bits.rate()?;
-        object = bits.object_type()?;
+        rate(bits)?;
+        object = object_type(bits)?;
     }
     if object != LC {
         return Some(Err(name(object)));
     }
-    if bits.take(1)? == 1 {
+    if bits.read(1)? == 1 {
         return Some(Err("AAC with frames of 960 samples".into()));
     }
-    let depends = bits.take(1)?;
-    let delay = if depends == 1 { bits.take(14)? } else { 0 };
+    let depends = bits.read(1)?;
+    let delay = if depends == 1 { bits.read(14)? } else { 0 };
     if channels == 0 {
         return None;
     }
@@ -56,23 +54,23 @@ fn read(bits: &mut Bits<'_>) -> Option<Result<Vec<u8>, String>> {
         let count = if channels == 7 { 8 } else { channels };
         return Some(Err(format!("AAC of {count} channels")));
     }
-    let mut core = Writer::default();
-    core.put(LC, 5);
-    core.put(index, 4);
+    let mut core = BitWriter::default();
+    core.write(LC, 5);
+    core.write(index, 4);
     if index == ESCAPE {
-        core.put(rate, 24);
+        core.write(hertz, 24);
     }
-    core.put(channels, 4);
-    core.put(0, 1);
-    core.put(depends, 1);
+    core.write(channels, 4);
+    core.write(0, 1);
+    core.write(depends, 1);
     if depends == 1 {
-        core.put(delay, 14);
+        core.write(delay, 14);
     }
-    core.put(0, 1);
-    Some(Ok(core.bytes))
+    core.write(0, 1);
+    Some(Ok(core.into_bytes()))
 }
 
-/// What people call the type of audio object.
+/// Returns the common name of a type of audio object.
 fn name(object: u32) -> String {
     let name = match object {
         1 => "AAC Main",
@@ -97,56 +95,19 @@ fn name(object: u32) -> String {
     name.into()
 }
 
-/// Bits, the highest of a byte first.
-struct Bits<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Bits<'_> {
-    fn take(&mut self, count: usize) -> Option<u32> {
-        let mut value = 0;
-        for at in self.at..self.at + count {
-            let bit = self.bytes.get(at / 8)? >> (7 - at % 8) & 1;
-            value = value << 1 | u32::from(bit);
-        }
-        self.at += count;
-        Some(value)
-    }
-
-    fn object_type(&mut self) -> Option<u32> {
-        match self.take(5)? {
-            31 => Some(32 + self.take(6)?),
-            object => Some(object),
-        }
-    }
-
-    /// The index of a rate, and Hz where the index leaves it open.
-    fn rate(&mut self) -> Option<(u32, u32)> {
-        let index = self.take(4)?;
-        let rate = if index == ESCAPE { self.take(24)? } else { 0 };
-        Some((index, rate))
+/// Reads the type of audio object.
+fn object_type(bits: &mut BitReader<'_>) -> Option<u32> {
+    match bits.read(5)? {
+        31 => Some(32 + bits.read(6)?),
+        object => Some(object),
     }
 }
 
-#[derive(Default)]
-struct Writer {
-    bytes: Vec<u8>,
-    bits: usize,
-}
-
-impl Writer {
-    fn put(&mut self, value: u32, count: usize) {
-        for shift in (0..count).rev() {
-            if self.bits.is_multiple_of(8) {
-                self.bytes.push(0);
-            }
-            if let Some(last) = self.bytes.last_mut() {
-                *last |= ((value >> shift & 1) as u8) << (7 - self.bits % 8);
-            }
-            self.bits += 1;
-        }
-    }
+/// Reads the index of a rate, and the rate in Hz if the index does not define it.
+fn rate(bits: &mut BitReader<'_>) -> Option<(u32, u32)> {
+    let index = bits.read(4)?;
+    let rate = if index == ESCAPE { bits.read(24)? } else { 0 };
+    Some((index, rate))
 }
 
 #[cfg(test)]
@@ -154,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_core_of_he_aac_is_aac_lc_whoever_signals_it() {
+    fn every_signalling_of_he_aac_becomes_aac_lc() {
         // 24 kHz, one channel: AAC-LC of an HE-AAC stream at 48 kHz.
         let plain = vec![0x13, 0x08];
         let cases: [&[u8]; 4] = [
@@ -163,20 +124,24 @@ mod tests {
             &[0x2b, 0x09, 0x88, 0x00],
             // The same with PS.
             &[0xeb, 0x09, 0x88, 0x00],
-            // Backward compatible: AAC-LC, then the mark of an extension that is SBR.
+            // Backward compatible: AAC-LC, then the sync word of the extension SBR.
             &[0x13, 0x08, 0x56, 0xe5, 0x98],
         ];
         for config in cases {
-            assert_eq!(core(config).unwrap(), Some(plain.clone()), "{config:x?}");
+            assert_eq!(
+                core_config(config).unwrap(),
+                Some(plain.clone()),
+                "{config:x?}"
+            );
         }
-        // 24,000 Hz in full, and a core coder's delay.
+        // 24,000 Hz as a number, and a delay of the core coder.
         let escaped = [0x17, 0x80, 0x2e, 0xe0, 0x0a, 0, 0x20, 0];
-        let written = core(&escaped).unwrap().unwrap();
+        let written = core_config(&escaped).unwrap().unwrap();
         assert_eq!(written, escaped[..written.len()]);
     }
 
     #[test]
-    fn what_has_no_core_is_named() {
+    fn streams_without_aac_lc_are_refused_by_name() {
         let cases: [(&[u8], &str); 6] = [
             // xHE-AAC: the escape, then 42 - 32.
             (&[0xf9, 0x46, 0x20, 0], "xHE-AAC (USAC) is not supported"),
@@ -187,11 +152,11 @@ mod tests {
             (&[0x13, 0x30], "AAC of 6 channels"),
         ];
         for (config, words) in cases {
-            let error = core(config).unwrap_err().to_string();
+            let error = core_config(config).unwrap_err().to_string();
             assert!(error.contains(words), "{words:?} is not in {error:?}");
         }
         for config in [&[][..], &[0x13], &[0x2b, 0x09], &[0x13, 0x00]] {
-            assert_eq!(core(config).unwrap(), None, "{config:x?}");
+            assert_eq!(core_config(config).unwrap(), None, "{config:x?}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! AAC in ADTS: frames that each say what they are, so that a stream may change midway.
+//! Reads AAC in ADTS. Each frame has its own header, so a stream may change midway.
 //!
-//! symphonia's own reader keeps what the first frame says. This one asks for a new decoder where frames change,
-//! and tells a last frame that is cut from the end.
+//! symphonia's own reader uses only the header of the first frame. This reader requests a new decoder where the
+//! headers change, and it reports a last frame that is cut.
 
 use std::io;
 
@@ -19,7 +19,7 @@ use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, Timestamp};
 
 use super::input::Input;
-use super::mpeg::{ADTS_HEADER, AdtsHeader};
+use super::mpeg::{ADTS_HEADER, AdtsHeader, AdtsShape};
 
 const INFO: FormatInfo = FormatInfo {
     format: FORMAT_ID_ADTS,
@@ -27,7 +27,7 @@ const INFO: FormatInfo = FormatInfo {
     long_name: "Audio Data Transport Stream (native AAC)",
 };
 
-/// Samples of a channel in a frame.
+/// Samples per channel in a frame.
 const SAMPLES: u64 = 1_024;
 
 /// Hz by index (ISO/IEC 14496-3, table 1.18).
@@ -36,20 +36,22 @@ const RATES: [u32; 13] = [
     7_350,
 ];
 
-/// Frames of an ADTS stream as symphonia's decoders take them.
-pub(super) struct Adts<'a> {
+/// Reads the frames of an ADTS stream as packets for symphonia's decoders.
+pub(super) struct AdtsReader<'a> {
     input: Input<'a>,
     media: MediaInfo,
     tracks: Vec<Track>,
     metadata: MetadataLog,
-    shape: Option<(u8, u8, u8)>,
+    /// What the current frames have in common.
+    shape: Option<AdtsShape>,
+    /// Timestamp of the next packet.
     next: Timestamp,
 }
 
-impl<'a> Adts<'a> {
-    /// Of input that begins with a frame, or close before one.
+impl<'a> AdtsReader<'a> {
+    /// Creates a reader of input that begins with a frame, or shortly before one.
     pub(super) fn new(input: Input<'a>) -> Result<Self> {
-        let mut adts = Self {
+        let mut reader = Self {
             input,
             media: MediaInfo::default(),
             tracks: Vec::new(),
@@ -57,57 +59,60 @@ impl<'a> Adts<'a> {
             shape: None,
             next: Timestamp::ZERO,
         };
-        match adts.seek_frame()? {
-            Some(header) => adts.change(header),
+        match reader.seek_frame()? {
+            Some(header) => reader.change(header),
             None => Err(Error::IoError(io::ErrorKind::UnexpectedEof.into())),
         }?;
-        Ok(adts)
+        Ok(reader)
     }
 
-    /// Moves to the next frame and gives its header; none at the end.
+    /// Moves to the next frame and returns its header, or `None` at the end.
     fn seek_frame(&mut self) -> Result<Option<AdtsHeader>> {
-        let mut in_step = self.shape.is_some();
+        let mut in_sync = self.shape.is_some();
         loop {
             let head = self.input.peek(ADTS_HEADER).map_err(io::Error::other)?;
             if let Some(header) = AdtsHeader::parse(head)
-                && (in_step || self.is_followed(header)?)
+                && (in_sync || self.is_followed(header)?)
             {
                 return Ok(Some(header));
             }
             let head = self.input.peek(ADTS_HEADER).map_err(io::Error::other)?;
             if head.len() < ADTS_HEADER {
-                // Less than a header: the beginning of one, or of nothing.
-                let begun =
-                    in_step && matches!(head, [0xff] | [0xff, 0xf0 | 0xf1 | 0xf8 | 0xf9, ..]);
-                return match begun {
-                    true => Err(Error::IoError(io::ErrorKind::UnexpectedEof.into())),
-                    false => Ok(None),
+                // There is less than a header left. It may be the start of a frame that was cut.
+                let is_frame_start =
+                    in_sync && matches!(head, [0xff] | [0xff, 0xf0 | 0xf1 | 0xf8 | 0xf9, ..]);
+                return if is_frame_start {
+                    Err(Error::IoError(io::ErrorKind::UnexpectedEof.into()))
+                } else {
+                    Ok(None)
                 };
             }
-            in_step = false;
+            in_sync = false;
             let garbage = head[1..].iter().position(|&byte| byte == 0xff);
             let skipped = garbage.map_or(head.len(), |at| at + 1);
             self.input.consume(skipped);
         }
     }
 
-    /// Whether a frame of this header ends where another begins, or with the input: in garbage most do not.
+    /// Returns whether a frame with this header ends where another begins, or where the input ends. In garbage,
+    /// most apparent headers do not.
     fn is_followed(&mut self, header: AdtsHeader) -> Result<bool> {
-        let there = self.input.peek(header.size + ADTS_HEADER);
-        let rest = there.map_err(io::Error::other)?.get(header.size..);
+        let bytes = self.input.peek(header.size + ADTS_HEADER);
+        let rest = bytes.map_err(io::Error::other)?.get(header.size..);
         Ok(rest.is_some_and(|rest| {
             rest.len() < ADTS_HEADER && rest.first().is_none_or(|&byte| byte == 0xff)
                 || AdtsHeader::parse(rest).is_some_and(|next| next.shape == header.shape)
         }))
     }
 
+    /// Starts a track for frames with this header.
     fn change(&mut self, header: AdtsHeader) -> Result<()> {
-        let (_, rate, channels) = header.shape;
-        let rate = RATES.get(usize::from(rate)).copied();
+        let shape = header.shape;
+        let rate = RATES.get(usize::from(shape.rate_index)).copied();
         let mut params = AudioCodecParameters::new();
         params.for_codec(CODEC_ID_AAC);
         params.with_sample_rate(rate.ok_or(Error::DecodeError("adts: invalid sample rate"))?);
-        params.channels = match channels {
+        params.channels = match shape.channels {
             1 => Some(symphonia::core::audio::layouts::CHANNEL_LAYOUT_MONO),
             2 => Some(symphonia::core::audio::layouts::CHANNEL_LAYOUT_STEREO),
             _ => return Err(Error::Unsupported("adts: more than two channels")),
@@ -116,12 +121,12 @@ impl<'a> Adts<'a> {
         track.with_codec_params(CodecParameters::Audio(params));
         self.media = MediaInfo::from_track(&track);
         self.tracks = vec![track];
-        self.shape = Some(header.shape);
+        self.shape = Some(shape);
         Ok(())
     }
 }
 
-impl FormatReader for Adts<'_> {
+impl FormatReader for AdtsReader<'_> {
     fn format_info(&self) -> &FormatInfo {
         &INFO
     }
@@ -154,9 +159,9 @@ impl FormatReader for Adts<'_> {
         let Some(frame) = frame.get(..header.size) else {
             return Err(Error::IoError(io::ErrorKind::UnexpectedEof.into()));
         };
-        // A checksum, if the header says that there is one, stands behind it.
-        let checked = frame[1] & 1 == 0;
-        let start = ADTS_HEADER + if checked { 2 } else { 0 };
+        // A flag in the header states whether a checksum follows it.
+        let has_checksum = frame[1] & 1 == 0;
+        let start = ADTS_HEADER + if has_checksum { 2 } else { 0 };
         let data = frame.get(start..).unwrap_or_default().to_vec();
         if frame[6] & 3 != 0 {
             return Err(Error::Unsupported("adts: several blocks in a frame"));

@@ -1,36 +1,39 @@
-//! AIFF and AIFF-C (Audio Interchange File Format 1.3, sections 4 and 5): chunks of big-endian sizes, samples
-//! in one of them.
+//! AIFF and AIFF-C (Audio Interchange File Format 1.3, sections 4 and 5): chunks with big-endian sizes, one of which
+//! contains the samples.
 //!
-//! A walk over the chunks of our own, because symphonia refuses a chunk that is longer than the file's
-//! header says. Only the sizes of chunks count here; that of the file is not looked at. IMA ADPCM goes on to
-//! `container`, as if it stood in CAF.
+//! The chunks are read here, because symphonia refuses a chunk that is longer than the size in the file's header.
+//! Only the sizes of the chunks matter here. The size of the file is ignored. IMA ADPCM is decoded by `container`,
+//! after its header is replaced by one of CAF.
 
 use super::input::Input;
-use super::pcm::{Coding, Pcm};
-use super::{AudioError, Ending, Job, Sink, container};
+use super::job::{DecodeJob, LaneSink};
+use super::layout::IMA_IN_AIFF;
+use super::pcm::{PcmDecoder, SampleCoding};
+use super::source_checks::{check_channels, check_rate};
+use super::{AudioError, Ending, container};
 
 const ORIGIN: &str = "the AIFF header";
 
-/// Bytes of a COMM chunk that are looked at: 18, and the codec's name in AIFF-C.
+/// Bytes read of a COMM chunk: 18, and the codec's name in AIFF-C.
 const COMM: usize = 22;
 
-/// Sizes from here on mean "not known yet": 0xFFFFFFFF, and what sox writes to pipes.
-const LIVE: u32 = 0x7fff_0000;
+/// Sizes of this or more mean "not known yet": 0xFFFFFFFF, and the value that sox writes to pipes.
+const UNKNOWN_SIZE: u32 = 0x7fff_0000;
 
 /// Decodes input that begins with FORM and AIFF or AIFC.
 pub(super) fn decode(
     mut input: Input<'_>,
-    job: &Job,
-    sink: Sink<'_>,
+    job: &DecodeJob,
+    sink: LaneSink<'_>,
 ) -> Result<Ending, AudioError> {
-    match Aiff::read(&mut input)? {
-        Read::InFront(aiff) => aiff.decode(input, job, sink),
-        Read::Behind => {
-            // The samples come first. They are held until the chunk that describes them is there.
+    match AiffHeader::read(&mut input)? {
+        AiffLayout::HeaderFirst(aiff) => aiff.decode(input, job, sink),
+        AiffLayout::SamplesFirst => {
+            // The samples come first. They are held until the chunk that describes them has arrived.
             let held = input.hold(job.limits.held_bytes)?;
             let bytes = held.bytes();
-            let (aiff, data) = behind(bytes)?;
-            let data = Input::whole(data, job.watch.clone());
+            let (aiff, data) = find_header_after(bytes)?;
+            let data = Input::whole(data, job.timer.clone());
             Ok(Ending {
                 held: true,
                 ..aiff.decode(data, job, sink)?
@@ -39,33 +42,36 @@ pub(super) fn decode(
     }
 }
 
-/// Where the description of the samples stands.
-pub(super) enum Read {
-    /// In front of the samples, where the input is now.
-    InFront(Aiff),
-    /// Behind them; the input stands at the chunk of the samples.
-    Behind,
+/// The order of the samples and their description.
+pub(super) enum AiffLayout {
+    /// The description comes first. The input is at the samples now.
+    HeaderFirst(AiffHeader),
+    /// The samples come first. The input is at their chunk now.
+    SamplesFirst,
 }
 
-/// What the COMM chunk says, and the header of the samples.
+/// The contents of the COMM chunk and of the header of the samples.
 #[derive(Debug)]
-pub(super) struct Aiff {
-    coding: Kind,
+pub(super) struct AiffHeader {
+    coding: AiffCoding,
+    /// Hz.
     pub(super) rate: u32,
     pub(super) channels: u16,
-    /// Bytes of samples, if they were known.
+    /// Bytes of samples, if the writer knew them.
     pub(super) size: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Plain(Coding),
+enum AiffCoding {
+    /// Samples that follow one another.
+    Plain(SampleCoding),
+    /// IMA ADPCM.
     Ima,
 }
 
-impl Aiff {
-    /// Takes everything before the samples.
-    pub(super) fn read(input: &mut Input<'_>) -> Result<Read, AudioError> {
+impl AiffHeader {
+    /// Reads everything before the samples.
+    pub(super) fn read(input: &mut Input<'_>) -> Result<AiffLayout, AudioError> {
         input.skip(12)?;
         let mut described = None;
         loop {
@@ -80,16 +86,16 @@ impl Aiff {
                 b"COMM" => {
                     input.skip(8)?;
                     let most = COMM.min(size as usize);
-                    let there = input.peek(most)?;
-                    described = Some(Self::parse(&there[..there.len().min(most)])?);
+                    let body = input.peek(most)?;
+                    described = Some(Self::parse(&body[..body.len().min(most)])?);
                     input.skip(u64::from(size) + u64::from(size % 2))?;
                 }
                 b"SSND" => {
                     let Some(mut aiff) = described else {
-                        return Ok(Read::Behind);
+                        return Ok(AiffLayout::SamplesFirst);
                     };
-                    aiff.size = samples(input, size)?;
-                    return Ok(Read::InFront(aiff));
+                    aiff.size = read_samples_header(input, size)?;
+                    return Ok(AiffLayout::HeaderFirst(aiff));
                 }
                 _ => {
                     input.skip(8 + u64::from(size) + u64::from(size % 2))?;
@@ -135,38 +141,38 @@ impl Aiff {
         })
     }
 
-    /// How the samples are written, where they stand one after the other.
-    pub(super) fn plain(&self) -> Option<Coding> {
+    /// Returns the coding of samples that follow one another. `None` for IMA ADPCM.
+    pub(super) fn plain(&self) -> Option<SampleCoding> {
         match self.coding {
-            Kind::Plain(coding) => Some(coding),
-            Kind::Ima => None,
+            AiffCoding::Plain(coding) => Some(coding),
+            AiffCoding::Ima => None,
         }
     }
 
     fn decode(
         &self,
         mut input: Input<'_>,
-        job: &Job,
-        sink: Sink<'_>,
+        job: &DecodeJob,
+        sink: LaneSink<'_>,
     ) -> Result<Ending, AudioError> {
-        super::lanes::check_channels(ORIGIN, u32::from(self.channels), job.limits.channels)?;
-        super::lanes::check_rate(ORIGIN, self.rate)?;
+        check_channels(ORIGIN, u32::from(self.channels), job.limits.channels)?;
+        check_rate(ORIGIN, self.rate)?;
         let most = self.size.unwrap_or(u64::MAX);
         match self.coding {
-            Kind::Plain(coding) => {
-                let samples = Pcm::new(ORIGIN, coding, self.rate, self.channels, job)?;
+            AiffCoding::Plain(coding) => {
+                let samples = PcmDecoder::new(ORIGIN, coding, self.rate, self.channels, job)?;
                 samples.read(input, most, self.size.is_some(), sink)
             }
-            Kind::Ima => {
+            AiffCoding::Ima => {
                 input.end_after(most);
                 input.put_back(&self.caf_header());
                 let sized = self.size.is_some();
-                container::decode_sized(input, container::IMA_IN_AIFF, sized, job, sink)
+                container::decode_sized(input, IMA_IN_AIFF, sized, job, sink)
             }
         }
     }
 
-    /// The header of a CAF file with the same packets, for symphonia reads them only there.
+    /// Returns the header of a CAF file with the same packets, because symphonia reads them only in CAF.
     fn caf_header(&self) -> Vec<u8> {
         let channels = u32::from(self.channels);
         let numbers = [0, 34 * channels, 64, channels, 0];
@@ -182,18 +188,18 @@ impl Aiff {
     }
 }
 
-/// Takes the header of the samples; gives how many bytes they have, if it says.
-fn samples(input: &mut Input<'_>, size: u32) -> Result<Option<u64>, AudioError> {
+/// Reads the header of the samples, in a chunk of `size` bytes. Returns the bytes of the samples, if known.
+fn read_samples_header(input: &mut Input<'_>, size: u32) -> Result<Option<u64>, AudioError> {
     let offset = input.peek(12)?.get(8..12).and_then(<[u8]>::first_chunk);
     let offset = offset.copied().map_or(0, u32::from_be_bytes);
     input.skip(16 + u64::from(offset))?;
-    // Written ahead of the audio and never corrected: 0, or the eight bytes that stand before it.
-    let known = (9..LIVE).contains(&size);
-    Ok(known.then(|| u64::from(size - 8).saturating_sub(u64::from(offset))))
+    // A size that was written before the audio and never corrected is 0, or the eight bytes before the audio.
+    let is_known = (9..UNKNOWN_SIZE).contains(&size);
+    Ok(is_known.then(|| u64::from(size - 8).saturating_sub(u64::from(offset))))
 }
 
-/// The description and the samples of a file whose rest, from the chunk of the samples on, is `bytes`.
-fn behind(bytes: &[u8]) -> Result<(Aiff, &[u8]), AudioError> {
+/// Returns the description and the samples of a file. `bytes` begin with the chunk of the samples.
+fn find_header_after(bytes: &[u8]) -> Result<(AiffHeader, &[u8]), AudioError> {
     let missing = || AudioError::malformed("this AIFF has no COMM chunk, or was cut before it");
     let (_, size) = chunk(bytes).ok_or_else(missing)?;
     let mut at = 0;
@@ -202,7 +208,7 @@ fn behind(bytes: &[u8]) -> Result<(Aiff, &[u8]), AudioError> {
         let (name, size) = chunk(rest).ok_or_else(missing)?;
         if &name == b"COMM" {
             let body = &rest[8..];
-            break Aiff::parse(&body[..body.len().min(COMM).min(size as usize)])?;
+            break AiffHeader::parse(&body[..body.len().min(COMM).min(size as usize)])?;
         }
         at = at.saturating_add(8 + size as usize + size as usize % 2);
     };
@@ -213,41 +219,52 @@ fn behind(bytes: &[u8]) -> Result<(Aiff, &[u8]), AudioError> {
     Ok((aiff, data.unwrap_or_default()))
 }
 
+/// Returns the name and size of the chunk at the start of `bytes`.
 fn chunk(bytes: &[u8]) -> Option<([u8; 4], u32)> {
     let (name, rest) = bytes.split_first_chunk()?;
     let size = rest.first_chunk().copied().map(u32::from_be_bytes)?;
     Some((*name, size))
 }
 
-/// Hz of an 80-bit float, to the nearest; 0 for what is no rate.
+/// Returns the rate in Hz from an 80-bit float, rounded. 0 if it is not a rate.
 fn rate(exponent: u16, mantissa: u64) -> u32 {
     let exponent = i32::from(exponent & 0x7fff) - 16_383 - 63;
     let rate = mantissa as f64 * 2_f64.powi(exponent);
-    // Saturates, so that what does not fit is refused as too high.
+    // The cast saturates, so a rate that does not fit is refused as too high.
     rate.round() as u32
 }
 
-/// How samples of so many bits are written, by the codec of AIFF-C; AIFF has none.
-fn coding(codec: Option<&[u8; 4]>, bits: u16) -> Result<Kind, AudioError> {
-    let integer = |codings: [Coding; 4]| match bits {
+/// Returns the coding of samples of `bits` bits with the codec of AIFF-C. AIFF has no codec field.
+fn coding(codec: Option<&[u8; 4]>, bits: u16) -> Result<AiffCoding, AudioError> {
+    let integer = |codings: [SampleCoding; 4]| match bits {
         1..=32 => Some(codings[usize::from(bits - 1) / 8]),
         _ => None,
     };
-    let big = [Coding::S8, Coding::S16Be, Coding::S24Be, Coding::S32Be];
-    let little = [Coding::S8, Coding::S16, Coding::S24, Coding::S32];
+    let big = [
+        SampleCoding::S8,
+        SampleCoding::S16Be,
+        SampleCoding::S24Be,
+        SampleCoding::S32Be,
+    ];
+    let little = [
+        SampleCoding::S8,
+        SampleCoding::S16,
+        SampleCoding::S24,
+        SampleCoding::S32,
+    ];
     let coding = match codec {
         None | Some(b"NONE" | b"twos") => integer(big),
         Some(b"sowt") => integer(little),
-        Some(b"raw ") if bits == 8 => Some(Coding::U8),
-        Some(b"in24") => Some(Coding::S24Be),
-        Some(b"in32") => Some(Coding::S32Be),
-        Some(b"42ni") => Some(Coding::S24),
-        Some(b"23ni") => Some(Coding::S32),
-        Some(b"fl32" | b"FL32") => Some(Coding::F32Be),
-        Some(b"fl64" | b"FL64") => Some(Coding::F64Be),
-        Some(b"ulaw" | b"ULAW") => Some(Coding::Mulaw),
-        Some(b"alaw" | b"ALAW") => Some(Coding::Alaw),
-        Some(b"ima4") => return Ok(Kind::Ima),
+        Some(b"raw ") if bits == 8 => Some(SampleCoding::U8),
+        Some(b"in24") => Some(SampleCoding::S24Be),
+        Some(b"in32") => Some(SampleCoding::S32Be),
+        Some(b"42ni") => Some(SampleCoding::S24),
+        Some(b"23ni") => Some(SampleCoding::S32),
+        Some(b"fl32" | b"FL32") => Some(SampleCoding::F32Be),
+        Some(b"fl64" | b"FL64") => Some(SampleCoding::F64Be),
+        Some(b"ulaw" | b"ULAW") => Some(SampleCoding::Mulaw),
+        Some(b"alaw" | b"ALAW") => Some(SampleCoding::Alaw),
+        Some(b"ima4") => return Ok(AiffCoding::Ima),
         Some(codec) => {
             let name = match codec {
                 b"MAC3" | b"MAC6" => "MACE in AIFF".into(),
@@ -260,7 +277,7 @@ fn coding(codec: Option<&[u8; 4]>, bits: u16) -> Result<Kind, AudioError> {
         }
     };
     coding
-        .map(Kind::Plain)
+        .map(AiffCoding::Plain)
         .ok_or_else(|| AudioError::Unsupported {
             codec: format!("AIFF with {bits}-bit samples"),
         })
@@ -270,7 +287,7 @@ fn coding(codec: Option<&[u8; 4]>, bits: u16) -> Result<Kind, AudioError> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::limits::Watch;
+    use super::super::timer::DecodeTimer;
     use super::super::{Encoding, LaneChoice, Limits, Recording, Stop, decode};
     use super::*;
 
@@ -294,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn every_order_of_chunks_and_every_size_gives_the_samples() {
+    fn every_order_of_chunks_and_every_size_decodes() {
         let sound = [0x40, 0, 0x20, 0, 0x10, 0, 0x08, 0].repeat(100);
         let (comm, size) = (comm(16, b""), 8 + 800);
         let odd = b"NAME\0\0\0\x03abc\0".to_vec();
@@ -318,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn every_codec_of_aiff_c_is_read_or_named() {
+    fn every_codec_of_aiff_c_decodes_or_is_named() {
         for (codec, bits, name) in [
             (b"NONE", 16, "pcm_s16be"),
             (b"twos", 24, "pcm_s24be"),
@@ -373,9 +390,11 @@ mod tests {
         ] {
             assert_eq!(rate(exponent, mantissa), hertz);
         }
-        let watch = Watch::start(Duration::MAX, Stop::default());
+        let timer = DecodeTimer::start(Duration::MAX, Stop::default());
         let bytes = file(b"AIFF", &[comm(16, b""), ssnd(8 + 4, &[0; 4])]);
-        let mut input = Input::whole(&bytes, watch);
-        assert!(matches!(Aiff::read(&mut input), Ok(Read::InFront(aiff)) if aiff.rate == 8_000));
+        let mut input = Input::whole(&bytes, timer);
+        assert!(
+            matches!(AiffHeader::read(&mut input), Ok(AiffLayout::HeaderFirst(aiff)) if aiff.rate == 8_000)
+        );
     }
 }

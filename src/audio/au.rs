@@ -1,45 +1,47 @@
-//! AU, the audio file of Sun and NeXT: six big-endian numbers, then samples.
+//! AU, the audio format of Sun and NeXT: six big-endian numbers, then samples.
 
 use super::input::Input;
-use super::pcm::{Coding, Pcm};
-use super::{AudioError, Ending, Job, Sink};
+use super::job::{DecodeJob, LaneSink};
+use super::pcm::{PcmDecoder, SampleCoding};
+use super::{AudioError, Ending};
 
 const ORIGIN: &str = "the AU header";
 
 /// Bytes of the six numbers.
 const HEADER: usize = 24;
 
-/// Sizes that mean "not known yet": the one that the format names, and what was never filled in.
-const LIVE: [u32; 2] = [u32::MAX, 0];
+/// Sizes that mean "not known yet": the value that the format defines, and a field that was never filled in.
+const UNKNOWN_SIZES: [u32; 2] = [u32::MAX, 0];
 
 /// Decodes input that begins with `.snd`.
 pub(super) fn decode(
     mut input: Input<'_>,
-    job: &Job,
-    sink: Sink<'_>,
+    job: &DecodeJob,
+    sink: LaneSink<'_>,
 ) -> Result<Ending, AudioError> {
-    let Au {
+    let AuHeader {
         coding,
         rate,
         channels,
         size,
-    } = Au::read(&mut input)?;
-    let samples = Pcm::new(ORIGIN, coding, rate, channels, job)?;
+    } = AuHeader::read(&mut input)?;
+    let samples = PcmDecoder::new(ORIGIN, coding, rate, channels, job)?;
     samples.read(input, size.unwrap_or(u64::MAX), size.is_some(), sink)
 }
 
-/// What the header says.
+/// The contents of the header.
 #[derive(Debug)]
-pub(super) struct Au {
-    pub(super) coding: Coding,
+pub(super) struct AuHeader {
+    pub(super) coding: SampleCoding,
+    /// Hz.
     pub(super) rate: u32,
     pub(super) channels: u16,
-    /// Bytes of samples, if they were known.
+    /// Bytes of samples, if the writer knew them.
     pub(super) size: Option<u64>,
 }
 
-impl Au {
-    /// Takes everything before the samples.
+impl AuHeader {
+    /// Reads everything before the samples.
     pub(super) fn read(input: &mut Input<'_>) -> Result<Self, AudioError> {
         let head = input.peek(HEADER)?;
         let (fields, _) = head.as_chunks::<4>();
@@ -55,23 +57,24 @@ impl Au {
         Ok(Self {
             coding: coding(encoding)?,
             rate,
-            // What does not fit is refused as too many, like what is merely large.
+            // A count that does not fit is refused as too many, like any large count.
             channels: u16::try_from(channels).unwrap_or(u16::MAX),
-            size: (!LIVE.contains(&size)).then_some(u64::from(size)),
+            size: (!UNKNOWN_SIZES.contains(&size)).then_some(u64::from(size)),
         })
     }
 }
 
-fn coding(encoding: u32) -> Result<Coding, AudioError> {
+/// Returns the coding of samples by the number in the header.
+fn coding(encoding: u32) -> Result<SampleCoding, AudioError> {
     let refused = match encoding {
-        1 => return Ok(Coding::Mulaw),
-        2 => return Ok(Coding::S8),
-        3 => return Ok(Coding::S16Be),
-        4 => return Ok(Coding::S24Be),
-        5 => return Ok(Coding::S32Be),
-        6 => return Ok(Coding::F32Be),
-        7 => return Ok(Coding::F64Be),
-        27 => return Ok(Coding::Alaw),
+        1 => return Ok(SampleCoding::Mulaw),
+        2 => return Ok(SampleCoding::S8),
+        3 => return Ok(SampleCoding::S16Be),
+        4 => return Ok(SampleCoding::S24Be),
+        5 => return Ok(SampleCoding::S32Be),
+        6 => return Ok(SampleCoding::F32Be),
+        7 => return Ok(SampleCoding::F64Be),
+        27 => return Ok(SampleCoding::Alaw),
         23 => "G.721 in AU".into(),
         24 => "G.722 in AU".into(),
         25 | 26 => "G.723 in AU".into(),
@@ -85,7 +88,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::Stop;
-    use super::super::limits::Watch;
+    use super::super::timer::DecodeTimer;
     use super::*;
 
     fn file(size: u32, encoding: u32, data: &[u8]) -> Vec<u8> {
@@ -94,16 +97,16 @@ mod tests {
         [b".snd", header.as_slice(), data].concat()
     }
 
-    /// The header, and how many bytes follow it.
-    fn read(bytes: &[u8]) -> Result<(Au, usize), AudioError> {
-        let watch = Watch::start(Duration::MAX, Stop::default());
-        let mut input = Input::whole(bytes, watch);
-        let au = Au::read(&mut input)?;
+    /// Returns the header, and how many bytes follow it.
+    fn read(bytes: &[u8]) -> Result<(AuHeader, usize), AudioError> {
+        let timer = DecodeTimer::start(Duration::MAX, Stop::default());
+        let mut input = Input::whole(bytes, timer);
+        let au = AuHeader::read(&mut input)?;
         Ok((au, input.fill()?.len()))
     }
 
     #[test]
-    fn the_header_says_where_and_what_the_samples_are() {
+    fn the_header_gives_the_position_and_coding_of_the_samples() {
         let cases = [
             ("whole", 3, Some(3)),
             ("cut", 900, Some(900)),
@@ -113,12 +116,15 @@ mod tests {
         for (what, claimed, size) in cases {
             let (au, there) = read(&file(claimed, 27, &[1, 2, 3, 4])).unwrap();
             assert_eq!((au.size, there), (size, 4), "{what}");
-            assert_eq!((au.coding, au.rate, au.channels), (Coding::Alaw, 8_000, 1));
+            assert_eq!(
+                (au.coding, au.rate, au.channels),
+                (SampleCoding::Alaw, 8_000, 1)
+            );
         }
     }
 
     #[test]
-    fn what_is_not_read_is_named() {
+    fn unsupported_encodings_are_refused_by_name() {
         let cases = [
             (
                 b".snd\0\0\0\x18".to_vec(),

@@ -1,4 +1,6 @@
-//! The decoder of a track, made only once the track's parameters are within reason.
+//! Selects a track of a container and creates its decoder, after checking the track's parameters.
+//!
+//! Decoders allocate memory by these parameters before they read a packet.
 
 use std::sync::LazyLock;
 
@@ -11,19 +13,20 @@ use symphonia::core::errors::Error;
 use symphonia::core::formats::{FormatReader, Track, TrackType};
 use symphonia::default::register_enabled_codecs;
 
-use super::lanes::{check_channels, check_rate};
-use super::{AudioError, Job, aac, vorbis};
+use super::job::DecodeJob;
+use super::source_checks::{check_channels, check_rate};
+use super::{AudioError, aac, vorbis};
 
-/// Frames a packet or block may hold; decoders allocate by it. FLAC's largest block is 65,535.
+/// Frames that a packet or block may hold. Decoders allocate this many. FLAC's largest block has 65,535.
 pub(super) const MAX_FRAMES: u64 = 131_072;
 
-/// Channels a decoder may be made for, whatever the limit says.
+/// Channels that a decoder may be created for, even if the limit is higher.
 const MAX_CHANNELS: usize = 32;
 
-/// Who claims a shape, in errors.
+/// Who claims a rate or channel count, in errors.
 pub(super) const ORIGIN: &str = "the stream";
 
-/// symphonia's decoders and ours.
+/// symphonia's decoders, and the decoder of Opus.
 static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
     let mut registry = CodecRegistry::new();
     register_enabled_codecs(&mut registry);
@@ -32,7 +35,7 @@ static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
     registry
 });
 
-/// What symphonia said, about the file of this name.
+/// Returns the error for a file of the format `name` that symphonia cannot read.
 pub(super) fn cannot_read(name: &str, source: Error) -> AudioError {
     AudioError::Malformed {
         what: format!("cannot read this {name}"),
@@ -40,12 +43,12 @@ pub(super) fn cannot_read(name: &str, source: Error) -> AudioError {
     }
 }
 
-/// The layer that a codec of MPEG audio is.
+/// Returns the MPEG audio layer of a codec, 1 to 3.
 pub(super) fn mpeg_layer(codec: AudioCodecId) -> Option<u8> {
     (1..=3).find(|&layer| mpeg_codec(layer) == codec)
 }
 
-/// The codec of a layer of MPEG audio.
+/// Returns the codec of an MPEG audio layer.
 pub(super) fn mpeg_codec(layer: u8) -> AudioCodecId {
     match layer {
         1 => codec_ids::CODEC_ID_MP1,
@@ -54,19 +57,22 @@ pub(super) fn mpeg_codec(layer: u8) -> AudioCodecId {
     }
 }
 
-/// The rate at which sound was sampled that is decoded at `rate`, both in Hz.
+/// Returns the rate in Hz at which the sound was sampled, if it is decoded at `rate` Hz.
 pub(super) fn captured_rate(params: &AudioCodecParameters, rate: u32) -> u32 {
     match params.codec {
         #[cfg(feature = "opus")]
         codec_ids::CODEC_ID_OPUS => {
-            super::opus::captured_rate(params).map_or(rate, |captured| captured.min(rate))
+            super::opus_header::captured_rate(params).map_or(rate, |captured| captured.min(rate))
         }
         _ => rate,
     }
 }
 
-/// The first audio track that can be decoded, or the name of the one that cannot.
-pub(super) fn select<'r>(
+/// Returns the first audio track that can be decoded.
+///
+/// # Errors
+/// [`AudioError::Unsupported`] names the codec of the first audio track if none can be decoded.
+pub(super) fn select_track<'r>(
     name: &str,
     reader: &'r (dyn FormatReader + '_),
 ) -> Result<(&'r Track, AudioCodecParameters), AudioError> {
@@ -74,11 +80,11 @@ pub(super) fn select<'r>(
         Some(CodecParameters::Audio(params)) => Some((track, params)),
         _ => None,
     };
-    let known = |id| CODECS.get_audio_decoder(id).is_some();
+    let supported = |id| CODECS.get_audio_decoder(id).is_some();
     let mut tracks = reader.tracks().iter().filter_map(audio);
-    if let Some((track, params)) = tracks.clone().find(|(_, params)| known(params.codec)) {
+    if let Some((track, params)) = tracks.clone().find(|(_, params)| supported(params.codec)) {
         #[cfg(feature = "opus")]
-        let params = &super::opus::with_head(params.clone(), track.delay);
+        let params = &super::opus_header::with_header(params.clone(), track.delay);
         return Ok((track, params.clone()));
     }
     match tracks.next() {
@@ -94,23 +100,23 @@ pub(super) fn select<'r>(
     }
 }
 
-/// Hz of a track's timestamps, if they count frames of some rate.
-pub(super) fn ticks(track: &Track) -> Option<u32> {
+/// Returns the ticks per second of a track's timestamps, if that is a whole number.
+pub(super) fn ticks_per_second(track: &Track) -> Option<u32> {
     let base = track.time_base?;
     (base.numer.get() == 1).then_some(base.denom.get())
 }
 
-/// Makes a decoder once its parameters are within reason.
+/// Creates a decoder if its parameters are within the limits.
 pub(super) fn make_decoder(
     name: &str,
     params: &AudioCodecParameters,
-    job: &Job,
+    job: &DecodeJob,
 ) -> Result<Box<dyn AudioDecoder>, AudioError> {
     if let Some(rate) = params.sample_rate {
         check_rate(ORIGIN, rate)?;
     }
     let rewritten = match (params.codec, &params.extra_data) {
-        (codec_ids::CODEC_ID_AAC, Some(config)) => aac::core(config)?,
+        (codec_ids::CODEC_ID_AAC, Some(config)) => aac::core_config(config)?,
         _ => None,
     };
     let changed = rewritten.map(|config| AudioCodecParameters {
@@ -128,7 +134,7 @@ pub(super) fn make_decoder(
     {
         if frames > MAX_FRAMES {
             return Err(AudioError::malformed(format!(
-                "this {name} claims {frames} frames a packet; at most {MAX_FRAMES} are taken"
+                "this {name} claims {frames} frames per packet; at most {MAX_FRAMES} are accepted"
             )));
         }
     }
@@ -146,8 +152,8 @@ pub(super) fn make_decoder(
 }
 
 fn codec_name(id: AudioCodecId) -> String {
-    if let Some(known) = CODECS.get_audio_decoder(id) {
-        return known.codec.info.long_name.into();
+    if let Some(registered) = CODECS.get_audio_decoder(id) {
+        return registered.codec.info.long_name.into();
     }
     let names = [
         (codec_ids::CODEC_ID_OPUS, "Opus"),
@@ -166,6 +172,6 @@ fn codec_name(id: AudioCodecId) -> String {
         (codec_ids::CODEC_ID_ADPCM_G726, "G.726"),
         (codec_ids::CODEC_ID_ADPCM_G726LE, "G.726"),
     ];
-    let name = names.iter().find(|(known, _)| *known == id);
+    let name = names.iter().find(|(codec, _)| *codec == id);
     name.map_or_else(|| format!("codec {id}"), |(_, name)| (*name).into())
 }

@@ -1,35 +1,38 @@
-//! A recording decoded while its bytes arrive.
+//! Decodes a recording while its bytes arrive.
 //!
-//! Headerless samples are decoded where they are pushed. Everything else is read by code that asks
-//! for bytes when it needs them, which runs on a thread of its own: a push hands it a piece and takes
-//! the samples until it asks for more. So one push gives all that its bytes settle, whatever the
-//! threads do meanwhile, and between the two lie one piece and two blocks of samples at most.
+//! Samples without a header are decoded in the call that pushes them. All other formats are read by code that
+//! requests bytes when it needs them, so that code runs on its own thread. A push sends one piece to the
+//! thread and receives samples until the thread requests the next piece. So one push returns all samples that
+//! its bytes complete, however the threads are scheduled. At most one piece and two blocks of samples are
+//! under way between the two threads.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use super::input::Input;
-use super::limits::Watch;
-use super::pcm::Pcm;
-use super::{AudioError, CapturedRate, Encoding, Ending, Job, LaneChoice, Limits, Stop};
+use super::job::{DecodeJob, LaneSink};
+use super::pcm::PcmDecoder;
+use super::pipe::{BytePipe, DecodeEvent, PipeMessage};
+use super::timer::DecodeTimer;
+use super::{AudioError, CapturedRate, Encoding, Ending, LaneChoice, Limits, Stop, by_format};
 
-/// Bytes handed over at a time.
+/// Bytes sent to the thread at a time.
 const PIECE: usize = 64 << 10;
 
-/// Blocks of samples that the thread may be ahead of whoever takes them.
+/// Blocks of samples that the thread may decode before the caller takes one.
 const BLOCKS_AHEAD: usize = 2;
 
 /// Decodes one recording while its bytes arrive, in pieces of any size.
 ///
-/// The samples are those of [`decode`](super::decode), bit for bit, however the bytes are cut. WAV,
-/// Wave64, AU, AIFF, FLAC, MP3, AAC, Ogg, Matroska, WebM, CAF of PCM and headerless samples come out as their
-/// bytes go in; so does MP4 of one track whose index stands in front. What can be read only once all of it is
-/// there (MP4 with its index at the end, CAF of packets, AIFF that is described at its end) is held back up to [`Limits::held_bytes`], and
-/// [`Ending::held`] says so. Memory does not grow with the recording otherwise.
+/// The samples equal those of [`decode`](super::decode) bit for bit, however the bytes are divided. Samples
+/// come out as bytes go in for WAV, Wave64, AU, AIFF, FLAC, MP3, AAC, Ogg, Matroska, WebM, CAF of PCM and
+/// samples without a header, and for MP4 of one track with its index at the start. Some files can be read only
+/// as a whole: MP4 with its index at the end, CAF of packets, AIFF with its description at the end. They
+/// are held in memory up to [`Limits::held_bytes`], and [`Ending::held`] is set. Otherwise memory does not
+/// grow with the recording.
 ///
-/// Blocks like `decode`: call it from a thread that may. Dropped before its end it stops.
+/// Blocks like `decode`, so it belongs on a thread that may block. If it is dropped before its end, it stops.
 ///
 /// # Example
 /// ```
@@ -37,48 +40,48 @@ const BLOCKS_AHEAD: usize = 2;
 ///
 /// let phone = Encoding::Raw { format: RawFormat::Mulaw, sample_rate: 8_000, channels: 1 };
 /// let mut decoder = Decoder::start(phone, LaneChoice::Auto, &Limits::default())?;
-/// let mut heard = 0;
+/// let mut samples = 0;
 /// for packet in [[0xff_u8; 160]; 50] {
 ///     decoder.push(&packet, |lanes| {
-///         heard += lanes[0].len();
+///         samples += lanes[0].len();
 ///         Ok::<_, AudioError>(())
 ///     })?;
 /// }
 /// let ending = decoder.finish(|lanes| {
-///     heard += lanes[0].len();
+///     samples += lanes[0].len();
 ///     Ok::<_, AudioError>(())
 /// })?;
-/// assert_eq!((heard, ending.truncated), (16_000, false));
+/// assert_eq!((samples, ending.truncated), (16_000, false));
 /// # Ok::<(), AudioError>(())
 /// ```
 #[derive(Debug)]
 pub struct Decoder {
-    work: Work,
-    /// Bytes pushed, and how many may be.
+    state: DecoderState,
+    /// Bytes pushed so far.
     bytes: usize,
+    /// Bytes that may be pushed.
     limit: usize,
     stop: Stop,
     captured_rate: CapturedRate,
 }
 
 #[derive(Debug)]
-enum Work {
-    /// Headerless samples.
-    Here(Box<Pcm>),
-    /// Everything else.
-    Apart(Link),
-    /// Ended before the bytes did.
+enum DecoderState {
+    /// Decodes samples without a header in the caller's thread.
+    Inline(Box<PcmDecoder>),
+    /// Decodes any other format.
+    Threaded(DecodeThread),
+    /// The recording ended before the bytes did.
     Ended(Ending),
-    /// Has failed.
     Failed,
 }
 
 impl Decoder {
-    /// A decoder at the start of a recording.
+    /// Creates a decoder at the start of a recording.
     ///
     /// # Errors
-    /// [`AudioError`] if headerless samples are claimed to have a shape that cannot be, or if the
-    /// system gives no thread.
+    /// [`AudioError`] if the rate or channel count of samples without a header is not accepted, or if the
+    /// system cannot start a thread.
     pub fn start(
         encoding: Encoding,
         lanes: LaneChoice,
@@ -86,32 +89,32 @@ impl Decoder {
     ) -> Result<Self, AudioError> {
         let stop = Stop::default();
         let captured_rate = CapturedRate::default();
-        // Samples are handed over as they come, not held.
+        // Samples are delivered as they come, not held.
         let limits = Limits {
             decoded_bytes: usize::MAX,
             ..*limits
         };
-        let work = match encoding {
+        let job = |time| DecodeJob {
+            lanes,
+            limits,
+            timer: DecodeTimer::start(time, stop.clone()),
+            size: None,
+            captured_rate: captured_rate.clone(),
+        };
+        let state = match encoding {
             Encoding::Raw {
                 format,
                 sample_rate,
                 channels,
             } => {
-                // The work is in proportion to what is pushed: there is nothing to time.
-                let job = Job {
-                    lanes,
-                    limits,
-                    watch: Watch::start(Duration::MAX, stop.clone()),
-                    size: None,
-                    captured_rate: captured_rate.clone(),
-                };
-                let samples = Pcm::raw(format, sample_rate, channels, &job)?;
-                Work::Here(Box::new(samples))
+                // The work is proportional to the pushed bytes, so it needs no time limit.
+                let samples = PcmDecoder::raw(format, sample_rate, channels, &job(Duration::MAX))?;
+                DecoderState::Inline(Box::new(samples))
             }
-            Encoding::Auto => Work::Apart(Link::start(lanes, limits, &stop, &captured_rate)?),
+            Encoding::Auto => DecoderState::Threaded(DecodeThread::start(job(limits.time))?),
         };
         Ok(Self {
-            work,
+            state,
             bytes: 0,
             limit: limits.bytes,
             stop,
@@ -119,24 +122,24 @@ impl Decoder {
         })
     }
 
-    /// Tells at which rate the sound was sampled, for whoever takes the samples.
+    /// Returns the rate at which the sound was sampled, as a value that is set before the first samples come.
     #[must_use]
     pub fn captured_rate(&self) -> CapturedRate {
         self.captured_rate.clone()
     }
 
-    /// What stops this decoder from elsewhere.
+    /// Returns a flag that stops this decoder from another thread.
     #[must_use]
     pub fn stop(&self) -> Stop {
         self.stop.clone()
     }
 
-    /// Takes the next bytes, and gives `sink` the samples that they settle: `[L][N]`, lanes at
-    /// 16 kHz, equally long, some thousands of samples a time. Bytes behind the recording's end are
+    /// Decodes the next bytes and passes to `sink` the samples that they complete: `[L][N]`, lanes at
+    /// 16 kHz of the same length, some thousands of samples per call. Bytes after the recording's end are
     /// ignored.
     ///
     /// # Errors
-    /// [`AudioError`], or what `sink` answered; the decoder is of no further use then.
+    /// [`AudioError`], or the error of `sink`. The decoder cannot be used after an error.
     pub fn push<E: From<AudioError>>(
         &mut self,
         bytes: &[u8],
@@ -144,34 +147,34 @@ impl Decoder {
     ) -> Result<(), E> {
         self.bytes = self.bytes.saturating_add(bytes.len());
         if self.bytes > self.limit {
-            self.work = Work::Failed;
+            self.state = DecoderState::Failed;
             return Err(E::from(AudioError::TooLarge {
                 bytes: self.bytes,
                 limit: self.limit,
             }));
         }
         for piece in bytes.chunks(PIECE) {
-            match std::mem::replace(&mut self.work, Work::Failed) {
-                Work::Here(mut pcm) => {
-                    carry(&mut sink, |sink| pcm.push(piece, sink))?;
-                    self.work = Work::Here(pcm);
+            match std::mem::replace(&mut self.state, DecoderState::Failed) {
+                DecoderState::Inline(mut pcm) => {
+                    with_sink(&mut sink, |sink| pcm.push(piece, sink))?;
+                    self.state = DecoderState::Inline(pcm);
                 }
-                Work::Apart(link) => {
-                    let ended = link.hand(Feed::Bytes(piece.to_vec()), &mut sink)?;
-                    self.work = ended.map_or(Work::Apart(link), Work::Ended);
+                DecoderState::Threaded(thread) => {
+                    let ended = thread.send(PipeMessage::Bytes(piece.to_vec()), &mut sink)?;
+                    self.state = ended.map_or(DecoderState::Threaded(thread), DecoderState::Ended);
                 }
-                ended @ Work::Ended(_) => self.work = ended,
-                Work::Failed => return Err(E::from(AudioError::Stopped)),
+                ended @ DecoderState::Ended(_) => self.state = ended,
+                DecoderState::Failed => return Err(E::from(AudioError::Stopped)),
             }
         }
         Ok(())
     }
 
-    /// Ends the recording: gives `sink` the rest of the samples.
+    /// Ends the recording and passes the remaining samples to `sink`.
     ///
     /// # Errors
-    /// [`AudioError`] as [`decode`](super::decode) would give for all the bytes, or what `sink`
-    /// answered. What came until then is not to be trusted if the error is not a limit.
+    /// The [`AudioError`] that [`decode`](super::decode) returns for the same bytes, or the error of `sink`.
+    /// If the error is not a limit, the samples until then are not reliable.
     pub fn finish<E: From<AudioError>>(
         mut self,
         mut sink: impl FnMut(&[Vec<f32>]) -> Result<(), E>,
@@ -179,173 +182,98 @@ impl Decoder {
         if self.bytes == 0 {
             return Err(E::from(AudioError::Empty));
         }
-        match std::mem::replace(&mut self.work, Work::Failed) {
-            Work::Here(pcm) => carry(&mut sink, |sink| pcm.finish(false, sink)),
-            Work::Apart(link) => match link.hand(Feed::End, &mut sink)? {
+        match std::mem::replace(&mut self.state, DecoderState::Failed) {
+            DecoderState::Inline(pcm) => with_sink(&mut sink, |sink| pcm.finish(false, sink)),
+            DecoderState::Threaded(thread) => match thread.send(PipeMessage::End, &mut sink)? {
                 Some(ending) => Ok(ending),
-                None => Err(E::from(gave_up())),
+                None => Err(E::from(thread_ended())),
             },
-            Work::Ended(ending) => Ok(ending),
-            Work::Failed => Err(E::from(AudioError::Stopped)),
+            DecoderState::Ended(ending) => Ok(ending),
+            DecoderState::Failed => Err(E::from(AudioError::Stopped)),
         }
     }
 }
 
 impl Drop for Decoder {
     fn drop(&mut self) {
-        // A thread in the midst of a packet looks here; one that waits sees its channel closed. It is
-        // not joined: whoever drops a decoder may not be allowed to wait.
+        // A thread that decodes a packet checks this flag. A thread that waits finds its channel closed. The
+        // thread is not joined, because the code that drops a decoder may not be allowed to wait.
         self.stop.stop();
     }
 }
 
-/// Lets `work` call a sink whose errors are its own.
-fn carry<T, E: From<AudioError>>(
+/// Calls `decode` with a sink that passes samples to `sink`, which has errors of its own.
+fn with_sink<T, E: From<AudioError>>(
     sink: &mut impl FnMut(&[Vec<f32>]) -> Result<(), E>,
-    work: impl FnOnce(super::Sink<'_>) -> Result<T, AudioError>,
+    decode: impl FnOnce(LaneSink<'_>) -> Result<T, AudioError>,
 ) -> Result<T, E> {
-    let mut answer = None;
-    let done = work(&mut |lanes: &mut [Vec<f32>]| {
+    let mut sink_error = None;
+    let done = decode(&mut |lanes: &mut [Vec<f32>]| {
         sink(lanes).map_err(|error| {
-            answer = Some(error);
+            sink_error = Some(error);
             AudioError::Stopped
         })
     });
-    done.map_err(|error| answer.unwrap_or_else(|| E::from(error)))
+    done.map_err(|error| sink_error.unwrap_or_else(|| E::from(error)))
 }
 
-/// What goes to the thread.
-enum Feed {
-    Bytes(Vec<u8>),
-    End,
-}
-
-/// What comes from the thread.
-enum Event {
-    Samples(Vec<Vec<f32>>),
-    /// The last piece is used up.
-    Hungry,
-    Ended(Result<Ending, AudioError>),
-}
-
-/// The thread, from outside.
+/// The caller's side of the decoder thread.
 #[derive(Debug)]
-struct Link {
-    feed: SyncSender<Feed>,
-    events: Receiver<Event>,
+struct DecodeThread {
+    messages: SyncSender<PipeMessage>,
+    events: Receiver<DecodeEvent>,
 }
 
-impl Link {
-    fn start(
-        lanes: LaneChoice,
-        limits: Limits,
-        stop: &Stop,
-        captured_rate: &CapturedRate,
-    ) -> Result<Self, AudioError> {
-        let (feed, fed) = sync_channel(1);
+impl DecodeThread {
+    fn start(job: DecodeJob) -> Result<Self, AudioError> {
+        let (messages, received) = sync_channel(1);
         let (sender, events) = sync_channel(BLOCKS_AHEAD);
-        let (stop, captured_rate) = (stop.clone(), captured_rate.clone());
         thread::Builder::new()
             .name("decode".into())
-            .spawn(move || run((lanes, limits), stop, captured_rate, fed, &sender))
+            .spawn(move || decode_pushed(&job, received, &sender))
             .map_err(AudioError::Thread)?;
-        Ok(Self { feed, events })
+        Ok(Self { messages, events })
     }
 
-    /// Hands over a piece, or the end, and takes samples until the thread wants more or has ended.
-    fn hand<E: From<AudioError>>(
+    /// Sends a piece, or the end, and passes samples to `sink` until the thread needs more bytes or has ended.
+    fn send<E: From<AudioError>>(
         &self,
-        feed: Feed,
+        message: PipeMessage,
         sink: &mut impl FnMut(&[Vec<f32>]) -> Result<(), E>,
     ) -> Result<Option<Ending>, E> {
-        // A thread that is gone has said why, or else the events' end tells.
-        let _ = self.feed.send(feed);
+        // If the thread has ended, its last event or the closed channel gives the reason.
+        let _ = self.messages.send(message);
         loop {
             match self.events.recv() {
-                Ok(Event::Samples(lanes)) => sink(&lanes)?,
-                Ok(Event::Hungry) => return Ok(None),
-                Ok(Event::Ended(ended)) => return Ok(Some(ended?)),
-                Err(_) => return Err(E::from(gave_up())),
+                Ok(DecodeEvent::Samples(lanes)) => sink(&lanes)?,
+                Ok(DecodeEvent::NeedsBytes) => return Ok(None),
+                Ok(DecodeEvent::Ended(ended)) => return Ok(Some(ended?)),
+                Err(_) => return Err(E::from(thread_ended())),
             }
         }
     }
 }
 
-fn gave_up() -> AudioError {
-    AudioError::malformed("the audio is damaged: its decoder gave up")
+/// Returns the error for a thread that ended without a result.
+fn thread_ended() -> AudioError {
+    AudioError::malformed("the audio is damaged: its decoder stopped unexpectedly")
 }
 
-/// What the thread does.
-fn run(
-    (lanes, limits): (LaneChoice, Limits),
-    stop: Stop,
-    captured_rate: CapturedRate,
-    feed: Receiver<Feed>,
-    events: &SyncSender<Event>,
+/// Decodes on the thread until the recording ends or the caller is gone.
+fn decode_pushed(
+    job: &DecodeJob,
+    messages: Receiver<PipeMessage>,
+    events: &SyncSender<DecodeEvent>,
 ) {
-    let watch = Watch::start(limits.time, stop);
-    let job = Job {
-        lanes,
-        limits,
-        watch: watch.clone(),
-        size: None,
-        captured_rate,
-    };
-    let pipe = Pipe {
-        feed: Mutex::new(feed),
-        events: events.clone(),
-        piece: Vec::new(),
-        at: 0,
-        fed: false,
-        ended: false,
-        watch: watch.clone(),
-    };
-    let input = Input::arriving(pipe, watch.clone());
-    let mut hand_over = |lanes: &mut [Vec<f32>]| {
+    let timer = &job.timer;
+    let pipe = BytePipe::new(messages, events.clone(), timer.clone());
+    let input = Input::arriving(pipe, timer.clone());
+    let mut send_samples = |lanes: &mut [Vec<f32>]| {
         let samples = lanes.iter_mut().map(std::mem::take).collect();
-        let sent = watch.idle(|| events.send(Event::Samples(samples)));
+        let sent = timer.pause_during(|| events.send(DecodeEvent::Samples(samples)));
         sent.map_err(|_| AudioError::Stopped)
     };
-    let ended = super::read(input, Encoding::Auto, &job, &mut hand_over);
-    // Nobody may want to know.
-    let _ = events.send(Event::Ended(ended));
-}
-
-/// Pushed bytes, as the thread reads them.
-pub(super) struct Pipe {
-    /// A mutex only because symphonia wants its sources `Sync`; it is never locked.
-    feed: Mutex<Receiver<Feed>>,
-    events: SyncSender<Event>,
-    piece: Vec<u8>,
-    at: usize,
-    /// A piece was taken that the pusher waits to see used up.
-    fed: bool,
-    ended: bool,
-    watch: Watch,
-}
-
-impl Pipe {
-    /// What is left of the piece, or the next one; nothing only at the end.
-    pub(super) fn fill(&mut self) -> Result<&[u8], AudioError> {
-        if self.at == self.piece.len() && !self.ended {
-            let (feed, events, fed) = (&mut self.feed, &self.events, self.fed);
-            let fed = self.watch.idle(|| {
-                if fed && events.send(Event::Hungry).is_err() {
-                    return None;
-                }
-                let feed = feed.get_mut().unwrap_or_else(PoisonError::into_inner);
-                feed.recv().ok()
-            });
-            match fed {
-                Some(Feed::Bytes(piece)) => (self.piece, self.at, self.fed) = (piece, 0, true),
-                Some(Feed::End) => self.ended = true,
-                None => return Err(AudioError::Stopped),
-            }
-        }
-        Ok(&self.piece[self.at..])
-    }
-
-    pub(super) fn consume(&mut self, count: usize) {
-        self.at += count;
-    }
+    let ended = by_format::decode(input, Encoding::Auto, job, &mut send_samples);
+    // The caller may be gone.
+    let _ = events.send(DecodeEvent::Ended(ended));
 }

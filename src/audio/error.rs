@@ -1,19 +1,19 @@
-//! What can be wrong with audio, in words for whoever sent it.
+//! Errors of decoding, with messages for the person who sent the audio.
 
 use std::time::Duration;
 
-use super::RATES;
 use super::limits::FREE_SECONDS;
+use super::rates::SOURCE_RATES;
 
-/// What is wrong with the bytes, or which limit they exceed.
+/// A fault in the bytes, or a limit that they exceed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AudioError {
-    /// No bytes at all.
+    /// There are no bytes.
     #[error("the audio is empty: 0 bytes")]
     Empty,
     /// More bytes than [`Limits::bytes`](super::Limits::bytes).
-    #[error("the audio has {bytes} bytes; at most {limit} are taken in one request")]
+    #[error("the audio has {bytes} bytes; at most {limit} are accepted in one request")]
     TooLarge {
         /// Bytes sent.
         bytes: usize,
@@ -35,30 +35,30 @@ pub enum AudioError {
     /// More audio from fewer bytes than
     /// [`Limits::seconds_per_megabyte`](super::Limits::seconds_per_megabyte) allows.
     #[error(
-        "{bytes} bytes decode to {seconds:.0} s of audio and more; a megabyte may decode to {limit} s, \
-         and any recording to {FREE_SECONDS} s: leave out silence, or send it less compressed"
+        "{bytes} bytes decode to {seconds:.0} s of audio or more; the limit is {limit} s per megabyte, \
+         in addition to {FREE_SECONDS} s for any recording: leave out silence, or send it less compressed"
     )]
     Expands {
-        /// Bytes of the recording, or those of it that came so far.
+        /// Bytes of the recording, or those so far.
         bytes: u64,
         /// Seconds decoded from them.
         seconds: f64,
-        /// Seconds a megabyte allowed.
+        /// Seconds allowed per megabyte.
         limit: f64,
     },
-    /// More to hold back than [`Limits::held_bytes`](super::Limits::held_bytes).
+    /// More bytes to hold than [`Limits::held_bytes`](super::Limits::held_bytes).
     #[error(
-        "this file can be decoded only once all of it is there, and it is larger than {limit} bytes; \
-         stream WAV, FLAC, MP3, AAC or Ogg, or MP4 of one track with its index in front"
+        "this file can be decoded only as a whole, and it is larger than {limit} bytes; \
+         stream WAV, FLAC, MP3, AAC or Ogg, or MP4 of one track with its index at the start"
     )]
     TooMuchHeld {
         /// Bytes allowed.
         limit: usize,
     },
     /// More channels than [`Limits::channels`](super::Limits::channels).
-    #[error("{origin} says {channels} channels; at most {limit} are taken")]
+    #[error("{origin} claims {channels} channels; at most {limit} are accepted")]
     TooManyChannels {
-        /// Who says so.
+        /// Who claims it.
         origin: &'static str,
         /// Channels claimed.
         channels: u32,
@@ -71,68 +71,72 @@ pub enum AudioError {
         /// Wall time allowed.
         limit: Duration,
     },
-    /// [`Stop::stop`](super::Stop::stop) was called, or a decoder that had failed was used again.
-    #[error("decoding was stopped: nobody waits for it")]
+    /// [`Stop::stop`](super::Stop::stop) was called, or a decoder was used again after an error.
+    #[error("decoding was stopped, because nobody waits for its result")]
     Stopped,
-    /// The system gave no thread to decode on.
-    #[error("no thread can be started to decode on: {0}")]
+    /// The system cannot start a thread for decoding.
+    #[error("cannot start a thread for decoding: {0}")]
     Thread(#[source] std::io::Error),
-    /// No channels.
-    #[error("{origin} says 0 channels; at least one is needed")]
+    /// The number of channels is 0.
+    #[error("{origin} claims 0 channels; at least one is needed")]
     ZeroChannels {
-        /// Who says so.
+        /// Who claims it.
         origin: &'static str,
     },
-    /// No sample rate.
-    #[error("{origin} says 0 Hz; a sample rate is needed")]
+    /// The sample rate is 0.
+    #[error("{origin} claims 0 Hz; a sample rate is needed")]
     ZeroRate {
-        /// Who says so.
+        /// Who claims it.
         origin: &'static str,
     },
-    /// A sample rate nobody records speech with.
-    #[error("{origin} says {rate} Hz; rates of {} to {} Hz are taken", RATES.start(), RATES.end())]
+    /// A sample rate with which nobody records speech.
+    #[error(
+        "{origin} claims {rate} Hz; rates of {} to {} Hz are accepted",
+        SOURCE_RATES.start(),
+        SOURCE_RATES.end()
+    )]
     RateOutOfRange {
-        /// Who says so.
+        /// Who claims it.
         origin: &'static str,
         /// Hz claimed.
         rate: u32,
     },
-    /// The first bytes belong to nothing that can be decoded.
+    /// The first bytes are not those of a format that can be decoded.
     #[error(
-        "no audio format known here: {looks}. WAV, FLAC, MP3, AAC, MP4, Ogg, WebM, AIFF and CAF are \
-         read; raw samples need an encoding, a sample rate and a channel count"
+        "unknown audio format: {looks}. WAV, FLAC, MP3, AAC, MP4, Ogg, WebM, AIFF and CAF are \
+         accepted; raw samples need an encoding, a sample rate and a channel count"
     )]
     UnknownFormat {
-        /// What the first bytes look like.
+        /// A description of the first bytes.
         looks: String,
     },
-    /// The format or codec is known by name, but not decoded.
+    /// The format or codec is recognised, but cannot be decoded.
     #[error("{codec} is not supported; send WAV, FLAC, MP3, AAC, Vorbis or Opus")]
     Unsupported {
         /// Its name.
         codec: String,
     },
-    /// What was sent is known, but is not what can be decoded.
+    /// The data is recognised, but is not a recording that can be decoded.
     #[error("{what}; {cure}")]
     Refused {
-        /// What it is.
+        /// What the data is.
         what: String,
-        /// What to send in its place.
+        /// What to send instead.
         cure: String,
     },
-    /// The bytes break the rules of their format.
+    /// The bytes violate their format.
     #[error("{what}{}", source.as_ref().map(|e| format!(": {e}")).unwrap_or_default())]
     Malformed {
-        /// What is broken, where.
+        /// What is wrong, and where.
         what: String,
-        /// The decoder's own words.
+        /// The decoder's error.
         #[source]
         source: Option<symphonia::core::errors::Error>,
     },
-    /// A header, but not one sample.
+    /// There is a header, but not one sample.
     #[error("the file has a header but no audio in it")]
     NoAudio,
-    /// NaN or infinity among float samples.
+    /// A float sample is NaN or infinite.
     #[error("lane {lane} has a sample that is not a finite number at {seconds:.3} s")]
     NotFinite {
         /// Channel, counted from 0.
@@ -140,7 +144,7 @@ pub enum AudioError {
         /// Seconds from the start.
         seconds: f64,
     },
-    /// A float sample no recorder writes; arithmetic on it would overflow further on.
+    /// A float sample is larger than any recorder writes. Later computations would overflow.
     #[error("lane {lane} has a sample of {value:e} at {seconds:.3} s; full scale is ±1")]
     OffScale {
         /// Channel, counted from 0.
@@ -150,26 +154,38 @@ pub enum AudioError {
         /// The sample.
         value: f32,
     },
-    /// A lane was selected that is not there.
-    #[error("lane {lane} was asked for, but there are {channels} (the first is 0)")]
+    /// The selected lane does not exist.
+    #[error("lane {lane} was requested, but there are {channels} (the first is 0)")]
     LaneOutOfRange {
-        /// Lane asked for.
+        /// Lane requested.
         lane: u16,
-        /// Channels there are.
+        /// Channels of the recording.
         channels: u16,
     },
-    /// The resampler refused a rate or a block: our fault, not the sender's.
-    #[error("cannot resample from {rate} Hz: {detail}")]
+    /// The resampler refused a rate or a block. This is a fault of this program, not of the audio.
+    #[error("cannot resample from {rate} Hz: {source}")]
     Resampler {
         /// Source rate in Hz.
         rate: u32,
-        /// The resampler's own words.
-        detail: String,
+        /// The resampler's error.
+        source: ResamplerError,
     },
 }
 
+/// An error of the resampler.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResamplerError {
+    /// It refused a rate.
+    #[error(transparent)]
+    Rate(#[from] rubato::ResamplerConstructionError),
+    /// It refused a block of samples.
+    #[error(transparent)]
+    Block(#[from] rubato::ResampleError),
+}
+
 impl AudioError {
-    /// True when the audio may be sound but exceeds a limit, so that less of it would be taken.
+    /// Returns true if the audio may be valid but exceeds a limit, so that less of it would be accepted.
     #[must_use]
     pub fn is_limit(&self) -> bool {
         matches!(
@@ -184,6 +200,7 @@ impl AudioError {
         )
     }
 
+    /// Returns [`AudioError::Malformed`] without a source.
     pub(super) fn malformed(what: impl Into<String>) -> Self {
         Self::Malformed {
             what: what.into(),

@@ -1,36 +1,42 @@
-//! How long a recording seems to be, from its first bytes and its size, without decoding it.
+//! Estimates the length of a recording from its first bytes and its size, without decoding it.
 //!
-//! For deciding whether to let it in: cheap, and total over any bytes. What it says is a claim of the
-//! sender's or a guess, except where samples simply stand one after the other.
+//! Admission uses the estimate, so it is cheap and defined for all bytes. It is a claim of the sender or a guess,
+//! except for samples that follow one another.
 
 use std::time::Duration;
 
-use super::aiff::{Aiff, Read};
-use super::au::Au;
-use super::caf::{self, Caf};
+use super::aiff::{AiffHeader, AiffLayout};
+use super::au::AuHeader;
+use super::caf::CafDescription;
 use super::input::Input;
-use super::limits::Watch;
+use super::magic::SNIFF_BYTES;
 use super::mpeg::FrameHeader;
-use super::sniff::{self, Format};
-use super::wav::{Kind, Wav};
-use super::{AudioError, Encoding, Stop, pcm::Coding, w64};
+use super::pcm::SampleCoding;
+use super::sniff::{self, FileFormat};
+use super::timer::DecodeTimer;
+use super::wav::{WavCoding, WavHeader};
+use super::{AudioError, Encoding, Stop, caf_chunks, id3, w64};
 
-/// Bytes of a WAV or Wave64 header that are looked at before its data.
+/// Bytes read of a WAV or Wave64 file to find its data.
 const WAV_HEAD: usize = 64 << 10;
 
-/// Bits a second of a lossy recording that does not say it, by format: what speech is sent with.
+/// Bits per second of a lossy recording that does not state them, by format. These are usual values for speech.
 const BIT_RATES: &[(&str, f64)] = &[("Ogg", 32e3), ("Matroska", 32e3), ("MP3", 64e3)];
+
+/// Bits per second of a lossy recording in any other format.
 const OTHER_BIT_RATE: f64 = 64e3;
 
-/// What a recording seems to be.
+/// The estimated size of a recording.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Estimate {
-    /// Seconds of audio; 0 for what is not going to be decoded.
+    /// Seconds of audio. 0 if the bytes cannot be decoded.
     pub seconds: f64,
-    /// Channels; [`LaneChoice::count`](super::LaneChoice::count) says how many lanes they make.
+    /// Channels. [`LaneChoice::count`](super::LaneChoice::count) returns how many lanes they make.
     pub channels: u16,
-    /// What decoding will give, to a millisecond, if it succeeds. Otherwise honest speech in a lossy
-    /// codec lies within a factor of four, and FLAC is what its header says.
+    /// The estimate equals the decoded length to a millisecond, if decoding succeeds. If this is false, the length
+    /// of FLAC is that in its header, and the length of speech in a lossy codec is usually right within a factor
+    /// of four.
     pub exact: bool,
 }
 
@@ -50,7 +56,7 @@ impl Estimate {
     }
 }
 
-/// Guesses length and channels of `bytes`, of which some kilobytes are looked at.
+/// Estimates the length and channels of `bytes`. Reads some kilobytes of them.
 ///
 /// # Example
 /// ```
@@ -70,38 +76,42 @@ pub fn estimate(bytes: &[u8], encoding: Encoding) -> Estimate {
     {
         return plain(bytes.len() as u64, format.into(), sample_rate, channels);
     }
-    let (inner, tagged) = behind_tags(bytes);
+    let (inner, tagged) = skip_tags(bytes);
     let bits = 8.0 * inner.len() as f64;
-    match sniff::sniff(&inner[..inner.len().min(sniff::HEAD)], tagged) {
-        Ok(Format::Wav) => wav(inner, Wav::read),
-        Ok(Format::Wave64) => wav(inner, w64::read),
-        Ok(Format::Au) => au(inner),
-        Ok(Format::Container { name: "FLAC" }) => flac(inner),
-        Ok(Format::Container { name: "MP3" }) => mp3(inner),
-        Ok(Format::Aiff) => aiff(inner),
-        Ok(Format::Caf) => caf(inner),
-        Ok(Format::Container { name }) => Estimate::guess(bits, bit_rate(name), channels(inner)),
-        Ok(Format::Unmarked) => Estimate::guess(bits, bit_rate("MP3"), 2),
+    match sniff::sniff(&inner[..inner.len().min(SNIFF_BYTES)], tagged) {
+        Ok(FileFormat::Wav) => wav(inner, WavHeader::read),
+        Ok(FileFormat::Wave64) => wav(inner, w64::read),
+        Ok(FileFormat::Au) => au(inner),
+        Ok(FileFormat::Container { name: "FLAC" }) => flac(inner),
+        Ok(FileFormat::Container { name: "MP3" }) => mp3(inner),
+        Ok(FileFormat::Aiff) => aiff(inner),
+        Ok(FileFormat::Caf) => caf(inner),
+        Ok(FileFormat::Container { name }) => {
+            Estimate::guess(bits, bit_rate(name), channels(inner))
+        }
+        Ok(FileFormat::Unmarked) => Estimate::guess(bits, bit_rate("MP3"), 2),
         Err(_) => Estimate::NOTHING,
     }
 }
 
+/// Returns the usual bits per second of speech in a format.
 fn bit_rate(name: &str) -> f64 {
-    let known = BIT_RATES.iter().find(|(format, _)| *format == name);
-    known.map_or(OTHER_BIT_RATE, |(_, rate)| *rate)
+    let listed = BIT_RATES.iter().find(|(format, _)| *format == name);
+    listed.map_or(OTHER_BIT_RATE, |(_, rate)| *rate)
 }
 
-/// What is left behind ID3 tags, and whether there is one.
-fn behind_tags(mut bytes: &[u8]) -> (&[u8], bool) {
+/// Returns the bytes after ID3 tags, and whether there is a tag.
+fn skip_tags(mut bytes: &[u8]) -> (&[u8], bool) {
     let mut tagged = false;
-    while let Some(size) = sniff::id3_size(bytes) {
+    while let Some(size) = id3::tag_size(bytes) {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         (bytes, tagged) = (bytes.get(size..).unwrap_or_default(), true);
     }
     (bytes, tagged)
 }
 
-fn plain(bytes: u64, coding: Coding, rate: u32, channels: u16) -> Estimate {
+/// Estimates samples that follow one another.
+fn plain(bytes: u64, coding: SampleCoding, rate: u32, channels: u16) -> Estimate {
     if rate == 0 || channels == 0 {
         return Estimate::NOTHING;
     }
@@ -113,37 +123,38 @@ fn plain(bytes: u64, coding: Coding, rate: u32, channels: u16) -> Estimate {
     }
 }
 
+/// Returns input without a time limit.
 fn untimed(bytes: &[u8]) -> Input<'_> {
-    Input::whole(bytes, Watch::start(Duration::MAX, Stop::default()))
+    Input::whole(bytes, DecodeTimer::start(Duration::MAX, Stop::default()))
 }
 
-fn wav(bytes: &[u8], read: fn(&mut Input<'_>) -> Result<Wav, AudioError>) -> Estimate {
+fn wav(bytes: &[u8], read: fn(&mut Input<'_>) -> Result<WavHeader, AudioError>) -> Estimate {
     let mut input = untimed(&bytes[..bytes.len().min(WAV_HEAD)]);
     let Ok(wav) = read(&mut input) else {
         return Estimate::NOTHING;
     };
-    let there = bytes.len() as u64 - input.position();
-    let data = wav.size.unwrap_or(u64::MAX).min(there);
+    let available = bytes.len() as u64 - input.position();
+    let data = wav.size.unwrap_or(u64::MAX).min(available);
     let (rate, channels) = (wav.format.rate, wav.format.channels);
     match wav.format.coding() {
-        Ok(Kind::Plain(coding)) => plain(data, coding, rate, channels),
-        Ok(Kind::Packed(_)) => packed(data, rate, channels),
-        Ok(Kind::Mp3) => mp3(&bytes[bytes.len() - there as usize..]),
+        Ok(WavCoding::Plain(coding)) => plain(data, coding, rate, channels),
+        Ok(WavCoding::Packed(_)) => packed(data, rate, channels),
+        Ok(WavCoding::Mp3) => mp3(&bytes[bytes.len() - available as usize..]),
         Err(_) => Estimate::NOTHING,
     }
 }
 
 fn au(bytes: &[u8]) -> Estimate {
     let mut input = untimed(bytes);
-    let Ok(au) = Au::read(&mut input) else {
+    let Ok(au) = AuHeader::read(&mut input) else {
         return Estimate::NOTHING;
     };
-    let there = bytes.len() as u64 - input.position();
-    let data = au.size.unwrap_or(u64::MAX).min(there);
+    let available = bytes.len() as u64 - input.position();
+    let data = au.size.unwrap_or(u64::MAX).min(available);
     plain(data, au.coding, au.rate, au.channels)
 }
 
-/// By STREAMINFO (RFC 9639, section 8.2), and never shorter than uncompressed samples would be.
+/// Estimates FLAC by its STREAMINFO (RFC 9639, section 8.2), and never shorter than uncompressed samples would be.
 fn flac(bytes: &[u8]) -> Estimate {
     let Some(info) = bytes.get(18..).and_then(<[u8]>::first_chunk) else {
         return Estimate::NOTHING;
@@ -159,7 +170,7 @@ fn flac(bytes: &[u8]) -> Estimate {
     let uncompressed = 8.0 * bytes.len() as f64 / (rate * width * f64::from(channels));
     Estimate {
         seconds: match frames {
-            // Not known when the header was written. Speech comes to about half.
+            // The length was unknown when the header was written. FLAC needs about half the bytes of uncompressed speech.
             0.0 => 2.0 * uncompressed,
             frames => uncompressed.max(frames / rate),
         },
@@ -170,12 +181,12 @@ fn flac(bytes: &[u8]) -> Estimate {
 
 fn aiff(bytes: &[u8]) -> Estimate {
     let mut input = untimed(bytes);
-    let Ok(Read::InFront(aiff)) = Aiff::read(&mut input) else {
-        // Described behind the samples, where nobody looks before all is there: like a compact disc.
+    let Ok(AiffLayout::HeaderFirst(aiff)) = AiffHeader::read(&mut input) else {
+        // The description follows the samples and may not have arrived. The rate is assumed to be that of a compact disc.
         return Estimate::guess(8.0 * bytes.len() as f64, 16.0 * 44_100.0, 1);
     };
-    let there = bytes.len() as u64 - input.position();
-    let data = aiff.size.unwrap_or(u64::MAX).min(there);
+    let available = bytes.len() as u64 - input.position();
+    let data = aiff.size.unwrap_or(u64::MAX).min(available);
     let (rate, channels) = (aiff.rate, aiff.channels);
     match aiff.plain() {
         Some(coding) => plain(data, coding, rate, channels),
@@ -185,22 +196,22 @@ fn aiff(bytes: &[u8]) -> Estimate {
 
 fn caf(bytes: &[u8]) -> Estimate {
     let mut input = untimed(bytes);
-    let Ok(caf) = Caf::read(&mut input) else {
+    let Ok(caf) = CafDescription::read(&mut input) else {
         return Estimate::NOTHING;
     };
     let channels = u16::try_from(caf.channels).unwrap_or(u16::MAX);
     let Some(coding) = caf.coding else {
         return Estimate::guess(8.0 * bytes.len() as f64, OTHER_BIT_RATE, channels.max(1));
     };
-    let Ok(size) = caf::data(&mut input) else {
+    let Ok(size) = caf_chunks::skip_to_samples(&mut input) else {
         return Estimate::NOTHING;
     };
-    let there = bytes.len() as u64 - input.position();
-    let data = size.unwrap_or(u64::MAX).min(there);
+    let available = bytes.len() as u64 - input.position();
+    let data = size.unwrap_or(u64::MAX).min(available);
     plain(data, coding, caf.rate, channels)
 }
 
-/// Of ADPCM: four bits a sample, a little more with the blocks' headers.
+/// Estimates ADPCM: four bits per sample, and a little more for the headers of the blocks.
 fn packed(bytes: u64, rate: u32, channels: u16) -> Estimate {
     if rate == 0 || channels == 0 {
         return Estimate::NOTHING;
@@ -209,7 +220,7 @@ fn packed(bytes: u64, rate: u32, channels: u16) -> Estimate {
     Estimate::guess(8.0 * bytes as f64, bit_rate, channels)
 }
 
-/// By the frames that a Xing header counts, else as if the first frame's bit rate were kept.
+/// Estimates MP3 by the bit rate of the first frame, or by the frames that a Xing header counts if that is longer.
 fn mp3(bytes: &[u8]) -> Estimate {
     let bits = 8.0 * bytes.len() as f64;
     let Some(frame) = FrameHeader::parse(bytes) else {
@@ -232,13 +243,16 @@ fn mp3(bytes: &[u8]) -> Estimate {
     }
 }
 
-/// Channels that the identification header of an Ogg stream says, else two.
+/// Returns the channels in the identification header of an Ogg stream; two without one.
 fn channels(bytes: &[u8]) -> u16 {
-    let head = &bytes[..bytes.len().min(sniff::HEAD)];
-    // The byte behind a mark: Opus (RFC 7845, section 5.1) and Vorbis I (section 4.2.2).
-    for (mark, behind) in [(&b"OpusHead"[..], 1), (b"\x01vorbis", 4)] {
-        if let Some(at) = head.windows(mark.len()).position(|window| window == mark) {
-            let count = head.get(at + mark.len() + behind).copied();
+    let head = &bytes[..bytes.len().min(SNIFF_BYTES)];
+    // The position of the channel count after a marker: Opus (RFC 7845, section 5.1) and Vorbis I (section 4.2.2).
+    for (marker, offset) in [(&b"OpusHead"[..], 1), (b"\x01vorbis", 4)] {
+        if let Some(at) = head
+            .windows(marker.len())
+            .position(|window| window == marker)
+        {
+            let count = head.get(at + marker.len() + offset).copied();
             return count.map_or(2, |count| u16::from(count.max(1)));
         }
     }
@@ -256,20 +270,20 @@ mod tests {
     }
 
     #[test]
-    fn flac_is_what_its_header_says_but_never_shorter_than_its_bytes() {
+    fn flac_has_the_length_in_its_header_but_is_never_shorter_than_its_bytes() {
         let book = include_bytes!("../../tests/audio/book.flac");
         let guess = auto(book);
         assert_eq!((guess.seconds, guess.channels), (6.0, 1));
-        let mut lying = book.to_vec();
-        lying[22..26].copy_from_slice(&1_u32.to_be_bytes());
-        assert!(auto(&lying).seconds > 3.0, "{:?}", auto(&lying));
-        lying[22..26].fill(0);
-        let unknown = auto(&lying).seconds;
+        let mut wrong = book.to_vec();
+        wrong[22..26].copy_from_slice(&1_u32.to_be_bytes());
+        assert!(auto(&wrong).seconds > 3.0, "{:?}", auto(&wrong));
+        wrong[22..26].fill(0);
+        let unknown = auto(&wrong).seconds;
         assert!((3.0..12.0).contains(&unknown), "{unknown}");
     }
 
     #[test]
-    fn mp3_is_told_by_its_bit_rate_or_its_count() {
+    fn mp3_is_estimated_by_its_bit_rate_or_its_count() {
         // MPEG-1 layer III, 64 kbit/s, 44.1 kHz, mono.
         let mut bytes = [&b"\xff\xfb\x50\xc0"[..], &[0; 15_996]].concat();
         let guess = auto(&bytes);
@@ -282,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_going_to_be_decoded_is_nothing() {
+    fn bytes_that_cannot_be_decoded_have_no_length() {
         for bytes in [
             &b""[..],
             b"a letter",

@@ -1,24 +1,24 @@
-//! ITU-T G.711: the two 8-bit logarithmic codes of telephony, as tables to f32 (±1 is 32,768).
+//! ITU-T G.711, the two 8-bit logarithmic codes of telephony: tables from codes to f32 (1.0 is 32,768).
 
-/// µ-law (North America, Japan), by code.
-pub(super) static MULAW: [f32; 256] = table(Law::Mu);
+/// Samples of µ-law (North America, Japan) by code.
+pub(super) static MULAW: [f32; 256] = table(G711Law::Mu);
 
-/// A-law (elsewhere), by code.
-pub(super) static ALAW: [f32; 256] = table(Law::A);
+/// Samples of A-law (all other countries) by code.
+pub(super) static ALAW: [f32; 256] = table(G711Law::A);
 
 #[derive(Clone, Copy)]
-enum Law {
+enum G711Law {
     Mu,
     A,
 }
 
-const fn table(law: Law) -> [f32; 256] {
+const fn table(law: G711Law) -> [f32; 256] {
     let mut table = [0.0; 256];
     let mut code = 0;
     while code < 256 {
         let value = match law {
-            Law::Mu => mulaw(code as u8),
-            Law::A => alaw(code as u8),
+            G711Law::Mu => mulaw(code as u8),
+            G711Law::A => alaw(code as u8),
         };
         table[code] = value as f32 / 32_768.0;
         code += 1;
@@ -26,9 +26,9 @@ const fn table(law: Law) -> [f32; 256] {
     table
 }
 
-/// The 14-bit value of a µ-law code, scaled to 16 bits.
+/// Returns the 14-bit value of a µ-law code, scaled to 16 bits.
 const fn mulaw(code: u8) -> i32 {
-    /// Added before coding so that each segment is twice as wide as the one below.
+    /// Coders add this, so that each segment is twice as wide as the one below.
     const BIAS: i32 = 0x84;
     let code = !code;
     let mantissa = ((code & 0x0f) as i32) << 3;
@@ -40,7 +40,7 @@ const fn mulaw(code: u8) -> i32 {
     }
 }
 
-/// The 13-bit value of an A-law code, scaled to 16 bits.
+/// Returns the 13-bit value of an A-law code, scaled to 16 bits.
 const fn alaw(code: u8) -> i32 {
     let code = code ^ 0x55;
     let mantissa = ((code & 0x0f) as i32) << 4;
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_expand_as_the_recommendation_says() {
+    fn codes_expand_as_in_the_recommendation() {
         // Decoder output values at the ends of segments, G.711 tables 1 and 2, in 16 bits.
         let mulaw_cases = [
             (0xff, 0),

@@ -1,138 +1,139 @@
-//! The bytes of a recording, read once from front to back: all there, or still arriving.
+//! The bytes of a recording, read once from front to back. They are all there, or still arrive.
 //!
-//! Everything that decodes reads from here, so a recording that comes in pieces takes the same way
-//! as one that comes whole. Looking ahead keeps what was seen, no more.
+//! All decoders read from here, so a recording that arrives in pieces and one that is complete are decoded by
+//! the same code. Bytes that a decoder looks at in advance are kept until it consumes them.
 
 use std::borrow::Cow;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 use symphonia::core::io::MediaSource;
 
-use super::cut::Watcher;
-use super::decoder::Pipe;
-use super::limits::Watch;
-use super::{AudioError, sniff};
+use super::cut_detector::CutDetector;
+use super::pipe::BytePipe;
+use super::timer::DecodeTimer;
+use super::{AudioError, id3};
 
-/// Bytes of one recording, from where it is read now.
+/// The bytes of one recording, from the current position on.
 pub(super) struct Input<'a> {
-    rest: Rest<'a>,
-    /// Seen or put back, but not yet taken: from `at` on, before `rest`.
+    source: ByteSource<'a>,
+    /// Bytes that were looked at or put back but not consumed. Those from `ahead_start` on come before
+    /// `source`.
     ahead: Vec<u8>,
-    at: usize,
-    /// Bytes taken so far.
+    ahead_start: usize,
+    /// Bytes consumed so far.
     position: u64,
     /// Bytes left until the input counts as ended.
     left: u64,
-    /// Sees what is read.
-    watcher: Option<Watcher>,
-    watch: Watch,
+    /// Receives what is read through [`Read`].
+    cut_detector: Option<CutDetector>,
+    timer: DecodeTimer,
 }
 
-enum Rest<'a> {
+enum ByteSource<'a> {
     Whole(&'a [u8]),
-    Arriving(Pipe),
+    Arriving(BytePipe),
 }
 
 impl<'a> Input<'a> {
-    pub(super) fn whole(bytes: &'a [u8], watch: Watch) -> Self {
-        Self::new(Rest::Whole(bytes), watch)
+    pub(super) fn whole(bytes: &'a [u8], timer: DecodeTimer) -> Self {
+        Self::new(ByteSource::Whole(bytes), timer)
     }
 
-    pub(super) fn arriving(pipe: Pipe, watch: Watch) -> Self {
-        Self::new(Rest::Arriving(pipe), watch)
+    pub(super) fn arriving(pipe: BytePipe, timer: DecodeTimer) -> Self {
+        Self::new(ByteSource::Arriving(pipe), timer)
     }
 
-    fn new(rest: Rest<'a>, watch: Watch) -> Self {
+    fn new(source: ByteSource<'a>, timer: DecodeTimer) -> Self {
         Self {
-            rest,
+            source,
             ahead: Vec::new(),
-            at: 0,
+            ahead_start: 0,
             position: 0,
             left: u64::MAX,
-            watcher: None,
-            watch,
+            cut_detector: None,
+            timer,
         }
     }
 
-    /// Bytes taken so far.
+    /// Returns the number of bytes consumed so far.
     pub(super) fn position(&self) -> u64 {
         self.position
     }
 
-    /// What is there to be taken: nothing only at the end.
+    /// Returns the next bytes, at least one unless the input has ended. They are not consumed.
     pub(super) fn fill(&mut self) -> Result<&[u8], AudioError> {
-        self.watch.check()?;
-        let there = if self.at < self.ahead.len() {
-            &self.ahead[self.at..]
+        self.timer.check()?;
+        let available = if self.ahead_start < self.ahead.len() {
+            &self.ahead[self.ahead_start..]
         } else {
-            self.rest.fill()?
+            self.source.fill()?
         };
-        Ok(cut(there, self.left))
+        Ok(first(available, self.left))
     }
 
-    /// Takes `count` of the bytes that [`Input::fill`] or [`Input::peek`] showed.
+    /// Consumes `count` of the bytes that [`Input::fill`] or [`Input::peek`] returned.
     pub(super) fn consume(&mut self, count: usize) {
-        let count = within(self.left, count);
+        let count = at_most(self.left, count);
         self.position += count as u64;
         self.left -= count as u64;
-        if self.at < self.ahead.len() {
-            self.at = self.ahead.len().min(self.at + count);
-            if self.at == self.ahead.len() {
-                // An index of megabytes may have been looked at; it is not kept.
-                (self.ahead, self.at) = (Vec::new(), 0);
+        if self.ahead_start < self.ahead.len() {
+            self.ahead_start = self.ahead.len().min(self.ahead_start + count);
+            if self.ahead_start == self.ahead.len() {
+                // An index of megabytes may have been looked at. Its memory is freed.
+                (self.ahead, self.ahead_start) = (Vec::new(), 0);
             }
         } else {
-            self.rest.consume(count);
+            self.source.consume(count);
         }
     }
 
-    /// The next bytes, `count` or more, or all that are left; they are not taken.
+    /// Returns the next bytes: `count` or more, or all that are left. They are not consumed.
     pub(super) fn peek(&mut self, count: usize) -> Result<&[u8], AudioError> {
-        if self.at == self.ahead.len()
-            && let Rest::Whole(bytes) = self.rest
+        if self.ahead_start == self.ahead.len()
+            && let ByteSource::Whole(bytes) = self.source
         {
-            return Ok(cut(bytes, self.left));
+            return Ok(first(bytes, self.left));
         }
-        let count = within(self.left, count);
-        if self.at > 0 && self.ahead.len() - self.at < count {
-            // A reader that always looks a little ahead would keep all that it took.
-            self.ahead.drain(..self.at);
-            self.at = 0;
+        let count = at_most(self.left, count);
+        if self.ahead_start > 0 && self.ahead.len() - self.ahead_start < count {
+            // Without this, a reader that always looks a little ahead would keep all that it consumed.
+            self.ahead.drain(..self.ahead_start);
+            self.ahead_start = 0;
         }
-        while self.ahead.len() - self.at < count {
-            self.watch.check()?;
-            let more = self.rest.fill()?;
-            let taken = more.len();
-            if taken == 0 {
+        while self.ahead.len() - self.ahead_start < count {
+            self.timer.check()?;
+            let more = self.source.fill()?;
+            let added = more.len();
+            if added == 0 {
                 break;
             }
             self.ahead.extend_from_slice(more);
-            self.rest.consume(taken);
+            self.source.consume(added);
         }
-        Ok(cut(&self.ahead[self.at..], self.left))
+        Ok(first(&self.ahead[self.ahead_start..], self.left))
     }
 
-    /// Takes up to `count` bytes unseen; gives how many there were.
+    /// Skips up to `count` bytes and returns how many there were.
     pub(super) fn skip(&mut self, count: u64) -> Result<u64, AudioError> {
         let mut skipped = 0;
         while skipped < count {
-            let there = self.fill()?.len() as u64;
-            if there == 0 {
+            let available = self.fill()?.len() as u64;
+            if available == 0 {
                 break;
             }
-            let now = there.min(count - skipped);
+            let now = available.min(count - skipped);
             self.consume(now as usize);
             skipped += now;
         }
         Ok(skipped)
     }
 
-    /// Takes zeros.
+    /// Skips zeros.
     pub(super) fn skip_zeros(&mut self) -> Result<(), AudioError> {
         loop {
-            let there = self.fill()?;
-            let zeros = there.iter().take_while(|&&byte| byte == 0).count();
-            let all = zeros == there.len();
+            let available = self.fill()?;
+            let zeros = available.iter().take_while(|&&byte| byte == 0).count();
+            let all = zeros == available.len();
             self.consume(zeros);
             if zeros == 0 || !all {
                 return Ok(());
@@ -140,13 +141,13 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Takes ID3v2 tags, which players put before any format; gives whether there was one.
+    /// Skips ID3v2 tags and returns whether there was one.
     pub(super) fn skip_tags(&mut self) -> Result<bool, AudioError> {
         let mut tagged = false;
-        while let Some(size) = sniff::id3_size(self.peek(sniff::ID3_HEADER)?) {
+        while let Some(size) = id3::tag_size(self.peek(id3::HEADER)?) {
             if self.skip(size)? < size {
                 return Err(AudioError::malformed(format!(
-                    "cannot read this MP3: its ID3 tag claims {size} bytes and the file ends before"
+                    "cannot read this MP3: its ID3 tag claims {size} bytes, but the file ends before"
                 )));
             }
             tagged = true;
@@ -154,62 +155,65 @@ impl<'a> Input<'a> {
         Ok(tagged)
     }
 
-    /// Puts bytes in front of what is left.
+    /// Inserts `bytes` before the next byte.
     pub(super) fn put_back(&mut self, bytes: &[u8]) {
-        self.ahead.splice(..self.at, bytes.iter().copied());
-        self.at = 0;
+        self.ahead.splice(..self.ahead_start, bytes.iter().copied());
+        self.ahead_start = 0;
         self.left = self.left.saturating_add(bytes.len() as u64);
     }
 
-    /// Ends the input after `count` bytes more.
+    /// Makes the input end after `count` more bytes.
     pub(super) fn end_after(&mut self, count: u64) {
         self.left = count;
     }
 
-    /// Shows `watcher` what is read from here on.
-    pub(super) fn watch(&mut self, watcher: Watcher) {
-        self.watcher = Some(watcher);
+    /// Passes to `cut_detector` what is read through [`Read`] from now on.
+    pub(super) fn detect_cuts(&mut self, cut_detector: CutDetector) {
+        self.cut_detector = Some(cut_detector);
     }
 
-    /// All that is left, as a source in which one can seek.
-    pub(super) fn hold(mut self, limit: usize) -> Result<Held<'a>, AudioError> {
-        let bytes = match self.rest {
-            Rest::Whole(bytes) if self.ahead.is_empty() => Cow::Borrowed(cut(bytes, self.left)),
-            _ => Cow::Owned(self.gather(limit)?),
+    /// Returns all bytes that are left as a source that can seek. Bytes that have to be copied are limited to
+    /// `limit`.
+    pub(super) fn hold(mut self, limit: usize) -> Result<HeldInput<'a>, AudioError> {
+        let bytes = match self.source {
+            ByteSource::Whole(bytes) if self.ahead.is_empty() => {
+                Cow::Borrowed(first(bytes, self.left))
+            }
+            _ => Cow::Owned(self.collect(limit)?),
         };
-        Ok(Held {
+        Ok(HeldInput {
             bytes: Cursor::new(bytes),
-            watch: self.watch,
+            timer: self.timer,
         })
     }
 
-    fn gather(&mut self, limit: usize) -> Result<Vec<u8>, AudioError> {
-        let mut gathered = Vec::new();
+    fn collect(&mut self, limit: usize) -> Result<Vec<u8>, AudioError> {
+        let mut collected = Vec::new();
         loop {
-            let there = self.fill()?;
-            let count = there.len();
+            let available = self.fill()?;
+            let count = available.len();
             if count == 0 {
-                return Ok(gathered);
+                return Ok(collected);
             }
-            if gathered.len() + count > limit {
+            if collected.len() + count > limit {
                 return Err(AudioError::TooMuchHeld { limit });
             }
-            gathered.extend_from_slice(there);
+            collected.extend_from_slice(available);
             self.consume(count);
         }
     }
 }
 
-/// The first `left` of `bytes`.
-fn cut(bytes: &[u8], left: u64) -> &[u8] {
-    &bytes[..within(left, bytes.len())]
+/// Returns the first `left` of `bytes`.
+fn first(bytes: &[u8], left: u64) -> &[u8] {
+    &bytes[..at_most(left, bytes.len())]
 }
 
-fn within(left: u64, count: usize) -> usize {
+fn at_most(left: u64, count: usize) -> usize {
     usize::try_from(left).map_or(count, |left| left.min(count))
 }
 
-impl Rest<'_> {
+impl ByteSource<'_> {
     fn fill(&mut self) -> Result<&[u8], AudioError> {
         match self {
             Self::Whole(bytes) => Ok(bytes),
@@ -227,48 +231,48 @@ impl Rest<'_> {
 
 impl Read for Input<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let there = self.fill().map_err(io::Error::other)?;
-        let count = there.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&there[..count]);
+        let available = self.fill().map_err(io::Error::other)?;
+        let count = available.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&available[..count]);
         self.consume(count);
-        if let Some(watcher) = &self.watcher {
-            watcher.push(&buffer[..count]);
+        if let Some(cut_detector) = &self.cut_detector {
+            cut_detector.push(&buffer[..count]);
         }
         Ok(count)
     }
 }
 
-/// A recording that is all there, until time is up.
-pub(super) struct Held<'a> {
+/// A recording in memory. Reading fails once the decode's time is used up.
+pub(super) struct HeldInput<'a> {
     bytes: Cursor<Cow<'a, [u8]>>,
-    watch: Watch,
+    timer: DecodeTimer,
 }
 
-impl Held<'_> {
+impl HeldInput<'_> {
     pub(super) fn bytes(&self) -> &[u8] {
         self.bytes.get_ref()
     }
 
-    /// The bytes to be changed, which copies them if they were not gathered.
+    /// Returns the bytes for changes. Copies them if they are borrowed.
     pub(super) fn bytes_mut(&mut self) -> &mut Vec<u8> {
         self.bytes.get_mut().to_mut()
     }
 }
 
-impl Read for Held<'_> {
+impl Read for HeldInput<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.watch.check().map_err(io::Error::other)?;
+        self.timer.check().map_err(io::Error::other)?;
         self.bytes.read(buffer)
     }
 }
 
-impl Seek for Held<'_> {
+impl Seek for HeldInput<'_> {
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
         self.bytes.seek(position)
     }
 }
 
-impl MediaSource for Held<'_> {
+impl MediaSource for HeldInput<'_> {
     fn is_seekable(&self) -> bool {
         true
     }
@@ -282,20 +286,20 @@ impl MediaSource for Held<'_> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::limits::Stop;
+    use super::super::Stop;
     use super::*;
 
     fn input(bytes: &[u8]) -> Input<'_> {
-        Input::whole(bytes, Watch::start(Duration::MAX, Stop::default()))
+        Input::whole(bytes, DecodeTimer::start(Duration::MAX, Stop::default()))
     }
 
     fn held(input: Input<'_>) -> Vec<u8> {
         let held = input.hold(usize::MAX);
-        held.map(|held| Held::bytes(&held).to_vec()).unwrap()
+        held.map(|held| HeldInput::bytes(&held).to_vec()).unwrap()
     }
 
     #[test]
-    fn nothing_behind_the_end_is_shown_or_taken() {
+    fn nothing_after_the_end_is_returned() {
         let bytes: Vec<u8> = (0..9).collect();
         let mut input = input(&bytes);
         input.end_after(4);
@@ -308,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_back_is_shown_before_what_is_left() {
+    fn bytes_put_back_come_before_the_rest() {
         let bytes: Vec<u8> = (0..9).collect();
         let mut input = input(&bytes);
         input.end_after(2);
@@ -320,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_ends_where_the_input_does() {
+    fn held_bytes_end_where_the_input_ends() {
         let bytes: Vec<u8> = (0..9).collect();
         let mut input = input(&bytes);
         input.end_after(4);
@@ -328,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn taking_more_than_is_there_takes_all_of_it() {
+    fn consuming_more_than_is_left_consumes_the_rest() {
         let mut input = input(&[1, 2, 3]);
         input.end_after(2);
         input.put_back(&[0]);

@@ -1,55 +1,62 @@
-//! Interleaved frames at the source's rate to lanes at 16 kHz, as they come.
+//! Converts interleaved frames at the source's rate to lanes at 16 kHz, as they come.
 //!
-//! The one gate all ways in pass: rate, channels, length, memory, time and the sanity of every
-//! sample are checked here, once.
+//! The frames of all formats pass through here. So the rate, channels, length, memory, time and every sample
+//! are checked here, once.
 
-use super::limits::Watch;
-use super::{AudioError, Job, LaneChoice, Limits, RATES, Resampler, Sink};
+use super::job::{DecodeJob, LaneSink};
+use super::source_checks::{check_channels, check_rate};
+use super::timer::DecodeTimer;
+use super::{AudioError, LaneChoice, Limits, Resampler, SAMPLE_RATE};
 
-/// Frames handled between two looks at the clock.
+/// Frames converted between two checks of the time limit.
 const BLOCK: usize = 4_096;
 
-/// 120 dB above full scale. Integers written as floats stay below; what lies above would overflow
-/// in the Fourier transforms that follow.
-const CEILING: f32 = 1e6;
+/// Largest magnitude of a sample, 120 dB above full scale. Integers written as floats stay below it. Larger
+/// samples would overflow in the Fourier transforms that follow.
+const MAX_MAGNITUDE: f32 = 1e6;
 
-/// The lanes of one recording under way.
+/// The lanes of a recording that is being decoded.
 #[derive(Debug)]
 pub(super) struct Lanes {
     origin: &'static str,
     rate: u32,
     channels: usize,
     choice: LaneChoice,
-    plan: Plan,
-    /// The channels changed midway.
+    plan: ChannelPlan,
+    /// The number of channels changed midway.
     remixed: bool,
     limits: Limits,
-    watch: Watch,
-    /// One a lane.
+    timer: DecodeTimer,
+    /// One for each lane.
     resamplers: Vec<Resampler>,
-    /// What they gave and nobody took yet, a lane.
+    /// For each lane, the resampled samples that `deliver` has not passed on yet.
     samples: Vec<Vec<f32>>,
-    /// One lane's part of a block.
+    /// One lane's samples of a block.
     scratch: Vec<f32>,
-    /// Frames taken at the rate now in force, and seconds before it.
+    /// Frames so far at the current rate.
     frames: u64,
+    /// Seconds before the current rate began.
     seconds_before: f64,
-    /// Bytes that the frames were coded in: all of the recording, or those that came so far.
+    /// Coded bytes of the recording: all of them, or those so far if they arrive piece by piece.
     bytes: u64,
     arriving: bool,
-    /// Some sample was handed over.
-    heard: bool,
+    /// At least one sample was delivered.
+    delivered: bool,
 }
 
+/// How the lanes are made from the current channels.
 #[derive(Clone, Copy, Debug)]
-enum Plan {
+enum ChannelPlan {
+    /// The only lane is this channel.
     One(usize),
+    /// Each lane is the mean of all channels.
     Mix,
+    /// Each lane is one channel.
     Each,
 }
 
-impl Plan {
-    /// How so many lanes are made of so many channels.
+impl ChannelPlan {
+    /// Returns the plan for `lanes` lanes from `channels` channels.
     fn of(choice: LaneChoice, channels: usize, lanes: usize) -> Self {
         match choice {
             LaneChoice::Select(lane) if usize::from(lane) < channels => {
@@ -63,12 +70,12 @@ impl Plan {
 }
 
 impl Lanes {
-    /// Lanes for a source of this shape; `origin` names who says so in errors.
+    /// Creates the lanes of a source. `origin` names in errors who claims this rate (Hz) and channel count.
     pub(super) fn new(
         origin: &'static str,
         rate: u32,
         channels: u32,
-        job: &Job,
+        job: &DecodeJob,
     ) -> Result<Self, AudioError> {
         let channels = check_channels(origin, channels, job.limits.channels)?;
         check_rate(origin, rate)?;
@@ -83,10 +90,10 @@ impl Lanes {
             rate,
             channels: usize::from(channels),
             choice: job.lanes,
-            plan: Plan::of(job.lanes, usize::from(channels), count),
+            plan: ChannelPlan::of(job.lanes, usize::from(channels), count),
             remixed: false,
             limits: job.limits,
-            watch: job.watch.clone(),
+            timer: job.timer.clone(),
             resamplers: (0..count)
                 .map(|_| Resampler::new(rate))
                 .collect::<Result<_, _>>()?,
@@ -96,7 +103,7 @@ impl Lanes {
             seconds_before: 0.0,
             bytes: job.size.unwrap_or(0),
             arriving: job.size.is_none(),
-            heard: false,
+            delivered: false,
         })
     }
 
@@ -108,19 +115,19 @@ impl Lanes {
         self.channels
     }
 
-    /// Seconds taken so far.
+    /// Returns the seconds of audio so far.
     pub(super) fn seconds(&self) -> f64 {
         self.seconds_before + self.frames as f64 / f64::from(self.rate)
     }
 
-    /// Counts the bytes that the next frames were coded in, where not all are known beforehand.
-    pub(super) fn count(&mut self, bytes: usize) {
+    /// Counts the coded bytes of the next frames, unless the size of the recording is known.
+    pub(super) fn count_bytes(&mut self, bytes: usize) {
         if self.arriving {
             self.bytes += bytes as u64;
         }
     }
 
-    /// Refuses `frames` more if they would exceed the limit on seconds, expansion or memory.
+    /// Checks that `frames` more frames stay within the limits of seconds, of seconds per megabyte and of memory.
     pub(super) fn check_length(&self, frames: u64) -> Result<(), AudioError> {
         let seconds = self.seconds() + frames as f64 / f64::from(self.rate);
         if seconds > self.limits.seconds {
@@ -128,14 +135,14 @@ impl Lanes {
                 limit: self.limits.seconds,
             });
         }
-        if seconds > self.limits.expansion(self.bytes) {
+        if seconds > self.limits.seconds_of_bytes(self.bytes) {
             return Err(AudioError::Expands {
                 bytes: self.bytes,
                 seconds,
                 limit: self.limits.seconds_per_megabyte,
             });
         }
-        let samples = seconds * f64::from(super::SAMPLE_RATE) * self.samples.len() as f64;
+        let samples = seconds * f64::from(SAMPLE_RATE) * self.samples.len() as f64;
         if samples * size_of::<f32>() as f64 > self.limits.decoded_bytes as f64 {
             return Err(AudioError::TooMuchDecoded {
                 limit: self.limits.decoded_bytes,
@@ -144,19 +151,19 @@ impl Lanes {
         Ok(())
     }
 
-    /// Takes interleaved frames; a part of a frame at the end is left out.
+    /// Resamples interleaved frames. Ignores an incomplete frame at the end.
     pub(super) fn push(&mut self, interleaved: &[f32]) -> Result<(), AudioError> {
         for block in interleaved.chunks(BLOCK * self.channels) {
-            self.watch.check()?;
+            self.timer.check()?;
             let frames = block.len() / self.channels;
             self.check_length(frames as u64)?;
-            self.take(&block[..frames * self.channels])?;
+            self.resample(&block[..frames * self.channels])?;
             self.frames += frames as u64;
         }
         Ok(())
     }
 
-    /// Takes silence in place of frames that were lost.
+    /// Adds silence in place of lost frames.
     pub(super) fn push_silence(&mut self, frames: usize) -> Result<(), AudioError> {
         let zeros = [0.0; BLOCK];
         let mut samples = frames * self.channels;
@@ -168,7 +175,7 @@ impl Lanes {
         Ok(())
     }
 
-    /// Goes on at another rate: some streams change theirs midway.
+    /// Continues at another rate, because some streams change their rate midway.
     pub(super) fn change_rate(&mut self, rate: u32) -> Result<(), AudioError> {
         check_rate(self.origin, rate)?;
         self.seconds_before = self.seconds();
@@ -181,50 +188,51 @@ impl Lanes {
         Ok(())
     }
 
-    /// Goes on with other channels: some streams change theirs midway. The lanes stay those of the first
-    /// frame. Each gets its channel if there are as many as before, and the mean of all otherwise.
+    /// Continues with another number of channels, because some streams change it midway. The number of lanes
+    /// stays that of the first frame. A lane gets its own channel if there are as many channels as lanes, and
+    /// the mean of all channels otherwise.
     pub(super) fn change_channels(&mut self, channels: u32) -> Result<(), AudioError> {
         let channels = check_channels(self.origin, channels, self.limits.channels)?;
         self.channels = usize::from(channels);
-        self.plan = Plan::of(self.choice, self.channels, self.resamplers.len());
+        self.plan = ChannelPlan::of(self.choice, self.channels, self.resamplers.len());
         self.remixed = true;
         Ok(())
     }
 
-    /// Whether the channels changed midway.
+    /// Returns whether the number of channels changed midway.
     pub(super) fn remixed(&self) -> bool {
         self.remixed
     }
 
-    /// Gives what is settled to `sink`.
-    pub(super) fn hand_over(&mut self, sink: Sink<'_>) -> Result<(), AudioError> {
+    /// Passes the finished samples to `sink`.
+    pub(super) fn deliver(&mut self, sink: LaneSink<'_>) -> Result<(), AudioError> {
         if self.samples.iter().all(Vec::is_empty) {
             return Ok(());
         }
-        self.heard = true;
+        self.delivered = true;
         sink(&mut self.samples)?;
         self.samples.iter_mut().for_each(Vec::clear);
         Ok(())
     }
 
-    /// Gives the rest to `sink`, once all is pushed.
-    pub(super) fn finish(mut self, sink: Sink<'_>) -> Result<(), AudioError> {
+    /// Ends the lanes and passes the remaining samples to `sink`.
+    pub(super) fn finish(mut self, sink: LaneSink<'_>) -> Result<(), AudioError> {
         for (resampler, samples) in self.resamplers.drain(..).zip(&mut self.samples) {
             resampler.finish(samples)?;
         }
-        self.hand_over(sink)?;
-        if self.heard {
+        self.deliver(sink)?;
+        if self.delivered {
             Ok(())
         } else {
             Err(AudioError::NoAudio)
         }
     }
 
-    fn take(&mut self, block: &[f32]) -> Result<(), AudioError> {
-        // Only what is used need be sane: a broken lane does not spoil the one selected.
+    fn resample(&mut self, block: &[f32]) -> Result<(), AudioError> {
+        // Only the channels in use are checked. Damage in another channel does not matter.
         let used = match self.plan {
-            Plan::One(channel) => channel..channel + 1,
-            Plan::Mix | Plan::Each => 0..self.channels,
+            ChannelPlan::One(channel) => channel..channel + 1,
+            ChannelPlan::Mix | ChannelPlan::Each => 0..self.channels,
         };
         self.check_samples(block, used)?;
         let channels = self.channels;
@@ -232,15 +240,15 @@ impl Lanes {
         for (index, (resampler, out)) in lanes.enumerate() {
             let samples = match self.plan {
                 _ if channels == 1 => block,
-                Plan::Mix => {
-                    let share = 1.0 / channels as f32;
-                    let mean = |frame: &[f32]| frame.iter().sum::<f32>() * share;
+                ChannelPlan::Mix => {
+                    let weight = 1.0 / channels as f32;
+                    let mean = |frame: &[f32]| frame.iter().sum::<f32>() * weight;
                     self.scratch.clear();
                     self.scratch.extend(block.chunks_exact(channels).map(mean));
                     &self.scratch
                 }
-                Plan::One(channel) => pick(block, channel, channels, &mut self.scratch),
-                Plan::Each => pick(block, index, channels, &mut self.scratch),
+                ChannelPlan::One(channel) => pick(block, channel, channels, &mut self.scratch),
+                ChannelPlan::Each => pick(block, index, channels, &mut self.scratch),
             };
             resampler.push(samples, out)?;
         }
@@ -248,16 +256,16 @@ impl Lanes {
     }
 
     fn check_samples(&self, block: &[f32], used: std::ops::Range<usize>) -> Result<(), AudioError> {
-        // NaN fails every comparison, so this one finds it too; no branch a sample.
+        // NaN fails every comparison, so this one finds it too. The fold has no branch per sample.
         if block
             .iter()
-            .fold(true, |sane, x| sane & (x.abs() <= CEILING))
+            .fold(true, |valid, x| valid & (x.abs() <= MAX_MAGNITUDE))
         {
             return Ok(());
         }
         let bad = block.iter().enumerate().find(|(i, x)| {
-            let sane = x.abs() <= CEILING;
-            used.contains(&(i % self.channels)) && !sane
+            let valid = x.abs() <= MAX_MAGNITUDE;
+            used.contains(&(i % self.channels)) && !valid
         });
         let Some((i, &value)) = bad else {
             return Ok(());
@@ -276,17 +284,6 @@ impl Lanes {
     }
 }
 
-impl LaneChoice {
-    /// How many lanes it makes of so many channels.
-    #[must_use]
-    pub fn count(self, channels: u16) -> u16 {
-        match (self, channels) {
-            (Self::Each, _) | (Self::Auto, 2) => channels,
-            (Self::Mix | Self::Select(_) | Self::Auto, _) => 1,
-        }
-    }
-}
-
 fn pick<'a>(
     block: &[f32],
     channel: usize,
@@ -296,28 +293,4 @@ fn pick<'a>(
     scratch.clear();
     scratch.extend(block.iter().skip(channel).step_by(channels));
     scratch
-}
-
-pub(super) fn check_rate(origin: &'static str, rate: u32) -> Result<(), AudioError> {
-    match rate {
-        0 => Err(AudioError::ZeroRate { origin }),
-        rate if !RATES.contains(&rate) => Err(AudioError::RateOutOfRange { origin, rate }),
-        _ => Ok(()),
-    }
-}
-
-pub(super) fn check_channels(
-    origin: &'static str,
-    channels: u32,
-    limit: u16,
-) -> Result<u16, AudioError> {
-    match u16::try_from(channels) {
-        Ok(0) => Err(AudioError::ZeroChannels { origin }),
-        Ok(count) if count <= limit => Ok(count),
-        _ => Err(AudioError::TooManyChannels {
-            origin,
-            channels,
-            limit,
-        }),
-    }
 }

@@ -1,14 +1,16 @@
-//! Whether a container can be decoded as it comes, or only once all of it is there.
+//! Decides whether a container can be decoded as it arrives, or only as a whole.
 //!
-//! symphonia reads most formats from front to back. It seeks where the index stands behind the data
-//! (MP4, CAF), and where MP4 has several tracks: their packets come in the order of time,
-//! which is not that of the bytes.
+//! symphonia reads most formats from front to back. It seeks if the index follows the data (MP4, CAF). It also
+//! seeks in MP4 with several tracks, because it returns packets in the order of time, which is not their order in
+//! the file.
 
-use super::container::IMA_IN_AIFF;
 use super::input::Input;
 use super::{AudioError, pieces};
 
-/// Whether input sniffed as `name` can be decoded as it comes. An index in front is looked at, up to
+/// The format name of input that `aiff` gave the header of a CAF file.
+pub(super) const IMA_IN_AIFF: &str = "IMA ADPCM in AIFF";
+
+/// Returns whether input of the format `name` can be decoded as it arrives. Looks at an index at the start of up to
 /// `limit` bytes.
 pub(super) fn streams(name: &str, input: &mut Input<'_>, limit: usize) -> Result<bool, AudioError> {
     match name {
@@ -18,7 +20,7 @@ pub(super) fn streams(name: &str, input: &mut Input<'_>, limit: usize) -> Result
     }
 }
 
-/// Whether `ftyp` and a `moov` of one track stand before the data (ISO/IEC 14496-12, section 6).
+/// Returns whether `ftyp` and a `moov` of one track come before the data (ISO/IEC 14496-12, section 6).
 fn mp4(input: &mut Input<'_>, limit: usize) -> Result<bool, AudioError> {
     let (mut at, mut typed, mut tracks) = (0, false, None);
     loop {
@@ -30,8 +32,8 @@ fn mp4(input: &mut Input<'_>, limit: usize) -> Result<bool, AudioError> {
             b"mdat" | b"moof" => return Ok(typed && tracks == Some(1)),
             b"ftyp" => typed = true,
             b"moov" if end <= limit => {
-                let there = input.peek(end)?;
-                tracks = Some(count_tracks(&there[..end.min(there.len())], start));
+                let bytes = input.peek(end)?;
+                tracks = Some(count_tracks(&bytes[..end.min(bytes.len())], start));
             }
             _ => {}
         }
@@ -42,6 +44,7 @@ fn mp4(input: &mut Input<'_>, limit: usize) -> Result<bool, AudioError> {
     }
 }
 
+/// Returns the number of tracks in an index that has its content from `start` on.
 fn count_tracks(moov: &[u8], start: usize) -> usize {
     let (mut at, mut tracks) = (start, 0);
     while let Some((kind, _, end)) = atom(moov, at) {
@@ -51,12 +54,12 @@ fn count_tracks(moov: &[u8], start: usize) -> usize {
     tracks
 }
 
-/// The atom at `at`: its type, where its content starts, and where it ends.
+/// Returns the type of the atom at `at`, where its content starts, and where it ends.
 fn atom(bytes: &[u8], at: usize) -> Option<([u8; 4], usize, usize)> {
     let (size, rest) = bytes.get(at..)?.split_first_chunk()?;
     let (kind, rest) = rest.split_first_chunk()?;
     let (header, size) = match u32::from_be_bytes(*size) {
-        // To the end of the file.
+        // The atom lasts to the end of the file.
         0 => (8, usize::MAX),
         1 => {
             let size = u64::from_be_bytes(*rest.first_chunk()?);
@@ -64,16 +67,16 @@ fn atom(bytes: &[u8], at: usize) -> Option<([u8; 4], usize, usize)> {
         }
         size => (8, size as usize),
     };
-    // One that ends within its own header would be met again and again.
+    // An atom that ends within its own header would cause an endless loop.
     (size >= header).then(|| (*kind, at + header, at.saturating_add(size)))
 }
 
-/// Whether a FLAC file does not say how long it is (STREAMINFO, RFC 9639, section 8.2).
+/// Returns whether a FLAC file does not state its length (STREAMINFO, RFC 9639, section 8.2).
 pub(super) fn flac_is_live(head: &[u8]) -> bool {
     matches!(head.get(21..26), Some([high, rest @ ..]) if high & 0xf == 0 && rest == [0; 4])
 }
 
-/// Refuses an MP4 file without an index, which was cut before it or never finished.
+/// Refuses an MP4 file without an index. It was cut before its index, or never finished.
 pub(super) fn check_index(bytes: &[u8]) -> Result<(), AudioError> {
     let (mut at, mut indexed) = (0, false);
     while let Some((kind, _, end)) = atom(bytes, at) {

@@ -1,37 +1,37 @@
-//! Where the sound of an MP4 track begins: its edit list (ISO/IEC 14496-12, 8.6.6) or iTunes' comment.
+//! Finds where the sound of an MP4 track begins, by its edit list (ISO/IEC 14496-12, 8.6.6) or by iTunes' comment.
 //!
-//! An AAC encoder's first 1,024 to 2,112 frames are its delay, and one of the two says so; symphonia
-//! reads both and applies neither. Whatever is not as it should be means nothing.
+//! The first 1,024 to 2,112 frames of an AAC encoder are its delay, and one of the two states its length.
+//! symphonia reads both and applies neither. Malformed boxes are ignored here.
 
-/// Where the sound of each track begins.
+/// The start of the sound of each track.
 #[derive(Debug, Default)]
-pub(super) struct Starts {
-    /// Track and ticks of its media's time, of the edit lists.
+pub(super) struct TrackStarts {
+    /// From the edit lists: track number and ticks of the media's time.
     edits: Vec<(u32, u64)>,
-    /// Of the comment, for all others.
+    /// From the comment, for all other tracks.
     itunes: Option<u64>,
 }
 
-impl Starts {
-    /// What the index in `bytes` says, which are an MP4 file or its beginning up to the sound.
+impl TrackStarts {
+    /// Reads the index in `bytes`, which are an MP4 file or its part before the sound.
     pub(super) fn read(bytes: &[u8]) -> Self {
-        let Some(moov) = inside(bytes, b"moov").next() else {
+        let Some(moov) = boxes(bytes, b"moov").next() else {
             return Self::default();
         };
         let edit = |trak| {
-            let track = inside(trak, b"tkhd").next().and_then(track_id)?;
-            let ticks = inside(trak, b"edts")
-                .flat_map(|edts| inside(edts, b"elst"))
+            let track = boxes(trak, b"tkhd").next().and_then(track_id)?;
+            let ticks = boxes(trak, b"edts")
+                .flat_map(|edts| boxes(edts, b"elst"))
                 .find_map(first_edit)?;
             (ticks > 0).then_some((track, ticks))
         };
         Self {
-            edits: inside(moov, b"trak").filter_map(edit).collect(),
+            edits: boxes(moov, b"trak").filter_map(edit).collect(),
             itunes: itunes_delay(moov),
         }
     }
 
-    /// Ticks of the media's time to leave out at the start of `track`.
+    /// Returns the ticks of the media's time to drop at the start of `track`.
     pub(super) fn of(&self, track: u32) -> Option<u64> {
         let mut edits = self.edits.iter();
         let edited = edits.find_map(|&(id, ticks)| (id == track).then_some(ticks));
@@ -39,26 +39,26 @@ impl Starts {
     }
 }
 
-/// The second of the hexadecimal numbers in the comment that iTunes writes.
+/// Returns the second of the hexadecimal numbers in the comment that iTunes writes.
 fn itunes_delay(moov: &[u8]) -> Option<u64> {
     const NAME: &[u8] = b"iTunSMPB";
     let name = moov.windows(NAME.len()).position(|window| window == NAME)?;
-    let data = inside(&moov[name + NAME.len()..], b"data").next()?;
-    // Behind the kind of value and the language.
+    let data = boxes(&moov[name + NAME.len()..], b"data").next()?;
+    // The text follows the type of value and the language.
     let text = std::str::from_utf8(data.get(8..)?).ok()?;
     let delay = text.split_ascii_whitespace().nth(1)?;
     u32::from_str_radix(delay, 16).ok().map(u64::from)
 }
 
-/// The bodies of the boxes of this type that lie directly in `bytes`.
-fn inside<'a>(bytes: &'a [u8], kind: &'static [u8; 4]) -> impl Iterator<Item = &'a [u8]> {
+/// Returns the bodies of the boxes of type `kind` that are directly in `bytes`.
+fn boxes<'a>(bytes: &'a [u8], kind: &'static [u8; 4]) -> impl Iterator<Item = &'a [u8]> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         loop {
             let size = u64::from(u32_at(rest, 0)?);
             let found = rest.get(4..8)?;
             let (header, size) = match size {
-                // To the end of the file.
+                // The box lasts to the end of the file.
                 0 => (8, rest.len() as u64),
                 1 => (
                     16,
@@ -76,12 +76,13 @@ fn inside<'a>(bytes: &'a [u8], kind: &'static [u8; 4]) -> impl Iterator<Item = &
     })
 }
 
+/// Returns the number of a track.
 fn track_id(tkhd: &[u8]) -> Option<u32> {
-    // Behind the version and the times of creation and change, which are longer in version 1.
+    // It follows the version and the times of creation and change, which are longer in version 1.
     u32_at(tkhd, if tkhd.first()? == &1 { 20 } else { 12 })
 }
 
-/// Where the first edit that is not a pause begins in the media.
+/// Returns where the first edit that is not a pause begins in the media.
 fn first_edit(elst: &[u8]) -> Option<u64> {
     let wide = elst.first()? == &1;
     let entries = elst.get(8..)?;
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     fn start(bytes: &[u8], track: u32) -> Option<u64> {
-        Starts::read(bytes).of(track)
+        TrackStarts::read(bytes).of(track)
     }
 
     fn boxed(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_edit_that_is_no_pause_counts() {
+    fn the_first_edit_that_is_not_a_pause_counts() {
         let pause = [0, 0, 0, 9, 0xff, 0xff, 0xff, 0xff, 0, 1, 0, 0];
         let delay = [0, 0, 0, 9, 0, 0, 8, 64, 0, 1, 0, 0];
         let narrow = [&[0, 0, 0, 0, 0, 0, 0, 2], &pause[..], &delay[..]].concat();
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_edit_the_comment_of_itunes_counts() {
+    fn without_an_edit_list_the_comment_of_itunes_counts() {
         let text = b"\0\0\0\x01\0\0\0\0 00000000 00000840 000001CA 0000000000002F42";
         let comment = [b"\0\0\0\0iTunSMPB", boxed(b"data", text).as_slice()].concat();
         let comment = boxed(b"udta", &comment);
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_means_no_edit() {
+    fn damaged_boxes_are_ignored() {
         let whole = boxed(
             b"moov",
             &track(1, &[0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 9, 0, 0]),

@@ -1,22 +1,22 @@
-//! Headers of the frames that MPEG audio streams consist of: layers I to III, and AAC in ADTS.
+//! Headers of the frames of MPEG audio: layers I to III, and AAC in ADTS.
 //!
-//! symphonia reads the frames. Their headers are read here too, because they tell what symphonia does not:
-//! that a stream changes its shape midway, that its last frame is cut, that bytes sent as samples are MPEG.
+//! symphonia reads the frames. Their headers are read here too, because symphonia does not report that a stream
+//! changes midway, that its last frame is cut, or that bytes sent as samples are MPEG audio.
 
 /// The header of a frame of layer I, II or III (ISO/IEC 11172-3, section 2.4.1.3, and 13818-3).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct FrameHeader {
-    /// What stays the same as long as the stream does.
-    pub(super) shape: Shape,
+    /// What the frames of a stream have in common unless it changes.
+    pub(super) shape: FrameShape,
     /// Bits a second.
     pub(super) bit_rate: u32,
-    /// Bytes of the frame, header included.
+    /// Bytes of the frame, including the header.
     pub(super) size: usize,
 }
 
-/// What a decoder is made for.
+/// The properties that a decoder is created for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape {
+pub(super) struct FrameShape {
     /// 1 to 3.
     pub(super) layer: u8,
     /// Hz.
@@ -28,11 +28,12 @@ pub(super) struct Shape {
 /// Bytes of the header.
 pub(super) const HEADER: usize = 4;
 
-/// Bytes of the longest frame, with room to spare: layer II at 384 kbit/s and 32 kHz has 1,729, layer III
-/// of MPEG-2.5 at 160 kbit/s and 8 kHz 1,441.
+/// Bytes of the longest frame, rounded up. Layer II at 384 kbit/s and 32 kHz has 1,729, and layer III of MPEG-2.5
+/// at 160 kbit/s and 8 kHz has 1,441.
 pub(super) const LONGEST_FRAME: usize = 4 << 10;
 
-/// Bit rates in kbit/s by index, of MPEG-1's layers I to III and of MPEG-2's layers I and II or III.
+/// Bit rates in kbit/s by index, for layers I, II and III of MPEG-1, then for layer I and for layers II and III
+/// of MPEG-2.
 const BIT_RATES: [[u16; 14]; 5] = [
     [
         32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448,
@@ -50,7 +51,8 @@ const BIT_RATES: [[u16; 14]; 5] = [
 ];
 
 impl FrameHeader {
-    /// The header that `bytes` begin with, if they do. Free bit rates are nobody's.
+    /// Returns the header at the start of `bytes`, if there is one. Free bit rates are not supported, because
+    /// nobody uses them.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let [0xff, second, third, fourth, ..] = *bytes else {
             return None;
@@ -86,7 +88,7 @@ impl FrameHeader {
             _ => 72 * bit_rate / rate + padding,
         };
         Some(Self {
-            shape: Shape {
+            shape: FrameShape {
                 layer,
                 rate,
                 channels: if fourth >> 6 == 3 { 1 } else { 2 },
@@ -96,9 +98,9 @@ impl FrameHeader {
         })
     }
 
-    /// Seconds of sound in the frame.
+    /// Returns the seconds of sound in the frame.
     pub(super) fn seconds(&self) -> f64 {
-        let Shape { layer, rate, .. } = self.shape;
+        let FrameShape { layer, rate, .. } = self.shape;
         let frames = match layer {
             1 => 384.0,
             3 if rate < 32_000 => 576.0,
@@ -107,7 +109,8 @@ impl FrameHeader {
         frames / f64::from(rate)
     }
 
-    /// Where an encoder's tag stands in a frame of layer III that has one: behind the side information.
+    /// Returns the position of the encoder's tag in a frame of layer III that has one. It follows the side
+    /// information.
     pub(super) fn tag_position(&self) -> usize {
         HEADER
             + match (self.shape.rate >= 32_000, self.shape.channels) {
@@ -121,26 +124,39 @@ impl FrameHeader {
 /// The header of an ADTS frame of AAC (ISO/IEC 14496-3, section 1.A.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AdtsHeader {
-    /// What stays the same as long as the stream does: profile, index of the rate, channels.
-    pub(super) shape: (u8, u8, u8),
-    /// Bytes of the frame, header included.
+    /// What the frames of a stream have in common unless it changes.
+    pub(super) shape: AdtsShape,
+    /// Bytes of the frame, including the header.
     pub(super) size: usize,
+}
+
+/// The properties that a decoder of AAC is created for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AdtsShape {
+    pub(super) profile: u8,
+    /// Index of the rate.
+    pub(super) rate_index: u8,
+    pub(super) channels: u8,
 }
 
 /// Bytes of an ADTS header without its checksum.
 pub(super) const ADTS_HEADER: usize = 7;
 
 impl AdtsHeader {
-    /// The header that `bytes` begin with, if they do.
+    /// Returns the header at the start of `bytes`, if there is one.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let [0xff, second, third, fourth, fifth, sixth, _, ..] = *bytes else {
             return None;
         };
-        let rate = third >> 2 & 0xf;
+        let rate_index = third >> 2 & 0xf;
         let size =
             usize::from(fourth & 3) << 11 | usize::from(fifth) << 3 | usize::from(sixth) >> 5;
-        (second & 0xf6 == 0xf0 && rate <= 12 && size >= ADTS_HEADER).then_some(Self {
-            shape: (third >> 6, rate, (third & 1) << 2 | fourth >> 6),
+        (second & 0xf6 == 0xf0 && rate_index <= 12 && size >= ADTS_HEADER).then_some(Self {
+            shape: AdtsShape {
+                profile: third >> 6,
+                rate_index,
+                channels: (third & 1) << 2 | fourth >> 6,
+            },
             size,
         })
     }
@@ -151,8 +167,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_of_every_layer_and_version_are_measured() {
-        let shape = |layer, rate, channels| Shape {
+    fn headers_of_every_layer_and_version_are_parsed() {
+        let shape = |layer, rate, channels| FrameShape {
             layer,
             rate,
             channels,
@@ -186,9 +202,14 @@ mod tests {
     }
 
     #[test]
-    fn adts_headers_tell_shape_and_size() {
+    fn adts_headers_are_parsed() {
         let header = AdtsHeader::parse(&[0xff, 0xf1, 0x60, 0x40, 0x2e, 0x7f, 0xfc]).unwrap();
-        assert_eq!((header.shape, header.size), ((1, 8, 1), 0x173));
+        let shape = AdtsShape {
+            profile: 1,
+            rate_index: 8,
+            channels: 1,
+        };
+        assert_eq!((header.shape, header.size), (shape, 0x173));
         assert_eq!(
             AdtsHeader::parse(&[0xff, 0xf1, 0x60, 0x40, 0, 0x1f, 0xfc]),
             None

@@ -1,8 +1,8 @@
-//! Opus (RFC 6716): symphonia's packets to f32 at 48 kHz.
+//! Decodes Opus (RFC 6716): symphonia's packets become f32 at 48 kHz.
 //!
-//! symphonia reads the containers that Opus comes in and has no decoder for it. This is libopus'
-//! fixed-point decoder, ported to Rust by `ropus`, behind symphonia's trait, and what RFC 7845 asks
-//! around it: channel mapping, output gain, pre-skip, trimming at the end.
+//! symphonia reads the containers of Opus and has no decoder for it. Here symphonia's trait is implemented with the
+//! crate `ropus`, a port of the fixed-point decoder of libopus to Rust. RFC 7845 requires some more steps, which
+//! are implemented here: channel mapping, output gain, pre-skip, and trimming at the end.
 
 use ropus::OpusMSDecoder;
 use symphonia::core::audio::{
@@ -14,38 +14,24 @@ use symphonia::core::codecs::audio::{
     AudioCodecParameters, AudioDecoder, AudioDecoderOptions, FinalizeResult,
 };
 use symphonia::core::codecs::registry::{RegisterableAudioDecoder, SupportedAudioCodec};
-use symphonia::core::errors::{Error, Result, decode_error, unsupported_error};
+use symphonia::core::errors::{Error, Result, decode_error};
 use symphonia::core::packet::PacketRef;
 
-/// What Opus is decoded at, and what its pre-skip and granule positions count (RFC 7845, 4).
-const RATE: u32 = 48_000;
+use super::opus_header::{OpusHeader, RATE};
 
 /// Frames of the longest packet: 120 ms (RFC 6716, 3.2.5).
 const MAX_FRAMES: usize = 5_760;
 
-/// Channels of the largest layout taken. Each stream costs 100 KB of state.
-const MAX_CHANNELS: u8 = 32;
-
-/// For 3 to 8 channels in the order of WAV, where each stands in Vorbis' (RFC 7845, 5.1.1.2).
-const WAV_ORDER: [&[u8]; 6] = [
-    &[0, 2, 1],
-    &[0, 1, 2, 3],
-    &[0, 2, 1, 3, 4],
-    &[0, 2, 1, 5, 3, 4],
-    &[0, 2, 1, 6, 5, 3, 4],
-    &[0, 2, 1, 7, 5, 6, 3, 4],
-];
-
-/// The decoder of one Opus stream, of one or several coded streams a packet.
+/// Decodes one Opus stream, in which each packet consists of one or several coded streams.
 pub(super) struct OpusDecoder {
     params: AudioCodecParameters,
     decoder: OpusMSDecoder,
     channels: usize,
     /// Factor of the output gain.
     gain: f32,
-    /// Of the pre-skip, the frames still to be dropped.
+    /// Frames of the pre-skip that are still to be dropped.
     skip: usize,
-    /// `[frame, channel]`, as it comes from the decoder.
+    /// `[frame, channel]`, the output of the decoder.
     pcm: Vec<i16>,
     decoded: AudioBuffer<f32>,
 }
@@ -55,7 +41,7 @@ impl OpusDecoder {
         let Some(bytes) = &params.extra_data else {
             return decode_error("opus: the identification header is missing");
         };
-        let head = Head::parse(bytes)?;
+        let head = OpusHeader::parse(bytes)?;
         let channels = head.mapping.len();
         let decoder = OpusMSDecoder::new(
             RATE as i32,
@@ -64,7 +50,9 @@ impl OpusDecoder {
             i32::from(head.coupled),
             &head.mapping,
         )
-        .map_err(|_| Error::DecodeError("opus: the channel mapping names streams not there"))?;
+        .map_err(|_| {
+            Error::DecodeError("opus: the channel mapping names streams that do not exist")
+        })?;
         let layout = Channels::Discrete(channels as u16);
         Ok(Self {
             params: params.clone(),
@@ -79,7 +67,7 @@ impl OpusDecoder {
 
     fn decode_packet(&mut self, packet: &PacketRef<'_>) -> Result<()> {
         self.decoded.clear();
-        // To the decoder, no bytes are a lost packet of any length.
+        // The decoder treats an empty packet as a lost packet of any length.
         if packet.data.is_empty() {
             return decode_error("opus: a packet is empty");
         }
@@ -161,171 +149,15 @@ impl RegisterableAudioDecoder for OpusDecoder {
     }
 }
 
-/// Gives parameters without an identification header one that says what they do: CAF has none. `delay` is
-/// in frames.
-pub(super) fn with_head(
-    mut params: AudioCodecParameters,
-    delay: Option<u32>,
-) -> AudioCodecParameters {
-    let channels = params
-        .channels
-        .as_ref()
-        .map(symphonia::core::audio::Channels::count);
-    if params.codec == CODEC_ID_OPUS
-        && params.extra_data.is_none()
-        && let Some(channels @ (1 | 2)) = channels
-    {
-        let pre_skip = u16::try_from(delay.unwrap_or(0)).unwrap_or(u16::MAX);
-        let mut head = b"OpusHead\x01".to_vec();
-        head.push(channels as u8);
-        head.extend(pre_skip.to_le_bytes());
-        head.extend(RATE.to_le_bytes());
-        head.extend([0; 3]);
-        params.extra_data = Some(head.into());
-    }
-    params
-}
-
-/// Hz of what was coded, if the header says a rate that sound can have.
-pub(super) fn captured_rate(params: &AudioCodecParameters) -> Option<u32> {
-    let head = Head::parse(params.extra_data.as_deref()?).ok()?;
-    super::RATES.contains(&head.rate).then_some(head.rate)
-}
-
-/// The identification header (RFC 7845, 5.1).
-#[derive(Debug, PartialEq, Eq)]
-struct Head {
-    /// Frames to drop at the start.
-    pre_skip: u16,
-    /// Hz of what was coded; 0 where nobody knows.
-    rate: u32,
-    /// 1/256 dB.
-    gain: i16,
-    /// Coded streams in a packet, and how many of them, the first ones, are stereo.
-    streams: u8,
-    coupled: u8,
-    /// For each channel, in the order of WAV, the decoded one that it is; 255 is silence.
-    mapping: Vec<u8>,
-}
-
-impl Head {
-    fn parse(bytes: &[u8]) -> Result<Self> {
-        let [
-            b'O',
-            b'p',
-            b'u',
-            b's',
-            b'H',
-            b'e',
-            b'a',
-            b'd',
-            version,
-            channels,
-            skip0,
-            skip1,
-            r0,
-            r1,
-            r2,
-            r3,
-            gain0,
-            gain1,
-            family,
-            table @ ..,
-        ] = bytes
-        else {
-            return decode_error("opus: the identification header is cut");
-        };
-        if version & 0xf0 != 0 {
-            return unsupported_error("version of the header");
-        }
-        // The box of MP4 has these fields big-endian (Opus in ISOBMFF, 4.3.2) and symphonia hands
-        // it on as it is. The rate of what was coded gives it away.
-        let rate = u32::from_le_bytes([*r0, *r1, *r2, *r3]);
-        let swapped = rate > *super::RATES.end();
-        let (pre_skip, rate, gain) = if swapped {
-            (
-                u16::from_be_bytes([*skip0, *skip1]),
-                rate.swap_bytes(),
-                i16::from_be_bytes([*gain0, *gain1]),
-            )
-        } else {
-            (
-                u16::from_le_bytes([*skip0, *skip1]),
-                rate,
-                i16::from_le_bytes([*gain0, *gain1]),
-            )
-        };
-        let (streams, coupled, mapping) = match (family, channels) {
-            (_, 0) => return decode_error("opus: the header says 0 channels"),
-            (0, 1 | 2) => (1, channels - 1, (0..*channels).collect()),
-            (1, 1..=8) | (255, 1..=MAX_CHANNELS) => {
-                let [streams, coupled, mapping @ ..] = table else {
-                    return decode_error("opus: the channel mapping is cut");
-                };
-                let Some(mapping) = mapping.get(..usize::from(*channels)) else {
-                    return decode_error("opus: the channel mapping is cut");
-                };
-                if streams > channels {
-                    return decode_error("opus: the header says more streams than channels");
-                }
-                (*streams, *coupled, in_wav_order(mapping, *family))
-            }
-            (0 | 1 | 255, _) => return unsupported_error("channel count"),
-            _ => return unsupported_error("channel mapping family, perhaps ambisonics"),
-        };
-        Ok(Self {
-            pre_skip,
-            rate,
-            gain,
-            streams,
-            coupled,
-            mapping,
-        })
-    }
-}
-
-/// Family 1 has the channels in Vorbis' order, the others in none.
-fn in_wav_order(mapping: &[u8], family: u8) -> Vec<u8> {
-    match mapping.len().checked_sub(3).and_then(|i| WAV_ORDER.get(i)) {
-        Some(order) if family == 1 => order.iter().map(|&at| mapping[usize::from(at)]).collect(),
-        _ => mapping.to_vec(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use ropus::{Application, Channels as Coded, Encoder};
     use symphonia::core::units::{Duration, Timestamp};
 
+    use super::super::opus_header::tests::head;
     use super::*;
 
-    fn head(channels: u8, family: u8, table: &[u8]) -> Vec<u8> {
-        let fixed = [
-            b"OpusHead\x01".as_slice(),
-            &[channels, 0x38, 0x01, 0x80, 0x3e, 0, 0, 0x00, 0xfd, family],
-        ];
-        [&fixed.concat(), table].concat()
-    }
-
-    #[test]
-    fn the_header_is_read_in_either_byte_order() {
-        let stereo = Head {
-            pre_skip: 312,
-            rate: 16_000,
-            gain: -768,
-            streams: 1,
-            coupled: 1,
-            mapping: vec![0, 1],
-        };
-        assert_eq!(Head::parse(&head(2, 0, &[])).unwrap(), stereo);
-        let mut mp4 = head(2, 0, &[]);
-        mp4[10..12].reverse();
-        mp4[12..16].reverse();
-        mp4[16..18].reverse();
-        assert_eq!(Head::parse(&mp4).unwrap(), stereo);
-    }
-
-    /// Half a second of a tone, in packets of 20 ms.
+    /// Returns half a second of a tone, in packets of 20 ms.
     fn packets() -> Vec<Vec<u8>> {
         let builder = Encoder::builder(RATE, Coded::Mono, Application::Audio);
         let mut encoder = builder.build().unwrap();
@@ -360,16 +192,16 @@ mod tests {
     }
 
     #[test]
-    fn the_header_is_obeyed_and_so_is_the_end() {
-        let (mut plain, mut asked) = (decoder(0, 0), decoder(1_000, -6 * 256));
+    fn gain_pre_skip_and_padding_are_applied() {
+        let (mut plain, mut changed) = (decoder(0, 0), decoder(1_000, -6 * 256));
         let (mut all, mut some) = (Vec::new(), Vec::new());
         for (i, packet) in packets().iter().enumerate() {
             all.extend(decode(&mut plain, packet, 0).unwrap());
             let padding = if i == 24 { 500 } else { 0 };
-            some.extend(decode(&mut asked, packet, padding).unwrap());
+            some.extend(decode(&mut changed, packet, padding).unwrap());
         }
         assert_eq!(all.len(), 24_000);
-        assert!(all[12_000..].iter().any(|&x| x > 0.2), "a tone is heard");
+        assert!(all[12_000..].iter().any(|&x| x > 0.2), "the tone is there");
         let factor = 10_f32.powf(-6.0 / 20.0);
         let expected: Vec<f32> = all[1_000..23_500].iter().map(|x| x * factor).collect();
         assert_eq!(some.len(), expected.len());
@@ -378,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_packet_costs_its_place_alone() {
+    fn a_damaged_packet_costs_only_its_place() {
         let packets = packets();
         let mut decoder = decoder(312, 0);
         assert_eq!(
@@ -389,7 +221,7 @@ mod tests {
             assert!(decode(&mut decoder, damaged, 0).is_err(), "{damaged:?}");
             assert_eq!(decoder.last_decoded().frames(), 0);
         }
-        // A packet of its first byte alone: the encoder says that there is nothing to say.
+        // A packet of its first byte alone means that the encoder had no sound to code.
         let concealed = decode(&mut decoder, &packets[1][..1], 0).unwrap();
         assert_eq!(concealed.len(), 960);
         for packet in &packets[2..] {
@@ -400,16 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_come_in_the_order_of_wav() {
-        // 5.1 as libopus writes it: left, centre, right, surround left and right, LFE.
-        let surround = Head::parse(&head(6, 1, &[4, 2, 0, 4, 1, 2, 3, 5])).unwrap();
-        assert_eq!(surround.mapping, [0, 1, 4, 5, 2, 3]);
-        let discrete = Head::parse(&head(6, 255, &[4, 2, 0, 4, 1, 2, 3, 5])).unwrap();
-        assert_eq!(discrete.mapping, [0, 4, 1, 2, 3, 5]);
-    }
-
-    #[test]
-    fn what_no_decoder_can_be_made_for_is_refused() {
+    fn headers_without_a_possible_decoder_are_refused() {
         let cases: [(Vec<u8>, &str); 8] = [
             (b"OpusHead\x01\x02".to_vec(), "header is cut"),
             (head(0, 0, &[]), "0 channels"),
@@ -421,7 +244,10 @@ mod tests {
             (head(4, 2, &[]), "ambisonics"),
             (head(3, 1, &[2, 1, 0, 1]), "mapping is cut"),
             (head(2, 1, &[200, 1, 0, 1]), "more streams than channels"),
-            (head(2, 255, &[1, 0, 0, 1]), "names streams not there"),
+            (
+                head(2, 255, &[1, 0, 0, 1]),
+                "names streams that do not exist",
+            ),
         ];
         for (bytes, words) in cases {
             let mut params = AudioCodecParameters::new();

@@ -1,27 +1,28 @@
-//! Samples that stand in the bytes one after the other: linear PCM, floats, G.711.
+//! Decodes samples that follow one another in the bytes: linear PCM, floats, G.711.
 //!
-//! Shared by raw input and WAV: both come down to a coding, a shape and a stretch of bytes, which is
-//! taken in pieces cut anywhere.
+//! Samples without a header and those in WAV, AU, AIFF and CAF are decoded here. Each has a coding, a rate, a
+//! channel count and a range of bytes, which may be pushed in pieces of any size.
 
-use super::disguise::Head;
 use super::input::Input;
+use super::job::{DecodeJob, LaneSink};
 use super::lanes::Lanes;
-use super::{AudioError, Ending, Job, RawFormat, Sink, Source, g711};
+use super::raw_content::RawContentCheck;
+use super::{AudioError, Ending, RawFormat, Source, g711};
 
-/// Bytes converted at a time; bounds the scratch whatever the input.
+/// Bytes converted at a time. It bounds the buffer for any input.
 const BLOCK: usize = 48 << 10;
 
-/// How one sample is written; little endian unless the name says otherwise.
+/// The coding of one sample. It is little endian unless its name ends in `Be`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
-    /// Unsigned 8 bits, 128 is zero.
+pub(super) enum SampleCoding {
+    /// Unsigned 8 bits. 128 is zero.
     U8,
     S8,
     S16,
     S16Be,
     S24,
     S24Be,
-    /// 24 bits, sign extended, in the low bytes of 32.
+    /// 24 bits in the low bytes of 32, sign extended.
     S24In32,
     S32,
     S32Be,
@@ -33,8 +34,8 @@ pub(super) enum Coding {
     Alaw,
 }
 
-impl Coding {
-    /// Bytes of one sample.
+impl SampleCoding {
+    /// Returns the bytes of one sample.
     pub(super) fn width(self) -> usize {
         match self {
             Self::U8 | Self::S8 | Self::Mulaw | Self::Alaw => 1,
@@ -64,7 +65,7 @@ impl Coding {
         }
     }
 
-    /// Appends the samples of `bytes` to `out`; a part of a sample at the end is left out.
+    /// Appends the samples of `bytes` to `out`. Ignores an incomplete sample at the end.
     fn expand(self, bytes: &[u8], out: &mut Vec<f32>) {
         match self {
             Self::U8 => out.extend(bytes.iter().map(|&b| (f32::from(b) - 128.0) / 128.0)),
@@ -74,7 +75,7 @@ impl Coding {
             Self::S16 => each(bytes, out, |b| f32::from(i16::from_le_bytes(b)) / 32_768.0),
             Self::S16Be => each(bytes, out, |b| f32::from(i16::from_be_bytes(b)) / 32_768.0),
             Self::S24 => each(bytes, out, |[a, b, c]| {
-                // Into the upper bytes, so that the sign lands where i32 has it.
+                // The bytes go into the upper part of the i32, so that its sign is that of the sample.
                 i32::from_le_bytes([0, a, b, c]) as f32 / 2_147_483_648.0
             }),
             Self::S24Be => each(bytes, out, |[a, b, c]| {
@@ -102,32 +103,32 @@ fn each<const W: usize>(bytes: &[u8], out: &mut Vec<f32>, sample: impl Fn([u8; W
     out.extend(samples.iter().map(|&b| sample(b)));
 }
 
-/// Interleaved samples on their way to lanes.
+/// Converts interleaved samples to lanes.
 #[derive(Debug)]
-pub(super) struct Pcm {
-    coding: Coding,
+pub(super) struct PcmDecoder {
+    coding: SampleCoding,
     source: Source,
     lanes: Lanes,
     /// Bytes of a frame.
     frame: usize,
-    /// The beginning of a frame whose rest is still to come.
-    carry: Vec<u8>,
-    /// Samples of the block under way.
+    /// The start of a frame that is not complete yet.
+    partial_frame: Vec<u8>,
+    /// Samples of the current block.
     samples: Vec<f32>,
-    /// Bytes of the whole recording, if they are all there.
+    /// Bytes of the whole recording, if all of them are there.
     size: Option<u64>,
-    /// Of samples without a header: their beginning, which may be that of a file or text.
-    head: Option<(Head, RawFormat)>,
+    /// Checks that samples without a header are not a file or text.
+    check: Option<(RawContentCheck, RawFormat)>,
 }
 
-impl Pcm {
-    /// Samples of this shape; `origin` names who claims it in errors.
+impl PcmDecoder {
+    /// Creates a decoder. `origin` names in errors who claims this rate and channel count.
     pub(super) fn new(
         origin: &'static str,
-        coding: Coding,
+        coding: SampleCoding,
         sample_rate: u32,
         channels: u16,
-        job: &Job,
+        job: &DecodeJob,
     ) -> Result<Self, AudioError> {
         job.captured_rate.set(sample_rate);
         Ok(Self {
@@ -140,55 +141,55 @@ impl Pcm {
             },
             lanes: Lanes::new(origin, sample_rate, u32::from(channels), job)?,
             frame: coding.width() * usize::from(channels),
-            carry: Vec::new(),
+            partial_frame: Vec::new(),
             samples: Vec::with_capacity(BLOCK / coding.width()),
             size: job.size,
-            head: None,
+            check: None,
         })
     }
 
-    /// Samples without a header, of the shape that the request says.
+    /// Creates a decoder of samples without a header, with the rate and channel count of the request.
     pub(super) fn raw(
         format: RawFormat,
         sample_rate: u32,
         channels: u16,
-        job: &Job,
+        job: &DecodeJob,
     ) -> Result<Self, AudioError> {
         let samples = Self::new("the request", format.into(), sample_rate, channels, job)?;
         Ok(Self {
-            head: Some((Head::default(), format)),
+            check: Some((RawContentCheck::default(), format)),
             ..samples
         })
     }
 
-    /// Takes the next bytes, cut anywhere.
-    pub(super) fn push(&mut self, bytes: &[u8], sink: Sink<'_>) -> Result<(), AudioError> {
-        if let Some((head, format)) = &mut self.head {
-            head.push(bytes, *format)?;
+    /// Decodes the next bytes. A frame may be divided between two calls.
+    pub(super) fn push(&mut self, bytes: &[u8], sink: LaneSink<'_>) -> Result<(), AudioError> {
+        if let Some((check, format)) = &mut self.check {
+            check.push(bytes, *format)?;
         }
-        let missing = (self.frame - self.carry.len()) % self.frame;
+        let missing = (self.frame - self.partial_frame.len()) % self.frame;
         let (first, rest) = bytes.split_at(missing.min(bytes.len()));
-        self.carry.extend_from_slice(first);
-        if self.carry.len() == self.frame {
-            let mut frame = std::mem::take(&mut self.carry);
-            self.take(&frame, sink)?;
+        self.partial_frame.extend_from_slice(first);
+        if self.partial_frame.len() == self.frame {
+            let mut frame = std::mem::take(&mut self.partial_frame);
+            self.convert(&frame, sink)?;
             frame.clear();
-            self.carry = frame;
+            self.partial_frame = frame;
         }
-        let (whole, begun) = rest.split_at(rest.len() / self.frame * self.frame);
+        let (whole, rest) = rest.split_at(rest.len() / self.frame * self.frame);
         for block in whole.chunks((BLOCK / self.frame).max(1) * self.frame) {
-            self.take(block, sink)?;
+            self.convert(block, sink)?;
         }
-        self.carry.extend_from_slice(begun);
+        self.partial_frame.extend_from_slice(rest);
         Ok(())
     }
 
-    /// Ends the samples; `short` says that more were promised.
-    pub(super) fn finish(mut self, short: bool, sink: Sink<'_>) -> Result<Ending, AudioError> {
-        if let Some((head, format)) = &mut self.head {
-            head.finish(*format)?;
+    /// Ends the samples. `short` means that the header promised more.
+    pub(super) fn finish(mut self, short: bool, sink: LaneSink<'_>) -> Result<Ending, AudioError> {
+        if let Some((check, format)) = &mut self.check {
+            check.finish(*format)?;
         }
-        let cut_inside_a_frame = !self.carry.is_empty();
+        let cut_inside_a_frame = !self.partial_frame.is_empty();
         self.lanes.finish(sink)?;
         Ok(Ending {
             source: self.source,
@@ -198,44 +199,44 @@ impl Pcm {
         })
     }
 
-    /// Reads `most` bytes, or as many as there are; `owed` says that fewer are too few.
+    /// Decodes up to `limit` bytes of `input`. `size_is_reliable` means that fewer bytes are a sign of a cut file.
     pub(super) fn read(
         mut self,
         mut input: Input<'_>,
-        most: u64,
-        owed: bool,
-        sink: Sink<'_>,
+        limit: u64,
+        size_is_reliable: bool,
+        sink: LaneSink<'_>,
     ) -> Result<Ending, AudioError> {
         if let Some(size) = self.size {
-            // Known beforehand here, so refuse before the work.
-            let there = size.saturating_sub(input.position());
+            // The length is known in advance, so a recording that is too long is refused before any work.
+            let available = size.saturating_sub(input.position());
             self.lanes
-                .check_length(most.min(there) / self.frame as u64)?;
+                .check_length(limit.min(available) / self.frame as u64)?;
         }
-        input.end_after(most);
+        input.end_after(limit);
         let mut read = 0;
         loop {
-            let there = input.fill()?;
-            let count = there.len();
+            let available = input.fill()?;
+            let count = available.len();
             if count == 0 {
-                return self.finish(owed && read < most, sink);
+                return self.finish(size_is_reliable && read < limit, sink);
             }
-            self.push(there, sink)?;
+            self.push(available, sink)?;
             input.consume(count);
             read += count as u64;
         }
     }
 
-    fn take(&mut self, frames: &[u8], sink: Sink<'_>) -> Result<(), AudioError> {
+    fn convert(&mut self, frames: &[u8], sink: LaneSink<'_>) -> Result<(), AudioError> {
         self.samples.clear();
         self.coding.expand(frames, &mut self.samples);
-        self.lanes.count(frames.len());
+        self.lanes.count_bytes(frames.len());
         self.lanes.push(&self.samples)?;
-        self.lanes.hand_over(sink)
+        self.lanes.deliver(sink)
     }
 }
 
-impl From<RawFormat> for Coding {
+impl From<RawFormat> for SampleCoding {
     fn from(format: RawFormat) -> Self {
         match format {
             RawFormat::PcmS16Le => Self::S16,
@@ -252,39 +253,59 @@ mod tests {
 
     #[test]
     fn full_scale_and_zero_of_every_coding() {
-        let cases: [(Coding, &[u8], &[f32]); 15] = [
-            (Coding::U8, &[0, 128, 192], &[-1.0, 0.0, 0.5]),
-            (Coding::S8, &[0x80, 0, 0x40], &[-1.0, 0.0, 0.5]),
-            (Coding::S16Be, &[0x80, 0, 0, 0, 0x40, 0], &[-1.0, 0.0, 0.5]),
-            (Coding::S24Be, &[0x80, 0, 0, 0x40, 0, 0], &[-1.0, 0.5]),
-            (Coding::S32Be, &[0x80, 0, 0, 0, 0x40, 0, 0, 0], &[-1.0, 0.5]),
+        let cases: [(SampleCoding, &[u8], &[f32]); 15] = [
+            (SampleCoding::U8, &[0, 128, 192], &[-1.0, 0.0, 0.5]),
+            (SampleCoding::S8, &[0x80, 0, 0x40], &[-1.0, 0.0, 0.5]),
             (
-                Coding::F32Be,
+                SampleCoding::S16Be,
+                &[0x80, 0, 0, 0, 0x40, 0],
+                &[-1.0, 0.0, 0.5],
+            ),
+            (SampleCoding::S24Be, &[0x80, 0, 0, 0x40, 0, 0], &[-1.0, 0.5]),
+            (
+                SampleCoding::S32Be,
+                &[0x80, 0, 0, 0, 0x40, 0, 0, 0],
+                &[-1.0, 0.5],
+            ),
+            (
+                SampleCoding::F32Be,
                 &[0xbf, 0x80, 0, 0, 0x3f, 0, 0, 0],
                 &[-1.0, 0.5],
             ),
-            (Coding::F64Be, &[0x3f, 0xe0, 0, 0, 0, 0, 0, 0], &[0.5]),
-            (Coding::S16, &[0, 0x80, 0, 0, 0, 0x40], &[-1.0, 0.0, 0.5]),
+            (SampleCoding::F64Be, &[0x3f, 0xe0, 0, 0, 0, 0, 0, 0], &[0.5]),
             (
-                Coding::S24,
+                SampleCoding::S16,
+                &[0, 0x80, 0, 0, 0, 0x40],
+                &[-1.0, 0.0, 0.5],
+            ),
+            (
+                SampleCoding::S24,
                 &[0, 0, 0x80, 0, 0, 0, 0, 0, 0x40],
                 &[-1.0, 0.0, 0.5],
             ),
             (
-                Coding::S24In32,
+                SampleCoding::S24In32,
                 &[0, 0, 0x80, 0xff, 0, 0, 0x40, 0],
                 &[-1.0, 0.5],
             ),
-            (Coding::S32, &[0, 0, 0, 0x80, 0, 0, 0, 0x40], &[-1.0, 0.5]),
             (
-                Coding::F32,
+                SampleCoding::S32,
+                &[0, 0, 0, 0x80, 0, 0, 0, 0x40],
+                &[-1.0, 0.5],
+            ),
+            (
+                SampleCoding::F32,
                 &[0, 0, 0x80, 0xbf, 0, 0, 0, 0x3f],
                 &[-1.0, 0.5],
             ),
-            (Coding::F64, &[0, 0, 0, 0, 0, 0, 0xe0, 0x3f], &[0.5]),
-            (Coding::Mulaw, &[0xff, 0x80], &[0.0, 32_124.0 / 32_768.0]),
+            (SampleCoding::F64, &[0, 0, 0, 0, 0, 0, 0xe0, 0x3f], &[0.5]),
             (
-                Coding::Alaw,
+                SampleCoding::Mulaw,
+                &[0xff, 0x80],
+                &[0.0, 32_124.0 / 32_768.0],
+            ),
+            (
+                SampleCoding::Alaw,
                 &[0xaa, 0x2a],
                 &[32_256.0 / 32_768.0, -32_256.0 / 32_768.0],
             ),

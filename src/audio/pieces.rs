@@ -1,42 +1,41 @@
-//! Streams without a beginning: MPEG-TS, which has none, and pieces that lack theirs, as recorders in browsers
-//! give them after the first.
+//! Detects streams without a header: MPEG-TS, which has none, and the later chunks of a recorder in a browser.
 //!
-//! Both are refused by name, with what to send instead.
+//! Both are refused by name, and the error states what to send instead.
 
 use super::AudioError;
-use super::sniff::HEAD;
+use super::magic::SNIFF_BYTES;
 
-/// The cure for a piece of a recording that does not begin with its header.
-const SEND_ALL_CHUNKS: &str = "only a recorder's first chunk has the header: put all chunks from the \
-    first on together, or let the recorder make a new recording for each request";
+/// What to do about a piece of a recording that does not begin with its header.
+const SEND_ALL_CHUNKS: &str = "only the first chunk of a recorder has the header: join all chunks from \
+    the first on, or start a new recording for each request";
 
-/// Bytes of a packet of MPEG-TS, and where in it the sync byte stands: plain (ISO/IEC 13818-1, section
-/// 2.4.3), behind a time stamp (as cameras and Blu-ray discs have it), with a checksum behind.
+/// Bytes of a packet of MPEG-TS, and the position of its sync byte. In order: plain packets (ISO/IEC 13818-1,
+/// section 2.4.3), packets after a time stamp (cameras and Blu-ray discs), packets with a checksum at the end.
 const TRANSPORT_PACKETS: [(usize, usize); 3] = [(188, 0), (192, 4), (204, 0)];
 
-/// Packets of MPEG-TS that must begin where they should; samples of other data do by no chance.
+/// Sync bytes of MPEG-TS required at the right distance. Other data does not have so many by chance.
 const TRANSPORT_SYNCS: usize = 4;
 
-/// The refusal of an MPEG transport stream, if `bytes` are one from its first packet on.
+/// Returns the refusal of an MPEG transport stream if `bytes` begin with its first packet.
 pub(super) fn transport_stream(bytes: &[u8]) -> Option<AudioError> {
-    let head = &bytes[..bytes.len().min(HEAD)];
-    let is_one = TRANSPORT_PACKETS.iter().any(|&(size, at)| {
+    let head = &bytes[..bytes.len().min(SNIFF_BYTES)];
+    let is_stream = TRANSPORT_PACKETS.iter().any(|&(size, at)| {
         let synced = |packet: &[u8]| packet.get(at) == Some(&0x47);
         head.len() >= 2 * size && head.chunks(size).filter(|p| p.len() > at).all(synced)
     });
-    is_one.then(transport_refused)
+    is_stream.then(transport_refused)
 }
 
-/// The refusal of an MPEG transport stream that was cut anywhere.
+/// Returns the refusal of an MPEG transport stream if `bytes` begin anywhere in one.
 pub(super) fn cut_transport_stream(bytes: &[u8]) -> Option<AudioError> {
-    let head = &bytes[..bytes.len().min(HEAD)];
-    let is_one = TRANSPORT_PACKETS.iter().any(|&(size, _)| {
+    let head = &bytes[..bytes.len().min(SNIFF_BYTES)];
+    let is_stream = TRANSPORT_PACKETS.iter().any(|&(size, _)| {
         (0..size).any(|start| {
             let syncs = head.iter().skip(start).step_by(size);
             syncs.clone().count() >= TRANSPORT_SYNCS && syncs.clone().all(|&byte| byte == 0x47)
         })
     });
-    is_one.then(transport_refused)
+    is_stream.then(transport_refused)
 }
 
 fn transport_refused() -> AudioError {
@@ -47,14 +46,14 @@ fn transport_refused() -> AudioError {
     }
 }
 
-/// The refusal of a piece of a recording without its header, which is what recorders in browsers give as
-/// their second chunk, if `bytes` begin like one.
+/// Returns the refusal of a piece of a recording if `bytes` begin like one. Recorders in browsers produce such
+/// pieces from their second chunk on.
 pub(super) fn headless(bytes: &[u8]) -> Option<AudioError> {
-    // A cluster of Matroska, also behind its first byte, which Chrome puts into the chunk before; a segment; a
-    // block followed by another.
+    // A cluster of Matroska, with or without its first byte, which Chrome puts into the previous chunk; a
+    // segment; or a block followed by another.
     let cluster = bytes.starts_with(b"\x1f\x43\xb6\x75") || bytes.starts_with(b"\x43\xb6\x75");
     let webm = cluster || bytes.starts_with(b"\x18\x53\x80\x67") || begins_with_block(bytes);
-    // A page of Ogg that does not begin a stream (RFC 3533, section 6).
+    // A page of Ogg that is not the first of its stream (RFC 3533, section 6).
     let ogg = bytes.starts_with(b"OggS\0") && bytes.get(5).is_some_and(|flags| flags & 2 == 0);
     let format = match (webm, ogg) {
         (true, _) => "a WebM",
@@ -67,7 +66,7 @@ pub(super) fn headless(bytes: &[u8]) -> Option<AudioError> {
     })
 }
 
-/// The refusal of a piece of an MP4 recording.
+/// Returns the refusal of a piece of an MP4 recording.
 pub(super) fn headless_mp4() -> AudioError {
     AudioError::Refused {
         what: "this is a fragment of an MP4 recording without the beginning that describes it (moov box)"
@@ -76,12 +75,12 @@ pub(super) fn headless_mp4() -> AudioError {
     }
 }
 
-/// Whether `bytes` are packets of MPEG-TS to their end, and their sync byte stands hardly anywhere else, as it
-/// would in samples.
+/// Returns whether `bytes` are packets of MPEG-TS to their end. The sync byte must also be rare elsewhere,
+/// because in samples it would not be.
 pub(super) fn is_transport_stream(bytes: &[u8]) -> bool {
     let syncs = bytes.iter().filter(|&&byte| byte == 0x47).count();
     TRANSPORT_PACKETS.iter().any(|&(size, at)| {
-        // No error, and a payload or an adaptation field.
+        // The error flag is not set, and there is a payload or an adaptation field.
         let valid = |packet: &[u8]| {
             matches!(packet.get(at..at + 4), Some([0x47, second, _, fourth])
                 if second & 0x80 == 0 && fourth & 0x30 != 0)
@@ -93,8 +92,8 @@ pub(super) fn is_transport_stream(bytes: &[u8]) -> bool {
     })
 }
 
-/// Whether a block of Matroska's first track (RFC 9559, section 10.2) stands here and another element of a
-/// cluster behind it.
+/// Returns whether `bytes` begin with a block of Matroska's first track (RFC 9559, section 10.2), followed by
+/// another element of a cluster.
 fn begins_with_block(bytes: &[u8]) -> bool {
     let (header, size) = match *bytes {
         [0xa3, size @ 0x80..=0xfe, ..] => (2, usize::from(size & 0x7f)),
@@ -113,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packets_of_mpeg_ts_are_told_from_samples() {
+    fn packets_of_mpeg_ts_are_distinguished_from_samples() {
         let packet: Vec<u8> = (0..184).map(|i| (i * 31 % 64) as u8).collect();
         let packet = [&[0x47, 0x41, 0x00, 0x10], packet.as_slice()].concat();
         let stream = packet.repeat(20);
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_of_matroska_are_told_by_what_follows_them() {
+    fn a_block_of_matroska_counts_only_before_another_element() {
         let block = |size: usize| {
             [
                 &[0xa3, 0x80 | size as u8, 0x81],

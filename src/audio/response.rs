@@ -1,18 +1,21 @@
-//! The resampler's response, measured tone by tone, up and down.
+//! Measures the resampler's response tone by tone, to higher and to lower rates.
 //!
-//! Stated and held here: pass-band ripple within 0.01 dB to 0.9 of the lower Nyquist frequency
-//! from 8 kHz and to 0.94 from 11,025 Hz up, stop-band attenuation of at least 135 dB from 8,001 Hz
-//! on, images of what is sampled up and all other spurious tones at least 125 dB down.
+//! The tests check these bounds. The pass-band ripple is within 0.01 dB to 0.9 of the lower Nyquist frequency from
+//! 8 kHz, and to 0.94 from 11,025 Hz up. The stop-band attenuation is at least 135 dB from 8,001 Hz on. Images from
+//! upsampling and all other spurious tones are at least 125 dB down.
 
 use std::f64::consts::TAU;
 
 use super::{AudioError, Resampler, SAMPLE_RATE};
 
+/// dB.
 const RIPPLE: f64 = 0.01;
+/// dB relative to the tone.
 const STOP_BAND: f64 = -135.0;
+/// dB relative to the tone.
 const SPURIOUS: f64 = -125.0;
 
-/// `samples` at 16 kHz, pushed in pieces of these lengths and then the rest at once.
+/// Returns `samples` resampled to 16 kHz, pushed in pieces of the lengths `cuts` and then the rest at once.
 pub(super) fn resampled(
     rate: u32,
     samples: &[f32],
@@ -37,23 +40,23 @@ fn sine(rate: u32, hertz: f64, seconds: f64) -> Vec<f32> {
         .collect()
 }
 
-/// What became of a full-scale sine, in dB relative to it, the ends left out.
+/// A resampled full-scale sine, in dB relative to the original, without its ends.
 struct Response {
-    /// The tone itself, whatever its phase.
+    /// The tone itself, at any phase.
     tone: f64,
-    /// What is left without the tone, at the phase that an undelayed one has.
+    /// The rest without the tone, at the phase that it has without delay.
     spurious: f64,
-    /// Everything.
+    /// All of the output.
     all: f64,
 }
 
 fn response(rate: u32, hertz: f64) -> Response {
     let out = resampled(rate, &sine(rate, hertz, 1.0), []);
-    // A rate that nobody uses is taken for one up to 104 ppm away: a second is two samples off.
+    // An uncommon rate is rounded by up to 104 ppm, so a second may differ by two samples.
     let off = out.len().abs_diff(SAMPLE_RATE as usize);
     assert!(off <= 2, "from {rate} Hz: {off} samples");
     let step = TAU * hertz / f64::from(SAMPLE_RATE);
-    // Half a second: the tones of the test below fit into it a whole number of times.
+    // Half a second contains a whole number of periods of each tone in the test below.
     let inner = 4_000..12_000;
     let mean = |f: &dyn Fn(usize) -> f64| inner.clone().map(f).sum::<f64>() / inner.len() as f64;
     let in_phase = 2.0 * mean(&|i| f64::from(out[i]) * (step * i as f64).sin());
@@ -69,7 +72,7 @@ fn response(rate: u32, hertz: f64) -> Response {
 }
 
 #[test]
-fn the_resampler_keeps_speech_and_stops_the_rest() {
+fn the_resampler_passes_speech_and_stops_higher_frequencies() {
     let rates = [
         8_000, 11_025, 12_000, 22_050, 24_000, 32_000, 44_100, 48_000, 88_200, 96_000, 176_400,
         192_000,
@@ -77,7 +80,7 @@ fn the_resampler_keeps_speech_and_stops_the_rest() {
     for rate in rates {
         let nyquist = f64::from(rate.min(SAMPLE_RATE)) / 2.0;
         let flat_to = if rate < 11_025 { 0.9 } else { 0.94 } * nyquist;
-        // Multiples of 2 Hz: whole periods in half a second.
+        // Multiples of 2 Hz have whole periods in half a second.
         let tones = (1..=24).map(|i| (flat_to * f64::from(i) / 48.0).floor() * 2.0);
         let (mut ripple, mut spurious) = (0.0_f64, f64::NEG_INFINITY);
         for hertz in tones {
@@ -109,7 +112,7 @@ fn the_resampler_keeps_speech_and_stops_the_rest() {
 }
 
 #[test]
-fn odd_rates_resample_too() {
+fn uncommon_rates_are_resampled() {
     for rate in [
         2_000, 7_999, 11_127, 22_255, 44_101, 47_999, 767_999, 768_000,
     ] {

@@ -1,4 +1,4 @@
-//! What goes in and what comes out, and bad inputs each by name.
+//! Tests of decoding as a whole: the samples of known files, and the error for each bad input.
 
 use std::io::Cursor;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const SPEC: hound::WavSpec = hound::WavSpec {
     sample_format: hound::SampleFormat::Int,
 };
 
-/// A WAV written by hound, an independent hand.
+/// Returns a WAV written by hound, an independent implementation.
 fn wav<S: hound::Sample + Copy>(spec: hound::WavSpec, samples: &[S]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = hound::WavWriter::new(Cursor::new(&mut bytes), spec).unwrap();
@@ -35,7 +35,7 @@ fn auto(bytes: &[u8]) -> Result<Recording, AudioError> {
 }
 
 #[test]
-fn sixteen_kilohertz_passes_bit_for_bit() {
+fn samples_at_16_khz_are_kept_bit_for_bit() {
     let samples: Vec<i16> = (0..20_000)
         .map(|i| (i * 7_919 % 65_536 - 32_768) as i16)
         .collect();
@@ -48,7 +48,7 @@ fn sixteen_kilohertz_passes_bit_for_bit() {
 }
 
 #[test]
-fn lanes_are_chosen_as_asked() {
+fn lanes_are_made_as_requested() {
     let frame = [0.25_f32, -0.5, 0.75, 0.125];
     let file = |channels: u16| {
         let spec = hound::WavSpec {
@@ -83,12 +83,12 @@ fn lanes_are_chosen_as_asked() {
     );
     assert_eq!(
         error.unwrap_err().to_string(),
-        "lane 2 was asked for, but there are 2 (the first is 0)"
+        "lane 2 was requested, but there are 2 (the first is 0)"
     );
 }
 
 #[test]
-fn bad_input_is_refused_by_name() {
+fn each_bad_input_has_its_own_error() {
     let patched = |at: usize, with: &[u8]| {
         let mut bytes = mono16(&[1_000; 800]);
         bytes[at..at + with.len()].copy_from_slice(with);
@@ -103,14 +103,14 @@ fn bad_input_is_refused_by_name() {
         (whole[..44].to_vec(), "no audio in it"),
         (
             patched(24, &[0; 4]),
-            "the WAV header says 0 Hz; a sample rate is needed",
+            "the WAV header claims 0 Hz; a sample rate is needed",
         ),
         (
             patched(24, &[0xff; 4]),
-            "says 4294967295 Hz; rates of 2000 to 768000 Hz",
+            "claims 4294967295 Hz; rates of 2000 to 768000 Hz",
         ),
-        (patched(22, &[0; 2]), "the WAV header says 0 channels"),
-        (patched(22, &[0xff; 2]), "says 65535 channels; at most 8"),
+        (patched(22, &[0; 2]), "the WAV header claims 0 channels"),
+        (patched(22, &[0xff; 2]), "claims 65535 channels; at most 8"),
         (patched(20, &[0x31, 0]), "GSM 6.10 in WAV is not supported"),
         (
             patched(20, &[0x34, 0x12]),
@@ -128,7 +128,7 @@ fn bad_input_is_refused_by_name() {
 }
 
 #[test]
-fn a_wav_that_lies_about_its_size_yields_what_came() {
+fn a_wav_with_a_wrong_size_yields_its_samples() {
     let whole = mono16(&[1_000; 800]);
     let sized = |riff: u32, data: u32| {
         let mut bytes = whole.clone();
@@ -153,7 +153,7 @@ fn a_wav_that_lies_about_its_size_yields_what_came() {
 }
 
 #[test]
-fn chunks_are_walked_whatever_their_padding() {
+fn chunks_with_any_padding_are_skipped() {
     let whole = mono16(&[1_000; 80]);
     for padding in [&b""[..], b"\0", b"!"] {
         let chunk = [b"LIST\x03\0\0\0abc".as_slice(), padding].concat();
@@ -167,7 +167,7 @@ fn chunks_are_walked_whatever_their_padding() {
 }
 
 #[test]
-fn rf64_is_read() {
+fn rf64_is_decoded() {
     let whole = mono16(&[1_000; 80]);
     let sizes = [0_u64, 160, 80].map(u64::to_le_bytes).concat();
     let mut bytes = [
@@ -179,13 +179,13 @@ fn rf64_is_read() {
     .concat();
     let size = bytes.len() - 160 - 4;
     bytes[size..size + 4].fill(0xff);
-    bytes.extend_from_slice(b"junk behind the data");
+    bytes.extend_from_slice(b"junk after the data");
     let recording = auto(&bytes).unwrap();
     assert_eq!(recording.lanes[0].len(), 80);
 }
 
 #[test]
-fn a_sample_that_is_no_sound_is_located() {
+fn the_error_for_an_impossible_sample_has_its_position() {
     let spec = hound::WavSpec {
         channels: 2,
         sample_rate: 8_000,
@@ -210,18 +210,18 @@ fn a_sample_that_is_no_sound_is_located() {
         samples[24_001] = bad;
         let bytes = wav(spec, &samples);
         assert_eq!(auto(&bytes).unwrap_err().to_string(), words);
-        let sound = decode(
+        let other = decode(
             &bytes,
             Encoding::Auto,
             LaneChoice::Select(0),
             &Limits::default(),
         );
-        assert!(sound.is_ok(), "the other lane is sound");
+        assert!(other.is_ok(), "the other lane is valid");
     }
 }
 
 #[test]
-fn each_limit_is_named_and_is_a_limit() {
+fn each_exceeded_limit_is_named() {
     let bytes = mono16(&[1; 32_000]);
     let cases = [
         (
@@ -272,7 +272,7 @@ fn each_limit_is_named_and_is_a_limit() {
 }
 
 #[test]
-fn raw_samples_need_a_sane_shape() {
+fn samples_without_a_header_need_a_possible_rate_and_channel_count() {
     let raw = |format, sample_rate, channels| Encoding::Raw {
         format,
         sample_rate,
@@ -289,13 +289,16 @@ fn raw_samples_need_a_sane_shape() {
     for (encoding, words) in [
         (
             raw(RawFormat::Mulaw, 0, 1),
-            "the request says 0 Hz; a sample rate is needed",
+            "the request claims 0 Hz; a sample rate is needed",
         ),
         (
             raw(RawFormat::Mulaw, 8_000, 0),
-            "the request says 0 channels",
+            "the request claims 0 channels",
         ),
-        (raw(RawFormat::Mulaw, 1_000, 1), "the request says 1000 Hz"),
+        (
+            raw(RawFormat::Mulaw, 1_000, 1),
+            "the request claims 1000 Hz",
+        ),
         (raw(RawFormat::PcmF32Le, 8_000, 2), "no audio in it"),
     ] {
         let error = decode(&[0; 4], encoding).unwrap_err().to_string();
@@ -304,7 +307,7 @@ fn raw_samples_need_a_sane_shape() {
 }
 
 #[test]
-fn a_lane_gives_the_same_samples_whatever_its_thread_resampled_before() {
+fn a_lane_has_the_same_samples_whatever_its_thread_resampled_before() {
     for rate in [8_000, 44_100] {
         let lane: Vec<f32> = (0..5_000).map(|i| (i as f32 * 0.37).sin()).collect();
         let other: Vec<f32> = lane.iter().map(|sample| 1.0 - sample).collect();
@@ -313,7 +316,7 @@ fn a_lane_gives_the_same_samples_whatever_its_thread_resampled_before() {
             first.join().unwrap()
         });
         resampled(rate, &other, []);
-        // Broken off in a lane.
+        // A lane that ends early.
         let mut broken = Resampler::new(rate).unwrap();
         broken.push(&other[..1_111], &mut Vec::new()).unwrap();
         drop(broken);
@@ -325,7 +328,7 @@ proptest! {
     #![proptest_config(replay::with_cases(48))]
 
     #[test]
-    fn cutting_the_input_anywhere_changes_no_sample(
+    fn dividing_the_input_anywhere_changes_no_sample(
         rate in prop::sample::select(vec![8_000_u32, 11_025, 16_000, 22_050, 44_100, 48_000]),
         samples in prop::collection::vec(-1.0_f32..1.0, 0..6_000),
         cuts in prop::collection::vec(0_usize..1_500, 0..12),
@@ -337,7 +340,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic(
+    fn no_bytes_cause_a_panic(
         head in prop::sample::select(vec![
             &b""[..], b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0", b"fLaC", b"OggS\0\x02",
             b"\xff\xfb\x90\x64", b"caff\0\x01\0\0desc", b"\0\0\0\x18ftypM4A ", b"\x1a\x45\xdf\xa3",

@@ -1,36 +1,37 @@
-//! Wave64: WAV whose chunks have 16-byte names and 64-bit sizes, as Sony's editors write it.
+//! Wave64, the variant of WAV that Sony's editors write: chunks have 16-byte names and 64-bit sizes.
 //!
-//! The chunks are walked here; what they hold is `wav`'s to read.
+//! The chunks are found here. `wav` reads their contents.
 
 use super::input::Input;
-use super::wav::{FORMAT, Wav, WavFormat};
-use super::{AudioError, Ending, Job, Sink};
+use super::job::{DecodeJob, LaneSink};
+use super::wav::{FORMAT, WavFormat, WavHeader};
+use super::{AudioError, Ending};
 
-/// Bytes of a chunk's name and size, which its size counts in.
+/// Bytes of a chunk's name and size. The size includes them.
 const HEADER: usize = 24;
 
-/// The file's own header and the form's name, which no size follows.
+/// Bytes of the file's own header and the form's name, which has no size.
 const FIRST_CHUNK: u64 = 40;
 
-/// Sizes from here on mean "not known yet": what ffmpeg writes to pipes.
-const LIVE: u64 = i64::MAX as u64;
+/// Sizes of this or more mean "not known yet": the value that ffmpeg writes to pipes.
+const UNKNOWN_SIZE: u64 = i64::MAX as u64;
 
 /// Decodes input that begins with `riff` and its identifier.
 pub(super) fn decode(
     mut input: Input<'_>,
-    job: &Job,
-    sink: Sink<'_>,
+    job: &DecodeJob,
+    sink: LaneSink<'_>,
 ) -> Result<Ending, AudioError> {
     read(&mut input)?.decode(input, "Wave64", job, sink)
 }
 
-/// Takes everything before the data.
-pub(super) fn read(input: &mut Input<'_>) -> Result<Wav, AudioError> {
-    let begun = input.position();
+/// Reads everything before the data.
+pub(super) fn read(input: &mut Input<'_>) -> Result<WavHeader, AudioError> {
+    let start = input.position();
     input.skip(FIRST_CHUNK)?;
     let mut format = None;
     loop {
-        let at = input.position() - begun;
+        let at = input.position() - start;
         let head = input.peek(HEADER)?;
         let Some(header) = head.first_chunk::<HEADER>() else {
             let bytes = at + head.len() as u64;
@@ -44,19 +45,19 @@ pub(super) fn read(input: &mut Input<'_>) -> Result<Wav, AudioError> {
         let [n0, n1, n2, n3, .., s0, s1, s2, s3, s4, s5, s6, s7] = *header;
         let size = u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
         let is_data = header.starts_with(b"data");
-        // Written ahead of the audio and never corrected.
+        // The size was written before the audio and never corrected.
         let unfinished = is_data && size <= HEADER as u64;
         let Some(size) = size.checked_sub(HEADER as u64).or(unfinished.then_some(0)) else {
             return Err(AudioError::malformed(format!(
-                "a Wave64 chunk says {size} bytes; its header alone has {HEADER}"
+                "a Wave64 chunk claims {size} bytes; its header alone has {HEADER}"
             )));
         };
         input.skip(HEADER as u64)?;
         match &[n0, n1, n2, n3] {
             b"fmt " => {
                 let most = usize::try_from(size).map_or(FORMAT, |size| size.min(FORMAT));
-                let there = input.peek(most)?;
-                let body = there[..there.len().min(most)].to_vec();
+                let body = input.peek(most)?;
+                let body = body[..body.len().min(most)].to_vec();
                 format = Some((WavFormat::parse(&body)?, body));
             }
             b"data" => {
@@ -65,11 +66,11 @@ pub(super) fn read(input: &mut Input<'_>) -> Result<Wav, AudioError> {
                         "the Wave64 file has data before its fmt",
                     ));
                 };
-                return Ok(Wav {
+                return Ok(WavHeader {
                     format,
                     body,
                     size: (!unfinished).then_some(size),
-                    owed: !unfinished && size < LIVE - HEADER as u64,
+                    size_is_reliable: !unfinished && size < UNKNOWN_SIZE - HEADER as u64,
                 });
             }
             _ => {}
@@ -83,13 +84,13 @@ mod tests {
     use std::time::Duration;
 
     use super::super::Stop;
-    use super::super::limits::Watch;
+    use super::super::timer::DecodeTimer;
     use super::*;
 
-    /// What the chunks say, and the bytes that follow them.
-    fn read(bytes: &[u8]) -> Result<(Wav, Vec<u8>), AudioError> {
-        let watch = Watch::start(Duration::MAX, Stop::default());
-        let mut input = Input::whole(bytes, watch);
+    /// Returns the header, and the bytes that follow it.
+    fn read(bytes: &[u8]) -> Result<(WavHeader, Vec<u8>), AudioError> {
+        let timer = DecodeTimer::start(Duration::MAX, Stop::default());
+        let mut input = Input::whole(bytes, timer);
         let wav = super::read(&mut input)?;
         Ok((wav, input.fill()?.to_vec()))
     }
@@ -111,7 +112,7 @@ mod tests {
     const FMT: &[u8] = &[1, 0, 1, 0, 0x40, 0x1f, 0, 0, 0x80, 0x3e, 0, 0, 2, 0, 16, 0];
 
     #[test]
-    fn chunks_are_walked_to_the_data() {
+    fn chunks_before_the_data_are_skipped() {
         let odd = chunk(b"junk", 24 + 3, &[7; 3]);
         let fmt = chunk(b"fmt ", 24 + 16, FMT);
         let cases = [
@@ -121,7 +122,7 @@ mod tests {
             ("never finished", 24, false),
             ("never begun", 0, false),
         ];
-        for (what, size, owed) in cases {
+        for (what, size, size_is_reliable) in cases {
             let bytes = file(&[
                 odd.clone(),
                 fmt.clone(),
@@ -130,12 +131,16 @@ mod tests {
             let (wav, rest) = read(&bytes).unwrap();
             assert_eq!(rest[..4], [1, 2, 3, 4], "{what}");
             let known = (size > 24).then(|| size - 24);
-            assert_eq!((wav.size, wav.owed), (known, owed), "{what}");
+            assert_eq!(
+                (wav.size, wav.size_is_reliable),
+                (known, size_is_reliable),
+                "{what}"
+            );
         }
     }
 
     #[test]
-    fn damage_is_named() {
+    fn each_damage_has_its_own_error() {
         let fmt = chunk(b"fmt ", 24 + 16, FMT);
         let data = chunk(b"data", 24 + 4, &[0; 4]);
         let cases = [
@@ -143,7 +148,7 @@ mod tests {
             (file(&[])[..20].to_vec(), "header is cut: 20 bytes"),
             (file(std::slice::from_ref(&fmt)), "no audio in it"),
             (file(&[data]), "data before its fmt"),
-            (file(&[chunk(b"fmt ", 23, FMT)]), "chunk says 23 bytes"),
+            (file(&[chunk(b"fmt ", 23, FMT)]), "chunk claims 23 bytes"),
         ];
         for (bytes, words) in cases {
             let error = read(&bytes).unwrap_err().to_string();

@@ -1,11 +1,12 @@
-//! The default bundle, carried in the binary.
+//! The default bundle, embedded in the binary by the feature `embedded-model`.
 
-use super::{Files, names};
+use super::files::BundleFiles;
+use super::names;
 
-/// The files of `models/default`.
+/// Returns the files of `models/default`.
 #[must_use]
-pub fn files() -> Files {
-    let mut files = Files::default();
+pub fn files() -> BundleFiles {
+    let mut files = BundleFiles::default();
     for (name, content) in [
         (
             names::MANIFEST,

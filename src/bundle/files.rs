@@ -6,16 +6,17 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::{BundleError, names};
+use super::error::BundleError;
+use super::names;
 
-/// File names and contents.
+/// Names and contents of a bundle's files.
 #[derive(Clone, Debug, Default)]
-pub struct Files {
+pub struct BundleFiles {
     contents: BTreeMap<String, Cow<'static, [u8]>>,
 }
 
-impl Files {
-    /// Reads the files of a folder; folders inside it are not part of a bundle.
+impl BundleFiles {
+    /// Reads the files of a folder. Folders inside it are not part of a bundle.
     ///
     /// # Errors
     /// [`BundleError::Read`] for the folder or a file in it.
@@ -35,12 +36,12 @@ impl Files {
         Ok(files)
     }
 
-    /// Adds a file, in place of one of the same name.
+    /// Adds a file, or replaces the one of the same name.
     pub fn insert(&mut self, name: impl Into<String>, content: impl Into<Cow<'static, [u8]>>) {
         self.contents.insert(name.into(), content.into());
     }
 
-    /// A file's content.
+    /// Returns a file's content.
     ///
     /// # Errors
     /// [`BundleError::Missing`].
@@ -52,15 +53,15 @@ impl Files {
         Ok(content)
     }
 
-    /// Names and contents, by name.
+    /// Returns names and contents in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.contents
             .iter()
             .map(|(name, content)| (name.as_str(), content.as_ref()))
     }
 
-    /// What [`names::CHECKSUMS`] should hold: a line for each file but itself, as `sha256sum`
-    /// writes it.
+    /// Returns the content that [`names::CHECKSUMS`] should have: a line for each other file, in the format
+    /// of `sha256sum`.
     #[must_use]
     pub fn checksums(&self) -> String {
         self.iter()
@@ -69,10 +70,10 @@ impl Files {
             .collect()
     }
 
-    /// Holds every file against the checksums.
+    /// Checks every file against the checksums.
     ///
     /// # Errors
-    /// A missing, changed or unlisted file, or checksums that do not parse.
+    /// A missing, changed or unlisted file, or a list of checksums that does not parse.
     pub fn verify(&self) -> Result<(), BundleError> {
         let list = String::from_utf8_lossy(self.get(names::CHECKSUMS)?);
         let mut listed = BTreeSet::from([names::CHECKSUMS]);
@@ -82,11 +83,10 @@ impl Files {
                 .ok_or(BundleError::ChecksumLine(index + 1))?;
             let found = digest(self.get(name)?);
             if found != expected {
-                let (file, expected) = (name.into(), expected.into());
                 return Err(BundleError::Checksum {
-                    file,
+                    file: name.into(),
                     found,
-                    expected,
+                    expected: expected.into(),
                 });
             }
             listed.insert(name);

@@ -1,68 +1,48 @@
-//! Golden vectors: real segments and what the graphs must make of them.
+//! Golden vectors: segments of real speech, and the outputs that the graphs must compute from them.
 //!
-//! One utterance's segments in order, G of them, from the start of a turn. `logits` and `scores`
-//! hold for both paths, the chunk and the steps: the two sequence graphs carry the same weights.
+//! The G segments are one utterance's, in order, from the start of a turn. `logits` and `scores` are
+//! the expected outputs of both sequence graphs, chunk and step, because both have the same weights.
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
-use super::Manifest;
+use super::error::GoldenError;
+use super::manifest::Manifest;
 use crate::frontend::{BINS, SEGMENT_FRAMES};
 
-/// What the graphs must reproduce.
+/// Inputs of the graphs, and the outputs that they must reproduce.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Golden {
-    /// `[G, 1, 32, 129]`, normalised.
+    /// Normalised segments, `[G, 1, 32, 129]`.
     pub segments: Vec<f32>,
-    /// `[G, C]`.
+    /// Features, `[G, C]`.
     pub features: Vec<f32>,
-    /// `[G, P]`; only with a codebook.
+    /// Codes `[G, P]`; only with a codebook.
     pub codes: Option<Vec<i64>>,
-    /// `[G]`; only with a codebook.
+    /// Mean squared distance to the chosen codes, `[G]`; only with a codebook.
     pub distance: Option<Vec<f32>>,
-    /// Step evidence `[G, K]`.
+    /// Logits of each step, `[G, K]`.
     pub logits: Vec<f32>,
-    /// Attention scores `[G]`.
+    /// Attention score of each step, `[G]`.
     pub scores: Vec<f32>,
 }
 
-/// Why golden vectors cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum GoldenError {
-    /// The container does not parse.
-    #[error("{0}")]
-    Container(#[from] safetensors::SafeTensorError),
-    /// A tensor has another type or shape than the manifest asks for.
-    #[error("tensor `{name}` is {found}, but the manifest asks for {expected}")]
-    Shape {
-        /// The tensor.
-        name: &'static str,
-        /// Its type and shape.
-        found: String,
-        /// What they must be.
-        expected: String,
-    },
-    /// There is no segment.
-    #[error("holds no segment")]
-    Empty,
-}
-
 impl Golden {
-    /// How many segments there are, G.
+    /// Returns the number of segments, G.
     #[must_use]
     pub fn len(&self) -> usize {
         self.scores.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there is no segment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.scores.is_empty()
     }
 
-    /// Reads the vectors that a manifest's shapes ask for.
+    /// Reads the tensors, with the shapes that a manifest requires.
     ///
     /// # Errors
-    /// A missing tensor, or one of another type or shape.
+    /// A tensor that is missing or has another type or shape.
     pub fn parse(bytes: &[u8], manifest: &Manifest) -> Result<Self, GoldenError> {
         let tensors = SafeTensors::deserialize(bytes)?;
         let count = tensors
@@ -105,7 +85,7 @@ impl Golden {
     /// Writes the vectors as safetensors.
     ///
     /// # Errors
-    /// Lengths that are no multiple of the number of segments.
+    /// [`GoldenError::Empty`], or a length that is not a multiple of the number of segments.
     pub fn serialize(&self) -> Result<Vec<u8>, GoldenError> {
         let count = self.len();
         if count == 0 {

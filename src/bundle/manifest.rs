@@ -1,9 +1,10 @@
-//! `bundle.toml`: what a bundle says of itself, typed and checked for consistency.
+//! `bundle.toml`: the description of a bundle, typed and checked for consistency.
 
 use serde::{Deserialize, Serialize};
 
-use super::Turns;
-use crate::frontend::{Spec, SpecError};
+use super::error::ManifestError;
+use super::turns::Turns;
+use crate::frontend::Spec;
 
 /// The version of the bundle format that this code reads and writes.
 pub const FORMAT: u32 = 1;
@@ -14,13 +15,13 @@ pub const FORMAT: u32 = 1;
 pub struct Manifest {
     /// Version of the format; [`FORMAT`].
     pub format: u32,
-    /// Name of the model, as a request may ask for it.
+    /// Name of the model.
     pub name: String,
     /// Version of the model.
     pub version: String,
     /// Labels, in the order of the logits; K of them.
     pub labels: Vec<String>,
-    /// How far the sequence state reaches.
+    /// When the sequence state is reset.
     pub context: Context,
     /// Segments to features.
     pub encoder: Encoder,
@@ -28,22 +29,22 @@ pub struct Manifest {
     pub sequence: Sequence,
     /// Step evidence to predictions.
     pub decision: Decision,
-    /// What counts as speech.
+    /// Level below which noise is never speech.
     pub speech_gate: SpeechGate,
-    /// What makes a turn; without it a lane is one, from its first sample to its last.
+    /// How turns are found. Without it, a lane is one turn from its first sample to its last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turns: Option<Turns>,
-    /// Where the weights come from.
+    /// Origin of the weights.
     pub training: Training,
     /// Samples to segments.
     pub frontend: Spec,
 }
 
-/// What starts the sequence state anew.
+/// Where the sequence state is reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Context {
-    /// Each turn: the model was trained on utterances.
+    /// At the start of each turn, because the model was trained on utterances.
     Turn,
 }
 
@@ -53,11 +54,11 @@ pub enum Context {
 pub struct Encoder {
     /// Width of the features, C.
     pub features: usize,
-    /// Codes a segment, P, if there is a codebook: outputs `codes` i64 \[N, P\] and `distance`
-    /// f32 \[N\].
+    /// Codes per segment, P, if there is a codebook. The graph then has the outputs `codes`
+    /// i64 \[N, P\] and `distance` f32 \[N\].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub codes: Option<usize>,
-    /// Variants of the graph that the bundle carries.
+    /// Variants of the graph in the bundle.
     pub precisions: Vec<Precision>,
 }
 
@@ -69,21 +70,21 @@ pub enum Precision {
     Float32,
 }
 
-/// Features to step evidence; `form` says what a stream carries from step to step.
+/// Features to step evidence. `form` names the state that a stream keeps from step to step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "form", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Sequence {
-    /// The last inputs of each layer (TACN, TCN). `sequence.onnx` takes chunks, `step.onnx` one step.
+    /// The last inputs of each layer (TACN, TCN). `sequence.onnx` computes chunks, `step.onnx` one step.
     Taps {
         /// Hidden layers, L; layer n has dilation 2ⁿ.
         layers: usize,
         /// Steps of history that a chunk needs, H = 2·(2ᴸ − 1).
         history: usize,
     },
-    /// A state that each step changes (SimpleRNN, GRU, LSTM). `sequence.onnx` takes chunks without
-    /// padding; one step is a chunk like any other.
+    /// A state that each step changes (SimpleRNN, GRU, LSTM). `sequence.onnx` computes chunks without
+    /// padding. One step is a chunk of length 1.
     Recurrent {
-        /// Hidden layers, L, each of the features' width.
+        /// Hidden layers, L. Each has the width of the features.
         layers: usize,
         /// Values of the state, S = L·C, or 2·L·C for an LSTM.
         state: usize,
@@ -94,97 +95,70 @@ pub enum Sequence {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Decision {
-    /// How steps are weighted.
+    /// Weights of the steps.
     pub pooling: Pooling,
     /// Pooled logits are divided by this before the softmax.
     pub temperature: f32,
-    /// Below this confidence a prediction abstains; 0 never does.
+    /// A prediction with less confidence than this abstains. With 0, none does.
     pub abstain_below: f32,
 }
 
-/// How the steps of a span are weighted.
+/// Weights of the steps of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pooling {
-    /// By the softmax of their attention scores.
+    /// The softmax of their attention scores.
     Attention,
 }
 
-/// What counts as speech.
+/// The gate below which nothing is speech.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpeechGate {
-    /// Noise of up to this level, in dBFS and spread evenly over the spectrum, is no speech however it
-    /// comes and goes; all else is measured against what the lane's own noise is. Real speech has been
-    /// seen at −64 dBFS.
+    /// Level in dBFS, for noise that is spread evenly over the spectrum. Noise up to this level is never
+    /// speech, even if its level changes. Louder sound is compared with the lane's own noise. The
+    /// quietest real speech that was measured has −64 dBFS.
     pub level_dbfs: f32,
 }
 
-/// Where the weights come from.
+/// Origin of the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
-    /// Corpora that were heard.
+    /// Corpora of the training set.
     pub corpora: Vec<String>,
     /// Licence of the weights.
     pub licence: String,
-    /// What was measured, in words.
+    /// Measured quality, as text.
     pub metrics: String,
-}
-
-/// Why a manifest is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum ManifestError {
-    /// It is not text.
-    #[error("is not UTF-8")]
-    Encoding,
-    /// It does not parse; the message names line and field.
-    #[error("{0}")]
-    Parse(#[from] toml::de::Error),
-    /// It cannot be written as TOML.
-    #[error("{0}")]
-    Write(#[from] toml::ser::Error),
-    /// A format that this version does not read.
-    #[error("`format` is {0}; this version reads {FORMAT}")]
-    Format(u32),
-    /// A front end that this version does not compute.
-    #[error("{0}")]
-    Frontend(#[from] SpecError),
-    /// A value that contradicts the rest.
-    #[error("`{field}` is {found}: {rule}")]
-    Value {
-        /// The field, with its table.
-        field: &'static str,
-        /// Its value.
-        found: String,
-        /// What it must be.
-        rule: &'static str,
-    },
 }
 
 impl Manifest {
     /// Reads and checks a manifest.
     ///
     /// # Errors
-    /// What does not parse, and the first inconsistency.
+    /// A syntax error, or the first inconsistency.
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
         let text = std::str::from_utf8(bytes).map_err(|_| ManifestError::Encoding)?;
-        // The format comes first, so that a bundle of a later version is refused for its version
-        // and not for the first field that this one does not know.
+        // The format is read first. Otherwise a bundle of a later version would be refused for its
+        // first unknown field instead of its version.
         #[derive(Deserialize)]
         struct Version {
             format: u32,
         }
         let Version { format } = toml::from_str(text)?;
         if format != FORMAT {
-            return Err(ManifestError::Format(format));
+            return Err(ManifestError::Format {
+                found: format,
+                supported: FORMAT,
+            });
         }
         let manifest: Self = toml::from_str(text)?;
         manifest.check()?;
         Ok(manifest)
     }
 
-    /// Writes the manifest as TOML, once it is consistent.
+    /// Checks the manifest and writes it as TOML.
     ///
     /// # Errors
     /// The first inconsistency.
@@ -195,9 +169,12 @@ impl Manifest {
 
     fn check(&self) -> Result<(), ManifestError> {
         self.frontend.check()?;
-        let ensure = |holds: bool, field, found: String, rule| match holds {
-            true => Ok(()),
-            false => Err(ManifestError::Value { field, found, rule }),
+        let ensure = |holds: bool, field, found: String, rule| {
+            if holds {
+                Ok(())
+            } else {
+                Err(ManifestError::Value { field, found, rule })
+            }
         };
         let mut distinct = self.labels.clone();
         distinct.sort_unstable();
@@ -206,7 +183,7 @@ impl Manifest {
             self.labels.len() >= 2 && distinct.len() == self.labels.len(),
             "labels",
             format!("{:?}", self.labels),
-            "two or more different labels are needed",
+            "at least two labels are needed, and they must differ",
         )?;
         let Training {
             corpora,
@@ -220,7 +197,7 @@ impl Manifest {
             ("training.licence", licence.is_empty()),
             ("training.metrics", metrics.is_empty()),
         ] {
-            ensure(!missing, field, "empty".into(), "must be told")?;
+            ensure(!missing, field, "empty".into(), "must not be empty")?;
         }
         let Encoder {
             features,
@@ -237,7 +214,7 @@ impl Manifest {
             *codes != Some(0),
             "encoder.codes",
             "0".into(),
-            "leave it out without a codebook",
+            "omit it if there is no codebook",
         )?;
         ensure(
             precisions.contains(&Precision::Float32),
@@ -250,7 +227,7 @@ impl Manifest {
             (1..=16).contains(&layers),
             "sequence.layers",
             layers.to_string(),
-            "1 to 16",
+            "must be 1 to 16",
         )?;
         match self.sequence {
             Sequence::Taps { history, .. } => ensure(
@@ -283,7 +260,7 @@ impl Manifest {
             (0.0..=1.0).contains(&abstain_below),
             "decision.abstain_below",
             abstain_below.to_string(),
-            "0 to 1",
+            "must be 0 to 1",
         )?;
         let SpeechGate { level_dbfs } = self.speech_gate;
         ensure(
@@ -334,7 +311,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_manifest_reads_as_it_was_written() {
+    fn a_manifest_is_read_as_it_was_written() {
         for sequence in [
             manifest().sequence,
             Sequence::Recurrent {
@@ -352,7 +329,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused_by_field() {
+    fn a_contradiction_is_refused_and_its_field_is_named() {
         type Damage = fn(&mut Manifest);
         fn taps(layers: usize, history: usize) -> Sequence {
             Sequence::Taps { layers, history }
@@ -390,7 +367,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_manifest_that_does_not_tell_of_narrow_bands_hears_them_as_they_are() {
+    fn a_manifest_without_narrow_band_leaves_narrow_bands_as_they_are() {
         let mut manifest = manifest();
         manifest.frontend.narrow_band = NarrowBand::Mean;
         let text = manifest.to_toml().unwrap();
@@ -405,7 +382,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_manifest_from_before_there_were_turns_reads() {
+    fn a_manifest_without_turns_is_read() {
         let manifest = Manifest {
             turns: None,
             ..manifest()

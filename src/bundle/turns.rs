@@ -1,26 +1,27 @@
-//! `[turns]` in a manifest: what makes a turn, and which values make sense.
+//! `[turns]` in a manifest: how turns are found, and the range of each value.
 
 use serde::{Deserialize, Serialize};
 
-use super::ManifestError;
+use super::error::ManifestError;
 
-/// How a lane is cut into turns; in milliseconds, heard in frames of 8.
+/// Durations that decide how a lane is cut into turns. They are applied in frames of 8 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Turns {
-    /// Less speech than this is no turn; 128 to 10 000.
+    /// Least speech of a turn, in milliseconds: 128 to 10 000.
     pub least_speech_ms: u32,
-    /// So much silence ends a turn; 200 more than `lead_out_ms` to 60 000.
+    /// Silence that ends a turn, in milliseconds: at least `lead_out_ms` + 200, at most 60 000.
     pub end_silence_ms: u32,
-    /// Segments before a turn's speech that are its own start at most so long before; 0 to 10 000. The
-    /// first that holds 64 ms of speech is its own in any case.
+    /// Lead-in, in milliseconds: 0 to 10 000. A segment belongs to the turn if it starts at most this long
+    /// before the turn's speech. The first segment with 64 ms of speech always belongs to it.
     pub lead_in_ms: u32,
-    /// Segments behind a turn's speech that are its own start at most so long behind; 0 to 10 000.
+    /// Lead-out, in milliseconds: 0 to 10 000. A segment belongs to the turn if it starts at most this long
+    /// after the turn's speech.
     pub lead_out_ms: u32,
 }
 
 impl Default for Turns {
-    /// What was chosen on real speech (design, section Speech).
+    /// Returns the values that were chosen on real speech.
     fn default() -> Self {
         Self {
             least_speech_ms: 200,
@@ -32,15 +33,15 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// The first value out of its bounds.
+    /// Reports the first value outside its range.
     pub(super) fn check(self) -> Result<(), ManifestError> {
-        let most = "at most 10000";
+        let most = "must be at most 10000";
         for (field, value, bounds, rule) in [
             (
                 "turns.least_speech_ms",
                 self.least_speech_ms,
                 128..=10_000,
-                "128 to 10000",
+                "must be 128 to 10000",
             ),
             ("turns.lead_in_ms", self.lead_in_ms, 0..=10_000, most),
             ("turns.lead_out_ms", self.lead_out_ms, 0..=10_000, most),
@@ -48,7 +49,7 @@ impl Turns {
                 "turns.end_silence_ms",
                 self.end_silence_ms,
                 self.lead_out_ms.saturating_add(200)..=60_000,
-                "200 more than lead_out_ms, at most 60000",
+                "must be at least lead_out_ms + 200 and at most 60000",
             ),
         ] {
             if !bounds.contains(&value) {

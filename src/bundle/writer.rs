@@ -1,33 +1,38 @@
-//! The trainer's half of the contract: a manifest, graphs, golden vectors and a card become a
-//! folder that [`Bundle::open`](super::Bundle::open) takes.
+//! The trainer's half of the contract: writes a manifest, graphs, golden vectors and a card to a
+//! folder that [`Bundle::open`](super::Bundle::open) reads.
 
 use std::path::Path;
 
-use super::{Bundle, BundleError, Files, Golden, Manifest, names};
+use super::error::BundleError;
+use super::files::BundleFiles;
+use super::golden::Golden;
+use super::manifest::Manifest;
+use super::names;
+use super::verified::Bundle;
 
-/// What a bundle is made of.
+/// Contents of a new bundle.
 #[derive(Clone, Debug)]
 pub struct Parts {
-    /// What the bundle says of itself.
+    /// The manifest.
     pub manifest: Manifest,
-    /// What the graphs must reproduce.
+    /// Inputs and outputs that the graphs must reproduce.
     pub golden: Golden,
     /// `encoder.onnx`.
     pub encoder: Vec<u8>,
     /// `sequence.onnx`.
     pub sequence: Vec<u8>,
-    /// `step.onnx`, for the form of sequence that has one.
+    /// `step.onnx`; only for [`Sequence::Taps`](super::Sequence::Taps).
     pub step: Option<Vec<u8>>,
     /// `MODEL_CARD.md`.
     pub card: String,
 }
 
-/// Puts the parts together in memory, with checksums, and checks them as a reader would.
+/// Combines the parts in memory, adds checksums, and runs the checks of [`Bundle::from_files`].
 ///
 /// # Errors
 /// Parts that contradict each other.
 pub fn assemble(parts: Parts) -> Result<Bundle, BundleError> {
-    let mut files = Files::default();
+    let mut files = BundleFiles::default();
     files.insert(names::MANIFEST, parts.manifest.to_toml()?.into_bytes());
     files.insert(names::GOLDEN, parts.golden.serialize()?);
     files.insert(names::ENCODER, parts.encoder);
@@ -41,8 +46,8 @@ pub fn assemble(parts: Parts) -> Result<Bundle, BundleError> {
     Bundle::from_files(files)
 }
 
-/// Writes a bundle's files into `folder`, which is made if it is not there. The checksums come
-/// last, so that a folder half written is refused.
+/// Writes a bundle's files into `folder`, which is created if necessary. The checksums are written
+/// last, so that a partly written folder is refused.
 ///
 /// # Errors
 /// [`BundleError::Write`] naming the file.
@@ -102,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_refused_in_one_sentence_that_names_the_file() {
+    fn a_damaged_bundle_is_refused_with_the_name_of_the_file() {
         type Damage = fn(&Path) -> std::io::Result<()>;
         let cases: [(&str, Damage); 5] = [
             ("extra.onnx is not listed", |dir| {
@@ -117,7 +122,7 @@ mod tests {
             ("bundle has no SHA256SUMS", |dir| {
                 std::fs::remove_file(dir.join("SHA256SUMS"))
             }),
-            ("sha256sum writes it: line 1", |dir| {
+            ("format of sha256sum: line 1", |dir| {
                 std::fs::write(dir.join("SHA256SUMS"), "nonsense")
             }),
         ];
@@ -131,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn only_taps_need_a_graph_for_a_step() {
+    fn only_taps_require_a_step_graph() {
         let mut parts = parts();
         parts.step = None;
         let error = assemble(parts.clone()).unwrap_err().to_string();

@@ -1,6 +1,6 @@
-//! `undertone serve`: bind, load, prove, serve, stop.
+//! `undertone serve`: binds the addresses, loads and checks the model, serves, and shuts down.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use super::error::CliError;
+use super::message;
 use super::signals::Signals;
-use super::{CliError, say};
 use crate::address::{Address, Bound};
 use crate::config::{self, Config};
 use crate::engine::{self, Engine};
-use crate::service::server::{self, ServerError};
-use crate::service::{Emotion, Health};
+use crate::service::{EmotionApi, Health, Listener, ServerError, server};
 use crate::telemetry::readiness::Readiness;
 use crate::telemetry::{admin, logs, metrics};
 
@@ -35,8 +35,9 @@ pub(super) struct Flags {
     settings: config::Given,
 }
 
-/// Talking to callers takes a tenth of the processors under full load, the rest is decoding and the model's.
-/// With a thread on each processor calls would be handed from one to the other for nothing.
+/// Number of processors for each network thread. Under full load, network work takes a tenth of the processor time; the
+/// rest is decoding and the model. With one network thread on each processor, calls would move between threads without a
+/// benefit.
 const PROCESSORS_PER_NETWORK_THREAD: usize = 4;
 
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
@@ -45,7 +46,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
     let misspelt = config::misspelt();
     if flags.check {
         for config::Misspelt { variable, meant } in misspelt {
-            say(&format!("{variable} sets nothing; did you mean {meant}?"));
+            message::print(&format!("{variable} sets nothing; did you mean {meant}?"));
         }
         write!(std::io::stdout(), "{}", config.to_toml()?)?;
         return Ok(ExitCode::SUCCESS);
@@ -54,7 +55,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
     for config::Misspelt { variable, meant } in misspelt {
         tracing::warn!("{variable} sets nothing; did you mean {meant}?");
     }
-    // Before any other thread is started.
+    // Both calls must precede the start of any other thread.
     engine::use_batch_scheduling_policy();
     engine::limit_retained_memory();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -63,40 +64,41 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
         .enable_all()
         .build()?;
     let served = runtime.block_on(serve(config));
-    // A decode that was cut off is not waited for.
+    // A decoder may still be running. The process does not wait for it.
     runtime.shutdown_background();
     served.map(|()| ExitCode::SUCCESS)
 }
 
 async fn serve(config: Config) -> Result<(), CliError> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut signals = Signals::listen()?;
     let recorder = metrics::install()?;
-    // Addresses first: one that is taken should not cost a model's loading.
-    let listener = server::Listener::bind(&config.listen).await?;
+    // The addresses come first, so that a taken address is reported before the model is loaded.
+    let listener = Listener::bind(&config.listen).await?;
     let (metrics_listeners, metrics_address) = bind_metrics(&config.metrics_listen).await?;
     let readiness = Readiness::default();
     let (stop_admin, stopping) = oneshot::channel::<()>();
-    // Ends it if this returns early.
+    // The set aborts the listener if this function returns early.
     let mut admin = JoinSet::new();
     admin.spawn(admin::serve(
         metrics_listeners,
         recorder,
         readiness.clone(),
-        // Either way of ending the wait means that it is time to stop.
+        // The channel ends with a message or by being dropped. Both mean that the listener must stop.
         async { drop(stopping.await) },
     ));
     let address = listener.address.clone();
     tracing::info!(%address, metrics = %metrics_address, "listening");
 
-    let (emotion, health) = (Emotion::default(), Health::new().await);
+    let (emotion, health) = (EmotionApi::default(), Health::new().await);
     let (stop, drain) = oneshot::channel();
     let (end, cut) = oneshot::channel();
     let mut serving = tokio::spawn(server::run(
         listener,
         emotion.clone(),
         config.max_audio_bytes,
-        (health.clone(), readiness.clone()),
+        health.clone(),
+        readiness.clone(),
         async { drop(drain.await) },
         async { drop(cut.await) },
     ));
@@ -121,30 +123,30 @@ async fn serve(config: Config) -> Result<(), CliError> {
             %address,
             metrics = %metrics_address,
             onnxruntime = engine.runtime(),
-            ready_after_ms = begun.elapsed().as_millis(),
+            ready_after_ms = started.elapsed().as_millis(),
             "serving"
         );
         let signal = tokio::select! {
             signal = signals.next() => signal.name(),
             served = &mut serving => return Ok(served??),
         };
-        tracing::info!(signal, "stopping: requests under way end");
+        tracing::info!(signal, "stopping: waiting for requests under way");
     }
-    // The server is gone if nobody receives this.
+    // An error means that the server has already ended.
     let _ = stop.send(());
     let grace = config.grace();
     let ended = tokio::select! {
         served = &mut serving => Some(served),
         () = tokio::time::sleep(grace) => {
-            tracing::warn!(?grace, "the grace is over");
+            tracing::warn!(?grace, "the grace period is over");
             None
         }
         signal = signals.next() => {
-            tracing::warn!(signal = signal.name(), "a second signal: ending at once");
+            tracing::warn!(signal = signal.name(), "second signal: ending at once");
             None
         }
     };
-    // Connections that are still open end with the server.
+    // The server closes the connections that are still open.
     let _ = end.send(());
     match ended {
         Some(served) => served??,
@@ -158,11 +160,11 @@ async fn serve(config: Config) -> Result<(), CliError> {
     Ok(())
 }
 
-/// How long a model that is being loaded when a signal comes is waited for. It ends within one batch;
-/// a graph that is being compiled for a GPU cannot be stopped.
-const GIVING_UP: Duration = Duration::from_secs(2);
+/// How long to wait, after a signal, for a model that is being loaded. On a CPU, loading stops within the time of one
+/// batch. The compilation of a graph for a GPU cannot be stopped.
+const LOADING_STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The engine; none if a signal came first.
+/// Loads the engine. Returns `None` if a signal came first.
 async fn load(config: &Config, signals: &mut Signals) -> Result<Option<Arc<Engine>>, CliError> {
     let options = config.engine();
     let stopped = Arc::new(AtomicBool::new(false));
@@ -174,27 +176,26 @@ async fn load(config: &Config, signals: &mut Signals) -> Result<Option<Arc<Engin
         opened = &mut opening => return Ok(Some(Arc::new(opened??))),
         signal = signals.next() => signal.name(),
     };
-    tracing::info!(signal, "stopping: the model is not loaded any further");
+    tracing::info!(signal, "stopping: loading of the model is abandoned");
     stopped.store(true, Ordering::Relaxed);
-    // The process must not end under ONNX Runtime's threads. Whatever came of it is not wanted.
-    let _ = tokio::time::timeout(GIVING_UP, opening).await;
+    // The process must not end while ONNX Runtime's threads run. The result of loading is not needed.
+    let _ = tokio::time::timeout(LOADING_STOP_TIMEOUT, opening).await;
     Ok(None)
 }
 
-/// Binds the admin listener; what was bound, as it is written.
+/// Binds the admin listener. Also returns the bound address as text.
 async fn bind_metrics(address: &Address) -> Result<(Vec<TcpListener>, String), ServerError> {
-    let failed = |reason: String| ServerError::Listen {
+    let failed = |source: io::Error| ServerError::Listen {
         address: address.to_string(),
         flag: "metrics-listen",
-        reason,
+        source,
     };
-    let bound = address
-        .bind()
-        .await
-        .map_err(|error| failed(error.to_string()))?;
+    let bound = address.bind().await.map_err(failed)?;
     let written = bound.address();
     match bound {
         Bound::Tcp(listeners) => Ok((listeners, written)),
-        Bound::Unix(..) => Err(failed("Prometheus scrapes over TCP".into())),
+        Bound::Unix(..) => Err(failed(io::Error::other(
+            "the admin listener serves Prometheus, which needs a TCP address",
+        ))),
     }
 }

@@ -1,6 +1,6 @@
-//! What the sequence says of each step of a lane, and its pooling over a span.
+//! The sequence's output for each step of a lane, and its pooling over a span.
 
-/// Evidence of T steps.
+/// Evidence of T steps of one lane.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
     labels: usize,
@@ -11,7 +11,7 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// No evidence yet, for K labels.
+    /// Returns evidence of no steps, for K labels.
     #[must_use]
     pub fn new(labels: usize) -> Self {
         Self {
@@ -28,26 +28,26 @@ impl Evidence {
         self.scores.extend_from_slice(scores);
     }
 
-    /// How many steps there are, T.
+    /// Returns the number of steps, T.
     #[must_use]
     pub fn steps(&self) -> usize {
         self.scores.len()
     }
 
-    /// Logits of each step, `[T, K]`.
+    /// Returns the logits of each step, `[T, K]`.
     #[must_use]
     pub fn logits(&self) -> &[f32] {
         &self.logits
     }
 
-    /// Attention scores, `[T]`.
+    /// Returns the attention score of each step, `[T]`.
     #[must_use]
     pub fn scores(&self) -> &[f32] {
         &self.scores
     }
 
-    /// Probabilities `[K]` of some steps taken together, or nothing if there are none or they are not
-    /// finite.
+    /// Pools some steps and returns their probabilities, `[K]`. Returns `None` if there is no step, a step does
+    /// not exist, or a value is not finite.
     #[must_use]
     pub fn pool(
         &self,
@@ -75,7 +75,7 @@ impl Evidence {
     }
 }
 
-/// In f64, so that an hour of steps adds up as exactly as a second of them.
+/// Computes the softmax in f64, so that the sum over an hour of steps is as exact as over a second.
 fn softmax(values: impl Iterator<Item = f64> + Clone) -> Option<Vec<f64>> {
     let largest = values.clone().fold(f64::NEG_INFINITY, f64::max);
     let powers: Vec<f64> = values.map(|value| (value - largest).exp()).collect();
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_higher_temperature_is_less_sure_of_the_same_label() {
+    fn a_higher_temperature_gives_the_same_label_less_confidence() {
         let evidence = evidence(&[2.0, 0.0], &[0.0]);
         let (cold, warm) = (
             evidence.pool(0..1, 1.0).unwrap(),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_apart_are_pooled_as_one_and_what_lies_between_has_no_part() {
+    fn separate_steps_are_pooled_together_without_the_steps_between_them() {
         let apart = evidence(&[2.0, 0.0, 0.0, 9.0, 0.0, 4.0], &[1.0, 9.0, 0.0]);
         let joined = evidence(&[2.0, 0.0, 0.0, 4.0], &[1.0, 0.0]);
         assert_eq!(apart.pool([0, 2].into_iter(), 1.0), joined.pool(0..2, 1.0));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_comes_of_no_steps_or_of_numbers_that_are_none() {
+    fn no_steps_or_values_that_are_not_finite_give_no_probabilities() {
         assert_eq!(evidence(&[1.0, 0.0], &[0.0]).pool(0..0, 1.0), None);
         assert_eq!(evidence(&[1.0, 0.0], &[0.0]).pool(0..2, 1.0), None);
         assert_eq!(evidence(&[f32::NAN, 0.0], &[0.0]).pool(0..1, 1.0), None);

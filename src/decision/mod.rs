@@ -1,8 +1,8 @@
-//! StepTime evidence to predictions of spans: pure arithmetic, no model, no clock.
+//! Step evidence to predictions of spans. It is arithmetic alone, without a model or a clock.
 //!
-//! The sequence gives each step t a vector of K logits ℓ_t and one attention score a_t. A span's
-//! prediction is softmax(Σ softmax(a)_t · ℓ_t / temperature) over its steps (design, section 3). It
-//! is linear in the evidence, so any span of what was heard is judged without another run.
+//! The sequence outputs, for each step t, a vector of K logits ℓ_t and one attention score a_t. The
+//! probabilities of a span are softmax(Σ softmax(a)_t · ℓ_t / temperature) over its steps. The sum is linear
+//! in the logits, so any span is predicted without another run of the model. Depends on no other module.
 
 mod evidence;
 mod prediction;

@@ -1,18 +1,18 @@
-//! Probabilities to a label, or to an abstention with its reason.
+//! Probabilities to a label, with a reason if the prediction abstains.
 
 /// Why a prediction abstains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abstention {
-    /// No speech was heard.
+    /// The span has no speech.
     NoSpeech,
-    /// Less sound than one segment.
+    /// The lane is shorter than one segment.
     TooShort,
-    /// The confidence lies under the model's threshold.
+    /// The confidence is below the model's threshold.
     LowConfidence,
 }
 
 impl Abstention {
-    /// The reason's name, as the command line and metrics give it.
+    /// Returns the reason's name, as the command line and metrics write it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -23,34 +23,35 @@ impl Abstention {
     }
 }
 
-/// What the model says of a span.
+/// The model's prediction of a span.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
     /// Index of the most probable label.
     pub label: usize,
     /// Probability of each label, `[K]`; sums to 1.
     pub probabilities: Vec<f32>,
-    /// Why the label should not be relied on, if so.
+    /// Why the prediction abstains, if it does. The label is then not reliable.
     pub abstention: Option<Abstention>,
 }
 
 impl Prediction {
-    /// Probability of the most probable label.
+    /// Returns the probability of the most probable label.
     #[must_use]
     pub fn confidence(&self) -> f32 {
         self.probabilities.get(self.label).copied().unwrap_or(0.0)
     }
 }
 
-/// When a prediction abstains.
+/// The rule for abstaining.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PredictionRule {
-    /// Below this confidence; 0 never.
+    /// A prediction with less confidence abstains. With 0, none does.
     pub abstain_below: f32,
 }
 
 impl PredictionRule {
-    /// Judges probabilities `[K]`. `reason` is what is known against relying on them beforehand.
+    /// Predicts a label from probabilities, `[K]`. If there is a `reason` to abstain already, it takes
+    /// precedence over low confidence.
     #[must_use]
     pub fn predict(&self, probabilities: Vec<f32>, reason: Option<Abstention>) -> Prediction {
         let by_probability = |a: &(usize, &f32), b: &(usize, &f32)| a.1.total_cmp(b.1);
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_probable_label_wins_and_a_weak_one_abstains() {
+    fn the_most_probable_label_is_predicted_and_low_confidence_abstains() {
         let rule = PredictionRule { abstain_below: 0.5 };
         let sure = rule.predict(vec![0.1, 0.6, 0.3], None);
         assert_eq!(
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_known_beforehand_comes_first() {
+    fn an_earlier_reason_takes_precedence_over_low_confidence() {
         let predicted = PredictionRule { abstain_below: 0.9 }
             .predict(vec![0.6, 0.4], Some(Abstention::NoSpeech));
         assert_eq!(predicted.abstention, Some(Abstention::NoSpeech));

@@ -1,26 +1,27 @@
-//! Steps to spans of time: turns, and windows of a timeline.
+//! Predictions of spans of time: turns, windows of a timeline, and the total of a lane.
 
 use std::ops::Range;
 use std::time::Duration;
 
-use super::{Abstention, Evidence, Prediction, PredictionRule};
+use super::evidence::Evidence;
+use super::prediction::{Abstention, Prediction, PredictionRule};
 
-/// Shortest window of a timeline: one segment, so that each whole window holds a step.
+/// Shortest window of a timeline: one segment, so that each whole window contains a step.
 pub const SHORTEST_WINDOW: Duration = Duration::from_millis(264);
 
-/// One step's place in the lane.
+/// The time of one step in the lane.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepTime {
-    /// When the step's segment begins.
+    /// Start of the step's segment.
     pub start: Duration,
-    /// Whether the segment holds speech.
+    /// Whether the segment contains speech.
     pub speech: bool,
 }
 
-/// Where the steps of a lane lie.
+/// The times of all steps of a lane.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepTimes {
-    /// In order; one for each step of the evidence.
+    /// One for each step of the evidence, in order.
     pub steps: Vec<StepTime>,
     /// Length of one segment.
     pub segment: Duration,
@@ -28,48 +29,49 @@ pub struct StepTimes {
     pub end: Duration,
 }
 
-/// Steps that are one turn.
+/// One turn of a lane.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Turn {
-    /// By their number in the lane.
+    /// Numbers of its steps in the lane.
     pub steps: Range<usize>,
-    /// When it begins, from the start of the audio.
+    /// Start, from the start of the audio.
     pub start: Duration,
-    /// When it ends.
+    /// End, from the start of the audio.
     pub end: Duration,
 }
 
-/// A judged stretch of a lane.
+/// A part of a lane with its prediction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
-    /// From the start of the audio.
+    /// Start, from the start of the audio.
     pub start: Duration,
-    /// From the start of the audio.
+    /// End, from the start of the audio.
     pub end: Duration,
-    /// What the model says of it.
+    /// The prediction.
     pub prediction: Prediction,
-    /// Share of its steps that hold speech, 0 to 1.
+    /// Share of its steps that contain speech, 0 to 1.
     pub speech_share: f32,
 }
 
-/// Judges spans of a lane.
+/// Predicts spans of one lane from its step evidence.
 #[derive(Clone, Copy, Debug)]
 pub struct SpanClassifier<'a> {
-    /// What the sequence said of each step.
+    /// The sequence's output for each step.
     pub evidence: &'a Evidence,
-    /// Where the steps lie.
+    /// The times of the steps.
     pub times: &'a StepTimes,
-    /// Pooled logits are divided by this.
+    /// Divisor of the pooled logits.
     pub temperature: f32,
-    /// When to abstain.
+    /// The rule for abstaining.
     pub rule: PredictionRule,
-    /// What is known against every prediction beforehand.
+    /// Reason for which every prediction of the lane abstains, if there is one.
     pub reason: Option<Abstention>,
 }
 
 impl SpanClassifier<'_> {
-    /// Judges all that is said in the turns; of a lane without one, everything, and abstains. Nothing
-    /// if there is no step or the evidence is not finite.
+    /// Predicts all turns together. Without a turn, pools all steps; the prediction then abstains, because
+    /// no step outside of a turn contains speech. Returns `None` if there is no step or the evidence is not
+    /// finite.
     #[must_use]
     pub fn total(&self, turns: &[Turn]) -> Option<Prediction> {
         let predicted = match turns {
@@ -79,14 +81,14 @@ impl SpanClassifier<'_> {
         predicted.map(|(prediction, _)| prediction)
     }
 
-    /// Judges a turn; nothing as for [`SpanClassifier::total`].
+    /// Predicts one turn. Returns `None` in the same cases as [`SpanClassifier::total`].
     #[must_use]
     pub fn turn(&self, turn: &Turn) -> Option<Span> {
-        self.span(turn.steps.clone(), (turn.start, turn.end))
+        self.span(turn.steps.clone(), turn.start, turn.end)
     }
 
-    /// Judges one window after the other. A step belongs to the window in which its segment's middle
-    /// lies; a last window too short to hold a step belongs to the one before.
+    /// Predicts successive windows. A step belongs to the window that contains the middle of its segment. If
+    /// the last window is too short to contain a step, it is joined to the one before.
     #[must_use]
     pub fn timeline(&self, window: Duration) -> Vec<Span> {
         let times = self.times;
@@ -100,7 +102,7 @@ impl SpanClassifier<'_> {
                 .iter()
                 .take_while(|step| step.start + times.segment / 2 < end || end == times.end)
                 .count();
-            match self.span(first..first + inside, (start, end)) {
+            match self.span(first..first + inside, start, end) {
                 Some(span) => spans.push(span),
                 None => {
                     if let Some(last) = spans.last_mut() {
@@ -114,7 +116,7 @@ impl SpanClassifier<'_> {
         spans
     }
 
-    fn span(&self, steps: Range<usize>, (start, end): (Duration, Duration)) -> Option<Span> {
+    fn span(&self, steps: Range<usize>, start: Duration, end: Duration) -> Option<Span> {
         let (prediction, speech_share) = self.predict(steps)?;
         Some(Span {
             start,
@@ -124,11 +126,11 @@ impl SpanClassifier<'_> {
         })
     }
 
-    /// A prediction of some steps, and the share of them that hold speech.
+    /// Predicts some steps, and returns the share of them that contain speech.
     fn predict(&self, steps: impl Iterator<Item = usize> + Clone) -> Option<(Prediction, f32)> {
         let probabilities = self.evidence.pool(steps.clone(), self.temperature)?;
-        let speaks = |step: &usize| self.times.steps.get(*step).is_some_and(|step| step.speech);
-        let speech = steps.clone().filter(speaks).count();
+        let has_speech = |step: &usize| self.times.steps.get(*step).is_some_and(|step| step.speech);
+        let speech = steps.clone().filter(has_speech).count();
         let silent = (speech == 0).then_some(Abstention::NoSpeech);
         let prediction = self.rule.predict(probabilities, self.reason.or(silent));
         Some((prediction, speech as f32 / steps.count() as f32))
@@ -149,7 +151,7 @@ mod tests {
         }
     }
 
-    /// Steps each 128 ms; step t is sure of label t mod 2 and speaks if `speech(t)`.
+    /// Steps every 128 ms. Step t has label t mod 2 with high confidence, and contains speech if `speech(t)`.
     fn lane(steps: usize, speech: impl Fn(usize) -> bool) -> (Evidence, StepTimes) {
         let mut evidence = Evidence::new(2);
         let mut times = StepTimes {
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_cover_the_lane_without_gap_and_each_step_once() {
+    fn windows_cover_the_lane_without_a_gap_and_each_step_once() {
         for steps in 1..60 {
             let lane = lane(steps, |_| true);
             for window in [264, 300, 1_000, 5_000].map(Duration::from_millis) {
@@ -210,9 +212,9 @@ mod tests {
     }
 
     #[test]
-    fn turns_alone_decide_the_total_and_without_one_it_abstains() {
+    fn the_total_depends_on_the_turns_alone_and_abstains_without_one() {
         let (spoken, silent) = (lane(16, |t| t == 4 || t == 8), lane(16, |_| false));
-        // Even steps are sure of label 0, odd ones of label 1.
+        // Even steps have label 0 with high confidence, odd steps label 1.
         let turn = |steps: Range<usize>| Turn {
             start: spoken.1.steps[steps.start].start,
             end: spoken.1.end,
@@ -227,7 +229,7 @@ mod tests {
             .total(&[turn(4..5), turn(7..9)])
             .unwrap();
         assert!(total.confidence() < 0.99);
-        // Its steps would not be marked if there were no turn.
+        // Without a turn, no step is marked as speech.
         let total = classifier(&silent).total(&[]).unwrap();
         assert_eq!(total.abstention, Some(Abstention::NoSpeech));
     }

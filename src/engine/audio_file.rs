@@ -1,4 +1,4 @@
-//! A file that is read while it is decoded, so that its size is no matter.
+//! A file that is read while it is decoded, so that it is never all in memory.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -8,26 +8,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::audio::{self, Encoding, Estimate, SAMPLE_RATE};
 
-/// Bytes that tell what a recording is and how long it seems.
+/// Bytes at the start of a file from which its format and length are estimated, and bytes read at a time.
 const HEAD: usize = 64 << 10;
 
-/// A recording in a file, or in what is read like one. It is read once, from where it is.
+/// A recording in a file, a pipe or a device. It is read once, from its current position.
 #[derive(Debug)]
 pub struct AudioFile {
     file: File,
-    /// The first bytes, which are read already.
+    /// The first bytes, which are already read.
     head: Vec<u8>,
-    /// Bytes in all; 0 if that is not known beforehand.
+    /// Size of the file in bytes; 0 if it is not known.
     size: u64,
     decoded: Decoded,
 }
 
-/// How much of a recording is decoded, for whoever shows it. Clones tell of the same recording.
+/// How much of a recording is decoded, for a progress display. Clones report the same recording.
 #[derive(Clone, Debug, Default)]
 pub struct Decoded(Arc<AtomicU64>);
 
 impl Decoded {
-    /// Seconds of audio.
+    /// Returns the seconds of audio that are decoded.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.0.load(Ordering::Relaxed) as f64 / f64::from(SAMPLE_RATE)
@@ -39,10 +39,10 @@ impl Decoded {
 }
 
 impl AudioFile {
-    /// Opens a file and reads its head. `decoded` is kept up to date while it is classified.
+    /// Opens a file and reads its first bytes. `decoded` is updated while the file is decoded.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub fn open(path: &Path, decoded: Decoded) -> io::Result<Self> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
@@ -60,7 +60,7 @@ impl AudioFile {
         })
     }
 
-    /// How long the recording seems to be.
+    /// Estimates the length of the recording.
     #[must_use]
     pub fn estimate(&self) -> Estimate {
         let whole = audio::estimate(&self.head, Encoding::Auto);
@@ -68,11 +68,11 @@ impl AudioFile {
         if beyond == 0 {
             return whole;
         }
-        // Either the header says how long it is, whatever follows, or the bytes do.
+        // If the header states the length, both estimates are equal. Otherwise the length grows with the bytes.
         let half = audio::estimate(&self.head[..self.head.len() / 2], Encoding::Auto);
-        let a_byte = (whole.seconds - half.seconds) / (self.head.len() / 2) as f64;
+        let seconds_per_byte = (whole.seconds - half.seconds) / (self.head.len() / 2) as f64;
         Estimate {
-            seconds: whole.seconds + a_byte.max(0.0) * beyond as f64,
+            seconds: whole.seconds + seconds_per_byte.max(0.0) * beyond as f64,
             exact: false,
             ..whole
         }
@@ -82,17 +82,17 @@ impl AudioFile {
         &self.decoded
     }
 
-    /// Gives all bytes to `take`, piece by piece.
+    /// Passes all bytes to `receive`, block by block.
     pub(super) fn read<E: From<io::Error>>(
         &self,
-        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+        mut receive: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        take(&self.head)?;
-        let mut piece = vec![0; HEAD];
+        receive(&self.head)?;
+        let mut block = vec![0; HEAD];
         loop {
-            match (&self.file).read(&mut piece) {
+            match (&self.file).read(&mut block) {
                 Ok(0) => return Ok(()),
-                Ok(count) => take(&piece[..count])?,
+                Ok(count) => receive(&block[..count])?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_file_is_estimated_by_its_head_and_its_size() {
+    fn the_length_of_a_large_file_is_estimated_from_its_head_and_its_size() {
         let mut wav = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\x01\0\x01\0\x80>\0\0\0}\0\0\x02\0\x10\0data\xff\xff\xff\xff".to_vec();
         wav.resize(wav.len() + 32_000 * 60, 0);
         let mut flac = include_bytes!("../../tests/audio/book.flac").to_vec();
@@ -126,18 +126,18 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_is_given_once() {
+    fn every_byte_is_passed_on_once() {
         let bytes: Vec<u8> = (0..3 * HEAD + 5).map(|i| i as u8).collect();
         for length in [0, 1, HEAD, HEAD + 1, bytes.len()] {
             let file = file(&bytes[..length]);
             let opened = AudioFile::open(file.path(), Decoded::default()).unwrap();
-            let mut given = Vec::new();
-            let taken = opened.read(|piece| {
-                given.extend_from_slice(piece);
+            let mut received = Vec::new();
+            let read = opened.read(|block| {
+                received.extend_from_slice(block);
                 Ok::<_, io::Error>(())
             });
-            taken.unwrap();
-            assert_eq!(given, bytes[..length]);
+            read.unwrap();
+            assert_eq!(received, bytes[..length]);
         }
     }
 }

@@ -1,19 +1,20 @@
-//! In which class a recording is scheduled.
+//! Chooses the class in which a recording is scheduled.
 
 use std::time::Duration;
 
-use super::{Caller, Class};
+use super::request::Caller;
+use crate::scheduler::core::Class;
 
-/// Decides by what the caller asks for and by the recording's length.
+/// The rule for the class, by the caller's request and the length of the recording.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ClassRule {
-    /// Interactive recordings up to this length stay interactive.
+    /// Length of the longest recording that is interactive without a deadline.
     pub(super) interactive_audio: Duration,
 }
 
 impl ClassRule {
-    /// The class of a caller's recording. A long interactive one is bulk unless it has a deadline: nobody
-    /// waits for milliseconds of its answer, and it would delay the callers who do.
+    /// Returns the class of a recording. A long interactive recording without a deadline is bulk, because
+    /// milliseconds do not matter to its caller and it would delay other interactive callers.
     pub(super) fn class(self, caller: &Caller, length: Duration) -> Class {
         let is_long = caller.deadline.is_none() && length > self.interactive_audio;
         if is_long { Class::Bulk } else { caller.class }

@@ -1,98 +1,86 @@
-//! From a recording to pieces of segments: decoding and segmenting, in one go on a thread that may block.
+//! Decodes a recording and cuts it into pieces of segments, in one go on a thread that may block.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::decoders::Decoders;
-use super::hearing::Hearing;
-use super::streamed::{self, Setup};
-use super::{Audio, EngineError, Request, lane};
+use super::error::EngineError;
+use super::file_segmentation::segment_file;
+use super::lane::{SegmentedLanes, segment_lanes};
+use super::piece::{PieceSink, RemainingWork};
+use super::request::{Audio, Request};
+use super::segmentation::{AudioInfo, SegmentationSettings};
+use super::turn_detection::TurnDetection;
 use crate::audio::{self, AudioError, Limits, Stop};
 use crate::frontend::{Band, Spec};
+use crate::scheduler::core::PerClass;
 use crate::telemetry::requests;
 
-/// What may be held decoded, in units of 64 KiB: 1 GiB, some four hours of one lane.
-const HELD_UNIT: usize = 64 << 10;
-const HELD_UNITS: usize = 16 << 10;
+/// Unit in which the memory of decoded samples is counted: 64 KiB.
+const BUDGET_UNIT: usize = 64 << 10;
+/// Memory that decoded samples may use: 1 GiB, which is 4 hours and 39 minutes of one lane.
+const BUDGET_UNITS: usize = 16 << 10;
 
-/// What is known of a recording once it is decoded.
-#[derive(Debug)]
-pub(super) struct Known {
-    /// Short name of the codec.
-    pub(super) codec: String,
-    /// Samples at 16 kHz of each lane.
-    pub(super) samples: usize,
-    pub(super) truncated: bool,
-    pub(super) remixed: bool,
-    /// What the source can hold.
-    pub(super) band: Band,
-    /// Time that decoding took.
-    pub(super) time: Duration,
-}
-
-/// What a recording will still submit, of so many lanes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Need {
-    pub(super) lanes: usize,
-    /// Samples of each lane, as far as they are known.
-    pub(super) samples: usize,
-    pub(super) segments: usize,
-    pub(super) steps: usize,
-}
-
-/// Where recordings are heard.
+/// Where recordings are decoded and segmented.
 #[derive(Debug)]
 pub(super) struct Intake {
     spec: Arc<Spec>,
-    hearing: Hearing,
+    turn_detection: TurnDetection,
     limits: Limits,
     decoders: Decoders,
-    /// Recordings of each class decoded at a time.
-    decoding: [Arc<Semaphore>; 2],
-    /// Room for decoded samples, in units of [`HELD_UNIT`].
-    held: Arc<Semaphore>,
+    /// How many recordings of each class may be decoded at a time.
+    places: PerClass<Arc<Semaphore>>,
+    /// Free memory for decoded samples, in units of [`BUDGET_UNIT`].
+    free_memory: Arc<Semaphore>,
+}
+
+/// The memory that decoded samples may use, for a thread that may block.
+struct SampleBudget {
+    runtime: Handle,
+    free: Arc<Semaphore>,
 }
 
 impl Intake {
-    /// Starts the threads: so many recordings are decoded side by side, and of so many requests
-    /// none is refused.
+    /// Starts the decoders: one for each core. Of `requests` requests none is refused.
     pub(super) fn start(
-        (spec, hearing): (Arc<Spec>, Hearing),
+        spec: Arc<Spec>,
+        turn_detection: TurnDetection,
         limits: Limits,
         cores: usize,
         requests: usize,
     ) -> std::io::Result<Self> {
         Ok(Self {
             spec,
-            hearing,
+            turn_detection,
             limits,
             decoders: Decoders::start(cores, requests)?,
-            // Interactive recordings do not queue behind long bulk ones for a decoder.
-            decoding: [cores, cores.div_ceil(2)].map(|places| Arc::new(Semaphore::new(places))),
-            held: Arc::new(Semaphore::new(HELD_UNITS)),
+            // Separate places, so that an interactive recording does not wait behind long bulk ones.
+            places: PerClass {
+                interactive: Arc::new(Semaphore::new(cores)),
+                bulk: Arc::new(Semaphore::new(cores.div_ceil(2))),
+            },
+            free_memory: Arc::new(Semaphore::new(BUDGET_UNITS)),
         })
     }
 
-    /// Bounds of one recording.
+    /// Returns the bounds of one recording.
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Decodes a recording and cuts it into segments, which `take` gets. `need` is told what will be
-    /// submitted, before it is. It stops when one of these fails.
+    /// Decodes a recording, cuts it into segments and passes them to `sink`. Ends early if the sink fails.
     ///
-    /// The place of a decoder is kept until the samples have their share of what may be held
-    /// decoded, so that no more than that and one recording a place is ever held.
-    pub(super) async fn hear(
+    /// A recording in memory keeps its place until its samples have their part of the sample budget. So
+    /// the decoded samples in memory are at most the budget and one recording for each place.
+    pub(super) async fn segment(
         &self,
         request: Request,
-        need: impl FnMut(Need) -> Result<(), EngineError> + Send + 'static,
-        take: impl FnMut(lane::Piece) -> Result<(), EngineError> + Send + 'static,
-    ) -> Result<(Known, lane::Prepared), EngineError> {
+        sink: impl PieceSink + Send + 'static,
+    ) -> Result<(AudioInfo, SegmentedLanes), EngineError> {
         let Request {
             audio,
             encoding,
@@ -100,71 +88,78 @@ impl Intake {
             caller,
             ..
         } = request;
-        let place = Arc::clone(&self.decoding[caller.class as usize])
+        let place = Arc::clone(&self.places[caller.class])
             .acquire_owned()
             .await
             .map_err(|_| EngineError::Draining)?;
         let mut limits = self.limits;
         if let Some(deadline) = caller.deadline {
-            // After that nobody wants it.
+            // Nobody wants the result after the deadline.
             let left = deadline.saturating_duration_since(Instant::now());
             limits.time = limits.time.min(left);
         }
-        let late = limits.time < self.limits.time;
+        let deadline_limits_time = limits.time < self.limits.time;
         let stop = Stop::default();
-        // Dropped before the recording is decoded, this future gives the decoder back.
+        // Stops the decoder if this future is dropped before the recording is decoded.
         let _guard = stop.on_drop();
-        let setup = Setup {
+        let settings = SegmentationSettings {
             encoding,
             lanes,
             limits,
             spec: Arc::clone(&self.spec),
-            hearing: self.hearing,
+            turn_detection: self.turn_detection,
         };
-        let held = (Handle::current(), Arc::clone(&self.held));
-        let work = self.decoders.run(caller.class, move || {
+        let budget = SampleBudget {
+            runtime: Handle::current(),
+            free: Arc::clone(&self.free_memory),
+        };
+        let segmented = self.decoders.run(caller.class, move || {
             let segmented = match audio {
-                Audio::Memory(bytes) => whole((bytes, &setup), &stop, (place, held), need, take),
+                Audio::Memory(bytes) => {
+                    segment_in_memory(bytes, &settings, &stop, place, &budget, sink)
+                }
                 Audio::File(file) => {
                     let _place = place;
-                    streamed::segment(&file, &setup, &stop, need, take)
+                    segment_file(&file, &settings, &stop, sink)
                 }
             };
-            let segmented = segmented.map_err(|error| match error {
-                EngineError::Audio(AudioError::Timeout { .. }) if late => {
+            let (info, lanes) = segmented.map_err(|error| match error {
+                EngineError::Audio(AudioError::Timeout { .. }) if deadline_limits_time => {
                     EngineError::Late { alone: None }
                 }
                 EngineError::Audio(AudioError::Stopped) => EngineError::Cancelled,
                 error => error,
             })?;
-            requests::decoded(&segmented.0.codec, segmented.0.time);
-            Ok(segmented)
+            requests::decoded(&info.codec, info.time);
+            Ok((info, lanes))
         });
-        work.await?
+        segmented.await?
     }
 }
 
-/// Decodes a recording that is in memory and then segments it: what it asks for is known before.
-fn whole(
-    (audio, setup): (Bytes, &Setup),
+/// Decodes a recording that is in memory and then segments it. All work is announced before the first
+/// piece.
+fn segment_in_memory(
+    audio: Bytes,
+    settings: &SegmentationSettings,
     stop: &Stop,
-    (place, (runtime, held)): (OwnedSemaphorePermit, (Handle, Arc<Semaphore>)),
-    mut need: impl FnMut(Need) -> Result<(), EngineError>,
-    take: impl FnMut(lane::Piece) -> Result<(), EngineError>,
-) -> Result<(Known, lane::Prepared), EngineError> {
-    let Setup {
+    place: OwnedSemaphorePermit,
+    budget: &SampleBudget,
+    mut sink: impl PieceSink,
+) -> Result<(AudioInfo, SegmentedLanes), EngineError> {
+    let SegmentationSettings {
         encoding,
         lanes: choice,
         limits,
         spec,
-        hearing,
-    } = setup;
+        ..
+    } = settings;
     let begun = Instant::now();
     let recording = audio::decode_until(stop, &audio, *encoding, *choice, limits)?;
     drop(audio);
     let samples = recording.lanes.first().map_or(0, Vec::len);
     let lanes = recording.lanes.len();
-    let known = Known {
+    let info = AudioInfo {
         codec: recording.source.codec,
         samples,
         truncated: recording.truncated,
@@ -172,49 +167,54 @@ fn whole(
         band: Band::of_rate(recording.source.captured_rate),
         time: begun.elapsed(),
     };
-    let _room = room(&runtime, held, samples * lanes * size_of::<f32>())?;
+    let _memory = budget.reserve(samples * lanes * size_of::<f32>())?;
     drop(place);
     let segments = spec.segments(samples) * lanes;
-    need(Need {
+    sink.announce(RemainingWork {
         lanes,
         samples,
         segments,
         steps: segments,
     })?;
-    let prepared = lane::prepare((recording.lanes, known.band), *choice, spec, *hearing, take)?;
-    Ok((known, prepared))
+    let segmented = segment_lanes(recording.lanes, info.band, settings, |piece| {
+        sink.submit(piece)
+    })?;
+    Ok((info, segmented))
 }
 
-/// Waits for room for so many bytes.
-fn room(
-    runtime: &Handle,
-    held: Arc<Semaphore>,
-    bytes: usize,
-) -> Result<OwnedSemaphorePermit, EngineError> {
-    let units = bytes.div_ceil(HELD_UNIT).min(HELD_UNITS);
-    let units = u32::try_from(units).unwrap_or(u32::MAX);
-    match Arc::clone(&held).try_acquire_many_owned(units) {
-        Ok(room) => Ok(room),
-        Err(_) => runtime
-            .block_on(held.acquire_many_owned(units))
-            .map_err(|_| EngineError::Draining),
+impl SampleBudget {
+    /// Waits until `bytes` bytes are free, or all of the budget if that is less, and reserves them.
+    fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, EngineError> {
+        let units = bytes.div_ceil(BUDGET_UNIT).min(BUDGET_UNITS);
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        match Arc::clone(&self.free).try_acquire_many_owned(units) {
+            Ok(reserved) => Ok(reserved),
+            Err(_) => self
+                .runtime
+                .block_on(Arc::clone(&self.free).acquire_many_owned(units))
+                .map_err(|_| EngineError::Draining),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use futures_util::FutureExt as _;
 
+    use super::super::piece::Piece;
+    use super::super::request::Caller;
     use super::*;
     use crate::audio::{Encoding, LaneChoice, RawFormat};
-    use crate::bundle::{Bundle, embedded};
-    use crate::engine::Caller;
+    use crate::bundle::small_manifest;
     use crate::scheduler::core::{Class, TenantId};
 
     fn intake() -> Intake {
-        let manifest = Bundle::from_files(embedded::files()).unwrap().manifest;
-        let heard = (Arc::new(manifest.frontend.clone()), Hearing::of(&manifest));
-        Intake::start(heard, Limits::default(), 1, 4).unwrap()
+        let manifest = small_manifest();
+        let turn_detection = TurnDetection::of(&manifest);
+        let spec = Arc::new(manifest.frontend);
+        Intake::start(spec, turn_detection, Limits::default(), 1, 4).unwrap()
     }
 
     /// Two seconds of a telephone line.
@@ -236,34 +236,54 @@ mod tests {
         }
     }
 
+    /// Reports what it receives, with the name of its request.
+    struct ReportingSink {
+        request: &'static str,
+        events: mpsc::Sender<(&'static str, &'static str)>,
+    }
+
+    impl ReportingSink {
+        fn report(&self, event: &'static str) -> Result<(), EngineError> {
+            let sent = self.events.send((self.request, event));
+            sent.map_err(|_| EngineError::Cancelled)
+        }
+    }
+
+    impl PieceSink for ReportingSink {
+        fn announce(&mut self, _: RemainingWork) -> Result<(), EngineError> {
+            self.report("announced")
+        }
+
+        fn submit(&mut self, _: Piece) -> Result<(), EngineError> {
+            self.report("piece")
+        }
+    }
+
     #[test]
-    fn what_nobody_waits_for_is_not_decoded() {
-        // One thread that may block, so that decoding begins when the test lets it.
+    fn a_recording_is_not_decoded_if_nobody_waits_for_it() {
+        // One blocking thread, which is busy at first, so that the test decides when decoding begins.
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.max_blocking_threads(1).build().unwrap();
         runtime.block_on(async {
             let intake = intake();
-            let (release, held) = std::sync::mpsc::channel::<()>();
-            let before = tokio::task::spawn_blocking(move || held.recv().is_ok());
-            let (decoded, heard) = std::sync::mpsc::channel();
-            let hear = |who: &'static str| {
-                let (decoded, taken) = (decoded.clone(), decoded.clone());
-                let tell = move |to: &std::sync::mpsc::Sender<_>, what| {
-                    to.send((who, what)).map_err(|_| EngineError::Cancelled)
+            let (release, blocked) = mpsc::channel::<()>();
+            let before = tokio::task::spawn_blocking(move || blocked.recv().is_ok());
+            let (sender, events) = mpsc::channel();
+            let segment = |name: &'static str| {
+                let events = sender.clone();
+                let sink = ReportingSink {
+                    request: name,
+                    events,
                 };
-                intake.hear(
-                    request(),
-                    move |_| tell(&decoded, "decoded"),
-                    move |_| tell(&taken, "piece"),
-                )
+                intake.segment(request(), sink)
             };
-            assert!(hear("left").now_or_never().is_none());
+            assert!(segment("dropped").now_or_never().is_none());
             release.send(()).unwrap();
             before.await.unwrap();
-            let (known, prepared) = hear("awaited").await.unwrap();
-            assert_eq!((known.samples, prepared.lanes.len()), (32_000, 1));
-            let heard: Vec<_> = heard.try_iter().collect();
-            assert_eq!(heard, [("awaited", "decoded"), ("awaited", "piece")]);
+            let (info, segmented) = segment("awaited").await.unwrap();
+            assert_eq!((info.samples, segmented.lanes.len()), (32_000, 1));
+            let events: Vec<_> = events.try_iter().collect();
+            assert_eq!(events, [("awaited", "announced"), ("awaited", "piece")]);
         });
     }
 }

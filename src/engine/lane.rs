@@ -1,99 +1,86 @@
-//! The lanes of a recording to pieces of segments, as fast as they are taken, and to the turns that are
-//! heard on the way: lane after lane where all samples are there, else block by block.
+//! Cuts the lanes of a recording into pieces of segments, and detects their turns at the same time.
+//!
+//! [`segment_lanes`] processes one lane after the other, if all samples are decoded.
+//! [`BlockSegmenter`] processes all lanes side by side while the samples come in blocks. Both cut the
+//! same pieces.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::EngineError;
-use super::hearing::{Hearing, Listener};
+use super::error::EngineError;
+use super::piece::{PIECE_SAMPLES, Piece};
+use super::sample_time::sample_time;
+use super::segmentation::SegmentationSettings;
+use super::turn_detection::LaneAnalyser;
 use crate::audio::LaneChoice;
 use crate::decision::{StepTimes, Turn};
-use crate::frontend::{
-    Band, FRAME_HOP, FrontendError, SAMPLE_RATE, SEGMENT_SAMPLES, Segmenter, Segments, Spec,
-};
+use crate::frontend::{Band, FrontendError, SEGMENT_SAMPLES, Segmenter, Segments, Spec};
 
-/// Samples segmented at a time: a piece of 64 segments at the default hop, two full batches.
-const PIECE_SAMPLES: usize = 131_072;
-
-/// A run of one lane's segments.
+/// The lanes of a recording after all their pieces are submitted.
 #[derive(Debug)]
-pub(super) struct Piece {
-    pub(super) lane: usize,
-    /// `[N, 32, 129]`.
-    pub(super) segments: Arc<Vec<f32>>,
-    /// If these are all of the lane, the steps at which its sequence starts anew.
-    pub(super) starts: Option<Vec<usize>>,
-}
-
-/// What is known of the lanes once all their pieces are taken.
-#[derive(Debug)]
-pub(super) struct Prepared {
-    pub(super) lanes: Vec<Heard>,
-    /// Time on the processor: segmenting, without waiting for somebody to take the pieces.
+pub(super) struct SegmentedLanes {
+    pub(super) lanes: Vec<LaneInfo>,
+    /// Time that segmenting took, without the time in which it waited for a piece to be accepted.
     pub(super) time: Duration,
 }
 
-/// What is known of a lane beside its segments.
+/// Properties of one lane beside its segments.
 #[derive(Debug)]
-pub(super) struct Heard {
+pub(super) struct LaneInfo {
+    /// The channel.
     pub(super) index: usize,
     pub(super) times: StepTimes,
     pub(super) turns: Vec<Turn>,
-    /// Steps at which the sequence starts anew; the first is one.
+    /// Steps at which the sequence state is reset, ascending; the first is 0.
     pub(super) starts: Vec<usize>,
+    /// Whether the lane is shorter than one segment.
     pub(super) short: bool,
 }
 
-/// Segments every lane and gives the pieces to `take`; stops early when that fails.
-pub(super) fn prepare(
-    (lanes, band): (Vec<Vec<f32>>, Band),
-    choice: LaneChoice,
-    spec: &Arc<Spec>,
-    hearing: Hearing,
-    mut take: impl FnMut(Piece) -> Result<(), EngineError>,
-) -> Result<Prepared, EngineError> {
-    let mut clock = Clock::default();
-    let mut heard = Vec::new();
-    // By value, so that a lane's samples are freed once it is segmented.
+/// Segments every lane and passes the pieces to `submit`. Ends early if that fails.
+pub(super) fn segment_lanes(
+    lanes: Vec<Vec<f32>>,
+    band: Band,
+    settings: &SegmentationSettings,
+    mut submit: impl FnMut(Piece) -> Result<(), EngineError>,
+) -> Result<SegmentedLanes, EngineError> {
+    let mut timer = WorkTimer::default();
+    let mut segmented = Vec::new();
+    // By value, so that the samples of a lane are freed as soon as it is segmented.
     for (number, samples) in lanes.into_iter().enumerate() {
-        let mut lane = Lane::new((number, choice), band, spec, hearing);
+        let mut lane = LaneSegmenter::new(number, band, settings);
         for block in samples.chunks(PIECE_SAMPLES) {
-            clock.time(|waited| lane.push(block, &mut |piece| waited.of(|| take(piece))))?;
+            timer.measure(|wait| lane.push(block, &mut |piece| wait.during(|| submit(piece))))?;
         }
-        let take = &mut take;
-        heard.push(clock.time(|waited| lane.finish(spec, &mut |piece| waited.of(|| take(piece))))?);
+        segmented.push(timer.measure(|wait| {
+            lane.finish(&settings.spec, &mut |piece| wait.during(|| submit(piece)))
+        })?);
     }
-    Ok(Prepared {
-        lanes: heard,
-        time: clock.time,
+    Ok(SegmentedLanes {
+        lanes: segmented,
+        time: timer.time,
     })
 }
 
-/// The lanes of a recording whose samples come block by block.
+/// Segments all lanes of a recording while its samples come in blocks.
 #[derive(Debug)]
-pub(super) struct Streamed {
-    lanes: Vec<Lane>,
-    /// Samples of each lane that are no whole piece yet.
-    held: Vec<Vec<f32>>,
+pub(super) struct BlockSegmenter {
+    lanes: Vec<LaneSegmenter>,
+    /// Samples of each lane that do not fill a piece yet.
+    pending: Vec<Vec<f32>>,
     spec: Arc<Spec>,
-    clock: Clock,
+    timer: WorkTimer,
 }
 
-impl Streamed {
-    /// So many lanes at their start.
-    pub(super) fn new(
-        count: usize,
-        band: Band,
-        choice: LaneChoice,
-        spec: &Arc<Spec>,
-        hearing: Hearing,
-    ) -> Self {
-        let lanes = (0..count).map(|number| Lane::new((number, choice), band, spec, hearing));
+impl BlockSegmenter {
+    /// Returns a segmenter at the start of `count` lanes.
+    pub(super) fn new(count: usize, band: Band, settings: &SegmentationSettings) -> Self {
+        let lanes = (0..count).map(|number| LaneSegmenter::new(number, band, settings));
         Self {
             lanes: lanes.collect(),
-            held: vec![Vec::new(); count],
-            spec: Arc::clone(spec),
-            clock: Clock::default(),
+            pending: vec![Vec::new(); count],
+            spec: Arc::clone(&settings.spec),
+            timer: WorkTimer::default(),
         }
     }
 
@@ -101,76 +88,77 @@ impl Streamed {
         self.lanes.len()
     }
 
-    /// Takes the next samples of every lane; gives the pieces that they complete to `take`.
+    /// Adds the next samples of every lane, and passes the pieces that they complete to `submit`.
     pub(super) fn push(
         &mut self,
         block: &[Vec<f32>],
-        take: &mut impl FnMut(Piece) -> Result<(), EngineError>,
+        submit: &mut impl FnMut(Piece) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
-        for (held, samples) in self.held.iter_mut().zip(block) {
-            held.extend_from_slice(samples);
+        for (pending, samples) in self.pending.iter_mut().zip(block) {
+            pending.extend_from_slice(samples);
         }
-        let ready = self.held.first().map_or(0, Vec::len) / PIECE_SAMPLES;
-        // The pieces that `prepare` makes, so that both give the same.
+        let ready = self.pending.first().map_or(0, Vec::len) / PIECE_SAMPLES;
+        // The same pieces as `segment_lanes` cuts, so that the results are the same.
         for number in 0..ready {
             let samples = number * PIECE_SAMPLES..(number + 1) * PIECE_SAMPLES;
-            for (lane, held) in self.lanes.iter_mut().zip(&self.held) {
-                let samples = &held[samples.clone()];
-                self.clock
-                    .time(|waited| lane.push(samples, &mut |piece| waited.of(|| take(piece))))?;
+            for (lane, pending) in self.lanes.iter_mut().zip(&self.pending) {
+                let samples = &pending[samples.clone()];
+                self.timer.measure(|wait| {
+                    lane.push(samples, &mut |piece| wait.during(|| submit(piece)))
+                })?;
             }
         }
-        for held in &mut self.held {
-            held.drain(..ready * PIECE_SAMPLES);
+        for pending in &mut self.pending {
+            pending.drain(..ready * PIECE_SAMPLES);
         }
         Ok(())
     }
 
-    /// The recording is over.
+    /// Ends the recording.
     pub(super) fn finish(
         mut self,
-        take: &mut impl FnMut(Piece) -> Result<(), EngineError>,
-    ) -> Result<Prepared, EngineError> {
-        let mut heard = Vec::new();
-        for (mut lane, held) in self.lanes.into_iter().zip(self.held) {
+        submit: &mut impl FnMut(Piece) -> Result<(), EngineError>,
+    ) -> Result<SegmentedLanes, EngineError> {
+        let mut segmented = Vec::new();
+        for (mut lane, pending) in self.lanes.into_iter().zip(self.pending) {
             let spec = &self.spec;
-            heard.push(self.clock.time(|waited| {
-                let mut take = |piece| waited.of(|| take(piece));
-                if !held.is_empty() {
-                    lane.push(&held, &mut take)?;
+            segmented.push(self.timer.measure(|wait| {
+                let mut submit = |piece| wait.during(|| submit(piece));
+                if !pending.is_empty() {
+                    lane.push(&pending, &mut submit)?;
                 }
-                lane.finish(spec, &mut take)
+                lane.finish(spec, &mut submit)
             })?);
         }
-        Ok(Prepared {
-            lanes: heard,
-            time: self.clock.time,
+        Ok(SegmentedLanes {
+            lanes: segmented,
+            time: self.timer.time,
         })
     }
 }
 
-/// Counts time on the processor.
+/// Adds up the time of work, without the time that the work waits.
 #[derive(Debug, Default)]
-struct Clock {
+struct WorkTimer {
     time: Duration,
 }
 
-/// Time that passed in waiting for somebody to take a piece.
+/// Time that one piece of work has waited.
 #[derive(Debug, Default)]
-struct Waited(Duration);
+struct WaitTime(Duration);
 
-impl Clock {
-    /// Counts the time of some work, without what it waited.
-    fn time<T>(&mut self, work: impl FnOnce(&mut Waited) -> T) -> T {
-        let (begun, mut waited) = (Instant::now(), Waited::default());
+impl WorkTimer {
+    /// Does some work and adds its time, less what it reports as waiting.
+    fn measure<T>(&mut self, work: impl FnOnce(&mut WaitTime) -> T) -> T {
+        let (begun, mut waited) = (Instant::now(), WaitTime::default());
         let done = work(&mut waited);
         self.time += begun.elapsed().saturating_sub(waited.0);
         done
     }
 }
 
-impl Waited {
-    fn of<T>(&mut self, wait: impl FnOnce() -> T) -> T {
+impl WaitTime {
+    fn during<T>(&mut self, wait: impl FnOnce() -> T) -> T {
         let begun = Instant::now();
         let done = wait();
         self.0 += begun.elapsed();
@@ -178,83 +166,79 @@ impl Waited {
     }
 }
 
-/// One lane under way.
+/// Segments one lane.
 #[derive(Debug)]
-struct Lane {
+struct LaneSegmenter {
     number: usize,
     /// The channel.
     index: usize,
-    listener: Listener,
+    analyser: LaneAnalyser,
     segmenter: Segmenter,
-    /// Those that make no piece yet.
+    /// Segments that are not submitted yet.
     segments: Segments,
-    /// No piece was taken yet.
+    /// Whether no piece is submitted yet.
     whole: bool,
     samples: usize,
 }
 
-impl Lane {
-    fn new(
-        (number, choice): (usize, LaneChoice),
-        band: Band,
-        spec: &Arc<Spec>,
-        hearing: Hearing,
-    ) -> Self {
-        let first = match choice {
+impl LaneSegmenter {
+    fn new(number: usize, band: Band, settings: &SegmentationSettings) -> Self {
+        let first = match settings.lanes {
             LaneChoice::Select(channel) => usize::from(channel),
             LaneChoice::Auto | LaneChoice::Mix | LaneChoice::Each => 0,
         };
         Self {
             number,
             index: first + number,
-            listener: hearing.listener(),
-            segmenter: Segmenter::new(Arc::clone(spec)).with_band(band),
+            analyser: settings.turn_detection.analyser(),
+            segmenter: Segmenter::new(Arc::clone(&settings.spec)).with_band(band),
             segments: Segments::default(),
             whole: true,
             samples: 0,
         }
     }
 
-    /// Segments the next samples, [`PIECE_SAMPLES`] or the last ones.
+    /// Segments the next samples: [`PIECE_SAMPLES`] of them, or the last ones.
     fn push(
         &mut self,
         block: &[f32],
-        take: &mut impl FnMut(Piece) -> Result<(), EngineError>,
+        submit: &mut impl FnMut(Piece) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
-        // The last block's go with what the end adds, not as an entry of one segment beside it.
+        // The last block is submitted by `finish`. Otherwise the segment that the end adds would be an
+        // entry of its own.
         if !self.segments.is_empty() {
             self.whole = false;
-            take(piece(self.number, std::mem::take(&mut self.segments), None))?;
+            submit(piece(self.number, std::mem::take(&mut self.segments), None))?;
         }
         self.samples += block.len();
         let index = self.index;
         self.segmenter
-            .push_observed(block, &mut self.segments, &mut self.listener)
+            .push_observed(block, &mut self.segments, &mut self.analyser)
             .map_err(|source| failed(index, source))
     }
 
-    /// The lane is over.
+    /// Ends the lane.
     fn finish(
         mut self,
         spec: &Spec,
-        take: &mut impl FnMut(Piece) -> Result<(), EngineError>,
-    ) -> Result<Heard, EngineError> {
+        submit: &mut impl FnMut(Piece) -> Result<(), EngineError>,
+    ) -> Result<LaneInfo, EngineError> {
         let index = self.index;
         let ending = self
             .segmenter
-            .finish_observed(&mut self.segments, &mut self.listener)
+            .finish_observed(&mut self.segments, &mut self.analyser)
             .map_err(|source| failed(index, source))?;
-        let turns = self.listener.finish(spec, self.samples);
+        let turns = self.analyser.finish(spec, self.samples);
         let starts = self.whole.then(|| turns.starts.clone());
         if !self.segments.is_empty() {
-            take(piece(self.number, self.segments, starts))?;
+            submit(piece(self.number, self.segments, starts))?;
         }
-        Ok(Heard {
+        Ok(LaneInfo {
             index,
             times: StepTimes {
                 steps: turns.steps,
-                segment: position(SEGMENT_SAMPLES),
-                end: position(self.samples),
+                segment: sample_time(SEGMENT_SAMPLES),
+                end: sample_time(self.samples),
             },
             turns: turns.turns,
             starts: turns.starts,
@@ -273,14 +257,4 @@ fn piece(lane: usize, segments: Segments, starts: Option<Vec<usize>>) -> Piece {
         segments: Arc::new(segments.into_values()),
         starts,
     }
-}
-
-/// Segments of the largest piece: a hop may fall into it late, and the end adds one.
-pub(super) fn most_segments(spec: &Spec) -> usize {
-    PIECE_SAMPLES / (spec.segment_hop * FRAME_HOP) + 2
-}
-
-/// Samples at 16 kHz as time; exact, for a sample is 62.5 µs.
-pub(super) fn position(samples: usize) -> Duration {
-    Duration::from_nanos(samples as u64 * (1_000_000_000 / u64::from(SAMPLE_RATE)))
 }

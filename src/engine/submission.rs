@@ -1,74 +1,75 @@
-//! The segments of a recording into the scheduler, from the thread that cuts them, and what comes of them
-//! back out.
+//! Submits the segments of one recording to the scheduler, from the thread that cuts them, and collects the
+//! results.
 
 use std::sync::{Arc, Weak};
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::lane::Piece;
-use super::{EngineError, PIECES_UNDER_WAY, refused};
+use super::error::{EngineError, InternalError};
+use super::piece::{PIECES_UNDER_WAY, Piece};
+use super::refusals::count_refusal;
 use crate::scheduler::core::{Class, Work};
 use crate::scheduler::{self, Spent, Ticket, Waiter};
 
-/// What is under way of a lane.
+/// Segments in the scheduler.
 #[derive(Debug)]
 enum Submitted {
-    /// A part of it, through the encoder.
+    /// A part of a lane, which runs through the encoder.
     Piece(Waiter<scheduler::EncoderOutput>),
-    /// All of it, through both graphs.
+    /// All of a lane, which runs through both graphs.
     Whole(Waiter<scheduler::SequenceOutput>),
 }
 
-/// What is known of a lane.
+/// The result of one lane.
 #[derive(Debug)]
-pub(super) enum Known {
-    /// `[T, C]`.
+pub(super) enum LaneOutput {
+    /// Features of all steps, `[T, C]`, which have yet to run through the sequence.
     Features(Vec<f32>),
-    /// What the sequence said of all steps.
+    /// The sequence's output for all steps.
     Evidence(scheduler::SequenceOutput),
 }
 
-/// Where pieces are submitted.
+/// Submits the pieces of one recording.
 #[derive(Debug)]
 pub(super) struct Submitter {
-    /// Not to keep the request's place once nobody waits any more.
+    /// Weak, so that the request gives its place back as soon as nobody waits for it.
     ticket: Weak<Ticket>,
     class: Class,
     runtime: Handle,
-    under_way: mpsc::Sender<(usize, Submitted)>,
+    submitted: mpsc::Sender<(usize, Submitted)>,
 }
 
-/// Where their results come out.
+/// Receives the results of the pieces.
 #[derive(Debug)]
 pub(super) struct Results(mpsc::Receiver<(usize, Submitted)>);
 
-/// Both ends for one request. Call it within the runtime.
-pub(super) fn of(ticket: &Arc<Ticket>, class: Class) -> (Submitter, Results) {
-    // One is waited for, one waits for its place here.
-    let (under_way, results) = mpsc::channel(PIECES_UNDER_WAY - 2);
+/// Returns both ends for one request. Must be called within an async runtime.
+pub(super) fn channel(ticket: &Arc<Ticket>, class: Class) -> (Submitter, Results) {
+    // One piece more is being awaited, and one is blocked in `submit`.
+    let (submitted, results) = mpsc::channel(PIECES_UNDER_WAY - 2);
     let submitter = Submitter {
         ticket: Arc::downgrade(ticket),
         class,
         runtime: Handle::current(),
-        under_way,
+        submitted,
     };
     (submitter, Results(results))
 }
 
 impl Submitter {
-    /// More is known of what will be submitted: this much, and so many bytes at a time.
-    pub(super) fn measured(
+    /// Announces the remaining work, and the most bytes of tensors that it uses at a time.
+    pub(super) fn announce(
         &self,
         class: Class,
         work: Work,
         bytes: usize,
     ) -> Result<(), EngineError> {
-        let measured = self.with_ticket(move |ticket| ticket.measured(class, work, bytes))?;
-        Ok(measured.inspect_err(|refusal| refused(refusal, class))?)
+        let admitted = self.with_ticket(move |ticket| ticket.measured(class, work, bytes))?;
+        Ok(admitted.inspect_err(|refusal| count_refusal(refusal, class))?)
     }
 
-    /// Submits a piece; blocks until no more than [`PIECES_UNDER_WAY`] are.
+    /// Submits a piece. Blocks while [`PIECES_UNDER_WAY`] pieces are submitted and not yet done.
     pub(super) fn submit(&self, piece: Piece) -> Result<(), EngineError> {
         let lane = piece.lane;
         let submitted = self.with_ticket(move |ticket| match piece.starts {
@@ -77,26 +78,27 @@ impl Submitter {
                 .lane(lane, piece.segments, starts)
                 .map(Submitted::Whole),
         })??;
-        let Err(unsent) = self.under_way.blocking_send((lane, submitted)) else {
+        let Err(unsent) = self.submitted.blocking_send((lane, submitted)) else {
             return Ok(());
         };
-        self.on_usual_thread(move || drop(unsent))?;
+        self.on_normal_thread(move || drop(unsent))?;
         Err(EngineError::Cancelled)
     }
 
-    /// Does something with the request's ticket, if somebody still waits.
+    /// Does something with the request's ticket, if somebody still waits for the request.
     fn with_ticket<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Ticket) -> T + Send + 'static,
     ) -> Result<T, EngineError> {
         let ticket = self.ticket.upgrade().ok_or(EngineError::Cancelled)?;
-        self.on_usual_thread(move || work(&ticket))
+        self.on_normal_thread(move || work(&ticket))
     }
 
-    /// Does what takes the scheduler's lock. Not on a thread for bulk: one that runs on idle processors
-    /// alone may be halted with the lock in hand, and everybody with it. Nor may such a thread ask for a
-    /// blocking one, which would be as it is.
-    fn on_usual_thread<T: Send + 'static>(
+    /// Does work that takes the scheduler's lock, on a thread with normal priority. The threads for bulk run
+    /// on idle processors only. The system may halt one of them while it has the lock, and everything that
+    /// needs the lock would wait. A blocking task does not help, because the new thread would inherit the
+    /// priority.
+    fn on_normal_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, EngineError> {
@@ -104,37 +106,40 @@ impl Submitter {
             Class::Interactive => Ok(work()),
             Class::Bulk => {
                 let done = self.runtime.spawn(async { work() });
-                self.runtime
-                    .block_on(done)
-                    .map_err(|error| match error.is_panic() {
-                        true => EngineError::Internal(error.to_string()),
-                        // The runtime is ending, and with it whoever waits.
-                        false => EngineError::Cancelled,
-                    })
+                self.runtime.block_on(done).map_err(|error| {
+                    if error.is_panic() {
+                        InternalError::Task(error).into()
+                    } else {
+                        // The runtime is shutting down, so nobody waits for the request.
+                        EngineError::Cancelled
+                    }
+                })
             }
         }
     }
 }
 
 impl Results {
-    /// Waits for all of them; what is known then, a lane each.
-    pub(super) async fn collect(mut self) -> Result<(Vec<Known>, Spent), EngineError> {
+    /// Waits for all results. Returns one for each lane.
+    pub(super) async fn collect(mut self) -> Result<(Vec<LaneOutput>, Spent), EngineError> {
         let mut lanes = Vec::new();
         let mut spent = Spent::default();
         while let Some((lane, submitted)) = self.0.recv().await {
-            lanes.resize_with(lanes.len().max(lane + 1), || Known::Features(Vec::new()));
+            lanes.resize_with(lanes.len().max(lane + 1), || {
+                LaneOutput::Features(Vec::new())
+            });
             match submitted {
                 Submitted::Piece(waiter) => {
                     let encoding = waiter.await?;
                     spent += encoding.spent;
-                    if let Known::Features(features) = &mut lanes[lane] {
+                    if let LaneOutput::Features(features) = &mut lanes[lane] {
                         features.extend_from_slice(&encoding.features);
                     }
                 }
                 Submitted::Whole(waiter) => {
                     let evidence = waiter.await?;
                     spent += evidence.spent;
-                    lanes[lane] = Known::Evidence(evidence);
+                    lanes[lane] = LaneOutput::Evidence(evidence);
                 }
             }
         }
@@ -154,11 +159,11 @@ mod tests {
     use crate::runtime::{
         Device, Encoded, RuntimeError, SequenceBatch, Sizes, StepEvidence, StopHandle,
     };
-    use crate::scheduler::core::{Bounds, CostTable, Policy, Shapes};
+    use crate::scheduler::core::{Bounds, CostTable, PerClass, Policy, Shapes};
     use crate::scheduler::{Clock, Scheduler, Terms};
 
-    /// Ends a batch of segments when it is told to.
-    struct Told(mpsc::Receiver<()>);
+    /// A device that ends a batch of segments when the test allows it.
+    struct GatedDevice(mpsc::Receiver<()>);
 
     #[derive(Debug)]
     struct Unstoppable;
@@ -168,7 +173,7 @@ mod tests {
         fn clear(&self) {}
     }
 
-    impl Device for Told {
+    impl Device for GatedDevice {
         fn stopper(&self) -> Arc<dyn StopHandle> {
             Arc::new(Unstoppable)
         }
@@ -187,7 +192,7 @@ mod tests {
         }
     }
 
-    /// A request's ticket, and what ends batches.
+    /// A request's ticket, and the sender that ends batches.
     fn ticket(class: Class) -> (Scheduler, Arc<Ticket>, mpsc::Sender<()>) {
         let (end, ends) = mpsc::channel();
         let sizes = Sizes {
@@ -204,14 +209,14 @@ mod tests {
             bounds: Bounds {
                 jobs: 1,
                 bytes: 1 << 30,
-                backlog: [Duration::from_secs(60); 2],
+                backlog: PerClass::from_fn(|_| Duration::from_secs(60)),
             },
             max_batch_time: Duration::from_millis(1),
             max_queue_delay: Duration::ZERO,
             bulk_share: 0.1,
         };
         let costs = CostTable::new(Shapes::default(), |_, _| Duration::from_millis(1));
-        let devices = vec![Told(ends)];
+        let devices = vec![GatedDevice(ends)];
         let scheduler = Scheduler::start(devices, sizes, policy, costs, Clock::driven()).unwrap();
         let terms = Terms {
             tenant: "somebody".into(),
@@ -237,12 +242,12 @@ mod tests {
     }
 
     #[test]
-    fn no_more_pieces_are_under_way_than_the_bytes_that_were_promised_hold() {
+    fn the_pieces_under_way_fit_the_bytes_that_were_announced() {
         for class in Class::ALL {
             let runtime = tokio::runtime::Runtime::new().unwrap();
             let _inside = runtime.enter();
             let (_scheduler, ticket, end) = ticket(class);
-            let (submitter, results) = of(&ticket, class);
+            let (submitter, results) = channel(&ticket, class);
             let collected = runtime.spawn(results.collect());
             let (reached, reaches) = mpsc::channel();
             let pieces = std::thread::spawn(move || {
@@ -254,36 +259,36 @@ mod tests {
             });
             let first: Vec<usize> = reaches.iter().take(PIECES_UNDER_WAY).collect();
             assert_eq!(first, [1, 2, 3]);
-            // While the device holds the first, the thread does not get beyond the third; given time it
-            // would be seen to.
+            // While the device runs the first piece, the thread does not pass the third. The timeout gives it
+            // the time to do so if it could.
             let next = reaches.recv_timeout(Duration::from_millis(50));
             assert_eq!(next, Err(mpsc::RecvTimeoutError::Timeout));
             (0..10).for_each(|_| end.send(()).unwrap());
             pieces.join().unwrap().unwrap();
             let (lanes, _) = runtime.block_on(collected).unwrap().unwrap();
-            assert!(matches!(&lanes[..], [Known::Features(features)] if features.len() == 10));
+            assert!(matches!(&lanes[..], [LaneOutput::Features(features)] if features.len() == 10));
         }
     }
 
     #[cfg(target_os = "linux")]
     #[tokio::test(flavor = "multi_thread")]
-    async fn no_thread_that_may_be_halted_for_others_takes_the_schedulers_lock() {
+    async fn no_thread_for_idle_processors_takes_the_schedulers_lock() {
         use super::super::threads::tests::{IDLE, policy};
 
         let (_scheduler, ticket, _end) = ticket(Class::Bulk);
-        let (submitter, _results) = of(&ticket, Class::Bulk);
+        let (submitter, _results) = channel(&ticket, Class::Bulk);
         let decoders = Decoders::start(1, 4).unwrap();
         let bulk = decoders.run(Class::Bulk, move || {
             (policy(), submitter.with_ticket(|_| policy()).unwrap())
         });
-        let (own, usual) = bulk.await.unwrap();
+        let (own, normal) = bulk.await.unwrap();
         assert_eq!(own, IDLE);
-        assert_ne!(usual, IDLE);
+        assert_ne!(normal, IDLE);
         let interactive = decoders.run(Class::Interactive, policy);
         assert_ne!(
             interactive.await.unwrap(),
             IDLE,
-            "the pool has none of them"
+            "a blocking thread has normal priority"
         );
     }
 }

@@ -1,13 +1,13 @@
-//! Which names a tenant can have: the same for those that a call gives and those that the configuration weights.
+//! The names that a tenant can have, in a request or in the table of weights.
 
-/// Longest name of a tenant, in characters.
+/// Most characters in the name of a tenant.
 const LONGEST: usize = 64;
 
-/// What [`is_tenant_name`] accepts, for messages. HTTP drops blanks around a header's value, so that a name with
-/// blanks could change on its way.
+/// Describes the names that [`is_tenant_name`] accepts, for error messages. Blanks are excluded because HTTP
+/// removes blanks around a header's value, which would change the name.
 pub const TENANT_NAME: &str = "1 to 64 visible ASCII characters without blanks";
 
-/// Whether a tenant can have this name.
+/// Returns whether a tenant can have this name.
 ///
 /// # Example
 /// ```
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_short_and_visible() {
+    fn a_name_has_1_to_64_visible_characters() {
         let longest = "x".repeat(LONGEST);
         for name in ["a", "!~", "10.0.0.1", "::1", &longest] {
             assert!(is_tenant_name(name), "{name}");

@@ -1,25 +1,25 @@
-//! How the system lets threads run beside those that run batches.
+//! Scheduling policies of threads that share processors with those that run batches.
 
-/// From now on the system lets the calling thread run, and threads that it starts, only when a
-/// processor has nothing else to do: Linux' `SCHED_IDLE`. Where that is not to be had, such work
-/// competes with the rest.
+/// Gives the calling thread, and threads that it starts, the policy `SCHED_IDLE` of Linux: they run only on
+/// processors that have nothing else to do. Where the system has no such policy, bulk work competes with
+/// interactive work.
 pub(super) fn run_on_idle_processors() {
-    // Elsewhere a priority would be the whole process's, or mean something else.
+    // On other systems a priority applies to the whole process or has another meaning.
     #[cfg(target_os = "linux")]
     {
         use thread_priority::{NormalThreadSchedulePolicy::Idle, ThreadPriority};
 
         if let Err(error) = linux::set(Idle, ThreadPriority::Min) {
-            tracing::warn!(%error, "bulk work competes with the rest for processors");
+            tracing::warn!(%error, "bulk work competes with interactive work for processors");
         }
     }
 }
 
-/// From now on the calling thread, and threads that it starts, wait for their turn on a processor when
-/// something wakes them, and do not push off it who computes: Linux' `SCHED_BATCH`. A batch takes about a
-/// millisecond, after which its thread yields; a call that arrives in the middle of it can wait so long, and
-/// the batch need not stop for each. The price: beside other programs that want the same processors we wait for
-/// them, too. Whoever started us with another policy than the usual one has chosen it, and keeps it.
+/// Gives the calling thread, and threads that it starts, the policy `SCHED_BATCH` of Linux: a thread that wakes
+/// up waits for a processor and does not interrupt the thread that computes there. A batch takes about a
+/// millisecond and then its thread yields. A call that arrives during a batch can wait that long, and the batch
+/// is not interrupted. The drawback is that these threads also wait for other programs on the same processors.
+/// Does nothing if the process was started with a policy other than the default, because the user chose it.
 pub fn use_batch_scheduling_policy() {
     #[cfg(target_os = "linux")]
     {
@@ -31,7 +31,7 @@ pub fn use_batch_scheduling_policy() {
         }
         let unchanged = rustix::process::getpriority_process(None).unwrap_or_default();
         if let Err(error) = linux::set(Batch, linux::priority(unchanged)) {
-            tracing::debug!(%error, "calls that arrive interrupt batches");
+            tracing::debug!(%error, "arriving calls interrupt batches");
         }
     }
 }
@@ -52,8 +52,8 @@ mod linux {
         set_thread_priority_and_policy(thread_native_id(), priority, policy)
     }
 
-    /// A niceness, 19 to -20, as the crate counts: 0 to 99. It cuts off what is behind the point of 39 parts
-    /// of that, so this aims at the middle of a part.
+    /// Converts a niceness, 19 to −20, to the priority of the crate `thread-priority`, 0 to 99. The crate
+    /// divides the range into 39 parts and rounds down, so the result is the middle of a part.
     pub(super) fn priority(niceness: i32) -> ThreadPriority {
         let priority = 99.0 * (1.0 - (niceness as f32 + 20.5) / 39.0);
         ThreadPriorityValue::try_from(priority.round() as u8)
@@ -72,27 +72,27 @@ pub(super) mod tests {
     /// The calling thread's scheduling policy.
     pub(crate) fn policy() -> String {
         let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-        // The 41st field; the second, a name in parentheses, may hold blanks.
+        // The 41st field. The second field, a name in parentheses, can contain blanks.
         let fields = stat.rsplit(')').next().unwrap();
         fields.split_whitespace().nth(38).unwrap().to_owned()
     }
 
     #[test]
-    fn the_system_is_told() {
-        for (tell, told) in [
+    fn the_system_applies_the_policy() {
+        for (set, expected) in [
             (super::run_on_idle_processors as fn(), IDLE),
             (super::use_batch_scheduling_policy, BATCH),
         ] {
             let policy = std::thread::spawn(move || {
-                tell();
+                set();
                 policy()
             });
-            assert_eq!(policy.join().unwrap(), told);
+            assert_eq!(policy.join().unwrap(), expected);
         }
     }
 
     #[test]
-    fn who_interrupts_nobody_is_as_nice_as_before() {
+    fn the_batch_policy_keeps_the_niceness() {
         use thread_priority::{NormalThreadSchedulePolicy::Batch, ThreadSchedulePolicy::Normal};
 
         for nice in -20..=19 {
@@ -100,7 +100,7 @@ pub(super) mod tests {
             assert_eq!(posix, Ok(nice));
         }
         let thread = std::thread::spawn(|| {
-            // This thread's alone, on Linux.
+            // On Linux this changes the calling thread only.
             rustix::process::setpriority_process(None, 3).unwrap();
             super::use_batch_scheduling_policy();
             rustix::process::getpriority_process(None).unwrap()
@@ -109,7 +109,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn who_was_given_another_policy_keeps_it() {
+    fn another_policy_is_kept() {
         let thread = std::thread::spawn(|| {
             super::run_on_idle_processors();
             super::use_batch_scheduling_policy();

@@ -1,5 +1,5 @@
-//! Measures, before anybody is served, what a bundle costs on this machine: how many sets of
-//! sessions with how many threads do most, and the time of each batch shape.
+//! Measures the cost of a bundle on this machine before the first request: which number of sessions and
+//! threads has the highest throughput, and the time of each batch shape.
 
 use std::sync::Barrier;
 use std::time::Duration;
@@ -12,33 +12,34 @@ use crate::runtime::{
 use crate::scheduler::core::{CostTable, Graph, Shape, Shapes};
 use crate::telemetry::batches;
 
-/// Runs of each shape, of which the median counts; the first, which may allocate, does not.
+/// Measured runs of each shape. Their median counts. One more run before them may allocate memory.
 const RUNS: usize = 5;
-/// Segments and chunks of a GPU's batches.
+/// Rows of a GPU's batches: segments, chunks.
 const CUDA_ROWS: [usize; 2] = [128, 32];
-/// Runs by which layouts are compared.
+/// Measured runs of each shape when layouts are compared.
 const TRIALS: usize = 15;
 
-/// Whether nobody waits for the measurement any more.
-pub(super) type Stopped<'a> = &'a (dyn Fn() -> bool + Sync);
+/// Returns whether the measurement should stop.
+pub(super) type StopCheck<'a> = &'a (dyn Fn() -> bool + Sync);
 
-/// How a machine's cores are shared out.
+/// How the cores of a machine are divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
-    /// Sets of sessions that run side by side.
+    /// Sets of sessions that run at the same time.
     pub(super) workers: usize,
     /// Threads inside each session.
     pub(super) threads: usize,
 }
 
 impl Layout {
-    /// Those worth comparing: what was asked for; or on so many cores one session a core, a single
-    /// session with all cores, and what lies halfway; or on a GPU up to four streams, of which one
-    /// moves tensors while another computes.
+    /// Returns the layouts to compare. A requested number of workers or threads is kept. Otherwise, on a
+    /// CPU: one session per core, a single session with all cores, and √cores threads in each session. On a
+    /// GPU: one, two and four streams, because one can move tensors while another computes.
     pub(super) fn candidates(
         provider: Provider,
         cores: usize,
-        (workers, threads): (Option<usize>, Option<usize>),
+        workers: Option<usize>,
+        threads: Option<usize>,
     ) -> Vec<Self> {
         if provider == Provider::Cuda {
             let threads = threads.unwrap_or(1);
@@ -63,33 +64,33 @@ impl Layout {
     }
 }
 
-/// What the measurement chose.
+/// The chosen layout with its sessions and costs.
 #[derive(Debug)]
-pub(super) struct Warm {
+pub(super) struct WarmUp {
     pub(super) layout: Layout,
     pub(super) instances: Vec<Instance>,
     pub(super) costs: CostTable,
 }
 
-/// Opens the sessions of each layout, proves that they compute the golden vectors, and keeps the
-/// layout that runs a recording's batches fastest, with its cost table.
+/// Opens the sessions of each layout and checks that they compute the golden vectors. Returns the layout that
+/// runs the batches of a recording fastest, with its cost table.
 pub(super) fn measure(
     library: &Library,
     bundle: &Bundle,
     layouts: &[Layout],
-    stopped: Stopped<'_>,
-) -> Result<Warm, RuntimeError> {
+    should_stop: StopCheck<'_>,
+) -> Result<WarmUp, RuntimeError> {
     let sizes = Sizes::of(&bundle.manifest);
     let mut best: Option<(Duration, Layout, Vec<Instance>)> = None;
     for layout in layouts {
-        let mut instances = open(library, bundle, *layout, stopped)?;
+        let mut instances = open(library, bundle, *layout, should_stop)?;
         let time = match layouts {
             [_] => Duration::ZERO,
             _ => trial(
                 &mut instances,
                 sizes,
                 trial_shapes(library.provider()),
-                stopped,
+                should_stop,
             )?,
         };
         tracing::debug!(?layout, ?time, "measured");
@@ -104,22 +105,27 @@ pub(super) fn measure(
                 workers: 1,
                 threads: 1,
             };
-            (layout, open(library, bundle, layout, stopped)?)
+            (layout, open(library, bundle, layout, should_stop)?)
         }
     };
-    let costs = table(&mut instances, sizes, shapes(library.provider()), stopped)?;
-    Ok(Warm {
+    let costs = table(
+        &mut instances,
+        sizes,
+        shapes(library.provider()),
+        should_stop,
+    )?;
+    Ok(WarmUp {
         layout,
         instances,
         costs,
     })
 }
 
-/// Logs and exports what was measured.
-pub(super) fn report(warm: &Warm) {
+/// Logs and exports the measured costs.
+pub(super) fn report(warm_up: &WarmUp) {
     for graph in Graph::ALL {
-        for shape in warm.costs.shapes().all(graph) {
-            let time = warm.costs.of(graph, shape);
+        for shape in warm_up.costs.shapes().all(graph) {
+            let time = warm_up.costs.of(graph, shape);
             let items = shape.rows * shape.steps;
             batches::cost(graph.name(), shape.rows, shape.steps, time);
             tracing::debug!(
@@ -133,7 +139,7 @@ pub(super) fn report(warm: &Warm) {
         }
     }
     let least_and_most = |graph| {
-        let shapes = warm.costs.shapes();
+        let shapes = warm_up.costs.shapes();
         let steps = match graph {
             Graph::Encoder => 1,
             Graph::Sequence => shapes.most_steps(),
@@ -141,14 +147,14 @@ pub(super) fn report(warm: &Warm) {
         let rows = shapes.rows(graph);
         let micros = |rows: Option<&usize>| {
             let rows = rows.copied().unwrap_or(1);
-            warm.costs.of(graph, Shape { rows, steps }).as_micros()
+            warm_up.costs.of(graph, Shape { rows, steps }).as_micros()
         };
         [micros(rows.first()), micros(rows.last())]
     };
     let [segments, chunks] = Graph::ALL.map(least_and_most);
     tracing::info!(
-        workers = warm.layout.workers,
-        threads = warm.layout.threads,
+        workers = warm_up.layout.workers,
+        threads = warm_up.layout.threads,
         fewest_segments_micros = segments[0],
         most_segments_micros = segments[1],
         fewest_chunks_micros = chunks[0],
@@ -161,11 +167,11 @@ fn open(
     library: &Library,
     bundle: &Bundle,
     layout: Layout,
-    stopped: Stopped<'_>,
+    should_stop: StopCheck<'_>,
 ) -> Result<Vec<Instance>, RuntimeError> {
     (0..layout.workers)
         .map(|_| {
-            go_on_unless(stopped)?;
+            check_not_stopped(should_stop)?;
             let mut instance = Instance::with_threads(library, bundle, layout.threads)?;
             golden::verify(&mut instance, bundle, golden::TOLERANCE)?;
             Ok(instance)
@@ -173,8 +179,9 @@ fn open(
         .collect()
 }
 
-/// The closed set of shapes. On a GPU large batches take hardly longer than small ones, but a session
-/// that is given another shape than before plans its convolutions anew, for many times that.
+/// Returns the closed set of shapes. On a GPU there is one for each graph, because a large batch takes hardly
+/// longer than a small one. A session that gets another shape than before plans its convolutions again, which
+/// takes many times longer than a batch.
 fn shapes(provider: Provider) -> Shapes {
     match provider {
         Provider::Cpu => Shapes::default(),
@@ -182,7 +189,8 @@ fn shapes(provider: Provider) -> Shapes {
     }
 }
 
-/// By which layouts are compared: a batch of segments and one of chunks as they are under load.
+/// Returns the shapes with which layouts are compared: the usual batches under load, one of segments and one
+/// of chunks.
 fn trial_shapes(provider: Provider) -> [Shape; 2] {
     let rows = match provider {
         Provider::Cpu => [8, 2],
@@ -191,18 +199,19 @@ fn trial_shapes(provider: Provider) -> [Shape; 2] {
     [(rows[0], 1), (rows[1], 32)].map(|(rows, steps)| Shape { rows, steps })
 }
 
-/// Time that all instances side by side take for one batch of each kind apiece, over their number.
+/// Runs one batch of each shape on all instances at the same time. Returns the time of the slowest instance
+/// divided by their number.
 fn trial(
     instances: &mut [Instance],
     sizes: Sizes,
     [segments, chunks]: [Shape; 2],
-    stopped: Stopped<'_>,
+    should_stop: StopCheck<'_>,
 ) -> Result<Duration, RuntimeError> {
     let workers = u32::try_from(instances.len()).unwrap_or(u32::MAX);
-    let times = side_by_side(instances, |instance| {
-        // By the clock: where there are fewer processors than threads, these wait for each other.
+    let times = at_the_same_time(instances, |instance| {
+        // Time by the clock, because threads wait for each other if there are fewer processors.
         let time = |instance: &mut Instance, graph, shape| {
-            go_on_unless(stopped)?;
+            check_not_stopped(should_stop)?;
             median(TRIALS, Stopwatch::elapsed, instance, (graph, shape), sizes)
         };
         let segments = time(instance, Graph::Encoder, segments)?;
@@ -213,12 +222,13 @@ fn trial(
     Ok(slowest / workers)
 }
 
-/// The median over instances that run side by side, as they will.
+/// Measures the cost table on all instances at the same time, as they will run. Each cost is the median over
+/// the instances.
 fn table(
     instances: &mut [Instance],
     sizes: Sizes,
     shapes: Shapes,
-    stopped: Stopped<'_>,
+    should_stop: StopCheck<'_>,
 ) -> Result<CostTable, RuntimeError> {
     let all: Vec<(Graph, Shape)> = Graph::ALL
         .into_iter()
@@ -229,10 +239,10 @@ fn table(
                 .map(move |shape| (graph, shape))
         })
         .collect();
-    let measured = side_by_side(instances, |instance| {
+    let measured = at_the_same_time(instances, |instance| {
         all.iter()
             .map(|batch| {
-                go_on_unless(stopped)?;
+                check_not_stopped(should_stop)?;
                 median(RUNS, Stopwatch::cost, instance, *batch, sizes)
             })
             .collect::<Result<Vec<Duration>, _>>()
@@ -248,24 +258,24 @@ fn table(
     }))
 }
 
-fn go_on_unless(stopped: Stopped<'_>) -> Result<(), RuntimeError> {
-    if stopped() {
+fn check_not_stopped(should_stop: StopCheck<'_>) -> Result<(), RuntimeError> {
+    if should_stop() {
         return Err(RuntimeError::Stopped);
     }
     Ok(())
 }
 
-fn side_by_side<T: Send>(
+fn at_the_same_time<T: Send>(
     instances: &mut [Instance],
     measure: impl Fn(&mut Instance) -> Result<T, RuntimeError> + Sync,
 ) -> Result<Vec<T>, RuntimeError> {
-    let together = Barrier::new(instances.len());
+    let start = Barrier::new(instances.len());
     std::thread::scope(|scope| {
         let threads: Vec<_> = instances
             .iter_mut()
             .map(|instance| {
                 scope.spawn(|| {
-                    together.wait();
+                    start.wait();
                     measure(instance)
                 })
             })
@@ -277,15 +287,16 @@ fn side_by_side<T: Send>(
     })
 }
 
-/// The median over runs of what a stopwatch says.
+/// Returns the median over `runs` runs of a batch of what `reading` reads from the stopwatch.
 fn median(
     runs: usize,
     reading: impl Fn(&Stopwatch) -> Duration,
     instance: &mut Instance,
-    (graph, Shape { rows, steps }): (Graph, Shape),
+    batch: (Graph, Shape),
     sizes: Sizes,
 ) -> Result<Duration, RuntimeError> {
-    // Outside of what is timed: under load such buffers lie ready.
+    let (graph, Shape { rows, steps }) = batch;
+    // Not timed, because under load these buffers are ready.
     let inputs = match graph {
         Graph::Encoder => vec![0.1; rows * SEGMENT_VALUES],
         Graph::Sequence => vec![0.1; rows * steps * sizes.features],
@@ -321,10 +332,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn layouts_use_all_cores_unless_they_are_told() {
+    fn layouts_use_all_cores_unless_a_number_is_requested() {
         let layout = |workers, threads| Layout { workers, threads };
         let candidates =
-            |cores, workers, threads| Layout::candidates(Provider::Cpu, cores, (workers, threads));
+            |cores, workers, threads| Layout::candidates(Provider::Cpu, cores, workers, threads);
         assert_eq!(candidates(1, None, None), [layout(1, 1)]);
         assert_eq!(candidates(2, None, None), [layout(2, 1), layout(1, 2)]);
         assert_eq!(
@@ -336,12 +347,12 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_has_streams_whatever_the_cores() {
+    fn a_gpu_has_streams_independent_of_the_cores() {
         let layout = |workers| Layout {
             workers,
             threads: 1,
         };
-        let candidates = |workers| Layout::candidates(Provider::Cuda, 16, (workers, None));
+        let candidates = |workers| Layout::candidates(Provider::Cuda, 16, workers, None);
         assert_eq!(candidates(None), [1, 2, 4].map(layout));
         assert_eq!(candidates(Some(3)), [layout(3)]);
     }

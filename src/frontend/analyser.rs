@@ -1,24 +1,24 @@
 //! Samples to raw frames: window, 256-point real FFT, power, natural logarithm.
 //!
-//! Frame k covers samples \[128k, 128k + 256\); no padding, no dither, no pre-emphasis. State is
-//! the samples of the frame under way, so memory does not grow with the audio.
+//! Frame k covers samples \[128k, 128k + 256\), without padding, dither or pre-emphasis. The state is the
+//! samples of the incomplete frame, so memory does not grow with the audio.
 
 use std::sync::{Arc, LazyLock};
 
 use realfft::num_complex::Complex32;
 use realfft::{RealFftPlanner, RealToComplex};
 
+use super::contract::{BINS, FRAME_HOP, FRAME_LENGTH, POWER_FLOOR};
 use super::logarithm::logarithms;
-use super::{BINS, FRAME_HOP, FRAME_LENGTH, POWER_FLOOR};
 
-/// Samples taken into the pending buffer at a time; bounds it whatever a caller pushes.
+/// Most samples that are added to the pending buffer at a time. It bounds the buffer for any chunk size.
 const BLOCK: usize = 4_096;
 
-/// What is the same for every lane: making it takes as long as some frames.
+/// Tables that every lane uses. They are computed once, because that takes as long as several frames.
 struct Tables {
     fft: Arc<dyn RealToComplex<f32>>,
     window: [f32; FRAME_LENGTH],
-    /// 1 / (Σw)²: makes a full-scale sine 0.25 whatever the window.
+    /// 1 / (Σw)², with which a full-scale sine has the power 0.25 for any window.
     scale: f32,
 }
 
@@ -38,7 +38,7 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
 /// Turns samples into raw log-power frames, incrementally.
 pub struct Analyser {
     tables: &'static Tables,
-    /// Samples from the start of the next frame on.
+    /// Samples from the start of the next frame.
     pending: Vec<f32>,
     windowed: Vec<f32>,
     spectrum: Vec<Complex32>,
@@ -60,7 +60,7 @@ impl Default for Analyser {
 }
 
 impl Analyser {
-    /// An analyser at the start of a lane.
+    /// Returns an analyser at the start of a lane.
     #[must_use]
     pub fn new() -> Self {
         let tables = &*TABLES;
@@ -102,7 +102,7 @@ impl Analyser {
             &mut self.spectrum,
             &mut self.scratch,
         );
-        debug_assert!(outcome.is_ok(), "the buffers were made by the plan itself");
+        debug_assert!(outcome.is_ok(), "the FFT plan allocated the buffers");
         debug_assert_eq!(self.spectrum.len(), BINS);
         let scale = self.tables.scale;
         let start = frames.len();
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_ends_every_128_samples_from_the_256th_on() {
+    fn a_frame_ends_at_sample_256_and_every_128_samples_after_it() {
         for (samples, frames) in [
             (255, 0),
             (256, 1),

@@ -1,18 +1,19 @@
-//! How far up a lane's source reaches, and what is heard of the bins above.
+//! The frequency band of a lane's source, and the values of the bins above it.
 //!
-//! Told by the rate at which the sound was sampled, before anything is heard: exact for any chunking
-//! and causal, which the content is not (docs/telephone.md has the measurement).
+//! The band follows from the rate at which the sound was sampled. It is therefore the same for any
+//! chunking, and known before the first frame. A band that is measured from the sound would be neither
+//! (docs/telephone.md has the measurement).
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BINS, SAMPLE_RATE};
+use super::contract::{BINS, SAMPLE_RATE};
 
-/// Highest sample rate of a narrow-band source, in hertz: telephony's.
+/// Highest sample rate of a narrow-band source, in hertz: the rate of telephony.
 pub const NARROW_RATE: u32 = 8_000;
 
-/// The bins that a lane's source can fill; the narrower, the less.
+/// The bins that a lane's source can fill. A narrower band compares as less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Band {
     bins: usize,
@@ -22,46 +23,46 @@ impl Band {
     /// All bins, 0 to 8 kHz.
     pub const WIDE: Self = Self { bins: BINS };
 
-    /// The band of a source sampled at `rate` Hz: up to half of it if that is [`NARROW_RATE`] or
-    /// less, else [`Band::WIDE`].
+    /// Returns the band of a source that was sampled at `rate` Hz: 0 to rate / 2 for rates up to
+    /// [`NARROW_RATE`], otherwise [`Band::WIDE`].
     #[must_use]
     pub const fn of_rate(rate: u32) -> Self {
         if rate > NARROW_RATE {
             return Self::WIDE;
         }
-        // Bin k lies at k · 16,000 / 256 Hz, and half the rate at bin rate · 128 / 16,000.
+        // Bin k is at k · 16,000 / 256 Hz, so half the rate is at bin rate · 128 / 16,000.
         let last = rate as u64 * (BINS as u64 - 1) / SAMPLE_RATE as u64;
         Self {
             bins: last as usize + 1,
         }
     }
 
-    /// How many bins, from 0 Hz up, can hold sound; the others hold the floor.
+    /// Returns how many bins, from 0 Hz up, can contain sound. The others contain the power floor.
     #[must_use]
     pub const fn bins(self) -> usize {
         self.bins
     }
 
-    /// Whether bins are missing at the top.
+    /// Returns whether the highest bins contain no sound.
     #[must_use]
     pub const fn is_narrow(self) -> bool {
         self.bins < BINS
     }
 }
 
-/// What a model hears in the bins that a narrow-band source cannot fill.
+/// Values of the bins that a narrow-band source cannot fill.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NarrowBand {
-    /// The floor, as if the speaker's voice ended there.
+    /// The power floor, as if the speaker's voice had nothing at these frequencies.
     #[default]
     AsIs,
-    /// The training set's mean, which is 0 after normalising: nothing known.
+    /// The training set's mean, which is 0 after normalisation and stands for an unknown value.
     Mean,
 }
 
 impl NarrowBand {
-    /// The name in manifests and presets.
+    /// Returns the name in manifests and presets.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -79,7 +80,7 @@ impl FromStr for NarrowBand {
             "as-is" => Ok(Self::AsIs),
             "mean" => Ok(Self::Mean),
             _ => Err(format!(
-                "`{text}` is not a handling; `as-is` and `mean` are"
+                "`{text}` is not a treatment of narrow bands; use `as-is` or `mean`"
             )),
         }
     }
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_fills_the_bins_up_to_half_its_rate() {
+    fn a_narrow_source_fills_the_bins_up_to_half_its_rate() {
         for (rate, bins) in [
             (2_000, 17),
             (6_000, 49),

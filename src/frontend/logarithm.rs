@@ -1,11 +1,11 @@
-//! Natural logarithms of many values side by side.
+//! Natural logarithms of many values with vector instructions.
 //!
-//! The library's takes them one by one, which was two fifths of the front end's time. No product is fused
-//! with a sum here, so vectors of any width give the same bits on every processor.
+//! The standard library computes one logarithm at a time, which took two fifths of the front end's time. This
+//! code does not fuse products with sums, so vectors of any width give the same bits on every processor.
 
 use multiversion::multiversion;
 
-/// ln 2 in two parts, of which the first has few enough bits that its product with an exponent is exact.
+/// ln 2 in two parts. The first has so few bits that its product with an exponent is exact.
 const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 
 /// (ln(1 + x) − x + x²/2) / x³ for 1 + x from √½ to √2, the highest power first (Moshier, Cephes, logf).
@@ -21,8 +21,8 @@ const SERIES: [f32; 9] = [
     0.333_333_3,
 ];
 
-/// Replaces each value, positive and normal, by its natural logarithm, within two units in the last place;
-/// close to 1, within 1.2e−8.
+/// Replaces each value by its natural logarithm. The values must be positive and normal. The error is at most
+/// two units in the last place, and at most 1.2e−8 for values close to 1.
 #[multiversion(targets("x86_64+avx2"))]
 pub(super) fn logarithms(values: &mut [f32]) {
     for value in values {
@@ -33,7 +33,7 @@ pub(super) fn logarithms(values: &mut [f32]) {
 #[inline(always)]
 fn logarithm(value: f32) -> f32 {
     let bits = value.to_bits();
-    // Of value = 2^e · (1 + x) with 1 + x from √½ to √2.
+    // value = 2^e · (1 + x) with 1 + x from √½ to √2.
     let exponent = bits.wrapping_sub(std::f32::consts::FRAC_1_SQRT_2.to_bits()) as i32 >> 23;
     let x = f32::from_bits(bits.wrapping_sub((exponent << 23) as u32)) - 1.0;
     let exponent = exponent as f32;
@@ -48,8 +48,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_power_has_its_logarithm() {
-        // Each 97th of all values from the floor of powers to what is louder than any sound.
+    fn the_logarithm_of_every_power_is_accurate() {
+        // Every 97th value from the power floor to a power beyond that of any sound.
         let (floor, most) = (super::super::POWER_FLOOR.to_bits(), 1e3_f32.to_bits());
         let powers: Vec<f32> = (floor..most).step_by(97).map(f32::from_bits).collect();
         let mut found = powers.clone();
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn one_by_one_and_side_by_side_are_the_same() {
+    fn a_single_value_and_a_vector_give_the_same_bits() {
         let powers: Vec<f32> = (1..1_000).map(|i| 1e-10 + 1e-6 * i as f32).collect();
         let mut together = powers.clone();
         logarithms(&mut together);

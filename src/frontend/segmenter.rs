@@ -1,74 +1,77 @@
 //! Frames to segments: normalises each frame and cuts one segment every `segment_hop` frames.
 //!
-//! At the end of the audio, 8 or more left-over frames give one more segment, right-aligned to the
-//! last whole frame; audio shorter than one segment is filled up with zeros and flagged `short`.
+//! If 8 or more frames are left over at the end of the audio, they give one more segment, which ends with
+//! the last whole frame. Audio shorter than one segment is padded with zeros and has the flag `short`.
 
 use std::sync::Arc;
 
-use super::{
-    Analyser, BINS, Band, FRAME_HOP, LEFTOVER_FRAMES, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_SAMPLES,
-    SEGMENT_VALUES, SHORTEST_SAMPLES, Spec,
+use super::analyser::Analyser;
+use super::band::Band;
+use super::contract::{
+    BINS, FRAME_HOP, LEFTOVER_FRAMES, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_SAMPLES, SEGMENT_VALUES,
+    SHORTEST_SAMPLES,
 };
+use super::spec::Spec;
 
-/// Samples heard at a time.
+/// Samples analysed at a time.
 const BLOCK: usize = 1_024;
 
-/// Frames held: the newest segment's worth, and as many again before the older half is dropped.
-const HELD_FRAMES: usize = 2 * SEGMENT_FRAMES;
+/// Frames in the buffer. When it is full, the older half is dropped, and one segment's frames remain.
+const BUFFER_FRAMES: usize = 2 * SEGMENT_FRAMES;
 
-/// Segments of one lane, `[N, 32, 129]` row major, normalised.
+/// Normalised segments of one lane, `[N, 32, 129]` row major.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Segments {
     values: Vec<f32>,
 }
 
 impl Segments {
-    /// How many segments there are, N.
+    /// Returns the number of segments, N.
     #[must_use]
     pub fn len(&self) -> usize {
         self.values.len() / SEGMENT_VALUES
     }
 
-    /// Whether there is none.
+    /// Returns whether there is no segment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// All values, `[N, 32, 129]`.
+    /// Returns all values, `[N, 32, 129]`.
     #[must_use]
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
-    /// Drops the segments and keeps their memory for the next ones.
+    /// Drops the segments and keeps their memory for later ones.
     pub fn clear(&mut self) {
         self.values.clear();
     }
 
-    /// Gives the values away, `[N, 32, 129]`.
+    /// Returns the values without a copy, `[N, 32, 129]`.
     #[must_use]
     pub fn into_values(self) -> Vec<f32> {
         self.values
     }
 }
 
-/// What was heard once the audio has ended.
+/// A property of the lane that is known at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmenterEnd {
-    /// The audio was shorter than one segment and was filled up with zeros.
+    /// Whether the audio was shorter than one segment and was padded with zeros.
     pub short: bool,
 }
 
-/// Hears what segments are cut from while they are cut, so that nobody analyses samples twice.
+/// Receives the frames from which segments are cut, so that samples are analysed only once.
 pub trait FrameObserver {
-    /// A raw frame `[129]` of ln power, as it was before it was normalised.
+    /// Receives a raw frame `[129]` of ln power, before its normalisation.
     fn frame(&mut self, frame: &[f32]);
-    /// The newest 32 frames are a segment.
+    /// Is called when the newest 32 frames are a segment.
     fn segment(&mut self);
 }
 
-/// Nobody listens.
+/// Ignores all frames.
 impl FrameObserver for () {
     fn frame(&mut self, _: &[f32]) {}
     fn segment(&mut self) {}
@@ -76,6 +79,7 @@ impl FrameObserver for () {
 
 /// Why audio cannot be cut into segments.
 #[derive(Debug, thiserror::Error, PartialEq)]
+#[non_exhaustive]
 pub enum FrontendError {
     /// Less than 10 ms of audio.
     #[error(
@@ -94,7 +98,7 @@ pub enum FrontendError {
     },
 }
 
-/// Cuts one lane into segments, incrementally; bit-identical for any chunking.
+/// Cuts one lane into segments, incrementally. Any chunking gives bit-identical segments.
 #[derive(Debug)]
 pub struct Segmenter {
     spec: Arc<Spec>,
@@ -102,15 +106,15 @@ pub struct Segmenter {
     analyser: Analyser,
     samples: usize,
     frames: Vec<f32>,
-    /// The newest normalised frames, `[held, 129]` in a buffer of `[64, 129]`.
+    /// The newest normalised frames, `[filled, 129]` in a buffer of `[64, 129]`.
     window: Vec<f32>,
-    held: usize,
-    /// Where in `window` the next segment begins, in frames.
+    filled: usize,
+    /// Start of the next segment in `window`, in frames.
     next: usize,
 }
 
 impl Segmenter {
-    /// A segmenter at the start of a lane that may fill every bin.
+    /// Returns a segmenter at the start of a lane that can fill every bin.
     #[must_use]
     pub fn new(spec: Arc<Spec>) -> Self {
         Self {
@@ -119,13 +123,13 @@ impl Segmenter {
             analyser: Analyser::new(),
             samples: 0,
             frames: Vec::new(),
-            window: vec![0.0; HELD_FRAMES * BINS],
-            held: 0,
+            window: vec![0.0; BUFFER_FRAMES * BINS],
+            filled: 0,
             next: 0,
         }
     }
 
-    /// The same for a lane whose source has this band.
+    /// Sets the band of the lane's source.
     #[must_use]
     pub fn with_band(self, band: Band) -> Self {
         Self { band, ..self }
@@ -134,12 +138,12 @@ impl Segmenter {
     /// Appends to `segments` each segment that `samples` (16 kHz, ±1 full scale) completes.
     ///
     /// # Errors
-    /// [`FrontendError::NotFinite`]; the lane is then of no further use.
+    /// [`FrontendError::NotFinite`]. The segmenter cannot be used after it.
     pub fn push(&mut self, samples: &[f32], segments: &mut Segments) -> Result<(), FrontendError> {
         self.push_observed(samples, segments, &mut ())
     }
 
-    /// As [`Segmenter::push`]; `observer` hears each frame and each segment in between.
+    /// Does the same as [`Segmenter::push`], and passes each frame and each segment to `observer`.
     ///
     /// # Errors
     /// As [`Segmenter::push`].
@@ -155,13 +159,13 @@ impl Segmenter {
             });
         }
         self.samples += samples.len();
-        let most = self.most_of(samples.len());
+        let most = self.most_segments(samples.len());
         segments.values.reserve(most * SEGMENT_VALUES);
-        self.hear(samples, segments, observer);
+        self.analyse(samples, segments, observer);
         Ok(())
     }
 
-    /// Ends the lane: appends the last segment, if the left-over frames ask for one.
+    /// Ends the lane. Appends the last segment if enough frames are left over.
     ///
     /// # Errors
     /// [`FrontendError::TooShort`] below 10 ms.
@@ -169,8 +173,8 @@ impl Segmenter {
         self.finish_observed(segments, &mut ())
     }
 
-    /// As [`Segmenter::finish`]; `observer` hears what fills up a lane that is too short, and the last
-    /// segment.
+    /// Does the same as [`Segmenter::finish`], and passes the last segment and the frames of the padding to
+    /// `observer`.
     ///
     /// # Errors
     /// As [`Segmenter::finish`].
@@ -187,53 +191,53 @@ impl Segmenter {
         let short = self.samples < SEGMENT_SAMPLES;
         if short {
             let missing = SEGMENT_SAMPLES - self.samples;
-            self.hear(&[0.0; SEGMENT_SAMPLES][..missing], segments, observer);
+            self.analyse(&[0.0; SEGMENT_SAMPLES][..missing], segments, observer);
         } else {
             let end_of_last = self.next + SEGMENT_FRAMES - self.spec.segment_hop;
-            if self.held - end_of_last >= LEFTOVER_FRAMES {
-                self.cut(self.held - SEGMENT_FRAMES, segments, observer);
+            if self.filled - end_of_last >= LEFTOVER_FRAMES {
+                self.cut(self.filled - SEGMENT_FRAMES, segments, observer);
             }
         }
         Ok(SegmenterEnd { short })
     }
 
-    fn hear(
+    fn analyse(
         &mut self,
         samples: &[f32],
         segments: &mut Segments,
         observer: &mut impl FrameObserver,
     ) {
         let mut frames = std::mem::take(&mut self.frames);
-        // Frames of a few milliseconds at a time stay in the processor's cache.
+        // The frames of 64 ms fit in the processor's cache.
         for block in samples.chunks(BLOCK) {
             frames.clear();
             self.analyser.push(block, &mut frames);
             for frame in frames.chunks_exact_mut(BINS) {
                 observer.frame(frame);
                 self.spec.normalise(frame, self.band);
-                self.take(frame, segments, observer);
+                self.add(frame, segments, observer);
             }
         }
         self.frames = frames;
     }
 
-    fn take(&mut self, frame: &[f32], segments: &mut Segments, observer: &mut impl FrameObserver) {
-        if self.held == HELD_FRAMES {
-            // A segment is cut as soon as it is whole, so the next one begins in the newer half.
+    fn add(&mut self, frame: &[f32], segments: &mut Segments, observer: &mut impl FrameObserver) {
+        if self.filled == BUFFER_FRAMES {
+            // A segment is cut as soon as it is complete, so the next one begins in the newer half.
             self.window.copy_within(SEGMENT_FRAMES * BINS.., 0);
-            self.held -= SEGMENT_FRAMES;
+            self.filled -= SEGMENT_FRAMES;
             self.next -= SEGMENT_FRAMES;
         }
-        self.window[self.held * BINS..][..BINS].copy_from_slice(frame);
-        self.held += 1;
-        if self.held == self.next + SEGMENT_FRAMES {
+        self.window[self.filled * BINS..][..BINS].copy_from_slice(frame);
+        self.filled += 1;
+        if self.filled == self.next + SEGMENT_FRAMES {
             self.cut(self.next, segments, observer);
             self.next += self.spec.segment_hop;
         }
     }
 
-    /// Segments that so many samples more can complete, at most.
-    fn most_of(&self, samples: usize) -> usize {
+    /// Returns the most segments that `samples` more samples can complete.
+    fn most_segments(&self, samples: usize) -> usize {
         samples / (FRAME_HOP * self.spec.segment_hop) + 1
     }
 
@@ -268,15 +272,15 @@ mod tests {
             .collect()
     }
 
-    /// Keeps what it hears.
+    /// Records what it receives.
     #[derive(Default)]
-    struct Ear {
+    struct RecordingObserver {
         frames: Vec<f32>,
-        /// Frames before each segment's first.
+        /// First frame of each segment.
         starts: Vec<usize>,
     }
 
-    impl FrameObserver for Ear {
+    impl FrameObserver for RecordingObserver {
         fn frame(&mut self, frame: &[f32]) {
             self.frames.extend_from_slice(frame);
         }
@@ -305,7 +309,7 @@ mod tests {
         (segments, ending)
     }
 
-    /// The contract, word for word, from all frames at once.
+    /// Segments by the definition in the contract, from all frames at once.
     fn reference(spec: &Spec, band: Band, samples: &[f32]) -> Vec<f32> {
         let mut frames = Vec::new();
         Analyser::new().push(samples, &mut frames);
@@ -328,7 +332,7 @@ mod tests {
     proptest! {
         #![proptest_config(replay::with_cases(64))]
         #[test]
-        fn any_chunking_gives_what_the_contract_says(
+        fn any_chunking_gives_the_segments_of_the_contract(
             length in SEGMENT_SAMPLES..40_000usize, hop in 1..=SEGMENT_FRAMES, chunk in 1..6_000usize,
             rate in 2_000..16_001u32,
         ) {
@@ -343,21 +347,23 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_hears_every_raw_frame_and_each_segment_when_it_is_whole() {
+    fn an_observer_receives_every_raw_frame_and_each_segment_when_it_is_complete() {
         let (spec, samples) = (spec(16), sound(SEGMENT_SAMPLES + 40 * FRAME_HOP));
         let mut frames = Vec::new();
         Analyser::new().push(&samples, &mut frames);
         for chunk in [1, 100, 3_000, samples.len()] {
-            let (mut ear, mut segments) = (Ear::default(), Segments::default());
+            let (mut observer, mut segments) = (RecordingObserver::default(), Segments::default());
             let mut segmenter = Segmenter::new(Arc::clone(&spec));
             for part in samples.chunks(chunk) {
                 segmenter
-                    .push_observed(part, &mut segments, &mut ear)
+                    .push_observed(part, &mut segments, &mut observer)
                     .unwrap();
             }
-            segmenter.finish_observed(&mut segments, &mut ear).unwrap();
-            assert!(ear.frames == frames, "chunks of {chunk}");
-            assert_eq!(ear.starts, [0, 16, 32, 40]);
+            segmenter
+                .finish_observed(&mut segments, &mut observer)
+                .unwrap();
+            assert!(observer.frames == frames, "chunks of {chunk}");
+            assert_eq!(observer.starts, [0, 16, 32, 40]);
         }
     }
 
@@ -375,19 +381,19 @@ mod tests {
     }
 
     #[test]
-    fn short_audio_is_filled_up_and_flagged() {
+    fn short_audio_is_padded_and_flagged() {
         let samples = sound(SHORTEST_SAMPLES);
         let (segments, ending) = segments_of(&spec(16), &samples, 7);
         assert!(ending.short);
         assert_eq!(segments.len(), spec(16).segments(SHORTEST_SAMPLES));
-        let mut filled = samples;
-        filled.resize(SEGMENT_SAMPLES, 0.0);
-        assert_eq!(segments, segments_of(&spec(16), &filled, 7).0);
+        let mut padded = samples;
+        padded.resize(SEGMENT_SAMPLES, 0.0);
+        assert_eq!(segments, segments_of(&spec(16), &padded, 7).0);
         assert_eq!(segments.len(), 1);
     }
 
     #[test]
-    fn too_short_and_not_finite_audio_is_refused_with_the_place() {
+    fn too_short_and_not_finite_audio_is_refused_with_its_position() {
         let mut segments = Segments::default();
         let mut segmenter = Segmenter::new(spec(16));
         segmenter

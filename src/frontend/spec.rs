@@ -1,13 +1,14 @@
-//! The front end's parameters, as a bundle's manifest carries them.
+//! The front end's parameters, as a bundle's manifest states them.
 //!
-//! Most are fixed by the contract between trainer and server; they stand in the manifest so that
-//! a bundle made for another front end is refused by name instead of heard wrongly.
+//! The contract between trainer and server fixes most of them. They are in the manifest nevertheless, so
+//! that a bundle for another front end is refused with the parameter's name instead of giving wrong
+//! predictions.
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    BINS, Band, FRAME_HOP, FRAME_LENGTH, LEFTOVER_FRAMES, NarrowBand, POWER_FLOOR, SAMPLE_RATE,
-    SEGMENT_FRAMES,
+use super::band::{Band, NarrowBand};
+use super::contract::{
+    BINS, FRAME_HOP, FRAME_LENGTH, LEFTOVER_FRAMES, POWER_FLOOR, SAMPLE_RATE, SEGMENT_FRAMES,
 };
 
 /// The analysis window.
@@ -18,16 +19,16 @@ pub enum Window {
     HammingPeriodic,
 }
 
-/// How a lane's level and colour are taken out while it is heard.
+/// Running normalisation of a lane's level and spectral colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LaneNormalisation {
-    /// The training set's statistics only.
+    /// None: the training set's statistics alone normalise the lane.
     #[default]
     None,
 }
 
-/// Parameters of the front end; see the module for what is computed from them.
+/// Parameters of the front end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
@@ -45,13 +46,12 @@ pub struct Spec {
     pub segment_frames: usize,
     /// Frames from segment to segment, 1 to 32; 16 is 128 ms.
     pub segment_hop: usize,
-    /// Normalised values are clipped to ± this.
+    /// Normalised values are clipped to ±clip.
     pub clip: f32,
     /// Running normalisation of a lane.
     #[serde(default)]
     pub lane_normalisation: LaneNormalisation,
-    /// What is heard in the bins that a narrow-band source cannot fill; the floor in bundles that do
-    /// not say.
+    /// Values of the bins that a narrow-band source cannot fill. Without it, the power floor.
     #[serde(default)]
     pub narrow_band: NarrowBand,
     /// Mean of each bin's log power over the training set, `[129]`.
@@ -60,11 +60,12 @@ pub struct Spec {
     pub deviation: Vec<f32>,
 }
 
-/// Why a [`Spec`] cannot be computed by this front end.
+/// Why this front end cannot compute a [`Spec`].
 #[derive(Debug, thiserror::Error, PartialEq)]
+#[non_exhaustive]
 pub enum SpecError {
-    /// A parameter that the contract fixes has another value.
-    #[error("front end `{field}` is {found}; this version computes {expected} only")]
+    /// A parameter differs from the value that the contract fixes.
+    #[error("front end `{field}` is {found}; this version supports only {expected}")]
     Fixed {
         /// The parameter's name in the manifest.
         field: &'static str,
@@ -73,10 +74,10 @@ pub enum SpecError {
         /// The value that the contract fixes.
         expected: String,
     },
-    /// The segment hop would skip frames or never advance.
-    #[error("front end `segment_hop` is {0} frames; 1 to {SEGMENT_FRAMES} are possible")]
+    /// The segment hop skips frames or is 0.
+    #[error("front end `segment_hop` is {0} frames; it must be 1 to {SEGMENT_FRAMES}")]
     SegmentHop(usize),
-    /// A statistic does not have one value a bin.
+    /// A statistic does not have one value for each bin.
     #[error("front end `{field}` has {found} values; one for each of the {BINS} bins is needed")]
     Bins {
         /// `mean` or `deviation`.
@@ -85,17 +86,19 @@ pub enum SpecError {
         found: usize,
     },
     /// A statistic or the clip is not finite, or a divisor is not positive.
-    #[error("front end `{field}` holds {value}, which cannot normalise anything")]
+    #[error(
+        "front end `{field}` contains {value}; values must be finite, and positive in `deviation` and `clip`"
+    )]
     Value {
         /// The parameter's name in the manifest.
         field: &'static str,
-        /// The offending value.
+        /// The value.
         value: f32,
     },
 }
 
 impl Spec {
-    /// The contract's front end with a training set's statistics, each `[129]` in ln power.
+    /// Returns the front end of the contract with a training set's statistics, each `[129]` in ln power.
     ///
     /// # Errors
     /// As [`Spec::check`].
@@ -118,10 +121,10 @@ impl Spec {
         Ok(spec)
     }
 
-    /// Says whether this front end can compute the spec.
+    /// Checks whether this front end can compute the spec.
     ///
     /// # Errors
-    /// The first parameter that it cannot honour.
+    /// The first parameter that it does not support.
     pub fn check(&self) -> Result<(), SpecError> {
         fixed("sample_rate", &self.sample_rate, &SAMPLE_RATE)?;
         fixed("frame_length", &self.frame_length, &FRAME_LENGTH)?;
@@ -157,15 +160,15 @@ impl Spec {
         Ok(())
     }
 
-    /// First sample of the segment `index` of a lane of `samples` samples: every hop, but for a
-    /// right-aligned last one.
+    /// Returns the first sample of segment `index` of a lane of `samples` samples. Segments start every hop,
+    /// except the last one, which may be right-aligned.
     #[must_use]
     pub fn segment_start(&self, index: usize, samples: usize) -> usize {
         let frames = samples.saturating_sub(FRAME_LENGTH) / FRAME_HOP + 1;
         (index * self.segment_hop).min(frames.saturating_sub(SEGMENT_FRAMES)) * FRAME_HOP
     }
 
-    /// How many segments a lane of `samples` samples has.
+    /// Returns how many segments a lane of `samples` samples has.
     #[must_use]
     pub fn segments(&self, samples: usize) -> usize {
         let frames = samples.saturating_sub(FRAME_LENGTH) / FRAME_HOP + 1;
@@ -176,15 +179,15 @@ impl Spec {
         1 + after_first / self.segment_hop + usize::from(left >= LEFTOVER_FRAMES)
     }
 
-    /// Normalises one raw frame `[129]` of a source of this band in place: mean, deviation, clip, and
-    /// what `narrow_band` says of the bins above.
+    /// Normalises one raw frame `[129]` in place: subtracts the mean, divides by the deviation, and clips. Sets
+    /// the bins above `band` according to `narrow_band`.
     pub fn normalise(&self, frame: &mut [f32], band: Band) {
-        let heard = match self.narrow_band {
+        let filled = match self.narrow_band {
             NarrowBand::AsIs => BINS,
             NarrowBand::Mean => band.bins(),
         };
-        let (heard, empty) = frame.split_at_mut(heard.min(frame.len()));
-        for ((value, mean), deviation) in heard.iter_mut().zip(&self.mean).zip(&self.deviation) {
+        let (filled, empty) = frame.split_at_mut(filled.min(frame.len()));
+        for ((value, mean), deviation) in filled.iter_mut().zip(&self.mean).zip(&self.deviation) {
             *value = ((*value - mean) / deviation).clamp(-self.clip, self.clip);
         }
         empty.fill(0.0);
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_front_end_cannot_compute_is_refused_by_name() {
+    fn an_unsupported_parameter_is_refused_by_name() {
         type Damage = fn(&mut Spec);
         let cases: [(&str, Damage); 6] = [
             ("sample_rate", |s| s.sample_rate = 8_000),
@@ -261,7 +264,7 @@ mod tests {
         #![proptest_config(replay::defaults())]
 
         #[test]
-        fn a_narrow_band_sets_what_it_cannot_hold_to_the_mean_and_leaves_the_rest(
+        fn the_bins_above_a_narrow_band_are_set_to_the_mean_and_the_others_are_kept(
             frame in vec(-23.0f32..0.0, BINS), rate in 2_000u32..48_000,
         ) {
             let band = Band::of_rate(rate);
@@ -273,8 +276,8 @@ mod tests {
             let wide = normalised(NarrowBand::Mean, Band::WIDE);
             prop_assert_eq!(&normalised(NarrowBand::AsIs, band), &wide);
             let narrow = normalised(NarrowBand::Mean, band);
-            let (heard, empty) = narrow.split_at(band.bins());
-            prop_assert_eq!(heard, &wide[..band.bins()]);
+            let (filled, empty) = narrow.split_at(band.bins());
+            prop_assert_eq!(filled, &wide[..band.bins()]);
             prop_assert!(empty.iter().all(|&value| value == 0.0));
         }
     }

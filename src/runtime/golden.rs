@@ -1,49 +1,26 @@
-//! Proves, on the device that will serve, that the graphs compute what the trainer computed.
+//! Checks, on the device that will serve, that the graphs compute what the trainer computed.
 //!
-//! The golden utterance goes through the encoder, then as one chunk, as two chunks with history
-//! carried between them, and step by step; all must give the golden evidence.
+//! The golden utterance runs through the encoder. Its features then run through the sequence in three
+//! ways: as one chunk, as two chunks with history between them, and step by step. Each must reproduce
+//! the golden evidence.
 
-use super::{Device, History, Instance, RuntimeError, SequenceBatch, Sizes, StepBatch};
+use super::device::{Device, SequenceBatch, StepBatch};
+use super::error::{GoldenMismatch, RuntimeError};
+use super::history::History;
+use super::instance::Instance;
+use super::sizes::Sizes;
 use crate::bundle::{Bundle, Golden};
 
-/// Largest difference that a server allows, relative to the largest golden value; a trainer, on the
-/// processor that made the golden vectors, asks for less.
+/// Largest difference that a server allows, relative to the largest golden value. The trainer uses a
+/// smaller tolerance, because it runs on the processor that computed the golden vectors.
 pub const TOLERANCE: f32 = 1e-3;
 
-/// A result that is not the golden one.
-#[derive(Debug, thiserror::Error, PartialEq)]
-pub enum Mismatch {
-    /// Values differ by more than is allowed.
-    #[error(
-        "`{what}` differs from this runtime's by {difference:.1e} of the largest value; \
-         {tolerance:.0e} is allowed"
-    )]
-    Value {
-        /// The tensor, and the path it was computed on.
-        what: &'static str,
-        /// Largest difference over largest golden value.
-        difference: f32,
-        /// What is allowed.
-        tolerance: f32,
-    },
-    /// A graph gave another number of values.
-    #[error("`{what}` has {found} values in this runtime, {expected} in the file")]
-    Length {
-        /// The tensor, and the path it was computed on.
-        what: &'static str,
-        /// How many the graph gave.
-        found: usize,
-        /// How many the file holds.
-        expected: usize,
-    },
-}
-
-/// Runs the golden utterance on every path and compares. Gives the largest difference, relative to
-/// the largest golden value of its tensor.
+/// Runs the golden utterance in every way and compares the results. Returns the largest difference,
+/// relative to the largest golden value of its tensor.
 ///
 /// # Errors
-/// [`RuntimeError::Golden`] naming the first tensor that differs by more than `tolerance`, or a
-/// failed run.
+/// [`RuntimeError::Golden`] with the first tensor that differs by more than `tolerance`, or a failed
+/// run.
 pub fn verify(
     instance: &mut Instance,
     bundle: &Bundle,
@@ -51,26 +28,27 @@ pub fn verify(
 ) -> Result<f32, RuntimeError> {
     let (golden, sizes) = (&bundle.golden, Sizes::of(&bundle.manifest));
     let mut worst: f32 = 0.0;
-    let mut hold = |what, found: &[f32], expected: &[f32]| {
-        compare(what, found, expected, tolerance).map(|difference| worst = worst.max(difference))
+    let mut check = |tensor, found: &[f32], expected: &[f32]| {
+        compare(tensor, found, expected, tolerance).map(|difference| worst = worst.max(difference))
     };
     let encoded = instance.encode(&golden.segments)?;
-    hold("features", &encoded.features, &golden.features)?;
+    check("features", &encoded.features, &golden.features)?;
     if let Some(distance) = &golden.distance {
-        hold("distance", &encoded.distance, distance)?;
+        check("distance", &encoded.distance, distance)?;
     }
-    // Codes are compared through the features: a tie between two codes may fall either way.
+    // Codes are not compared, because rounding decides between two codes at equal distance. The features
+    // depend on the codes and are compared.
     for (name, split) in [
         ("logits of one chunk", golden.len()),
         ("logits of two chunks", golden.len().div_ceil(2)),
     ] {
         let (logits, scores) = by_chunks(instance, sizes, golden, split)?;
-        hold(name, &logits, &golden.logits)?;
-        hold("scores", &scores, &golden.scores)?;
+        check(name, &logits, &golden.logits)?;
+        check("scores", &scores, &golden.scores)?;
     }
     let (logits, scores) = by_steps(instance, sizes, golden)?;
-    hold("logits step by step", &logits, &golden.logits)?;
-    hold("scores step by step", &scores, &golden.scores)?;
+    check("logits step by step", &logits, &golden.logits)?;
+    check("scores step by step", &scores, &golden.scores)?;
     Ok(worst)
 }
 
@@ -123,14 +101,14 @@ fn by_steps(
 }
 
 fn compare(
-    what: &'static str,
+    tensor: &'static str,
     found: &[f32],
     expected: &[f32],
     tolerance: f32,
-) -> Result<f32, Mismatch> {
+) -> Result<f32, GoldenMismatch> {
     if found.len() != expected.len() {
-        return Err(Mismatch::Length {
-            what,
+        return Err(GoldenMismatch::Length {
+            tensor,
             found: found.len(),
             expected: expected.len(),
         });
@@ -141,15 +119,16 @@ fn compare(
         .iter()
         .zip(expected)
         .map(|(found, expected)| (found - expected).abs());
-    let difference = match found.iter().all(|value| value.is_finite()) {
-        true => largest(&mut differences) / scale,
-        false => f32::INFINITY,
+    let difference = if found.iter().all(|value| value.is_finite()) {
+        largest(&mut differences) / scale
+    } else {
+        f32::INFINITY
     };
     if difference <= tolerance {
         return Ok(difference);
     }
-    Err(Mismatch::Value {
-        what,
+    Err(GoldenMismatch::Value {
+        tensor,
         difference,
         tolerance,
     })
@@ -160,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_difference_counts_relative_to_the_largest_value() {
+    fn a_difference_is_relative_to_the_largest_value() {
         let compare = |found: &[f32], expected: &[f32]| compare("x", found, expected, 1e-3);
         assert_eq!(compare(&[1000.5, 0.0], &[1000.0, 0.0]), Ok(5e-4));
         assert!(compare(&[1.5, 0.0], &[1.0, 0.0]).is_err());

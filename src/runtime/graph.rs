@@ -1,50 +1,21 @@
-//! Opens a bundle's graph and holds its inputs and outputs against the contract, by name, type and
-//! shape.
+//! Opens a bundle's graphs, and checks the name, type and shape of their inputs and outputs against the
+//! contract.
 
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
 
-use super::{Library, RuntimeError};
+use super::error::{GraphError, RuntimeError};
+use super::library::Library;
 use crate::bundle::Bundle;
 
-/// What a graph does not have as the contract asks.
-#[derive(Debug, thiserror::Error, PartialEq)]
-pub enum GraphError {
-    /// An input or output is not there.
-    #[error("has no {direction} `{name}`; it has {found}")]
-    Missing {
-        /// `input` or `output`.
-        direction: &'static str,
-        /// The name that is asked for.
-        name: &'static str,
-        /// The names that are there.
-        found: String,
-    },
-    /// An input or output has another type or shape.
-    #[error("{direction} `{name}` is {found}, but the contract asks for {expected}")]
-    Shape {
-        /// `input` or `output`.
-        direction: &'static str,
-        /// The input's or output's name.
-        name: &'static str,
-        /// Its type and shape.
-        found: String,
-        /// What they must be.
-        expected: String,
-    },
-    /// The graph wants an input that the contract does not know.
-    #[error("wants an input `{0}` that the contract does not know")]
-    Unknown(String),
+/// One input or output, as the contract requires it. A dimension of −1 is dynamic.
+pub(super) struct TensorContract {
+    name: &'static str,
+    element: TensorElementType,
+    shape: Vec<i64>,
 }
 
-/// What the contract asks of one input or output. A dimension of −1 is dynamic.
-pub(super) struct Expected {
-    pub(super) name: &'static str,
-    pub(super) element: TensorElementType,
-    pub(super) shape: Vec<i64>,
-}
-
-impl Expected {
+impl TensorContract {
     pub(super) fn f32(name: &'static str, shape: &[i64]) -> Self {
         Self {
             name,
@@ -62,30 +33,46 @@ impl Expected {
     }
 }
 
-/// The session of a bundle's graph, if it is the contract's.
-pub(super) fn open(
-    (library, bundle): (&Library, &Bundle),
-    threads: usize,
-    file: &'static str,
-    inputs: &[Expected],
-    outputs: &[Expected],
-) -> Result<Session, RuntimeError> {
-    let session = library
-        .session(bundle.file(file)?, threads)
-        .map_err(|source| RuntimeError::Session {
-            file,
-            provider: library.provider(),
-            source,
-        })?;
-    check(&session, inputs, outputs).map_err(|source| RuntimeError::Graph { file, source })?;
-    Ok(session)
+/// Opens the graphs of one bundle.
+#[derive(Clone, Copy)]
+pub(super) struct GraphLoader<'a> {
+    pub(super) library: &'a Library,
+    pub(super) bundle: &'a Bundle,
+    /// Threads in each session.
+    pub(super) threads: usize,
 }
 
-fn check(session: &Session, inputs: &[Expected], outputs: &[Expected]) -> Result<(), GraphError> {
+impl GraphLoader<'_> {
+    /// Returns a session of a graph that fulfils the contract.
+    pub(super) fn open(
+        self,
+        file: &'static str,
+        inputs: &[TensorContract],
+        outputs: &[TensorContract],
+    ) -> Result<Session, RuntimeError> {
+        let session = self
+            .library
+            .session(self.bundle.file(file)?, self.threads)
+            .map_err(|source| RuntimeError::Session {
+                file,
+                provider: self.library.provider(),
+                source,
+            })?;
+        check(&session, inputs, outputs).map_err(|source| RuntimeError::Graph { file, source })?;
+        Ok(session)
+    }
+}
+
+fn check(
+    session: &Session,
+    inputs: &[TensorContract],
+    outputs: &[TensorContract],
+) -> Result<(), GraphError> {
     compare("input", session.inputs(), inputs)?;
     compare("output", session.outputs(), outputs)?;
-    let known = |outlet: &&Outlet| !inputs.iter().any(|expected| expected.name == outlet.name());
-    match session.inputs().iter().find(known) {
+    let is_unknown =
+        |outlet: &&Outlet| !inputs.iter().any(|expected| expected.name == outlet.name());
+    match session.inputs().iter().find(is_unknown) {
         Some(outlet) => Err(GraphError::Unknown(outlet.name().to_owned())),
         None => Ok(()),
     }
@@ -94,9 +81,9 @@ fn check(session: &Session, inputs: &[Expected], outputs: &[Expected]) -> Result
 fn compare(
     direction: &'static str,
     found: &[Outlet],
-    expected: &[Expected],
+    expected: &[TensorContract],
 ) -> Result<(), GraphError> {
-    for Expected {
+    for TensorContract {
         name,
         element,
         shape,
@@ -119,7 +106,7 @@ fn compare(
                 shape: dimensions,
                 ..
             } => {
-                // An exporter may leave an output's dimension open; a run then shows its size.
+                // An exporter may leave an output's dimension open. `outputs` checks the size after a run.
                 let fits = |(found, expected): (&i64, &i64)| found == expected || *found == -1;
                 ty == element
                     && dimensions.len() == shape.len()

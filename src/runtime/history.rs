@@ -1,14 +1,14 @@
-//! What one stream carries from chunk to chunk, or from step to step.
+//! The state that one stream keeps from chunk to chunk, or from step to step.
 //!
-//! Of a sequence that sees taps, the last 2·2ⁿ inputs of each layer n, laid out as `sequence.onnx`
-//! takes them: layer after layer, oldest first, `[H, C]` with H = 2·(2ᴸ − 1). What lies before the
-//! start of the stream is never read as sound, for `valid` masks it. Of a recurrent one, the state
-//! `[S]`, zeros at the start.
+//! For a sequence with taps it is the last 2·2ⁿ inputs of each layer n, in the layout of
+//! `sequence.onnx`: layer after layer, oldest first, `[H, C]` with H = 2·(2ᴸ − 1). `valid` masks the
+//! positions before the start of the stream. For a recurrent sequence it is the state `[S]`, which is
+//! zeros at the start.
 
-use super::Sizes;
+use super::sizes::Sizes;
 use crate::bundle::Sequence;
 
-/// History of one stream.
+/// State of one stream between two batches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct History {
     sequence: Sequence,
@@ -18,7 +18,7 @@ pub struct History {
 }
 
 impl History {
-    /// The history of a stream that has not begun.
+    /// Returns the state of a stream that has not begun.
     #[must_use]
     pub fn new(sizes: Sizes) -> Self {
         Self {
@@ -29,19 +29,19 @@ impl History {
         }
     }
 
-    /// What a chunk takes: `[H, C]` or `[S]`.
+    /// Returns the input of a chunk: `[H, C]` or `[S]`.
     #[must_use]
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
-    /// How many earlier steps of the stream are real.
+    /// Returns how many earlier steps of the stream are real.
     #[must_use]
     pub fn valid(&self) -> i64 {
         i64::try_from(self.valid).unwrap_or(i64::MAX)
     }
 
-    /// What a single step takes: the two taps of each layer `[L, 2, C]`, or the state `[S]`.
+    /// Returns the input of a single step: the two taps of each layer `[L, 2, C]`, or the state `[S]`.
     #[must_use]
     pub fn for_step(&self) -> Vec<f32> {
         let Sequence::Taps { layers, .. } = self.sequence else {
@@ -57,9 +57,8 @@ impl History {
         taps
     }
 
-    /// Takes what a chunk of `steps` steps gave to carry on
-    /// ([`StepEvidence::carried`](super::StepEvidence::carried)). Only the first `real` steps count;
-    /// the rest was padding.
+    /// Adds the output [`StepEvidence::carried`](super::StepEvidence::carried) of a chunk of `steps`
+    /// steps. Only the first `real` steps count, because the others were padding.
     pub fn extend(&mut self, carried: &[f32], steps: usize, real: usize) {
         match self.sequence {
             Sequence::Taps { layers, .. } => self.push(carried, layers, steps, real),
@@ -68,23 +67,23 @@ impl History {
         self.valid += real;
     }
 
-    /// `inputs` is `[L, steps, C]`, each layer's inputs.
+    /// Adds each layer's inputs, `[L, steps, C]`.
     fn push(&mut self, inputs: &[f32], layers: usize, steps: usize, real: usize) {
         let width = self.width;
         debug_assert_eq!(inputs.len(), layers * steps * width);
         for layer in 0..layers {
             let span = 2 << layer;
-            let held = &mut self.values[offset(layer) * width..][..span * width];
+            let kept = &mut self.values[offset(layer) * width..][..span * width];
             let new = &inputs[layer * steps * width..][..real * width];
             let taken = real.min(span) * width;
-            held.copy_within(taken.., 0);
-            let kept = held.len() - taken;
-            held[kept..].copy_from_slice(&new[new.len() - taken..]);
+            kept.copy_within(taken.., 0);
+            let older = kept.len() - taken;
+            kept[older..].copy_from_slice(&new[new.len() - taken..]);
         }
     }
 }
 
-/// Steps held by the layers before `layer`.
+/// Returns how many steps the layers before `layer` keep.
 fn offset(layer: usize) -> usize {
     2 * ((1 << layer) - 1)
 }
@@ -107,7 +106,7 @@ mod tests {
         history_of(Sequence::Taps { layers, history })
     }
 
-    /// Each layer's input is its number · 1000 + the step, so a value tells where it came from.
+    /// Each layer's input is its number · 1000 + the step, so that a value shows its origin.
     fn inputs(layers: usize, from: usize, steps: usize) -> Vec<f32> {
         let value = |layer, step| (layer * 1000 + from + step) as f32;
         (0..layers)

@@ -1,31 +1,36 @@
-//! The graph of a recurrent sequence, which takes no padding.
+//! The graph of a recurrent sequence, which must not see padding.
 //!
-//! A state after padding would be another than the stream's. So the chunks of a batch are grouped by
-//! their real length, and each group runs at that length; a batch of one length runs as it is.
+//! Padding would change the state of a stream. So the chunks of a batch are grouped by their real
+//! length, and each group runs at that length. A batch of equal lengths runs without a copy.
 
 use std::sync::Arc;
 
 use ort::session::Session;
 use ort::value::TensorRef;
 
-use super::graph::{self, Expected};
-use super::instance::TerminableRun;
-use super::{Library, RuntimeError, SequenceBatch, Sizes, StepBatch, StepEvidence};
-use crate::bundle::{Bundle, names};
+use super::device::{SequenceBatch, StepBatch, StepEvidence};
+use super::error::RuntimeError;
+use super::graph::{GraphLoader, TensorContract};
+use super::outputs::{SequenceRun, step_evidence};
+use super::sizes::Sizes;
+use super::terminable_run::TerminableRun;
+use crate::bundle::names;
 
-/// What the graph gives streams to carry on.
+/// The output that a stream keeps for its next chunk.
 const CARRIED: &str = "state_out";
 
+/// The graph's session.
 #[derive(Debug)]
-struct Graph {
+struct RecurrentSession {
     session: Session,
+    sizes: Sizes,
     options: Arc<TerminableRun>,
 }
 
-/// The graph's session, and buffers that are used again.
+/// The graph's session, and buffers that every batch uses again.
 #[derive(Debug)]
 pub(super) struct Recurrent {
-    graph: Graph,
+    graph: RecurrentSession,
     sizes: Sizes,
     features: Vec<f32>,
     state: Vec<f32>,
@@ -33,36 +38,37 @@ pub(super) struct Recurrent {
 
 impl Recurrent {
     pub(super) fn open(
-        (library, bundle): (&Library, &Bundle),
-        threads: usize,
+        graphs: GraphLoader<'_>,
         sizes: Sizes,
-        state: usize,
         options: Arc<TerminableRun>,
     ) -> Result<Self, RuntimeError> {
-        let [c, s, k] = [sizes.features, state, sizes.labels].map(|size| size as i64);
-        let session = graph::open(
-            (library, bundle),
-            threads,
+        let [c, s, k] =
+            [sizes.features, sizes.history_values(), sizes.labels].map(|size| size as i64);
+        let session = graphs.open(
             names::SEQUENCE,
             &[
-                Expected::f32("features", &[-1, -1, c]),
-                Expected::f32("state", &[-1, s]),
+                TensorContract::f32("features", &[-1, -1, c]),
+                TensorContract::f32("state", &[-1, s]),
             ],
             &[
-                Expected::f32("logits", &[-1, -1, k]),
-                Expected::f32("scores", &[-1, -1]),
-                Expected::f32(CARRIED, &[-1, s]),
+                TensorContract::f32("logits", &[-1, -1, k]),
+                TensorContract::f32("scores", &[-1, -1]),
+                TensorContract::f32(CARRIED, &[-1, s]),
             ],
         )?;
         Ok(Self {
-            graph: Graph { session, options },
+            graph: RecurrentSession {
+                session,
+                sizes,
+                options,
+            },
             sizes,
             features: Vec::new(),
             state: Vec::new(),
         })
     }
 
-    /// Evidence of padding is zeros.
+    /// Runs N chunks. The evidence of padding is zeros.
     pub(super) fn sequence(
         &mut self,
         batch: SequenceBatch<'_>,
@@ -74,11 +80,11 @@ impl Recurrent {
             ..
         } = self.sizes;
         let s = self.sizes.history_values();
-        // Full chunks, and behind them rows that only fill the shape, are run where they lie.
+        // Full chunks run without a copy, if only rows without any step follow them.
         let full = batch.real.iter().take_while(|&&real| real == t).count();
         if full > 0 && batch.real[full..].iter().all(|&real| real == 0) {
             let (features, state) = (&batch.features[..full * t * c], &batch.history[..full * s]);
-            let mut all = run(&mut self.graph, self.sizes, (full, t), features, state)?;
+            let mut all = self.graph.run(full, t, features, state)?;
             all.logits.resize(n * t * k, 0.0);
             all.scores.resize(n * t, 0.0);
             if full < n {
@@ -106,14 +112,9 @@ impl Recurrent {
                     .extend_from_slice(&batch.features[row * t * c..][..real * c]);
                 self.state.extend_from_slice(&batch.history[row * s..][..s]);
             }
-            let shape = (rows.len(), real);
-            let group = run(
-                &mut self.graph,
-                self.sizes,
-                shape,
-                &self.features,
-                &self.state,
-            )?;
+            let group = self
+                .graph
+                .run(rows.len(), real, &self.features, &self.state)?;
             for (member, row) in rows.into_iter().enumerate() {
                 all.logits[row * t * k..][..real * k]
                     .copy_from_slice(&group.logits[member * real * k..][..real * k]);
@@ -127,34 +128,41 @@ impl Recurrent {
     }
 
     pub(super) fn step(&mut self, batch: StepBatch<'_>) -> Result<StepEvidence, RuntimeError> {
-        let shape = (batch.valid.len(), 1);
-        run(
-            &mut self.graph,
-            self.sizes,
-            shape,
-            batch.features,
-            batch.history,
-        )
+        self.graph
+            .run(batch.valid.len(), 1, batch.features, batch.history)
     }
 }
 
-/// Runs N chunks of T steps, none of them padding: `features` `[N, T, C]`, `state` `[N, S]`.
-fn run(
-    Graph { session, options }: &mut Graph,
-    sizes: Sizes,
-    (n, t): (usize, usize),
-    features: &[f32],
-    state: &[f32],
-) -> Result<StepEvidence, RuntimeError> {
-    let (graph, c, s) = (names::SEQUENCE, sizes.features, sizes.history_values());
-    let mut run = || {
-        let inputs = ort::inputs![
-            "features" => TensorRef::from_array_view(([n, t, c], features))?,
-            "state" => TensorRef::from_array_view(([n, s], state))?,
-        ];
-        let outputs = session.run_with_options(inputs, &options.0)?;
-        StepEvidence::of(outputs, CARRIED)
-    };
-    let found = run().map_err(|source| RuntimeError::Run { graph, source })?;
-    found.checked(graph, CARRIED, (n, t), sizes)
+impl RecurrentSession {
+    /// Runs N chunks of T steps without padding: `features` `[N, T, C]`, `state` `[N, S]`.
+    fn run(
+        &mut self,
+        n: usize,
+        t: usize,
+        features: &[f32],
+        state: &[f32],
+    ) -> Result<StepEvidence, RuntimeError> {
+        let Self {
+            session,
+            sizes,
+            options,
+        } = self;
+        let (graph, c, s) = (names::SEQUENCE, sizes.features, sizes.history_values());
+        let mut run = || {
+            let inputs = ort::inputs![
+                "features" => TensorRef::from_array_view(([n, t, c], features))?,
+                "state" => TensorRef::from_array_view(([n, s], state))?,
+            ];
+            let outputs = session.run_with_options(inputs, &options.0)?;
+            step_evidence(outputs, CARRIED)
+        };
+        let found = run().map_err(|source| RuntimeError::Run { graph, source })?;
+        let run = SequenceRun {
+            graph,
+            carried: CARRIED,
+            chunks: n,
+            steps: t,
+        };
+        run.check(found, *sizes)
+    }
 }

@@ -1,22 +1,22 @@
-//! Sizes that tie the tensors of a bundle's graphs together.
+//! Sizes that the tensors of a bundle's graphs have in common.
 
 use crate::bundle::{Manifest, Sequence};
 
-/// Sizes, as a manifest states them.
+/// Tensor sizes, as a manifest states them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// Width of the features, C.
     pub features: usize,
-    /// Form of the sequence, with its layers L and what a stream carries, H or S.
+    /// Form of the sequence, with its layers L and the size of a stream's state, H or S.
     pub sequence: Sequence,
-    /// Labels, K.
+    /// Number of labels, K.
     pub labels: usize,
-    /// Codes a segment, P, if there is a codebook.
+    /// Codes per segment, P, if there is a codebook.
     pub codes: Option<usize>,
 }
 
 impl Sizes {
-    /// The sizes that a manifest states.
+    /// Returns the sizes that a manifest states.
     #[must_use]
     pub fn of(manifest: &Manifest) -> Self {
         Self {
@@ -27,7 +27,7 @@ impl Sizes {
         }
     }
 
-    /// Values that a stream carries into a chunk: H · C, or S.
+    /// Returns how many values of a stream's state are an input of a chunk: H · C, or S.
     #[must_use]
     pub fn history_values(&self) -> usize {
         match self.sequence {
@@ -36,12 +36,27 @@ impl Sizes {
         }
     }
 
-    /// Values that a chunk of T steps gives its stream to carry on: L · T · C, or S.
+    /// Returns how many values a chunk of T steps outputs for a stream's state: L · T · C, or S.
     #[must_use]
     pub fn carried(&self, steps: usize) -> usize {
         match self.sequence {
             Sequence::Taps { layers, .. } => layers * steps * self.features,
             Sequence::Recurrent { state, .. } => state,
+        }
+    }
+
+    /// Returns the hidden layers of the sequence, L.
+    pub(super) fn layers(&self) -> usize {
+        match self.sequence {
+            Sequence::Taps { layers, .. } | Sequence::Recurrent { layers, .. } => layers,
+        }
+    }
+
+    /// Returns the steps of history that a chunk of a sequence with taps needs, H; 0 for a recurrent one.
+    pub(super) fn history_steps(&self) -> usize {
+        match self.sequence {
+            Sequence::Taps { history, .. } => history,
+            Sequence::Recurrent { .. } => 0,
         }
     }
 }

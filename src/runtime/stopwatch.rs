@@ -1,8 +1,8 @@
-//! What a run costs, told apart from how long it takes.
+//! Measures the cost of a run, which can be less than its duration.
 
 use std::time::{Duration, Instant};
 
-/// Started before a run and read after it, on the same thread.
+/// A stopwatch that is started before a run and read after it, on the same thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch {
     begun: Instant,
@@ -11,7 +11,7 @@ pub struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// For runs in which others compute: a GPU, or more threads.
+    /// Starts a stopwatch for runs that a GPU or several threads compute.
     #[must_use]
     pub fn of_the_wall() -> Self {
         Self {
@@ -20,8 +20,8 @@ impl Stopwatch {
         }
     }
 
-    /// For runs that the calling thread computes alone. Where the system tells its processor time, time
-    /// in which others had the processor is no part of the cost.
+    /// Starts a stopwatch for runs that the calling thread computes alone. Where the system reports the
+    /// thread's processor time, the cost excludes time in which other threads had the processor.
     #[must_use]
     pub fn of_this_thread() -> Self {
         Self {
@@ -30,25 +30,25 @@ impl Stopwatch {
         }
     }
 
-    /// Time since the start.
+    /// Returns the time since the start.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.begun.elapsed()
     }
 
-    /// What was computed since the start: the thread's processor time, or time by the clock where that is not
-    /// asked for or not known.
+    /// Returns the cost since the start: the thread's processor time, or the time by the clock if the
+    /// processor time is not measured or not known.
     #[must_use]
     pub fn cost(&self) -> Duration {
         let computed = |begun| processor_time()?.checked_sub(begun);
         let computed = self.processor.and_then(computed);
-        // A clock that counts in ticks says nothing of a run between two.
+        // A clock that counts in ticks shows zero for a run between two ticks.
         let computed = computed.filter(|time| !time.is_zero());
         computed.unwrap_or_else(|| self.elapsed())
     }
 }
 
-/// Time that the calling thread has had a processor.
+/// Returns the processor time of the calling thread.
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 fn processor_time() -> Option<Duration> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -66,7 +66,7 @@ mod tests {
 
     #[cfg(any(target_os = "linux", target_vendor = "apple"))]
     #[test]
-    fn a_thread_that_sleeps_costs_next_to_nothing() {
+    fn a_sleeping_thread_costs_less_than_half_the_time_it_sleeps() {
         let nap = Duration::from_millis(100);
         let watches = [Stopwatch::of_this_thread(), Stopwatch::of_the_wall()];
         std::thread::sleep(nap);

@@ -1,77 +1,74 @@
-//! The graphs of a sequence that sees taps: chunks, and one live step.
+//! The two graphs of a sequence with taps: one for chunks, one for a single live step.
 //!
-//! It is causal, so padding at the end of a chunk changes nothing before it, and chunks of different
-//! length share a run.
+//! The sequence is causal, so padding at the end of a chunk changes nothing before it. Chunks of
+//! different length therefore share a run.
 
 use std::sync::Arc;
 
 use ort::session::Session;
 use ort::value::TensorRef;
 
-use super::graph::{self, Expected};
-use super::instance::TerminableRun;
-use super::{Library, RuntimeError, SequenceBatch, Sizes, StepBatch, StepEvidence};
-use crate::bundle::{Bundle, names};
+use super::device::{SequenceBatch, StepBatch, StepEvidence};
+use super::error::RuntimeError;
+use super::graph::{GraphLoader, TensorContract};
+use super::outputs::{SequenceRun, step_evidence};
+use super::sizes::Sizes;
+use super::terminable_run::TerminableRun;
+use crate::bundle::names;
 
-/// What both graphs give streams to carry on.
+/// The output of both graphs that a stream keeps for its next chunk or step.
 const CARRIED: &str = "layers";
 
-/// Both graphs' sessions.
+/// Sessions of both graphs.
 #[derive(Debug)]
 pub(super) struct Taps {
     chunks: Session,
     step: Session,
     sizes: Sizes,
-    /// L.
-    layers: usize,
-    /// H.
-    history: usize,
     options: Arc<TerminableRun>,
 }
 
 impl Taps {
     pub(super) fn open(
-        (library, bundle): (&Library, &Bundle),
-        threads: usize,
+        graphs: GraphLoader<'_>,
         sizes: Sizes,
-        (layers, history): (usize, usize),
         options: Arc<TerminableRun>,
     ) -> Result<Self, RuntimeError> {
-        let [c, l, h, k] = [sizes.features, layers, history, sizes.labels].map(|size| size as i64);
+        let [c, l, h, k] = [
+            sizes.features,
+            sizes.layers(),
+            sizes.history_steps(),
+            sizes.labels,
+        ]
+        .map(|size| size as i64);
         Ok(Self {
-            chunks: graph::open(
-                (library, bundle),
-                threads,
+            chunks: graphs.open(
                 names::SEQUENCE,
                 &[
-                    Expected::f32("features", &[-1, -1, c]),
-                    Expected::f32("history", &[-1, h, c]),
-                    Expected::i64("valid", &[-1]),
+                    TensorContract::f32("features", &[-1, -1, c]),
+                    TensorContract::f32("history", &[-1, h, c]),
+                    TensorContract::i64("valid", &[-1]),
                 ],
                 &[
-                    Expected::f32("logits", &[-1, -1, k]),
-                    Expected::f32("scores", &[-1, -1]),
-                    Expected::f32(CARRIED, &[-1, l, -1, c]),
+                    TensorContract::f32("logits", &[-1, -1, k]),
+                    TensorContract::f32("scores", &[-1, -1]),
+                    TensorContract::f32(CARRIED, &[-1, l, -1, c]),
                 ],
             )?,
-            step: graph::open(
-                (library, bundle),
-                threads,
+            step: graphs.open(
                 names::STEP,
                 &[
-                    Expected::f32("features", &[-1, c]),
-                    Expected::f32("taps", &[-1, l, 2, c]),
-                    Expected::i64("valid", &[-1]),
+                    TensorContract::f32("features", &[-1, c]),
+                    TensorContract::f32("taps", &[-1, l, 2, c]),
+                    TensorContract::i64("valid", &[-1]),
                 ],
                 &[
-                    Expected::f32("logits", &[-1, k]),
-                    Expected::f32("scores", &[-1]),
-                    Expected::f32(CARRIED, &[-1, l, c]),
+                    TensorContract::f32("logits", &[-1, k]),
+                    TensorContract::f32("scores", &[-1]),
+                    TensorContract::f32(CARRIED, &[-1, l, c]),
                 ],
             )?,
             sizes,
-            layers,
-            history,
             options,
         })
     }
@@ -80,7 +77,11 @@ impl Taps {
         &mut self,
         batch: SequenceBatch<'_>,
     ) -> Result<StepEvidence, RuntimeError> {
-        let (graph, c, h) = (names::SEQUENCE, self.sizes.features, self.history);
+        let (graph, c, h) = (
+            names::SEQUENCE,
+            self.sizes.features,
+            self.sizes.history_steps(),
+        );
         let (n, t) = (batch.valid.len(), batch.steps);
         let mut run = || {
             let inputs = ort::inputs![
@@ -89,14 +90,20 @@ impl Taps {
                 "valid" => TensorRef::from_array_view(([n], batch.valid))?,
             ];
             let outputs = self.chunks.run_with_options(inputs, &self.options.0)?;
-            StepEvidence::of(outputs, CARRIED)
+            step_evidence(outputs, CARRIED)
         };
         let found = run().map_err(|source| RuntimeError::Run { graph, source })?;
-        found.checked(graph, CARRIED, (n, t), self.sizes)
+        let run = SequenceRun {
+            graph,
+            carried: CARRIED,
+            chunks: n,
+            steps: t,
+        };
+        run.check(found, self.sizes)
     }
 
     pub(super) fn step(&mut self, batch: StepBatch<'_>) -> Result<StepEvidence, RuntimeError> {
-        let (graph, c, l) = (names::STEP, self.sizes.features, self.layers);
+        let (graph, c, l) = (names::STEP, self.sizes.features, self.sizes.layers());
         let n = batch.valid.len();
         let mut run = || {
             let inputs = ort::inputs![
@@ -105,9 +112,15 @@ impl Taps {
                 "valid" => TensorRef::from_array_view(([n], batch.valid))?,
             ];
             let outputs = self.step.run_with_options(inputs, &self.options.0)?;
-            StepEvidence::of(outputs, CARRIED)
+            step_evidence(outputs, CARRIED)
         };
         let found = run().map_err(|source| RuntimeError::Run { graph, source })?;
-        found.checked(graph, CARRIED, (n, 1), self.sizes)
+        let run = SequenceRun {
+            graph,
+            carried: CARRIED,
+            chunks: n,
+            steps: 1,
+        };
+        run.check(found, self.sizes)
     }
 }

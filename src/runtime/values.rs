@@ -1,41 +1,41 @@
-//! A large output, left where it lies.
+//! A large output of a run, which is not copied.
 
 use std::ops::Deref;
 
 use ort::value::{DynValue, Tensor};
 
-/// Values of a tensor: in the runtime's memory, as a run gave them, or in our own.
+/// Values of a tensor, in the memory of ONNX Runtime or in our own.
 #[derive(Debug)]
-pub struct Values(Held);
+pub struct Values(Storage);
 
 #[derive(Debug)]
-enum Held {
-    /// The runtime's memory is free again once this is dropped.
-    Given(Tensor<f32>),
+enum Storage {
+    /// ONNX Runtime's memory, which it uses again once this is dropped.
+    Runtime(Tensor<f32>),
     Own(Vec<f32>),
 }
 
 impl Values {
-    /// Takes a run's output as it is.
+    /// Keeps a run's output where it is.
     pub(super) fn of(output: DynValue) -> ort::Result<Self> {
         let tensor: Tensor<f32> = output.downcast()?;
-        // It fails where the processor cannot read it; from now on it does not.
+        // Extraction fails if the processor cannot read the memory. After this check it cannot fail.
         tensor.try_extract_tensor::<f32>()?;
-        Ok(Self(Held::Given(tensor)))
+        Ok(Self(Storage::Runtime(tensor)))
     }
 
-    /// In memory of our own, copied if need be.
+    /// Returns the values in our own memory, copied if necessary.
     pub(super) fn into_vec(self) -> Vec<f32> {
         match self.0 {
-            Held::Given(tensor) => tensor.extract_tensor().1.to_vec(),
-            Held::Own(values) => values,
+            Storage::Runtime(tensor) => tensor.extract_tensor().1.to_vec(),
+            Storage::Own(values) => values,
         }
     }
 }
 
 impl From<Vec<f32>> for Values {
     fn from(values: Vec<f32>) -> Self {
-        Self(Held::Own(values))
+        Self(Storage::Own(values))
     }
 }
 
@@ -44,8 +44,8 @@ impl Deref for Values {
 
     fn deref(&self) -> &[f32] {
         match &self.0 {
-            Held::Given(tensor) => tensor.extract_tensor().1,
-            Held::Own(values) => values,
+            Storage::Runtime(tensor) => tensor.extract_tensor().1,
+            Storage::Own(values) => values,
         }
     }
 }

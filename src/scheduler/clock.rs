@@ -1,5 +1,4 @@
-//! The shell's clock: the system's, or one that a test drives. Beside the time it tells the processor time
-//! of the process.
+//! The shell's clock: the system's, or one that a test drives. It also gives the processor time of the process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,24 +6,24 @@ use std::time::{Duration, Instant};
 
 use super::core::Time;
 
-/// Time since it was made.
+/// A clock that gives the time since it was created.
 #[derive(Clone, Debug)]
 pub struct Clock {
     started: Instant,
-    /// If it stands still until it is driven.
+    /// The time of a clock that a test drives.
     driven: Option<Arc<Driven>>,
 }
 
-/// Nanoseconds of a driven clock.
+/// The time of a driven clock, in nanoseconds.
 #[derive(Debug, Default)]
 struct Driven {
     now: AtomicU64,
-    /// Of them, those in which the process stood still.
+    /// The part of `now` in which the process stood still.
     stalled: AtomicU64,
 }
 
 impl Clock {
-    /// The system's.
+    /// Returns a clock that follows the system's.
     #[must_use]
     pub fn system() -> Self {
         Self {
@@ -33,7 +32,7 @@ impl Clock {
         }
     }
 
-    /// One that stands still until [`Clock::advance`] is called; for tests.
+    /// Returns a clock for tests. It stands still until [`Clock::advance`] is called.
     #[must_use]
     pub fn driven() -> Self {
         Self {
@@ -42,15 +41,15 @@ impl Clock {
         }
     }
 
-    /// Moves a driven clock on. What waits for the time is woken by
-    /// [`Scheduler::tick`](super::Scheduler::tick).
+    /// Advances a driven clock. Call [`Scheduler::tick`](super::Scheduler::tick) afterwards, which wakes the workers
+    /// that wait for the time.
     pub fn advance(&self, by: Duration) {
         if let Some(driven) = &self.driven {
             driven.now.fetch_add(nanos(by), Ordering::SeqCst);
         }
     }
 
-    /// Moves a driven clock on as if the process had stood still meanwhile.
+    /// Advances a driven clock as if the process had stood still meanwhile.
     pub fn stall(&self, by: Duration) {
         if let Some(driven) = &self.driven {
             driven.stalled.fetch_add(nanos(by), Ordering::SeqCst);
@@ -58,7 +57,7 @@ impl Clock {
         }
     }
 
-    /// The instant of a time.
+    /// Returns the instant of a time.
     #[must_use]
     pub fn instant(&self, time: Time) -> Instant {
         self.started + time
@@ -71,8 +70,8 @@ impl Clock {
         }
     }
 
-    /// Processor time of all threads of the process, where the system tells it. On a driven clock it passes
-    /// as the time does, except in stalls.
+    /// Returns the processor time of all threads of the process, or none if the system does not give it. On a
+    /// driven clock it passes as the time does, except in stalls.
     pub(super) fn processor_time(&self) -> Option<Duration> {
         match &self.driven {
             Some(driven) => {
@@ -87,7 +86,8 @@ impl Clock {
         instant.saturating_duration_since(self.started)
     }
 
-    /// How long to sleep until then; for ever on a driven clock, which wakes the sleeper.
+    /// Returns how long to sleep until this time. Returns none on a driven clock: the sleeper waits until it is
+    /// woken.
     pub(super) fn until(&self, time: Time) -> Option<Duration> {
         match self.driven {
             Some(_) => None,

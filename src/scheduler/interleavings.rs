@@ -1,5 +1,5 @@
-//! Cancellation races: a model checker runs the shell's threads in thousands of interleavings, in
-//! which callers go away at any moment of their work's life.
+//! Cancellation races: a model checker runs the shell's threads in thousands of interleavings, in which callers give
+//! their work up at any moment.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use shuttle::{check_pct, check_random, future::block_on, thread};
 
-use super::core::{Bounds, Class, CostTable, Policy, Shapes, Work};
+use super::core::{Bounds, Class, CostTable, PerClass, Policy, Shapes, Work};
 use super::{Chunk, Clock, Scheduler, Terms, Ticket};
 use crate::bundle::Sequence;
 use crate::frontend::SEGMENT_VALUES;
@@ -18,7 +18,7 @@ use crate::runtime::{
 };
 
 const INTERLEAVINGS: usize = 2_000;
-/// Changes of priority among threads in an interleaving that is meant to meet a rare bug.
+/// Changes of priority among threads in an interleaving of the strategy that searches for rare bugs (PCT).
 const DEPTH: usize = 4;
 
 const SIZES: Sizes = Sizes {
@@ -31,7 +31,7 @@ const SIZES: Sizes = Sizes {
     codes: None,
 };
 
-/// Counts what it runs, and is told to stop.
+/// A device that counts the segments that it runs and the stops that it gets.
 struct Counter(Arc<Counts>);
 
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ impl Device for Counter {
     }
 
     fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError> {
-        // Somebody may go away while this runs.
+        // A caller may give up while this runs.
         thread::yield_now();
         let rows = segments.len() / SEGMENT_VALUES;
         self.0.segments.fetch_add(rows, Ordering::SeqCst);
@@ -88,7 +88,7 @@ fn scheduler(workers: usize) -> (Arc<Scheduler>, Arc<Counts>) {
         bounds: Bounds {
             jobs: 8,
             bytes: 1 << 30,
-            backlog: [Duration::from_secs(60); 2],
+            backlog: PerClass::from_fn(|_| Duration::from_secs(60)),
         },
         max_batch_time: Duration::from_secs(1),
         max_queue_delay: Duration::ZERO,
@@ -118,10 +118,10 @@ fn segments(value: f32, count: usize) -> Arc<Vec<f32>> {
     vec![value; count * SEGMENT_VALUES].into()
 }
 
-/// One goes away at any moment; the other is answered, with its own numbers, and nothing is left.
-fn one_goes_another_is_answered() {
+/// One caller gives up at any moment. The other is answered, with its own numbers, and nothing is left.
+fn one_gives_up_and_another_is_answered() {
     let (scheduler, _) = scheduler(2);
-    let going = {
+    let leaving = {
         let scheduler = Arc::clone(&scheduler);
         thread::spawn(move || {
             let ticket = join(&scheduler);
@@ -148,21 +148,21 @@ fn one_goes_another_is_answered() {
                 features: encoded.features,
                 history: History::new(SIZES),
             };
-            let said = block_on(ticket.advance(0, 0, chunk).unwrap()).unwrap();
-            assert_eq!(said.logits, [2.0, 2.0]);
-            assert_eq!(said.history.values(), [1.0], "the state was handed on once");
+            let output = block_on(ticket.advance(0, 0, chunk).unwrap()).unwrap();
+            assert_eq!(output.logits, [2.0, 2.0]);
+            assert_eq!(output.history.values(), [1.0], "the state advanced once");
         })
     };
-    going.join().unwrap();
+    leaving.join().unwrap();
     staying.join().unwrap();
-    // What was under way for the one who went runs out.
+    // The batches of the caller that left run to their end.
     while !scheduler.is_empty() {
         thread::yield_now();
     }
 }
 
-/// The scheduler closes while work is under way: that ends, and the workers with it.
-fn closing_lets_what_is_under_way_end() {
+/// The scheduler closes while work is under way. The work runs to its end, and the workers end after it.
+fn work_under_way_runs_to_its_end_when_the_scheduler_closes() {
     let (scheduler, counts) = scheduler(2);
     let ticket = join(&scheduler);
     let waiter = ticket.lane(0, segments(1.0, 4), vec![]).unwrap();
@@ -173,13 +173,13 @@ fn closing_lets_what_is_under_way_end() {
     assert!(ticket.encode(segments(1.0, 1)).is_err(), "closed");
 }
 
-/// Whoever waits alone for a batch and goes has it stopped at most once, and never another's.
-fn a_stop_meets_its_own_batch_alone() {
+/// A caller that gives up the only entry of a batch stops that batch at most once, and never another's.
+fn a_stop_reaches_only_its_own_batch() {
     let (scheduler, counts) = scheduler(1);
     let ticket = join(&scheduler);
     let waiter = ticket.encode(segments(1.0, 1)).unwrap();
-    let going = thread::spawn(move || drop(waiter));
-    going.join().unwrap();
+    let leaving = thread::spawn(move || drop(waiter));
+    leaving.join().unwrap();
     assert!(counts.stopped.load(Ordering::SeqCst) <= 1);
     let next = block_on(ticket.encode(segments(3.0, 1)).unwrap()).unwrap();
     assert_eq!(next.features, [3.0]);
@@ -187,19 +187,26 @@ fn a_stop_meets_its_own_batch_alone() {
 }
 
 #[test]
-fn callers_may_go_at_any_moment() {
-    check_random(one_goes_another_is_answered, INTERLEAVINGS);
-    check_pct(one_goes_another_is_answered, INTERLEAVINGS, DEPTH);
+fn callers_may_give_up_at_any_moment() {
+    check_random(one_gives_up_and_another_is_answered, INTERLEAVINGS);
+    check_pct(one_gives_up_and_another_is_answered, INTERLEAVINGS, DEPTH);
 }
 
 #[test]
 fn the_scheduler_may_close_at_any_moment() {
-    check_random(closing_lets_what_is_under_way_end, INTERLEAVINGS);
-    check_pct(closing_lets_what_is_under_way_end, INTERLEAVINGS, DEPTH);
+    check_random(
+        work_under_way_runs_to_its_end_when_the_scheduler_closes,
+        INTERLEAVINGS,
+    );
+    check_pct(
+        work_under_way_runs_to_its_end_when_the_scheduler_closes,
+        INTERLEAVINGS,
+        DEPTH,
+    );
 }
 
 #[test]
 fn a_stop_may_come_at_any_moment() {
-    check_random(a_stop_meets_its_own_batch_alone, INTERLEAVINGS);
-    check_pct(a_stop_meets_its_own_batch_alone, INTERLEAVINGS, DEPTH);
+    check_random(a_stop_reaches_only_its_own_batch, INTERLEAVINGS);
+    check_pct(a_stop_reaches_only_its_own_batch, INTERLEAVINGS, DEPTH);
 }

@@ -1,16 +1,21 @@
 //! Joins the work of many callers into batches.
 //!
-//! [`core`] decides: a pure state machine without clock, threads or I/O. [`Scheduler`] is the
-//! shell around it: worker threads that each own a device, tickets through which requests submit,
-//! and waiters whose drop cancels. Knows the runtime through [`Device`](crate::runtime::Device)
-//! alone.
+//! [`core`] decides: it is a pure state machine without clock, threads or I/O. [`Scheduler`] is the shell around
+//! it. It has a worker thread for each device, a [`Ticket`] for each request, through which work is submitted,
+//! and a [`Waiter`] for each result, which cancels the work when it is dropped. Of the runtime it depends only on
+//! [`Device`](crate::runtime::Device) and its tensors.
 
+mod chunk;
 mod clock;
 pub mod core;
 #[cfg(all(test, feature = "shuttle"))]
 mod interleavings;
+mod lane_task;
 mod pack;
-mod run;
+mod pending;
+mod reply;
+mod results;
+mod shared;
 mod shell;
 mod stalls;
 mod sync;
@@ -18,10 +23,11 @@ mod sync;
 mod tests;
 mod ticket;
 mod waiter;
-mod work;
 mod worker;
 
+pub use chunk::Chunk;
 pub use clock::Clock;
-pub use shell::{Failure, Scheduler, Spent};
+pub use results::{EncoderOutput, Failure, SequenceOutput, Spent};
+pub use shell::Scheduler;
 pub use ticket::{Terms, Ticket};
-pub use waiter::{Chunk, EncoderOutput, SequenceOutput, Waiter};
+pub use waiter::Waiter;

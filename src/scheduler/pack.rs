@@ -1,16 +1,16 @@
-//! Rows of many callers to the padded tensors of one batch, in buffers that are used again.
+//! Packs rows of many callers into the padded tensors of one batch, in buffers that are reused.
 //!
-//! Padding rows and steps are zeros. They change nothing: rows do not know each other, and the device
-//! is told which steps are real.
+//! Padding rows and steps are zeros. They change no result, because rows are independent of each other and the
+//! device gets the number of real steps of each row.
 
 use std::sync::Arc;
 
+use super::chunk::Chunk;
 use super::core::Shape;
-use super::waiter::Chunk;
 use crate::frontend::SEGMENT_VALUES;
 use crate::runtime::{SequenceBatch, Sizes};
 
-/// A part of one caller's run of segments.
+/// A part of one entry's segments.
 #[derive(Debug)]
 pub(super) struct Part {
     /// `[N, 32, 129]`.
@@ -35,8 +35,7 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    /// `[rows, 32, 129]` out of parts of callers' runs. One part that fills the shape goes as it
-    /// lies.
+    /// Returns `[rows, 32, 129]` from parts of entries. A single part that fills the shape is not copied.
     pub(super) fn segments<'a>(&'a mut self, shape: Shape, parts: &'a [Part]) -> &'a [f32] {
         if let [part] = parts
             && part.count == shape.rows
@@ -51,7 +50,7 @@ impl Buffers {
         &self.features
     }
 
-    /// A sequence batch of `shape` out of the callers' chunks.
+    /// Returns a sequence batch of `shape` from the callers' chunks.
     pub(super) fn chunks<'a>(
         &'a mut self,
         shape: Shape,

@@ -1,5 +1,7 @@
-//! Times in which the whole process stood still: it was stopped, its machine was paused, or others had the
-//! processors. They show as a jump of the clock in which the process used next to no processor time.
+//! Detects times in which the whole process stood still: it was stopped, its machine was paused, or other
+//! processes had the processors.
+//!
+//! The sign is a jump of the clock during which the process used less than half as much processor time.
 
 use std::time::Duration;
 
@@ -18,8 +20,8 @@ pub(super) struct StallDetector {
 }
 
 impl StallDetector {
-    /// Something happens now. Gives how long the process stood still since the last sample, if it did.
-    /// While it has nothing to do (`is_idle`) it may rest as long as it likes.
+    /// Takes a sample if it is time for one. Returns how long the process stood still since the last sample, if it
+    /// did. A process that has nothing to do (`is_idle`) does not stand still.
     pub(super) fn observe(
         &mut self,
         now: Time,
@@ -67,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_processor_time_is_not_read_at_each_event() {
+    fn the_processor_time_is_not_read_at_every_event() {
         let mut detector = StallDetector::default();
         let mut reads = 0;
         for event in 0..1_000 {

@@ -1,5 +1,5 @@
-//! The primitives under the shell. With feature `shuttle`, for tests alone, they are those of a
-//! model checker, which runs through interleavings of threads.
+//! The shell's locks and threads. With the feature `shuttle`, which only tests use, they are those of a model
+//! checker that explores interleavings of threads.
 
 #[cfg(not(feature = "shuttle"))]
 pub(super) use std::sync::{Condvar, Mutex, MutexGuard};

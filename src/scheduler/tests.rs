@@ -1,4 +1,4 @@
-//! The shell with devices that do as they are told, on a clock that the tests drive.
+//! Tests of the shell, with devices that the tests control and a clock that they drive.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::core::{Bounds, Class, CostTable, End, Policy, Refusal, Shapes, Work};
+use super::core::{Bounds, Class, CostTable, End, PerClass, Policy, Refusal, Shapes, Work};
 use super::{Chunk, Clock, Failure, Scheduler, SequenceOutput, Terms, Ticket, Waiter};
 use crate::bundle::Sequence;
 use crate::frontend::SEGMENT_VALUES;
@@ -26,12 +26,12 @@ const SIZES: Sizes = Sizes {
     codes: None,
 };
 
-/// Real steps of each chunk, batch after batch.
+/// Real steps of each chunk, for each batch.
 type Batches = Arc<Mutex<Vec<Vec<usize>>>>;
 
-/// Adds up: a stream's state is the sum of what it has heard.
+/// A device on which a stream's state is the sum of its features so far.
 struct Adder {
-    /// An encoder batch ends when it is told to, so a test can fill the queue meanwhile.
+    /// An encoder batch waits for a message to end, so a test can fill the queue meanwhile.
     encoded: mpsc::Receiver<()>,
     batches: Batches,
 }
@@ -85,7 +85,7 @@ fn policy(instances: usize) -> Policy {
         bounds: Bounds {
             jobs: 100,
             bytes: 1 << 30,
-            backlog: [Duration::from_secs(60); 2],
+            backlog: PerClass::from_fn(|_| Duration::from_secs(60)),
         },
         max_batch_time: Duration::from_secs(1),
         max_queue_delay: Duration::ZERO,
@@ -93,7 +93,7 @@ fn policy(instances: usize) -> Policy {
     }
 }
 
-/// A run takes 10 ms, whatever its size: batches of any size pay.
+/// Starts a scheduler. A batch costs 10 ms, whatever its size, so the largest batches pay.
 fn start<D: Device + 'static>(devices: Vec<D>, policy: Policy, clock: &Clock) -> Scheduler {
     let costs = CostTable::new(Shapes::default(), |_, _| Duration::from_millis(10));
     Scheduler::start(devices, SIZES, policy, costs, clock.clone()).unwrap()
@@ -121,9 +121,8 @@ fn segments(count: usize) -> Arc<Vec<f32>> {
     vec![0.0; count * SEGMENT_VALUES].into()
 }
 
-/// A device whose every encoder run is reported, and then waits to be told how it ends: well, or
-/// not.
-struct Told {
+/// A device that reports each encoder batch, and then waits for a message about how it ends: well, or not.
+struct ControlledDevice {
     begun: mpsc::Sender<usize>,
     ends: mpsc::Receiver<bool>,
     stops: Arc<Stops>,
@@ -140,7 +139,7 @@ impl StopHandle for Stops {
     fn clear(&self) {}
 }
 
-impl Device for Told {
+impl Device for ControlledDevice {
     fn stopper(&self) -> Arc<dyn StopHandle> {
         Arc::clone(&self.stops) as Arc<dyn StopHandle>
     }
@@ -163,7 +162,7 @@ impl Device for Told {
     }
 }
 
-/// A scheduler with one such device, and the test's ends of it.
+/// A scheduler with one such device, and the test's ends of its channels.
 struct Bench {
     scheduler: Scheduler,
     clock: Clock,
@@ -175,11 +174,11 @@ struct Bench {
 impl Bench {
     fn new(policy: Policy) -> Self {
         let (begun, runs) = mpsc::channel();
-        let (ends, told) = mpsc::channel();
+        let (ends, messages) = mpsc::channel();
         let (clock, stops) = (Clock::driven(), Arc::<Stops>::default());
-        let device = Told {
+        let device = ControlledDevice {
             begun,
-            ends: told,
+            ends: messages,
             stops: Arc::clone(&stops),
         };
         Self {
@@ -198,7 +197,7 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn what_cannot_be_done_in_time_any_more_ends_before_its_deadline() {
+async fn a_job_that_cannot_be_done_in_time_any_more_ends_before_its_deadline() {
     let bench = Bench::new(policy(1));
     let first = join(&bench.scheduler);
     let running = first.encode(segments(1)).unwrap();
@@ -210,7 +209,7 @@ async fn what_cannot_be_done_in_time_any_more_ends_before_its_deadline() {
     };
     let mut urgent = bench.scheduler.join(urgent).unwrap();
     let late = urgent.encode(segments(1)).unwrap();
-    // Ten milliseconds are left, and both graphs take as long.
+    // 10 ms are left, and each graph takes 10 ms.
     bench.advance(4_990);
     bench.ends.send(true).unwrap();
     assert!(running.await.is_ok());
@@ -221,7 +220,7 @@ async fn what_cannot_be_done_in_time_any_more_ends_before_its_deadline() {
 }
 
 #[tokio::test]
-async fn a_free_device_waits_for_companions_as_long_as_it_was_told() {
+async fn a_free_device_waits_for_further_members_as_long_as_the_policy_allows() {
     let bench = Bench::new(Policy {
         max_queue_delay: Duration::from_millis(7),
         ..policy(1)
@@ -254,7 +253,7 @@ async fn a_batch_that_nobody_waits_for_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_failed_batch_is_run_again_item_by_item() {
+async fn the_members_of_a_failed_batch_run_again_alone() {
     let bench = Bench::new(policy(1));
     let ticket = join(&bench.scheduler);
     let first = ticket.encode(segments(1)).unwrap();
@@ -264,15 +263,16 @@ async fn a_failed_batch_is_run_again_item_by_item() {
     assert!(first.await.is_ok());
     assert_eq!(bench.begun.recv().unwrap(), 8, "both, padded");
     bench.ends.send(false).unwrap();
-    assert_eq!(bench.begun.recv().unwrap(), 2, "the one alone");
+    assert_eq!(bench.begun.recv().unwrap(), 2, "the first alone");
     bench.ends.send(false).unwrap();
-    assert_eq!(bench.begun.recv().unwrap(), 4, "the other alone");
+    assert_eq!(bench.begun.recv().unwrap(), 4, "the second alone");
     bench.ends.send(true).unwrap();
     assert!(matches!(two.await, Err(Failure::Failed(_))));
     assert_eq!(three.await.unwrap().features.len(), 3);
 }
 
-/// A scheduler with an [`Adder`], what ends its encoder batches, and the steps of its sequence batches.
+/// Returns a scheduler with an [`Adder`], the channel that ends its encoder batches, and the steps of its sequence
+/// batches.
 fn adding() -> (Scheduler, mpsc::Sender<()>, Batches) {
     let (end_encoding, encoded) = mpsc::channel();
     let batches = Arc::new(Mutex::new(Vec::new()));
@@ -289,41 +289,41 @@ fn up_to(steps: usize) -> impl Iterator<Item = f32> {
 }
 
 #[tokio::test]
-async fn a_lane_goes_through_both_graphs_by_itself_in_chunks_and_with_a_new_state_where_told() {
+async fn a_lane_runs_through_both_graphs_in_chunks_and_with_a_new_state_at_each_start() {
     let (scheduler, end_encoding, batches) = adding();
     let ticket = join(&scheduler);
-    let said = ticket.lane(7, segments(40), vec![0, 35]).unwrap();
+    let lane = ticket.lane(7, segments(40), vec![0, 35]).unwrap();
     // Two batches of the encoder.
     end_encoding.send(()).unwrap();
     end_encoding.send(()).unwrap();
-    let said = said.await.unwrap();
+    let output = lane.await.unwrap();
     let sums: Vec<f32> = up_to(35).chain(up_to(5)).collect();
-    assert_eq!(said.scores, sums);
-    assert_eq!(said.logits.len(), 2 * sums.len());
-    assert_eq!(said.history.values(), [5.0]);
+    assert_eq!(output.scores, sums);
+    assert_eq!(output.logits.len(), 2 * sums.len());
+    assert_eq!(output.history.values(), [5.0]);
     assert_eq!(*batches.lock().unwrap(), [[32], [3], [5]]);
-    // The stream goes on where the lane left it.
+    // The stream continues where the lane left it.
     let chunk = Chunk {
         features: vec![1.0],
-        history: said.history,
+        history: output.history,
     };
-    let said = ticket.advance(7, 40, chunk).unwrap().await.unwrap();
-    assert_eq!(said.scores, [6.0]);
+    let output = ticket.advance(7, 40, chunk).unwrap().await.unwrap();
+    assert_eq!(output.scores, [6.0]);
 }
 
 #[tokio::test]
-async fn features_go_through_the_sequence_alone_and_none_are_refused() {
+async fn features_run_through_the_sequence_alone_and_empty_ones_are_refused() {
     let (scheduler, _, batches) = adding();
     let ticket = join(&scheduler);
-    let said = ticket.sequence(0, vec![1.0; 33], vec![]).unwrap();
-    assert_eq!(said.await.unwrap().scores, up_to(33).collect::<Vec<_>>());
+    let lane = ticket.sequence(0, vec![1.0; 33], vec![]).unwrap();
+    assert_eq!(lane.await.unwrap().scores, up_to(33).collect::<Vec<_>>());
     assert_eq!(*batches.lock().unwrap(), [[32], [1]]);
     let refused = ticket.sequence(1, vec![], vec![]).unwrap_err();
     assert_eq!(refused, Refusal::Terms("nothing to run"));
 }
 
 #[tokio::test]
-async fn a_lane_whose_sequence_fails_fails() {
+async fn a_lane_fails_if_its_sequence_batch_fails() {
     let bench = Bench::new(policy(1));
     let ticket = join(&bench.scheduler);
     let lane = ticket.lane(0, segments(2), vec![]).unwrap();
@@ -335,7 +335,7 @@ async fn a_lane_whose_sequence_fails_fails() {
 }
 
 #[tokio::test]
-async fn a_lane_that_becomes_too_late_between_its_graphs_is_told_so() {
+async fn a_lane_that_becomes_too_late_between_its_graphs_expires() {
     let bench = Bench::new(policy(1));
     let deadline = bench.clock.instant(Duration::from_millis(5_000));
     let urgent = Terms {
@@ -345,19 +345,19 @@ async fn a_lane_that_becomes_too_late_between_its_graphs_is_told_so() {
     let ticket = bench.scheduler.join(urgent).unwrap();
     let lane = ticket.lane(0, segments(2), vec![]).unwrap();
     bench.begun.recv().unwrap();
-    // The sequence takes ten milliseconds, and nine are left.
+    // The sequence takes 10 ms, and 9 are left.
     bench.advance(4_991);
     bench.ends.send(true).unwrap();
     assert_eq!(lane.await, Err(Failure::Expired));
 }
 
 #[tokio::test]
-async fn a_lane_that_nobody_waits_for_goes_no_further() {
+async fn a_lane_that_nobody_waits_for_does_not_advance() {
     let (scheduler, end_encoding, batches) = adding();
     let ticket = join(&scheduler);
     drop(ticket.lane(0, segments(2), vec![]).unwrap());
     let after = ticket.encode(segments(1)).unwrap();
-    // The first may be under way, or never have begun.
+    // The first batch may be under way, or may never have begun.
     end_encoding.send(()).unwrap();
     end_encoding.send(()).unwrap();
     assert!(after.await.is_ok());
@@ -367,11 +367,11 @@ async fn a_lane_that_nobody_waits_for_goes_no_further() {
 }
 
 #[tokio::test]
-async fn a_stream_carries_its_own_state_through_batches_of_unequal_chunks() {
+async fn each_stream_keeps_its_own_state_through_batches_of_unequal_chunks() {
     let (scheduler, end_encoding, batches) = adding();
     let lengths = [[3, 8], [7, 1], [5, 5]];
     let mut histories = lengths.map(|_| History::new(SIZES));
-    let mut heard = [0.0; 3];
+    let mut sums_so_far = [0.0; 3];
     let encoder = join(&scheduler);
     let tickets = lengths.map(|_| join(&scheduler));
     for round in 0..2 {
@@ -396,18 +396,18 @@ async fn a_stream_carries_its_own_state_through_batches_of_unequal_chunks() {
             let evidence = answer.unwrap();
             let steps = 1..=lengths[stream][round];
             let sums: Vec<f32> = steps
-                .map(|step| heard[stream] + step as f32 * (stream as f32 + 1.0))
+                .map(|step| sums_so_far[stream] + step as f32 * (stream as f32 + 1.0))
                 .collect();
             assert_eq!(evidence.scores, sums);
             assert_eq!(evidence.logits.len(), 2 * sums.len());
-            heard[stream] = sums[sums.len() - 1];
-            assert_eq!(evidence.history.values(), [heard[stream]]);
+            sums_so_far[stream] = sums[sums.len() - 1];
+            assert_eq!(evidence.history.values(), [sums_so_far[stream]]);
             histories[stream] = evidence.history;
         }
     }
     assert_eq!(
         *batches.lock().unwrap(),
         [[3, 7, 5, 0], [8, 1, 5, 0]],
-        "the chunks shared their batches, padded to four rows"
+        "the chunks share batches, padded to four rows"
     );
 }

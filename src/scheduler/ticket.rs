@@ -1,51 +1,63 @@
-//! What a request or stream holds while it is served: its place in the scheduler, through which it
-//! submits. Dropping it gives the place back and cancels what is left.
+//! What a request or stream holds while it is served, and submits its work through. Dropping it ends the job and
+//! cancels what is unfinished.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::core::{Class, End, Entry, EntryId, JobId, Left, Refusal, Task, TenantId, Work};
-use super::run::Run;
-use super::shell::{Failure, Shared};
-use super::waiter::{Chunk, EncoderOutput, SequenceOutput, Waiter};
-use super::work::{ChunkWork, Pending, SegmentsWork, Then};
+use super::chunk::Chunk;
+use super::core::{
+    Class, End, Entry, EntryId, JobId, Refusal, Task, TenantId, UnfinishedEntries, Work,
+};
+use super::lane_task::LaneTask;
+use super::pending::{Destination, PendingChunk, PendingEntry, PendingSegments};
+use super::results::{EncoderOutput, Failure, SequenceOutput};
+use super::shared::Shared;
+use super::waiter::Waiter;
 use crate::frontend::SEGMENT_VALUES;
 
-/// What a request or stream asks for when it comes.
+/// What a request or stream announces when it asks for admission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// Whose share of the devices it is charged to.
+    /// The tenant that is charged for it.
     pub tenant: TenantId,
     /// The tenant's weight.
     pub weight: u32,
-    /// Whether somebody waits.
+    /// Whether somebody waits for the answer.
     pub class: Class,
-    /// When the answer must be there, if ever.
+    /// When the answer must be there; none if any time will do.
     pub deadline: Option<Instant>,
-    /// All it will ask for, as far as that is known; [`Ticket::measured`] says more.
+    /// All the work that it will submit, as far as that can be predicted; [`Ticket::measured`] corrects it.
     pub work: Work,
     /// The most bytes of tensors that it holds in the scheduler at a time.
     pub bytes: usize,
 }
 
-type Replied<T> = oneshot::Receiver<Result<T, Failure>>;
+type ReplyReceiver<T> = oneshot::Receiver<Result<T, Failure>>;
 
-/// A place in the scheduler.
+/// An admitted job.
 #[derive(Debug)]
 pub struct Ticket {
-    pub(super) shared: Arc<Shared>,
-    pub(super) job: JobId,
-    pub(super) over: Option<oneshot::Receiver<End>>,
+    shared: Arc<Shared>,
+    job: JobId,
+    ended: Option<oneshot::Receiver<End>>,
 }
 
 impl Ticket {
-    /// More is known of what will be asked for: this much, and so many bytes at a time. The class may change
-    /// before the first submission.
+    pub(super) fn new(shared: Arc<Shared>, job: JobId, ended: oneshot::Receiver<End>) -> Self {
+        Self {
+            shared,
+            job,
+            ended: Some(ended),
+        }
+    }
+
+    /// Corrects the prediction of what the job has still to submit: this much work, and so many bytes at a
+    /// time. The class may change before the first submission.
     ///
     /// # Errors
-    /// The bound that this would break; the ticket is best dropped then.
+    /// The bound that this would exceed. The ticket should be dropped then.
     pub fn measured(&self, class: Class, work: Work, bytes: usize) -> Result<(), Refusal> {
         self.shared.change(|state, now| {
             state
@@ -54,20 +66,20 @@ impl Ticket {
         })
     }
 
-    /// Submits a run of segments, `[N, 32, 129]`.
+    /// Submits consecutive segments, `[N, 32, 129]`.
     ///
     /// # Errors
-    /// The job has ended, or asks for more than its terms.
+    /// The job has ended, or submits more than it announced.
     pub fn encode(&self, segments: Arc<Vec<f32>>) -> Result<Waiter<EncoderOutput>, Refusal> {
         let (sender, reply) = oneshot::channel();
-        self.submit_segments(segments, Then::Reply(sender), reply)
+        self.submit_segments(segments, Destination::Caller(sender), reply)
     }
 
-    /// Submits the next steps of one of the job's streams, before which came `from` steps. Each
-    /// chunk carries the state that the one before left.
+    /// Submits the next steps of one of the job's streams, of which `from` steps were submitted before. Each
+    /// chunk has the state that the one before left.
     ///
     /// # Errors
-    /// As [`Ticket::encode`]; a stream's chunk that is out of order is against the terms.
+    /// As [`Ticket::encode`], or the stream's chunk is out of order.
     pub fn advance(
         &self,
         stream: usize,
@@ -80,11 +92,11 @@ impl Ticket {
             steps: chunk.features.len() / self.shared.sizes.features,
         };
         let (sender, reply) = oneshot::channel();
-        self.submit_chunk((task, chunk), Then::Reply(sender), reply)
+        self.submit_chunk(task, chunk, Destination::Caller(sender), reply)
     }
 
-    /// Submits all segments of a lane, `[N, 32, 129]`: through the encoder, and what that gives through
-    /// the sequence, as one of the job's streams, whose state is new at each of `starts`, ascending.
+    /// Submits all segments of a lane, `[N, 32, 129]`. They run through the encoder, and its features through the
+    /// sequence, as one of the job's streams. The stream's state is new at each step of `starts`, which ascend.
     ///
     /// # Errors
     /// As [`Ticket::encode`].
@@ -94,11 +106,11 @@ impl Ticket {
         segments: Arc<Vec<f32>>,
         starts: Vec<usize>,
     ) -> Result<Waiter<SequenceOutput>, Refusal> {
-        let (run, reply) = self.run(stream, starts);
-        self.submit_segments(segments, Then::Run(run), reply)
+        let (lane, reply) = self.lane_task(stream, starts);
+        self.submit_segments(segments, Destination::Lane(lane), reply)
     }
 
-    /// Submits all features of a lane, `[T, C]`: through the sequence, as [`Ticket::lane`].
+    /// Submits all features of a lane, `[T, C]`. They run through the sequence as in [`Ticket::lane`].
     ///
     /// # Errors
     /// As [`Ticket::encode`].
@@ -108,20 +120,20 @@ impl Ticket {
         features: Vec<f32>,
         starts: Vec<usize>,
     ) -> Result<Waiter<SequenceOutput>, Refusal> {
-        let (run, reply) = self.run(stream, starts);
-        let mut run = run.with_features(features);
-        let first = run.next().ok_or(Refusal::Terms("nothing to run"))?;
-        self.submit_chunk(first, Then::Run(run), reply)
+        let (lane, reply) = self.lane_task(stream, starts);
+        let mut lane = lane.with_features(features);
+        let (task, chunk) = lane.next().ok_or(Refusal::Terms("nothing to run"))?;
+        self.submit_chunk(task, chunk, Destination::Lane(lane), reply)
     }
 
-    /// Waits until the scheduler ends the job of itself: expired or evicted. For whoever asks first; to
-    /// others it never happens.
+    /// Returns a future that ends when the scheduler itself ends the job, which then expired or was evicted. Only
+    /// the first call returns such a future; the future of any further call never ends.
     pub fn ended(&mut self) -> impl Future<Output = End> + use<> {
-        let over = self.over.take();
+        let ended = self.ended.take();
         async {
             // The sender lives as long as the job, which lives as long as its ticket.
-            if let Some(over) = over
-                && let Ok(end) = over.await
+            if let Some(ended) = ended
+                && let Ok(end) = ended.await
             {
                 return end;
             }
@@ -129,46 +141,52 @@ impl Ticket {
         }
     }
 
-    fn run(&self, stream: usize, starts: Vec<usize>) -> (Box<Run>, Replied<SequenceOutput>) {
+    fn lane_task(
+        &self,
+        stream: usize,
+        starts: Vec<usize>,
+    ) -> (Box<LaneTask>, ReplyReceiver<SequenceOutput>) {
         let (sender, reply) = oneshot::channel();
         let Shared { sizes, longest, .. } = *self.shared;
-        let run = Run::new((self.job, stream), (sizes, longest), starts, sender);
-        (run, reply)
+        let lane = LaneTask::new(self.job, stream, sizes, longest, starts, sender);
+        (lane, reply)
     }
 
     fn submit_segments<T>(
         &self,
         segments: Arc<Vec<f32>>,
-        then: Then<EncoderOutput>,
-        reply: Replied<T>,
+        destination: Destination<EncoderOutput>,
+        reply: ReplyReceiver<T>,
     ) -> Result<Waiter<T>, Refusal> {
         let task = Task::Encode {
             segments: segments.len() / SEGMENT_VALUES,
         };
         let bytes = size_of_val(segments.as_slice());
-        let work = Pending::Segments(SegmentsWork::new(segments, then));
-        self.submit((task, bytes), work, reply)
+        let entry = PendingEntry::Segments(PendingSegments::new(segments, destination));
+        self.submit(task, bytes, entry, reply)
     }
 
     fn submit_chunk(
         &self,
-        (task, chunk): (Task, Chunk),
-        then: Then<SequenceOutput>,
-        reply: Replied<SequenceOutput>,
+        task: Task,
+        chunk: Chunk,
+        destination: Destination<SequenceOutput>,
+        reply: ReplyReceiver<SequenceOutput>,
     ) -> Result<Waiter<SequenceOutput>, Refusal> {
         let bytes = chunk.bytes();
-        let work = Pending::Chunk(ChunkWork::new(chunk, then));
-        self.submit((task, bytes), work, reply)
+        let entry = PendingEntry::Chunk(PendingChunk::new(chunk, destination));
+        self.submit(task, bytes, entry, reply)
     }
 
     fn submit<T>(
         &self,
-        (task, bytes): (Task, usize),
-        work: Pending,
-        reply: Replied<T>,
+        task: Task,
+        bytes: usize,
+        pending: PendingEntry,
+        reply: ReplyReceiver<T>,
     ) -> Result<Waiter<T>, Refusal> {
         let id = self.shared.change(|state, now| {
-            if state.closed {
+            if state.is_closed {
                 return Err(Refusal::Draining);
             }
             let id = EntryId(state.next_entry);
@@ -180,25 +198,25 @@ impl Ticket {
             };
             state.core.handle_entry(now, entry)?;
             state.next_entry += 1;
-            state.work.insert(id, work);
+            state.entries.insert(id, pending);
             Ok(id)
         })?;
         Ok(Waiter {
             reply,
             shared: Arc::clone(&self.shared),
             id,
-            ended: false,
+            has_ended: false,
         })
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let left = self.shared.change(|state, now| {
+        let unfinished = self.shared.change(|state, now| {
             state.jobs.remove(&self.job);
             state.core.handle_leave(now, self.job)
         });
-        let Left { waiting, begun } = left;
+        let UnfinishedEntries { waiting, begun } = unfinished;
         crate::telemetry::batches::cancelled(waiting, begun);
     }
 }

@@ -1,4 +1,4 @@
-//! What a caller holds while its work waits or runs: a future whose drop cancels the work.
+//! What a caller holds while its work waits or runs: a future that cancels the work when it is dropped.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,57 +7,19 @@ use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
 use super::core::EntryId;
-use super::shell::{Failure, Shared, Spent};
-use crate::runtime::History;
+use super::results::Failure;
+use super::shared::Shared;
 
-/// Features of a run of segments.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct EncoderOutput {
-    /// `[N, C]`, in the order of the segments.
-    pub features: Vec<f32>,
-    /// Mean squared distance to the chosen codes, `[N]`; empty without a codebook.
-    pub distance: Vec<f32>,
-    /// Where the time went.
-    pub spent: Spent,
-}
-
-/// The next steps of one stream.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Chunk {
-    /// `[T, C]`.
-    pub features: Vec<f32>,
-    /// The stream's state before these steps.
-    pub history: History,
-}
-
-impl Chunk {
-    /// Memory that its tensors hold.
-    pub(super) fn bytes(&self) -> usize {
-        (self.features.len() + self.history.values().len()) * size_of::<f32>()
-    }
-}
-
-/// What the sequence says of a run of steps: a chunk's, or a lane's.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SequenceOutput {
-    /// `[T, K]`.
-    pub logits: Vec<f32>,
-    /// Attention scores, `[T]`.
-    pub scores: Vec<f32>,
-    /// The stream's state after these steps.
-    pub history: History,
-    /// Where the time went.
-    pub spent: Spent,
-}
-
-/// A result to come. Dropping it cancels the work: what waits is dropped at once, what runs is
-/// stopped if nobody waits for its companions either, and else let run out.
+/// The result of submitted work, once it is there.
+///
+/// Dropping it cancels the work, so a `select!` in a loop must poll it by `&mut`. Items that wait are dropped at
+/// once. A batch that runs is stopped if nobody waits for its other members either; otherwise it runs to its end.
 #[derive(Debug)]
 pub struct Waiter<T> {
     pub(super) reply: oneshot::Receiver<Result<T, Failure>>,
     pub(super) shared: Arc<Shared>,
     pub(super) id: EntryId,
-    pub(super) ended: bool,
+    pub(super) has_ended: bool,
 }
 
 impl<T> Future for Waiter<T> {
@@ -65,17 +27,17 @@ impl<T> Future for Waiter<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let reply = std::task::ready!(Pin::new(&mut self.reply).poll(context));
-        self.ended = true;
-        // The sender is kept until it is used; that it was not would be a fault of ours.
+        self.has_ended = true;
+        // The scheduler keeps the sender until it uses it. A sender that is dropped is a fault of the scheduler.
         Poll::Ready(reply.unwrap_or(Err(Failure::Lost)))
     }
 }
 
 impl<T> Drop for Waiter<T> {
     fn drop(&mut self) {
-        if !self.ended {
+        if !self.has_ended {
             self.shared.change(|state, _| {
-                state.work.remove(&self.id);
+                state.entries.remove(&self.id);
                 state.core.handle_cancel(self.id);
             });
         }

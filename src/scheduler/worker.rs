@@ -1,27 +1,29 @@
-//! A worker: a thread that owns a device, takes a batch, runs it and hands the results out.
+//! A worker: a thread that owns a device, takes a batch, runs it and distributes the results.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::core::{Batch, Class, Graph, Next, Outcome};
+use super::chunk::Chunk;
+use super::core::{Batch, Class, Graph, Next, Outcome, PerClass, PerGraph};
 use super::pack::{Buffers, Part};
-use super::shell::{Failure, Shared, State};
+use super::pending::{ChunkOutput, PendingEntry};
+use super::reply::PendingReply;
+use super::results::Failure;
+use super::shared::{Shared, ShellState};
 use super::sync::thread;
-use super::waiter::Chunk;
-use super::work::{Answer, Pending};
 use crate::runtime::{Device, Encoded, RuntimeError, Sizes, StepEvidence, StopHandle};
-use crate::telemetry::batches::{Busy, Instruments, Ran};
+use crate::telemetry::batches::{BatchInstruments, Busy, FinishedBatch, WaitTimes};
 
 /// A batch with its inputs, outside the lock.
-struct Taken {
+struct TakenBatch {
     batch: Batch,
     inputs: Inputs,
 }
 
-/// How long a run took, and what it cost.
+/// How long a batch took, and what it cost.
 #[derive(Clone, Copy)]
-struct Times {
+struct BatchTimes {
     took: Duration,
     /// [`Stopwatch::cost`](crate::runtime::Stopwatch::cost).
     cost: Duration,
@@ -34,45 +36,44 @@ enum Inputs {
 
 enum Outputs {
     Features(Encoded),
-    SequenceOutput(StepEvidence),
+    Steps(StepEvidence),
 }
 
 impl Shared {
+    /// Runs batches until the scheduler is closed and everything has ended.
     pub(super) fn work(&self, number: usize, mut device: impl Device) {
         let mut buffers = Buffers::default();
         let busy = Busy::new(number);
-        let mut instruments =
-            Instruments::new(Graph::ALL.map(Graph::name), Class::ALL.map(Class::name));
+        let mut instruments = Instruments::new();
         let stop = device.stopper();
-        while let Some(Taken { batch, mut inputs }) = self.take(&stop) {
+        while let Some(TakenBatch { batch, mut inputs }) = self.take(&stop) {
             let stopwatch = device.stopwatch();
-            // A panic inside a run fails its batch like any other error; the worker lives on.
+            // A panic while a batch runs fails the batch like any other error, and the worker continues.
             let run = || self.run(&mut device, &mut buffers, &batch, &inputs);
             let outputs =
                 catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(RuntimeError::Panicked));
-            let times = Times {
+            let times = BatchTimes {
                 took: stopwatch.elapsed(),
                 cost: stopwatch.cost(),
             };
             busy.add(times.took);
-            watch(&mut instruments, &batch, times, outputs.is_ok());
-            if let (Ok(Outputs::SequenceOutput(evidence)), Inputs::Chunks(chunks)) =
-                (&outputs, &mut inputs)
+            instruments.record(&batch, times, outputs.is_ok());
+            if let (Ok(Outputs::Steps(evidence)), Inputs::Chunks(chunks)) = (&outputs, &mut inputs)
             {
-                self.carry_on(&batch, evidence, chunks);
+                self.advance_streams(&batch, evidence, chunks);
             }
-            self.hand_out(&batch, inputs, &outputs, times);
-            // Whoever decodes or answers on this processor has waited for it as long as the batch took.
-            // They need less of it than the next batch, and what they do may go into that.
+            self.finish(&batch, inputs, &outputs, times);
+            // Threads that decode or answer on this processor have waited for it while the batch ran. They need
+            // less of it than the next batch does, and their work may fill that batch.
             thread::yield_now();
         }
     }
 
-    /// Waits for a batch; none once the scheduler is closed and everything has ended.
-    fn take(&self, stop: &Arc<dyn StopHandle>) -> Option<Taken> {
+    /// Waits for a batch. Returns none once the scheduler is closed and everything has ended.
+    fn take(&self, stop: &Arc<dyn StopHandle>) -> Option<TakenBatch> {
         let mut state = self.lock();
         loop {
-            let now = self.now();
+            let now = self.clock.now();
             self.detect_stall(&mut state, now);
             let next = state.core.poll(now);
             let (until, taken) = match next {
@@ -80,22 +81,22 @@ impl Shared {
                 Next::Wait(until) => (Some(until), None),
                 Next::Idle => (None, None),
             };
-            let answers = state.settle(now);
-            if taken.is_some() || !answers.is_empty() {
-                // A change wakes one worker, but may be more than one batch.
-                let wakes = taken.is_some() && state.wakes();
+            let replies = state.settle(now);
+            if taken.is_some() || !replies.is_empty() {
+                // A change wakes one worker, but may lead to more than one batch.
+                let has_more = taken.is_some() && state.wakes();
                 drop(state);
-                if wakes {
+                if has_more {
                     self.wake_one();
                 }
-                answers.into_iter().for_each(Answer::send);
+                replies.into_iter().for_each(PendingReply::send);
                 if taken.is_some() {
                     return taken;
                 }
                 state = self.lock();
                 continue;
             }
-            if state.ends() {
+            if state.has_ended() {
                 return None;
             }
             state = self.sleep(state, until);
@@ -115,12 +116,12 @@ impl Shared {
                 .map(Outputs::Features),
             Inputs::Chunks(chunks) => device
                 .sequence(buffers.chunks(batch.shape, chunks, self.sizes))
-                .map(Outputs::SequenceOutput),
+                .map(Outputs::Steps),
         }
     }
 
-    /// Gives each chunk's stream the state that it carries on.
-    fn carry_on(&self, batch: &Batch, evidence: &StepEvidence, chunks: &mut [Chunk]) {
+    /// Advances the state of each chunk's stream past the chunk.
+    fn advance_streams(&self, batch: &Batch, evidence: &StepEvidence, chunks: &mut [Chunk]) {
         let row = self.sizes.carried(batch.shape.steps);
         let carried = evidence.carried.chunks(row);
         for ((chunk, member), carried) in chunks.iter_mut().zip(&batch.members).zip(carried) {
@@ -130,12 +131,13 @@ impl Shared {
         }
     }
 
-    fn hand_out(
+    /// Stores a batch's results and reports its end to the core.
+    fn finish(
         &self,
         batch: &Batch,
         inputs: Inputs,
         outputs: &Result<Outputs, RuntimeError>,
-        Times { took, cost }: Times,
+        BatchTimes { took, cost }: BatchTimes,
     ) {
         let outcome = match outputs {
             Ok(outputs) => Outcome::Ran {
@@ -146,7 +148,7 @@ impl Shared {
         };
         self.change(|state, _| {
             state.running.remove(&batch.id);
-            state.keep(batch, inputs, outputs, took, self.sizes);
+            state.store(batch, inputs, outputs, took, self.sizes);
             state.failure = match outputs {
                 Ok(_) => Some(Failure::NotFinite),
                 Err(error) => Some(Failure::Failed(error.to_string())),
@@ -155,29 +157,29 @@ impl Shared {
         });
     }
 
-    /// Places of members whose outputs are not finite.
+    /// Returns the places of members of which the outputs are not finite.
     fn broken(&self, batch: &Batch, outputs: &Outputs) -> Vec<usize> {
-        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        let all_finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
         let sizes = self.sizes;
         let mut row = 0;
         let mut broken = Vec::new();
         for (place, member) in batch.members.iter().enumerate() {
-            let fine = match outputs {
+            let is_finite = match outputs {
                 Outputs::Features(encoded) => {
                     let first = row;
                     row += member.items;
                     let width = sizes.features;
-                    finite(&encoded.features[first * width..row * width])
-                        && finite(encoded.distance.get(first..row).unwrap_or_default())
+                    all_finite(&encoded.features[first * width..row * width])
+                        && all_finite(encoded.distance.get(first..row).unwrap_or_default())
                 }
-                Outputs::SequenceOutput(evidence) => {
+                Outputs::Steps(evidence) => {
                     let (steps, labels) = (batch.shape.steps, sizes.labels);
-                    // What is carried on goes into them, so it need not be looked at.
-                    finite(&evidence.logits[place * steps * labels..][..member.items * labels])
-                        && finite(&evidence.scores[place * steps..][..member.items])
+                    // The carried state is an input of these, so it need not be checked.
+                    all_finite(&evidence.logits[place * steps * labels..][..member.items * labels])
+                        && all_finite(&evidence.scores[place * steps..][..member.items])
                 }
             };
-            if !fine {
+            if !is_finite {
                 broken.push(place);
             }
         }
@@ -185,37 +187,40 @@ impl Shared {
     }
 }
 
-impl State {
-    /// A batch's inputs, lent to it, and the way to stop it.
-    fn lend(&mut self, batch: Batch, stop: &Arc<dyn StopHandle>) -> Taken {
+impl ShellState {
+    /// Lends a batch its inputs, and registers the handle that stops it.
+    fn lend(&mut self, batch: Batch, stop: &Arc<dyn StopHandle>) -> TakenBatch {
         stop.clear();
         self.running.insert(batch.id, Arc::clone(stop));
-        let work = batch.members.iter();
+        let members = batch.members.iter();
         let inputs = match batch.graph {
             Graph::Encoder => Inputs::Segments(
-                work.filter_map(|member| match self.work.get(&member.entry)? {
-                    Pending::Segments(work) => Some(Part {
-                        segments: Arc::clone(&work.segments),
-                        first: member.first,
-                        count: member.items,
-                    }),
-                    Pending::Chunk(_) => None,
-                })
-                .collect(),
+                members
+                    .filter_map(|member| match self.entries.get(&member.entry)? {
+                        PendingEntry::Segments(entry) => Some(Part {
+                            segments: Arc::clone(&entry.segments),
+                            first: member.first,
+                            count: member.items,
+                        }),
+                        PendingEntry::Chunk(_) => None,
+                    })
+                    .collect(),
             ),
             Graph::Sequence => Inputs::Chunks(
-                work.filter_map(|member| match self.work.get_mut(&member.entry)? {
-                    Pending::Chunk(work) => work.chunk.take(),
-                    Pending::Segments(_) => None,
-                })
-                .collect(),
+                members
+                    .filter_map(|member| match self.entries.get_mut(&member.entry)? {
+                        PendingEntry::Chunk(entry) => entry.chunk.take(),
+                        PendingEntry::Segments(_) => None,
+                    })
+                    .collect(),
             ),
         };
-        Taken { batch, inputs }
+        TakenBatch { batch, inputs }
     }
 
-    /// Keeps what a batch gave, or gives its chunks back so that they can be run again.
-    fn keep(
+    /// Stores a batch's results in its entries. The chunks of a failed batch return to their entries, so that
+    /// they can run again.
+    fn store(
         &mut self,
         batch: &Batch,
         inputs: Inputs,
@@ -227,22 +232,31 @@ impl State {
             (Inputs::Segments(_), Ok(Outputs::Features(encoded))) => {
                 let mut row = 0;
                 for member in &batch.members {
-                    if let Some(Pending::Segments(work)) = self.work.get_mut(&member.entry) {
-                        work.keep(member, row, encoded, took, sizes);
+                    if let Some(PendingEntry::Segments(entry)) = self.entries.get_mut(&member.entry)
+                    {
+                        entry.add(member, row, encoded, took, sizes);
                     }
                     row += member.items;
                 }
             }
             (Inputs::Chunks(chunks), outputs) => {
                 for (row, (member, chunk)) in batch.members.iter().zip(chunks).enumerate() {
-                    let Some(Pending::Chunk(work)) = self.work.get_mut(&member.entry) else {
+                    let Some(PendingEntry::Chunk(entry)) = self.entries.get_mut(&member.entry)
+                    else {
                         continue;
                     };
                     match outputs {
-                        Ok(Outputs::SequenceOutput(evidence)) => {
-                            work.keep((member, row), (batch, evidence), chunk.history, took, sizes);
+                        Ok(Outputs::Steps(evidence)) => {
+                            let output = ChunkOutput {
+                                member,
+                                row,
+                                padded_steps: batch.shape.steps,
+                                evidence,
+                                history: chunk.history,
+                            };
+                            entry.set(output, took, sizes);
                         }
-                        _ => work.chunk = Some(chunk),
+                        _ => entry.chunk = Some(chunk),
                     }
                 }
             }
@@ -251,24 +265,41 @@ impl State {
     }
 }
 
-fn watch(instruments: &mut Instruments, batch: &Batch, times: Times, succeeded: bool) {
-    let graph = batch.graph as usize;
-    for member in &batch.members {
-        instruments.waited(graph, member.class as usize, member.waited);
+/// The instruments of one worker, for each graph.
+struct Instruments(PerGraph<GraphInstruments>);
+
+struct GraphInstruments {
+    batches: BatchInstruments,
+    waited: PerClass<WaitTimes>,
+}
+
+impl Instruments {
+    fn new() -> Self {
+        Self(PerGraph::from_fn(|graph| GraphInstruments {
+            batches: BatchInstruments::new(graph.name()),
+            waited: PerClass::from_fn(|class: Class| WaitTimes::new(graph.name(), class.name())),
+        }))
     }
-    let mut jobs: Vec<_> = batch.members.iter().map(|member| member.job).collect();
-    jobs.sort_unstable();
-    jobs.dedup();
-    instruments.ran(&Ran {
-        graph,
-        rows: batch.shape.rows,
-        steps: batch.shape.steps,
-        size: batch.rows(),
-        items: batch.items(),
-        callers: jobs.len(),
-        predicted: batch.time,
-        cost: times.cost,
-        duration: times.took,
-        succeeded,
-    });
+
+    /// Records a batch that has run.
+    fn record(&mut self, batch: &Batch, times: BatchTimes, succeeded: bool) {
+        let instruments = &mut self.0[batch.graph];
+        for member in &batch.members {
+            instruments.waited[member.class].record(member.waited);
+        }
+        let mut jobs: Vec<_> = batch.members.iter().map(|member| member.job).collect();
+        jobs.sort_unstable();
+        jobs.dedup();
+        instruments.batches.record(&FinishedBatch {
+            rows: batch.shape.rows,
+            steps: batch.shape.steps,
+            size: batch.rows(),
+            items: batch.items(),
+            callers: jobs.len(),
+            predicted: batch.time,
+            cost: times.cost,
+            duration: times.took,
+            succeeded,
+        });
+    }
 }

@@ -1,4 +1,4 @@
-//! What the scheduler's shell records.
+//! Metrics that the scheduler records.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,17 +7,15 @@ use std::time::{Duration, Instant};
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use super::metrics::{
+use super::names::{
     BATCH_CALLERS, BATCH_COST_ERROR, BATCH_DURATION, BATCH_PADDING, BATCH_SIZE, BATCHES, CANCELLED,
     COST, DEVICE_BUSY, EVICTED, EXPIRED, QUEUE_BYTES, QUEUE_DEVICE, QUEUE_DURATION, QUEUE_ENTRIES,
     STALLS,
 };
 
-/// A batch that was run.
+/// A batch that has run.
 #[derive(Clone, Copy, Debug)]
-pub struct Ran {
-    /// The graph, by its place in [`Instruments::new`].
-    pub graph: usize,
+pub struct FinishedBatch {
     /// N of the padded shape.
     pub rows: usize,
     /// T of the padded shape; 1 for the encoder.
@@ -26,85 +24,89 @@ pub struct Ran {
     pub size: usize,
     /// Items (segments or steps) without padding.
     pub items: usize,
-    /// Callers whose items are in it.
+    /// Callers that have items in it.
     pub callers: usize,
-    /// What it was predicted to cost, in time of the device.
+    /// Device time that it was predicted to cost.
     pub predicted: Duration,
-    /// What it did cost.
+    /// Device time that it did cost.
     pub cost: Duration,
-    /// Time on the device, by the clock.
+    /// Wall-clock time on the device.
     pub duration: Duration,
-    /// Whether it gave a result.
+    /// Whether the batch produced results.
     pub succeeded: bool,
 }
 
-/// What an instance records of its batches, looked up once: a look-up costs as much as planning a
-/// batch.
+/// What one worker records of the batches of one graph. The instruments are looked up once, because a look-up
+/// costs as much as planning a batch.
 #[derive(Debug)]
-pub struct Instruments([OfGraph; 2]);
-
-#[derive(Debug)]
-struct OfGraph {
-    name: &'static str,
+pub struct BatchInstruments {
+    graph: &'static str,
     succeeded: Counter,
     failed: Counter,
     size: Histogram,
     callers: Histogram,
     padding: Histogram,
     cost_error: Histogram,
-    /// By class.
-    waited: [Histogram; 2],
     /// By rows and steps; as many as there are shapes.
     durations: HashMap<(usize, usize), Histogram>,
 }
 
-impl Instruments {
-    /// Instruments for these graphs and classes; what is recorded later names them by their place.
+impl BatchInstruments {
+    /// Returns the instruments for a graph of this name.
     #[must_use]
-    pub fn new(graphs: [&'static str; 2], classes: [&'static str; 2]) -> Self {
-        Self(graphs.map(|graph| OfGraph {
-            name: graph,
+    pub fn new(graph: &'static str) -> Self {
+        Self {
+            graph,
             succeeded: counter!(BATCHES, "graph" => graph, "outcome" => "ok"),
             failed: counter!(BATCHES, "graph" => graph, "outcome" => "failed"),
             size: histogram!(BATCH_SIZE, "graph" => graph),
             callers: histogram!(BATCH_CALLERS, "graph" => graph),
             padding: histogram!(BATCH_PADDING, "graph" => graph),
             cost_error: histogram!(BATCH_COST_ERROR, "graph" => graph),
-            waited:
-                classes.map(|class| histogram!(QUEUE_DURATION, "graph" => graph, "class" => class)),
             durations: HashMap::new(),
-        }))
+        }
     }
 
     /// Records a batch.
-    pub fn ran(&mut self, batch: &Ran) {
-        let of = &mut self.0[batch.graph];
+    pub fn record(&mut self, batch: &FinishedBatch) {
         let outcome = if batch.succeeded {
-            &of.succeeded
+            &self.succeeded
         } else {
-            &of.failed
+            &self.failed
         };
         outcome.increment(1);
-        of.size.record(batch.size as f64);
-        of.callers.record(batch.callers as f64);
+        self.size.record(batch.size as f64);
+        self.callers.record(batch.callers as f64);
         let padded = (batch.rows * batch.steps) as f64;
-        of.padding.record(1.0 - batch.items as f64 / padded);
-        let graph = of.name;
+        self.padding.record(1.0 - batch.items as f64 / padded);
+        let graph = self.graph;
         let shape = (batch.rows, batch.steps);
-        let duration = of.durations.entry(shape).or_insert_with(|| {
+        let duration = self.durations.entry(shape).or_insert_with(|| {
             let shape = shape_name(batch.rows, batch.steps);
             histogram!(BATCH_DURATION, "graph" => graph, "shape" => shape)
         });
         duration.record(batch.duration.as_secs_f64());
         if batch.succeeded {
             let error = batch.cost.as_secs_f64() / batch.predicted.as_secs_f64().max(1e-9);
-            of.cost_error.record(error);
+            self.cost_error.record(error);
         }
     }
+}
 
-    /// An entry of a class had waited so long when its batch was formed.
-    pub fn waited(&self, graph: usize, class: usize, time: Duration) {
-        self.0[graph].waited[class].record(time.as_secs_f64());
+/// How long entries of one class waited for one graph.
+#[derive(Debug)]
+pub struct WaitTimes(Histogram);
+
+impl WaitTimes {
+    /// Returns the histogram for a graph and a class of these names.
+    #[must_use]
+    pub fn new(graph: &'static str, class: &'static str) -> Self {
+        Self(histogram!(QUEUE_DURATION, "graph" => graph, "class" => class))
+    }
+
+    /// Records how long an entry had waited when its batch was formed.
+    pub fn record(&self, time: Duration) {
+        self.0.record(time.as_secs_f64());
     }
 }
 
@@ -112,50 +114,69 @@ fn shape_name(rows: usize, steps: usize) -> String {
     format!("{rows}x{steps}")
 }
 
-/// A batch of this shape took so long at warm-up.
+/// Records how long a batch of this shape took at warm-up.
 pub fn cost(graph: &'static str, rows: usize, steps: usize, time: Duration) {
     gauge!(COST, "graph" => graph, "shape" => shape_name(rows, steps)).set(time.as_secs_f64());
 }
 
-/// The gauges of what the scheduler holds, looked up once: they are set at every event.
+/// How many entries of one class wait for one graph.
 #[derive(Debug)]
-pub struct Gauges {
-    /// By graph, then class.
-    waiting: [[Gauge; 2]; 2],
-    backlog: [Gauge; 2],
-    bytes: Gauge,
-}
+pub struct EntriesGauge(Gauge);
 
-impl Gauges {
-    /// Gauges for these graphs and classes; what is set later names them by their place.
+impl EntriesGauge {
+    /// Returns the gauge for a graph and a class of these names.
     #[must_use]
-    pub fn new(graphs: [&'static str; 2], classes: [&'static str; 2]) -> Self {
-        Self {
-            waiting: graphs.map(|graph| {
-                classes.map(|class| gauge!(QUEUE_ENTRIES, "graph" => graph, "class" => class))
-            }),
-            backlog: classes.map(|class| gauge!(QUEUE_DEVICE, "class" => class)),
-            bytes: gauge!(QUEUE_BYTES),
-        }
+    pub fn new(graph: &'static str, class: &'static str) -> Self {
+        Self(gauge!(QUEUE_ENTRIES, "graph" => graph, "class" => class))
     }
 
-    /// Says how many entries of a class wait for a graph.
-    pub fn waiting(&self, graph: usize, class: usize, entries: usize) {
-        self.waiting[graph][class].set(entries as f64);
-    }
-
-    /// Says how much device time a class has still to get, as predicted.
-    pub fn backlog(&self, class: usize, time: Duration) {
-        self.backlog[class].set(time.as_secs_f64());
-    }
-
-    /// Says how many bytes of tensors are held.
-    pub fn held(&self, bytes: usize) {
-        self.bytes.set(bytes as f64);
+    /// Sets the number of entries.
+    pub fn set(&self, entries: usize) {
+        self.0.set(entries as f64);
     }
 }
 
-/// Somebody went whose work was not done: so many entries waited, so many were begun.
+/// The predicted device time of one class's unfinished work.
+#[derive(Debug)]
+pub struct BacklogGauge(Gauge);
+
+impl BacklogGauge {
+    /// Returns the gauge for a class of this name.
+    #[must_use]
+    pub fn new(class: &'static str) -> Self {
+        Self(gauge!(QUEUE_DEVICE, "class" => class))
+    }
+
+    /// Sets the device time.
+    pub fn set(&self, time: Duration) {
+        self.0.set(time.as_secs_f64());
+    }
+}
+
+/// The bytes of the tensors that are held.
+#[derive(Debug)]
+pub struct BytesGauge(Gauge);
+
+impl BytesGauge {
+    /// Returns the gauge.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(gauge!(QUEUE_BYTES))
+    }
+
+    /// Sets the number of bytes.
+    pub fn set(&self, bytes: usize) {
+        self.0.set(bytes as f64);
+    }
+}
+
+impl Default for BytesGauge {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Records the entries of a job that left unfinished: those that waited, and those of which batches took items.
 pub fn cancelled(waiting: usize, begun: usize) {
     for (stage, entries) in [("queue", waiting), ("device", begun)] {
         if entries > 0 {
@@ -164,50 +185,51 @@ pub fn cancelled(waiting: usize, begun: usize) {
     }
 }
 
-/// The scheduler ended a request: evicted, or expired in the queue.
+/// Records that the scheduler ended a request: it was evicted, or it expired in the queue.
 pub fn ended(evicted: bool) {
-    match evicted {
-        true => counter!(EVICTED).increment(1),
-        false => expired("queue"),
+    if evicted {
+        counter!(EVICTED).increment(1);
+    } else {
+        expired("queue");
     }
 }
 
-/// The whole process stood still while it had requests in hand.
+/// Records that the whole process stood still while it had requests under way.
 pub fn stalled() {
     counter!(STALLS).increment(1);
 }
 
-/// A request missed its deadline at a stage: `admission`, `queue` or `answer`.
+/// Records that a request missed its deadline at a stage: `admission`, `queue` or `answer`.
 pub fn expired(stage: &'static str) {
     counter!(EXPIRED, "stage" => stage).increment(1);
 }
 
-/// Time that an instance has spent on runs.
+/// The time that a worker's instance has run batches.
 #[derive(Debug)]
-pub struct Busy(Arc<Instance>);
+pub struct Busy(Arc<BusyTime>);
 
 #[derive(Debug)]
-struct Instance {
+struct BusyTime {
     number: usize,
     nanos: AtomicU64,
 }
 
 /// Instances of this process, and when their gauges were last set.
-static INSTANCES: Mutex<Vec<Arc<Instance>>> = Mutex::new(Vec::new());
+static INSTANCES: Mutex<Vec<Arc<BusyTime>>> = Mutex::new(Vec::new());
 static LAST: Mutex<Option<Instant>> = Mutex::new(None);
 
 impl Busy {
-    /// An instance by its number; it is watched until this is dropped.
+    /// Registers an instance by its number, until this is dropped.
     #[must_use]
     pub fn new(number: usize) -> Self {
         let nanos = AtomicU64::new(0);
-        let instance = Arc::new(Instance { number, nanos });
+        let instance = Arc::new(BusyTime { number, nanos });
         let mut instances = INSTANCES.lock().unwrap_or_else(PoisonError::into_inner);
         instances.push(Arc::clone(&instance));
         Self(instance)
     }
 
-    /// A run took this long.
+    /// Adds the time of a batch.
     pub fn add(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.0.nanos.fetch_add(nanos, Ordering::Relaxed);
@@ -221,8 +243,8 @@ impl Drop for Busy {
     }
 }
 
-/// Sets each instance's busy share since this was last called.
-pub(super) fn busy_since_last() {
+/// Sets each instance's gauge to the part of the time since the last call in which it ran batches.
+pub fn busy_since_last() {
     let now = Instant::now();
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     let span = last.replace(now).map(|last| now - last);

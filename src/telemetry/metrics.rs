@@ -1,4 +1,4 @@
-//! Every metric: its name, kind, unit, labels, buckets and meaning.
+//! The definition of every metric: name, kind, unit, labels, buckets and description.
 //!
 //! [`METRICS`] is the one list. The descriptions at `/metrics`, the buckets and `docs/metrics.md` come from it.
 
@@ -7,45 +7,29 @@ use std::time::Duration;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-pub(super) const REQUESTS: &str = "undertone_requests_total";
-pub(super) const REQUEST_DURATION: &str = "undertone_request_duration_seconds";
-pub(super) const REQUESTS_IN_FLIGHT: &str = "undertone_requests_in_flight";
-pub(super) const AUDIO: &str = "undertone_audio_seconds_total";
-pub(super) const DECODE_DURATION: &str = "undertone_decode_duration_seconds";
-pub(super) const DECISIONS: &str = "undertone_decisions_total";
-pub(super) const ABSTAINED: &str = "undertone_abstained_total";
-pub(super) const QUEUE_DURATION: &str = "undertone_queue_duration_seconds";
-pub(super) const QUEUE_ENTRIES: &str = "undertone_queue_entries";
-pub(super) const QUEUE_BYTES: &str = "undertone_queue_bytes";
-pub(super) const BATCHES: &str = "undertone_batches_total";
-pub(super) const BATCH_SIZE: &str = "undertone_batch_size";
-pub(super) const BATCH_CALLERS: &str = "undertone_batch_callers";
-pub(super) const BATCH_PADDING: &str = "undertone_batch_padding_ratio";
-pub(super) const BATCH_DURATION: &str = "undertone_batch_duration_seconds";
-pub(super) const MODEL_INFO: &str = "undertone_model_info";
-pub(super) const BUILD_INFO: &str = "undertone_build_info";
-pub(super) const QUEUE_DEVICE: &str = "undertone_queue_device_seconds";
-pub(super) const BATCH_COST_ERROR: &str = "undertone_batch_cost_error_ratio";
-pub(super) const DEVICE_BUSY: &str = "undertone_device_busy_ratio";
-pub(super) const EVICTED: &str = "undertone_evicted_total";
-pub(super) const STALLS: &str = "undertone_stalls_total";
-pub(super) const EXPIRED: &str = "undertone_expired_total";
-pub(super) const CANCELLED: &str = "undertone_cancelled_total";
-pub(super) const COST: &str = "undertone_batch_cost_seconds";
-pub(super) const REFUSED: &str = "undertone_refused_total";
+use super::names::{
+    ABSTAINED, AUDIO, BATCH_CALLERS, BATCH_COST_ERROR, BATCH_DURATION, BATCH_PADDING, BATCH_SIZE,
+    BATCHES, CANCELLED, COST, DECISIONS, DECODE_DURATION, DEVICE_BUSY, EVICTED, EXPIRED,
+    QUEUE_BYTES, QUEUE_DEVICE, QUEUE_DURATION, QUEUE_ENTRIES, REFUSED, REQUEST_DURATION, REQUESTS,
+    REQUESTS_IN_FLIGHT, STALLS,
+};
 
-/// From 50 µs, a small batch, to 30 s, an hour of audio.
+const MODEL_INFO: &str = "undertone_model_info";
+const BUILD_INFO: &str = "undertone_build_info";
+
+/// Buckets of durations: from 50 µs (a small batch) to 30 s (an hour of audio).
 const SECONDS: [f64; 18] = [
     5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0, 30.0,
 ];
-/// A batch's rows and callers come in powers of two, up to the largest shape.
+/// Buckets of a batch's rows and callers: powers of two up to the largest shape.
 const ROWS: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
-/// Cost of a batch divided by its prediction: 1 is exact.
+/// Buckets of a run's cost divided by its prediction: 1 means that the prediction was exact.
 const ERROR: [f64; 9] = [0.25, 0.5, 0.7, 0.9, 1.1, 1.5, 2.0, 4.0, 10.0];
+/// Buckets of ratios from 0 to 1.
 const RATIO: [f64; 6] = [0.0, 0.1, 0.2, 0.3, 0.5, 0.75];
 
-/// How often histograms are drained into their buckets when nobody scrapes.
+/// Interval at which histograms are moved into their buckets, so that their memory stays bounded without a scrape.
 pub const UPKEEP: Duration = Duration::from_secs(5);
 
 /// A metric of this process.
@@ -141,38 +125,38 @@ impl Metric {
 
 /// All metrics but those of the process itself (`process_*`), which the crate metrics-process describes.
 pub const METRICS: [Metric; 26] = [
-    Metric::counter(REQUESTS, &["method", "code"], "Requests answered."),
-    Metric::histogram(REQUEST_DURATION, &SECONDS, &["method"], "Time from a request's arrival to its answer.").in_unit(Unit::Seconds),
-    Metric::gauge(REQUESTS_IN_FLIGHT, &["method"], "Requests being answered."),
-    Metric::counter(REFUSED, &["reason", "class"], "Requests refused at admission."),
-    Metric::counter(EXPIRED, &["stage"], "Requests that missed their deadline; the stage is admission, queue or answer."),
-    Metric::counter(EVICTED, &[], "Bulk requests evicted for interactive ones."),
-    Metric::counter(CANCELLED, &["stage"], "Entries cancelled because their caller went away; the stage is queue or device."),
-    Metric::counter(STALLS, &[], "Times that the whole process stood still for 125 ms or longer while it had requests."),
-    Metric::counter(AUDIO, &["class"], "Audio classified, summed over lanes.").in_unit(Unit::Seconds),
-    Metric::histogram(DECODE_DURATION, &SECONDS, &["codec"], "Time to decode one recording to lanes at 16 kHz.").in_unit(Unit::Seconds),
-    Metric::counter(DECISIONS, &["label"], "Predictions of a whole lane."),
-    Metric::counter(ABSTAINED, &["reason"], "Lanes whose prediction abstained."),
-    Metric::gauge(QUEUE_ENTRIES, &["graph", "class"], "Entries that wait for a batch."),
-    Metric::histogram(QUEUE_DURATION, &SECONDS, &["graph", "class"], "Time from an entry's admission to each of its batches.").in_unit(Unit::Seconds),
-    Metric::gauge(QUEUE_DEVICE, &["class"], "Predicted device time that admitted requests still need.").in_unit(Unit::Seconds),
-    Metric::gauge(QUEUE_BYTES, &[], "Tensors of entries that wait or are in a batch.").in_unit(Unit::Bytes),
-    Metric::counter(BATCHES, &["graph", "outcome"], "Batches run."),
-    Metric::histogram(BATCH_SIZE, &ROWS, &["graph"], "Rows of a batch without padding: segments for the encoder, chunks for the sequence."),
-    Metric::histogram(BATCH_CALLERS, &ROWS, &["graph"], "Callers that share a batch."),
-    Metric::histogram(BATCH_PADDING, &RATIO, &["graph"], "Share of a batch's items that is padding."),
-    Metric::histogram(BATCH_DURATION, &SECONDS, &["graph", "shape"], "Time of one batch on the device.").in_unit(Unit::Seconds),
-    Metric::gauge(COST, &["graph", "shape"], "Cost of one batch as measured at warm-up. On one CPU thread it is processor time, otherwise time by the clock.").in_unit(Unit::Seconds),
-    Metric::histogram(BATCH_COST_ERROR, &ERROR, &["graph"], "Cost of a batch divided by its prediction. On one CPU thread it is processor time, otherwise time by the clock."),
-    Metric::gauge(DEVICE_BUSY, &["instance"], "Share of the last seconds that an instance spent on batches."),
-    Metric::gauge(MODEL_INFO, &["name", "version", "device", "precision"], "The model that is served; always 1."),
-    Metric::gauge(BUILD_INFO, &["version"], "The version that runs; always 1."),
+    Metric::counter(REQUESTS, &["method", "code"], "Number of requests answered, by method and gRPC code."),
+    Metric::histogram(REQUEST_DURATION, &SECONDS, &["method"], "Time from a request's arrival to the end of its response, by method.").in_unit(Unit::Seconds),
+    Metric::gauge(REQUESTS_IN_FLIGHT, &["method"], "Number of requests being processed, by method."),
+    Metric::counter(REFUSED, &["reason", "class"], "Number of requests refused at admission, by reason and class."),
+    Metric::counter(EXPIRED, &["stage"], "Number of requests that missed their deadline, by stage: admission, queue or answer."),
+    Metric::counter(EVICTED, &[], "Number of bulk requests evicted for interactive requests."),
+    Metric::counter(CANCELLED, &["stage"], "Number of entries cancelled because their caller went away, by stage: queue or device."),
+    Metric::counter(STALLS, &[], "Number of times that the whole process did not run for 125 ms or longer while it had requests."),
+    Metric::counter(AUDIO, &["class"], "Seconds of audio classified, summed over lanes, by class.").in_unit(Unit::Seconds),
+    Metric::histogram(DECODE_DURATION, &SECONDS, &["codec"], "Time to decode one recording to lanes at 16 kHz, by codec.").in_unit(Unit::Seconds),
+    Metric::counter(DECISIONS, &["label"], "Number of predictions for whole lanes, by label."),
+    Metric::counter(ABSTAINED, &["reason"], "Number of lanes with a prediction that abstains, by reason."),
+    Metric::gauge(QUEUE_ENTRIES, &["graph", "class"], "Number of entries waiting for a batch, by graph and class."),
+    Metric::histogram(QUEUE_DURATION, &SECONDS, &["graph", "class"], "Time from an entry's admission to each of its batches, by graph and class.").in_unit(Unit::Seconds),
+    Metric::gauge(QUEUE_DEVICE, &["class"], "Predicted device time of the admitted work that is not done yet, by class.").in_unit(Unit::Seconds),
+    Metric::gauge(QUEUE_BYTES, &[], "Bytes of tensors of entries that wait or run.").in_unit(Unit::Bytes),
+    Metric::counter(BATCHES, &["graph", "outcome"], "Number of batches run, by graph and outcome."),
+    Metric::histogram(BATCH_SIZE, &ROWS, &["graph"], "Rows of a batch without padding, by graph: segments for the encoder, chunks for the sequence."),
+    Metric::histogram(BATCH_CALLERS, &ROWS, &["graph"], "Number of callers that share a batch, by graph."),
+    Metric::histogram(BATCH_PADDING, &RATIO, &["graph"], "Fraction of a batch's items that is padding, by graph."),
+    Metric::histogram(BATCH_DURATION, &SECONDS, &["graph", "shape"], "Time of one run on the device, by graph and shape.").in_unit(Unit::Seconds),
+    Metric::gauge(COST, &["graph", "shape"], "Cost of one run measured at warm-up, by graph and shape. With one CPU thread the cost is processor time, otherwise wall-clock time.").in_unit(Unit::Seconds),
+    Metric::histogram(BATCH_COST_ERROR, &ERROR, &["graph"], "Cost of a run divided by its prediction, by graph. With one CPU thread the cost is processor time, otherwise wall-clock time."),
+    Metric::gauge(DEVICE_BUSY, &["instance"], "Fraction of the time that an instance spends on runs, over the last 5 s."),
+    Metric::gauge(MODEL_INFO, &["name", "version", "device", "precision"], "The served model, by name, version, device and precision. The value is always 1."),
+    Metric::gauge(BUILD_INFO, &["version"], "The version of the server. The value is always 1."),
 ];
 
-/// Makes this process's metrics recordable; once a process.
+/// Installs the recorder of metrics. Must be called once a process.
 ///
 /// # Errors
-/// A second recorder in this process.
+/// The process already has a recorder.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
     let mut builder = PrometheusBuilder::new();
     for metric in METRICS {
@@ -189,7 +173,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     Ok(handle)
 }
 
-/// Records which model is served.
+/// Sets the metric of the served model.
 pub fn model(name: &str, version: &str, device: &str, precision: &str) {
     let labels = [
         ("name", name.to_owned()),

@@ -1,5 +1,4 @@
-//! Hours of 48 kHz stereo, made as they are sent, and what hearing them costs: bytes in pieces through
-//! decoder, resampler and front end, two lanes of segments out.
+//! Measures decoding, resampling and segmenting of hours of 48 kHz stereo, which are generated piece by piece.
 
 use std::fs;
 use std::sync::Arc;
@@ -13,34 +12,34 @@ use undertone::frontend::{BINS, Segmenter, Segments, Spec};
 
 const RATE: usize = 48_000;
 const CHANNELS: usize = 2;
-/// Frames sent at a time, and of a FLAC frame.
+/// Frames sent at a time, which is also the size of a FLAC frame.
 const BLOCK: usize = 4_096;
 
-/// How the sound is sent.
+/// The format in which the sound is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
-    /// 16-bit WAV whose header does not know how long it will be.
+    /// 16-bit WAV with a header of unknown length.
     Wav,
-    /// FLAC, coded on the fly.
+    /// FLAC.
     Flac,
 }
 
-/// What hearing it cost.
+/// The result of one measurement.
 #[derive(Clone, Copy, Debug)]
-#[allow(dead_code, reason = "who mounts it looks at its part")]
+#[allow(dead_code, reason = "each user of this module reads a part of it")]
 pub(crate) struct Cost {
     /// Bytes sent.
     pub(crate) bytes: usize,
-    /// Segments heard, both lanes.
+    /// Segments of both lanes.
     pub(crate) segments: usize,
-    /// Most memory resident at a time beyond what was before, in bytes.
+    /// Peak of resident memory minus the memory before, in bytes.
     pub(crate) peak: usize,
-    /// Processor time of decoder, resampler and front end, in milliseconds a second of audio.
+    /// Processor time of decoder, resampler and front end, in milliseconds per second of audio.
     pub(crate) cpu_ms: f64,
 }
 
-/// Sends so many seconds and hears them.
-pub(crate) fn hear(sent: Sent, seconds: usize) -> Cost {
+/// Generates and decodes `seconds` of audio.
+pub(crate) fn measure(sent: Sent, seconds: usize) -> Cost {
     let mut sender = Sender::new(sent);
     let mut piece = Vec::new();
     let limits = Limits {
@@ -49,32 +48,32 @@ pub(crate) fn hear(sent: Sent, seconds: usize) -> Cost {
         ..Limits::default()
     };
     let spec = Arc::new(Spec::new(16, vec![-12.0; BINS], vec![3.0; BINS]).unwrap());
-    // What the sender needs to work is not the listener's.
+    // The memory of the sender must not count.
     sender.block(0, &mut piece);
-    let before = start_of_peak();
+    let before = reset_peak();
     let (mut bytes, mut segments, mut cpu) = (0, 0, 0.0);
     let mut decoder = Decoder::start(Encoding::Auto, LaneChoice::Each, &limits).unwrap();
     let mut lanes: Vec<(Segmenter, Segments)> = (0..CHANNELS)
         .map(|_| (Segmenter::new(Arc::clone(&spec)), Segments::default()))
         .collect();
-    let mut take = |samples: &[Vec<f32>]| {
-        for ((segmenter, heard), samples) in lanes.iter_mut().zip(samples) {
-            segmenter.push(samples, heard).unwrap();
-            segments += std::mem::take(heard).len();
+    let mut segment = |samples: &[Vec<f32>]| {
+        for ((segmenter, new), samples) in lanes.iter_mut().zip(samples) {
+            segmenter.push(samples, new).unwrap();
+            segments += std::mem::take(new).len();
         }
         Ok::<_, AudioError>(())
     };
     piece.clear();
     sender.header(&mut piece);
     for number in 0..=(seconds * RATE).div_ceil(BLOCK) {
-        let begun = processor_seconds();
-        decoder.push(&piece, &mut take).unwrap();
-        cpu += processor_seconds() - begun;
+        let start = processor_seconds();
+        decoder.push(&piece, &mut segment).unwrap();
+        cpu += processor_seconds() - start;
         bytes += piece.len();
         piece.clear();
         sender.block(number, &mut piece);
     }
-    let ending = decoder.finish(&mut take).unwrap();
+    let ending = decoder.finish(&mut segment).unwrap();
     let peak = resident("VmHWM") - before;
     assert!(!ending.held && !ending.truncated);
     Cost {
@@ -85,10 +84,10 @@ pub(crate) fn hear(sent: Sent, seconds: usize) -> Cost {
     }
 }
 
-/// Makes the bytes.
+/// Generates the bytes.
 struct Sender {
     sent: Sent,
-    /// Speech at 48 kHz, heard over and over.
+    /// Speech at 48 kHz, which is repeated.
     speech: Vec<i32>,
     frame: FrameBuf,
     stream: Stream,
@@ -106,7 +105,7 @@ impl Sender {
         let book = &book.unwrap().lanes[0];
         let pairs = book.windows(2);
         let speech = pairs.flat_map(|pair| {
-            // Straight lines between samples make 48 kHz of 16 kHz: it need not sound well.
+            // Linear interpolation turns 16 kHz into 48 kHz. The sound need not be good.
             [0.0, 1.0 / 3.0, 2.0 / 3.0].map(|at| pair[0] + at * (pair[1] - pair[0]))
         });
         let mut stream = Stream::new(RATE, CHANNELS, 16).unwrap();
@@ -121,7 +120,7 @@ impl Sender {
         }
     }
 
-    /// What stands before the sound.
+    /// Appends the header.
     fn header(&self, into: &mut Vec<u8>) {
         match self.sent {
             Sent::Wav => {
@@ -134,7 +133,7 @@ impl Sender {
         }
     }
 
-    /// The sound's next block: the book on the left, and three seconds later on the right.
+    /// Appends a block: the speech on the left, and the speech from three seconds later on the right.
     fn block(&mut self, number: usize, into: &mut Vec<u8>) {
         let at = |frame: usize| self.speech[frame % self.speech.len()];
         let first = number * BLOCK;
@@ -159,13 +158,13 @@ impl Sender {
     }
 }
 
-/// Forgets the peak so far; gives what is resident now, in bytes.
-fn start_of_peak() -> usize {
+/// Resets the peak of resident memory. Returns the resident memory in bytes.
+fn reset_peak() -> usize {
     fs::write("/proc/self/clear_refs", "5").unwrap();
     resident("VmRSS")
 }
 
-/// A line of /proc/self/status, in bytes.
+/// Returns a value of /proc/self/status in bytes.
 fn resident(name: &str) -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -173,7 +172,7 @@ fn resident(name: &str) -> usize {
     kilobytes.unwrap().parse::<usize>().unwrap() << 10
 }
 
-/// Processor time of all threads.
+/// Returns the processor time of all threads.
 fn processor_seconds() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9

@@ -1,9 +1,9 @@
-//! Decoding audio.
+//! Reported faults in decoding audio.
 
 mod answers;
 mod changes;
 mod containers;
-mod disguised;
+mod raw_content;
 mod truncated;
 
 use undertone::audio::{
@@ -12,7 +12,7 @@ use undertone::audio::{
 
 use crate::data::shared;
 
-/// A clip of the repository; `call.flac` and `book.flac` stand a folder higher.
+/// Reads a clip of the repository. `call.flac` and `book.flac` are one folder higher.
 fn clip(name: &str) -> Vec<u8> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audio/");
     let bytes = std::fs::read(format!("{folder}formats/{name}"));
@@ -28,16 +28,19 @@ fn read(bytes: &[u8]) -> Result<Recording, AudioError> {
     decoded(bytes, Encoding::Auto, LaneChoice::Auto)
 }
 
-/// Decodes at once and in pieces, which must agree.
+/// Decodes the bytes as a whole and in pieces. Both must agree.
 fn decoded(bytes: &[u8], encoding: Encoding, choice: LaneChoice) -> Result<Recording, AudioError> {
     let whole = decode(bytes, encoding, choice, &Limits::default());
     for size in [997, 40_000] {
         let pieces = in_pieces(bytes, encoding, choice, size);
-        let said = |result: &Result<Recording, AudioError>| match result {
+        let comparable = |result: &Result<Recording, AudioError>| match result {
             Ok(recording) => Ok(recording.clone()),
             Err(error) => Err(error.to_string()),
         };
-        assert!(said(&pieces) == said(&whole), "in pieces of {size}");
+        assert!(
+            comparable(&pieces) == comparable(&whole),
+            "in pieces of {size}"
+        );
     }
     whole
 }
@@ -49,7 +52,7 @@ fn in_pieces(
     size: usize,
 ) -> Result<Recording, AudioError> {
     let mut lanes: Vec<Vec<f32>> = Vec::new();
-    let mut take = |samples: &[Vec<f32>]| {
+    let mut append = |samples: &[Vec<f32>]| {
         lanes.resize_with(samples.len(), Vec::new);
         for (lane, samples) in lanes.iter_mut().zip(samples) {
             lane.extend_from_slice(samples);
@@ -58,9 +61,9 @@ fn in_pieces(
     };
     let mut decoder = Decoder::start(encoding, choice, &Limits::default())?;
     for piece in bytes.chunks(size) {
-        decoder.push(piece, &mut take)?;
+        decoder.push(piece, &mut append)?;
     }
-    let ending = decoder.finish(&mut take)?;
+    let ending = decoder.finish(&mut append)?;
     Ok(Recording {
         lanes,
         source: ending.source,
@@ -84,7 +87,7 @@ fn refusal(bytes: &[u8]) -> String {
     }
 }
 
-/// Replaces the only, or first, `from` in `bytes`.
+/// Replaces the first `from` in `bytes`.
 fn replaced(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
     let at = bytes.windows(from.len()).position(|window| window == from);
     let at = at.expect("there is something to replace");

@@ -1,4 +1,4 @@
-//! Admission and order of work.
+//! Faults of admission and of the order of work.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use crate::common::calls::{audio, patient, silence, timed};
 use crate::common::{Server, book};
 
-/// Times that a refused caller tries in all.
+/// How often a refused caller tries in all.
 const TRIES: usize = 6;
 
 fn signal(server: &Server, name: &str) {
@@ -18,10 +18,10 @@ fn signal(server: &Server, name: &str) {
     assert!(sent.success());
 }
 
-/// After a stop of the process with calls under way, an idle server refused every call whose deadline was a
-/// few times what it needs.
+/// After the process was stopped with calls under way, the idle server refused every call with a deadline of a few
+/// times the call's own work.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_process_refuses_nobody_when_it_runs_again() {
+async fn a_process_that_was_stopped_refuses_no_call_when_it_continues() {
     let server = Server::start();
     let mut client = patient(&server).await;
     let minute = || silence(60);
@@ -45,16 +45,16 @@ async fn a_stopped_process_refuses_nobody_when_it_runs_again() {
     for _ in 0..20 {
         match client.classify(timed(minute(), &deadline)).await {
             Ok(_) => answered += 1,
-            // The machine may be slow just then, but nobody is in the way.
+            // The machine may be slow at that moment, but no other call is ahead.
             Err(status) => assert_eq!(status.code(), Code::DeadlineExceeded, "{status}"),
         }
     }
     assert!(answered > 0);
 }
 
-/// A deadline that is shorter than the call's own work was answered RESOURCE_EXHAUSTED.
+/// A call with a deadline shorter than its own work was refused with RESOURCE_EXHAUSTED.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deadline_shorter_than_the_calls_own_work_is_not_called_busy() {
+async fn a_deadline_shorter_than_the_calls_own_work_is_deadline_exceeded() {
     let server = Server::start();
     let mut client = patient(&server).await;
     for (seconds, deadline) in [(3, "1m"), (60, "1m"), (600, "10m"), (3_000, "30m")] {
@@ -73,12 +73,12 @@ fn advice(status: &Status) -> Duration {
     Duration::from_millis(pushback.to_str().unwrap().parse().unwrap())
 }
 
-/// All callers of one tenant who were refused were told to come back after 1 ms, in vain.
+/// All refused callers of one tenant were advised to retry after 1 ms, in vain.
 #[tokio::test(flavor = "multi_thread")]
-async fn callers_of_one_tenant_who_come_back_as_told_are_answered() {
+async fn callers_of_one_tenant_that_retry_as_advised_are_answered() {
     let server = Server::with(&["--max-requests", "32"]);
     let client = server.client().await;
-    // It knows how fast it is.
+    // The server learns how fast it is.
     let warm = join_all((0..24).map(|_| {
         let mut client = client.clone();
         async move { client.classify(audio(book())).await.map(|_| ()) }
@@ -102,7 +102,7 @@ async fn callers_of_one_tenant_who_come_back_as_told_are_answered() {
     assert_eq!(gave_up, 0, "of {}", answered.len());
 }
 
-/// An interactive recording of minutes held up its own tenant's short calls.
+/// An interactive recording of minutes delayed the short calls of its tenant.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_recording_without_a_deadline_is_bulk() {
     let server = Server::with(&["--interactive-seconds", "20"]);

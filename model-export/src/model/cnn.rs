@@ -1,4 +1,4 @@
-//! The deep representation R_d: a segment [N, 1, 32, 129] to [N, features].
+//! The deep representation R_d: from segments [N, 1, 32, 129] to [N, features].
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -12,19 +12,19 @@ use undertone::frontend::{BINS, SEGMENT_FRAMES};
 use super::convolution::{Kernel, Maps, Taken};
 use super::normalisation::{Norm, Normed};
 use super::{convolution, output_size, values};
-use crate::backend::BY_HAND;
+use crate::model::backend::BY_HAND;
 use crate::preset;
 
-/// Convolutions in a row, then one batch normalisation, ReLU and perhaps a pool.
+/// Convolutions in a row, then one batch normalisation, ReLU and optionally a pool.
 ///
-/// One normalisation a block, behind the pointwise convolution, so that it folds into it.
+/// A block has one normalisation, after the pointwise convolution, so that `export` can fold it.
 #[derive(Module, Debug)]
 pub struct Stage {
     /// Without bias: the normalisation has one.
     pub convolutions: Vec<Conv2d>,
     /// Over the channels of the last convolution.
     pub norm: BatchNorm,
-    /// Behind the ReLU.
+    /// After the ReLU.
     pub pool: Option<MaxPool2d>,
 }
 
@@ -37,7 +37,7 @@ pub struct Cnn {
     pub linear: Linear,
 }
 
-/// A forward pass by hand, to be walked back.
+/// A hand-written forward pass, recorded for the backward pass.
 #[derive(Debug)]
 pub struct Tape {
     stages: Vec<Walked>,
@@ -51,13 +51,13 @@ struct Walked {
 }
 
 impl Cnn {
-    /// A network with fresh weights.
-    pub fn new(preset: &preset::Cnn, device: &Device) -> Self {
+    /// Creates a network with initial weights.
+    pub fn new(preset: &preset::CnnPreset, device: &Device) -> Self {
         let mut size = [SEGMENT_FRAMES, BINS];
         let mut channels = 1;
         let mut stages = Vec::new();
         let features = match preset {
-            preset::Cnn::Separable {
+            preset::CnnPreset::Separable {
                 stem,
                 blocks,
                 features,
@@ -72,7 +72,7 @@ impl Cnn {
                 }
                 *features
             }
-            preset::Cnn::Plain {
+            preset::CnnPreset::Plain {
                 convolutions,
                 pool,
                 features,
@@ -90,12 +90,12 @@ impl Cnn {
         Self { stages, linear }
     }
 
-    /// R_d of each segment: [N, 1, 32, 129] to [N, features].
+    /// Computes R_d of each segment: [N, 1, 32, 129] to [N, features].
     pub fn forward(&self, segments: Tensor<4>) -> Tensor<2> {
         self.head(self.maps(segments))
     }
 
-    /// The last stage's maps, flattened: what [`Cnn::head`] takes.
+    /// Computes the last stage's maps, flattened: the input of [`Cnn::head`].
     pub fn maps(&self, segments: Tensor<4>) -> Tensor<2> {
         self.stages
             .iter()
@@ -103,13 +103,14 @@ impl Cnn {
             .flatten(1, 3)
     }
 
-    /// R_d from the flattened maps of the last stage.
+    /// Computes R_d from the flattened maps of the last stage.
     pub fn head(&self, flat: Tensor<2>) -> Tensor<2> {
         relu(self.linear.forward(flat))
     }
 
-    /// The flattened maps of segments [N, 32, 129] by hand, with the batch's statistics (which the
-    /// running ones learn) and the way back; none where a stage needs burn, which a pool does.
+    /// Computes the flattened maps of segments [N, 32, 129] with the hand-written layers and the batch's
+    /// statistics, updates the running statistics, and records a tape for the backward pass. `None` if a
+    /// stage needs burn, because it has a pool.
     pub fn train_by_hand(&self, segments: &[f32]) -> Option<(Tensor<2>, Tape)> {
         let mut maps = self.by_hand(segments)?;
         let mut stages = Vec::new();
@@ -138,7 +139,7 @@ impl Cnn {
         Some((flat.require_grad(), tape))
     }
 
-    /// As [`Cnn::train_by_hand`], with the running statistics and no way back.
+    /// Like [`Cnn::train_by_hand`], but with the running statistics and without a tape.
     pub fn infer_by_hand(&self, segments: &[f32]) -> Option<Tensor<2>> {
         let mut maps = self.by_hand(segments)?;
         for stage in &self.stages {
@@ -159,7 +160,7 @@ impl Cnn {
 }
 
 impl Tape {
-    /// Adds the stages' gradients, given that of the flattened maps.
+    /// Adds the stages' gradients, from the gradient of the flattened maps.
     pub fn backward(self, cnn: &Cnn, flat: Tensor<2>, gradients: &mut GradientsParams) {
         let device = flat.device();
         let mut gradient = self.output.unflattened(&values(flat));
@@ -176,7 +177,7 @@ impl Tape {
                 .enumerate()
                 .rev()
             {
-                // Nobody needs the segments' own gradient.
+                // The gradient of the segments is not needed.
                 let further = depth > 0 || index > 0;
                 let (weights, back) = kernel.backward(&taken, &gradient, further);
                 let shape = layer.weight.dims();
@@ -241,7 +242,7 @@ impl Stage {
         }
     }
 
-    /// Moves the running statistics towards a batch's, as burn's own module does.
+    /// Moves the running statistics towards a batch's, as burn's module does.
     fn learn(&self, normed: &Normed) {
         for (state, batch) in [
             (&self.norm.running_mean, &normed.mean),
@@ -255,7 +256,7 @@ impl Stage {
     }
 }
 
-/// A burn convolution, for the hand.
+/// Converts a burn convolution for the hand-written code.
 pub(crate) fn kernel(layer: &Conv2d) -> Kernel {
     let padding = match layer.padding {
         PaddingConfig2d::Explicit(top, left, _, _) => [top, left],
@@ -314,7 +315,7 @@ mod tests {
         let data = segments(6);
         let tensor = Tensor::from_data(TensorData::new(data.clone(), [6, 1, 32, 129]), &device);
 
-        // A loss that weighs every feature differently.
+        // A loss with a different weight for every feature.
         let weigh = |features: Tensor<2>| {
             let width = features.dims()[1];
             let weights = Tensor::arange(1..1 + (6 * width) as i64, &device)

@@ -1,9 +1,8 @@
-//! Convolutions by hand, forward and backward, on plain values in the order [N, H, W, C].
+//! Hand-written convolutions, forward and backward, on plain values in the order [N, H, W, C].
 //!
-//! A training step of the default preset takes about a sixth of what it takes with burn's CPU
-//! backend: with the channels innermost, a dense convolution is one matrix product over patches, and
-//! a depthwise one a sum of nine products of contiguous rows. burn's own modules hold the weights
-//! and stay the reference that the tests compare with.
+//! A training step of the default preset takes about a sixth of its time with burn's CPU backend. With the
+//! channels innermost, a dense convolution is one matrix product over patches, and a depthwise one is a sum of
+//! nine products of contiguous rows. burn's modules hold the weights, and the tests compare with them.
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
@@ -12,18 +11,18 @@ use undertone::frontend::{BINS, SEGMENT_FRAMES, SEGMENT_VALUES};
 /// A batch of maps, `[count, height, width, channels]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Maps {
-    /// Row major, channels innermost.
+    /// Row-major, channels innermost.
     pub values: Vec<f32>,
-    /// How many maps.
+    /// Number of maps.
     pub count: usize,
     /// Rows and columns of each.
     pub size: [usize; 2],
-    /// Values a place.
+    /// Channels per place.
     pub channels: usize,
 }
 
 impl Maps {
-    /// Segments [N, 32, 129] as maps of one channel.
+    /// Makes maps of one channel from segments [N, 32, 129].
     pub fn segments(values: Vec<f32>) -> Self {
         Self {
             count: values.len() / SEGMENT_VALUES,
@@ -43,12 +42,12 @@ impl Maps {
         }
     }
 
-    /// Places in all maps together: rows of the matrix [places, channels].
+    /// Returns the number of places in all maps: the rows of the matrix [places, channels].
     pub fn places(&self) -> usize {
         self.count * self.size[0] * self.size[1]
     }
 
-    /// The maps as [count, channels · height · width]: what a linear layer behind them sees.
+    /// Returns the maps as [count, channels · height · width], the input of a linear layer.
     pub fn flattened(&self) -> Vec<f32> {
         let area = self.size[0] * self.size[1];
         let mut flat = vec![0.0; self.values.len()];
@@ -66,7 +65,7 @@ impl Maps {
         flat
     }
 
-    /// The reverse of [`Maps::flattened`], for maps of the same shape.
+    /// Reverses [`Maps::flattened`] for maps of the same shape.
     pub fn unflattened(&self, flat: &[f32]) -> Self {
         let area = self.size[0] * self.size[1];
         let mut maps = Self::zeros(self.count, self.size, self.channels);
@@ -100,7 +99,7 @@ pub struct Kernel {
     depthwise: bool,
 }
 
-/// What a convolution's backward pass needs of its forward pass.
+/// What a convolution's backward pass needs from its forward pass.
 #[derive(Debug)]
 pub struct Taken {
     /// Dense: patches `[places, kh · kw · in]`; depthwise and pointwise: the input itself.
@@ -110,7 +109,7 @@ pub struct Taken {
 }
 
 impl Kernel {
-    /// From weights in burn's order `[out, in / groups, kh, kw]`.
+    /// Creates a kernel from weights in burn's order `[out, in / groups, kh, kw]`.
     pub fn new(
         weights: &[f32],
         [outputs, inputs, height, width]: [usize; 4],
@@ -134,7 +133,7 @@ impl Kernel {
         Self { weights, ..kernel }
     }
 
-    /// For each weight in our order, its place in burn's.
+    /// Returns, for each weight in this module's order, its place in burn's order.
     fn order(&self) -> impl Iterator<Item = usize> {
         let area = self.size[0] * self.size[1];
         let (inputs, outputs, depthwise) = (self.inputs, self.outputs, self.depthwise);
@@ -154,7 +153,7 @@ impl Kernel {
         self.size == [1, 1] && self.stride == [1, 1] && !self.depthwise
     }
 
-    /// The convolution, and what its backward pass needs.
+    /// Computes the convolution, and what its backward pass needs.
     pub fn forward(&self, input: Maps) -> (Maps, Taken) {
         let size = self.output_size(input.size);
         let mut output = Maps::zeros(input.count, size, self.outputs);
@@ -191,7 +190,7 @@ impl Kernel {
         (output, taken)
     }
 
-    /// The weights' gradient in burn's order, and, if asked for, the input's.
+    /// Computes the weights' gradient in burn's order and, on request, the input's gradient.
     pub fn backward(
         &self,
         taken: &Taken,
@@ -226,7 +225,7 @@ impl Kernel {
         (ordered, back)
     }
 
-    /// Runs of the kernel that lie inside a map: for an output place, (kernel row, input row).
+    /// Returns the parts of the kernel that are inside a map: for an output place, (kernel row, input row).
     fn inside(
         &self,
         axis: usize,
@@ -241,7 +240,7 @@ impl Kernel {
         })
     }
 
-    /// Patches `[places, kh · kw · in]`, zero outside the map.
+    /// Copies patches `[places, kh · kw · in]`, with zeros outside the map.
     fn patches(&self, input: &Maps) -> Vec<f32> {
         let size = self.output_size(input.size);
         let width = self.size[0] * self.size[1] * self.inputs;
@@ -252,7 +251,7 @@ impl Kernel {
         patches
     }
 
-    /// Adds patches back to where they came from.
+    /// Adds patches to the places that they were copied from.
     fn scatter(&self, patches: &[f32], maps: &mut Maps) {
         self.each_run(maps.count, maps.size, |patch, place, length| {
             let run = &patches[patch..patch + length];
@@ -362,13 +361,13 @@ impl Kernel {
     }
 }
 
-/// Values as a matrix of so many rows.
+/// Views values as a matrix with this many rows.
 pub(super) fn view(values: &[f32], rows: usize) -> ArrayView2<'_, f32> {
     ArrayView2::from_shape((rows, values.len() / rows), values)
         .unwrap_or_else(|error| unreachable!("a matrix of whole rows: {error}"))
 }
 
-/// `output` [rows of a, columns] = a · b + `keep` · `output`.
+/// Computes `output` [rows of a, columns] = a · b + `keep` · `output`.
 pub(super) fn product(
     a: &ArrayView2<'_, f32>,
     b: &ArrayView2<'_, f32>,

@@ -1,13 +1,13 @@
-//! Dropout whose generator is handed in.
+//! Dropout with the caller's random generator.
 //!
-//! burn's own draws from one generator a process: two trainings in two threads would disturb each
-//! other, and neither could be repeated.
+//! burn's dropout uses one generator per process: two trainings in two threads would change each other's
+//! numbers, and neither could be repeated.
 
 use burn::tensor::{Tensor, TensorData};
 use rand::Rng;
 use rand::rngs::StdRng;
 
-/// Sets a share of the values to zero and scales up the others; without a generator nothing.
+/// Sets a share of the values to zero and scales up the others. Changes nothing without a generator.
 pub fn dropout<const D: usize>(x: Tensor<D>, share: f64, random: Option<&mut StdRng>) -> Tensor<D> {
     let Some(random) = random.filter(|_| share > 0.0) else {
         return x;
@@ -16,9 +16,12 @@ pub fn dropout<const D: usize>(x: Tensor<D>, share: f64, random: Option<&mut Std
     let scale = (1.0 / (1.0 - share)) as f32;
     let shape = x.dims();
     let mask: Vec<f32> = (0..shape.iter().product())
-        .map(|_| match random.random::<u32>() < limit {
-            true => 0.0,
-            false => scale,
+        .map(|_| {
+            if random.random::<u32>() < limit {
+                0.0
+            } else {
+                scale
+            }
         })
         .collect();
     let mask = Tensor::from_data(TensorData::new(mask, shape), &x.device());

@@ -1,9 +1,13 @@
 //! The networks: plain burn modules, built from a [`Preset`](crate::preset::Preset).
 //!
-//! [`vqvae`] learns codes from speech without labels ([`quantiser`] holds its codebook); [`cnn`] turns
-//! a segment into R_d; a [`sequence`] model ([`tacn`], [`recurrent`]) a sequence of x_t into one of y_t;
-//! [`network`] joins them and ends in step evidence. None knows of data, losses over epochs or files.
+//! - [`vqvae`] learns codes from speech without labels; [`quantiser`] is its codebook.
+//! - [`cnn`] computes R_d from a segment; [`convolution`] and [`normalisation`] are its hand-written layers.
+//! - [`sequence`] computes y_t from x_t, with [`tacn`] or [`recurrent`] layers and [`dropout`].
+//! - [`network`] joins them and ends in step evidence. [`backend`] is the device of all tensors.
+//!
+//! Nothing here depends on data sets, files or the training of several epochs.
 
+pub mod backend;
 pub mod cnn;
 pub mod convolution;
 pub mod dropout;
@@ -23,18 +27,18 @@ use burn::tensor::Tensor;
 
 use crate::preset::Convolution;
 
-/// Padding [top, left, bottom, right] with which stride 1 keeps the size.
+/// Returns the padding [top, left, bottom, right] that keeps the size at stride 1.
 pub(crate) fn padding(kernel: [usize; 2]) -> [usize; 4] {
     let [height, width] = kernel;
     [(height - 1) / 2, (width - 1) / 2, height / 2, width / 2]
 }
 
-/// Output size of such a convolution.
+/// Returns the output size of a convolution with that padding.
 pub(crate) fn output_size(size: [usize; 2], stride: [usize; 2]) -> [usize; 2] {
     [size[0].div_ceil(stride[0]), size[1].div_ceil(stride[1])]
 }
 
-/// A dense convolution of a preset, from so many channels.
+/// Creates a preset's dense convolution of this many input channels.
 pub(crate) fn convolution(channels: usize, convolution: &Convolution) -> Conv2dConfig {
     let [top, left, bottom, right] = padding(convolution.kernel);
     Conv2dConfig::new([channels, convolution.channels], convolution.kernel)
@@ -42,7 +46,7 @@ pub(crate) fn convolution(channels: usize, convolution: &Convolution) -> Conv2dC
         .with_padding(PaddingConfig2d::Explicit(top, left, bottom, right))
 }
 
-/// A tensor's values, row major.
+/// Returns a tensor's values, row-major.
 pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor
         .without_autodiff()

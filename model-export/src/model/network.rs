@@ -1,4 +1,4 @@
-//! The whole network: segments and R_l to step evidence, and how evidence is pooled.
+//! The whole network: from segments and R_l to step evidence, and the pooling of evidence.
 
 use burn::module::Module;
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig};
@@ -8,31 +8,31 @@ use rand::rngs::StdRng;
 
 use super::cnn::Cnn;
 use super::dropout::dropout;
-use super::sequence::{Sequence, SequenceModel};
+use super::sequence::SequenceNetwork;
 use super::vqvae::VqVae;
 use crate::preset::{Pooling, Preset, Representation};
 
-/// CNN, fusion, sequence model and heads. The frozen VQ-VAE stands beside it, not in it.
+/// CNN, fusion, sequence model and heads. The frozen VQ-VAE is separate.
 #[derive(Module, Debug)]
 pub struct Network {
     /// Segments to R_d.
     pub cnn: Cnn,
-    /// Over R_f, so that R_d and R_l start on one scale; folds into `fusion`.
+    /// Normalises R_f, so that R_d and R_l start on one scale. `export` folds it into `fusion`.
     pub norm: BatchNorm,
     dropout: f64,
     /// R_f to x_t, ReLU after it.
     pub fusion: Linear,
     /// x to y.
-    pub sequence: Sequence,
+    pub sequence: SequenceNetwork,
     /// y_t to K logits.
     pub logits: Linear,
-    /// y_t to one attention score; all zero where pooling is the mean.
+    /// y_t to one attention score; always zero if pooling is the mean.
     pub score: Linear,
     #[module(skip)]
     pooling: Pooling,
 }
 
-/// What each step says.
+/// The output of each step.
 #[derive(Clone, Debug)]
 pub struct Evidence {
     /// [B, T, K].
@@ -42,7 +42,7 @@ pub struct Evidence {
 }
 
 impl Network {
-    /// A network with fresh weights for so many classes.
+    /// Creates a network with initial weights for this many classes.
     pub fn new(preset: &Preset, classes: usize, device: &Device) -> Self {
         let cnn = Cnn::new(&preset.cnn, device);
         let deep = cnn.linear.weight.dims()[1];
@@ -51,21 +51,21 @@ impl Network {
             Representation::Fusion => deep + VqVae::width(&preset.vqvae),
         };
         let width = preset.sequence.width;
-        let sequence = Sequence::new(&preset.sequence, device);
-        let heard = sequence.width();
+        let sequence = SequenceNetwork::new(&preset.sequence, device);
+        let output = sequence.width();
         Self {
             cnn,
             norm: BatchNormConfig::new(fused).init(device),
             dropout: preset.training.feature_dropout,
             fusion: LinearConfig::new(fused, width).init(device),
             sequence,
-            logits: LinearConfig::new(heard, classes).init(device),
-            score: score(heard, preset.training.pooling, device),
+            logits: LinearConfig::new(output, classes).init(device),
+            score: score(output, preset.training.pooling, device),
             pooling: preset.training.pooling,
         }
     }
 
-    /// R_f of each segment on one scale, from the CNN's flattened maps and R_l [N, L]: R_d alone in
+    /// Computes R_f of each segment on one scale, from the CNN's flattened maps and R_l [N, L]: R_d alone in
     /// "deep" systems.
     pub fn fused(&self, flat: Tensor<2>, latent: Option<Tensor<2>>) -> Tensor<2> {
         let deep = self.cnn.head(flat);
@@ -76,7 +76,7 @@ impl Network {
         self.norm.forward(fused)
     }
 
-    /// x of each segment [N, C]; `random` decides what training drops.
+    /// Computes x of each segment [N, C]; `random` decides what dropout drops.
     pub fn features(
         &self,
         flat: Tensor<2>,
@@ -87,7 +87,7 @@ impl Network {
         relu(self.fusion.forward(fused))
     }
 
-    /// Evidence of sequences of x [B, T, C], of which so many steps are real.
+    /// Computes the evidence of sequences of x [B, T, C]; `lengths` are the numbers of real steps.
     pub fn step_evidence(
         &self,
         x: Tensor<3>,
@@ -100,14 +100,14 @@ impl Network {
             logits: self.logits.forward(y),
             scores: match self.pooling {
                 Pooling::Attention => scores,
-                // Without a gradient the zeros stay zero, in the exported graphs too.
+                // Without a gradient the scores stay zero, also in the exported graphs.
                 Pooling::Mean => scores.detach(),
             },
         }
     }
 
-    /// Evidence of utterances, from the maps and R_l of all their segments, one utterance after
-    /// the other without padding; the evidence is padded to the longest.
+    /// Computes the evidence of utterances from the maps and R_l of all their segments, one utterance after
+    /// the other without padding. The evidence is padded to the longest utterance.
     pub fn evidence(
         &self,
         flat: Tensor<2>,
@@ -122,7 +122,7 @@ impl Network {
     }
 }
 
-/// The layer behind the scores: where pooling is the mean, one that says 0 to everything.
+/// Creates the layer of the scores; if pooling is the mean, its weights and output are 0.
 fn score(width: usize, pooling: Pooling, device: &Device) -> Linear {
     let config = LinearConfig::new(width, 1);
     match pooling {
@@ -131,7 +131,7 @@ fn score(width: usize, pooling: Pooling, device: &Device) -> Linear {
     }
 }
 
-/// Rows of utterances one after the other [M, C] to [B · T, C], zeros behind the shorter ones.
+/// Pads rows of utterances one after the other [M, C] to [B · T, C], with zeros after shorter utterances.
 fn padded(rows: Tensor<2>, lengths: &[usize]) -> Tensor<2> {
     let [real, width] = rows.dims();
     let steps = lengths.iter().copied().max().unwrap_or(0);
@@ -152,11 +152,12 @@ fn padded(rows: Tensor<2>, lengths: &[usize]) -> Tensor<2> {
 }
 
 impl Evidence {
-    /// The logits of whole utterances [B, K]: softmax(a)-weighted means over their real steps.
+    /// Computes the logits of whole utterances [B, K]: means over their real steps, weighted by the softmax of
+    /// the scores.
     pub fn pooled(&self, lengths: &[usize]) -> Tensor<2> {
         let [batch, steps, classes] = self.logits.dims();
         let mask = real(lengths, steps, &self.scores.device());
-        // 0 where a step is real, −1e9 where not.
+        // 0 for real steps, −1e9 for padding.
         let scores = self.scores.clone() + (mask - 1.0) * 1e9;
         let weights = softmax(scores, 1).reshape([batch, steps, 1]);
         (self.logits.clone() * weights)
@@ -165,7 +166,7 @@ impl Evidence {
     }
 }
 
-/// 1 where a step is real, 0 behind an utterance's end: [B, T].
+/// Returns 1 for real steps and 0 for padding: [B, T].
 pub fn real(lengths: &[usize], steps: usize, device: &Device) -> Tensor<2> {
     let values: Vec<f32> = lengths
         .iter()
@@ -202,7 +203,7 @@ mod tests {
             };
             let here: f32 = difference.narrow(1, t, 1).max().into_scalar();
             assert_eq!(past, 0.0, "step {t} reaches back");
-            assert!(here > 0.0, "step {t} is not heard");
+            assert!(here > 0.0, "step {t} has no influence");
         }
     }
 

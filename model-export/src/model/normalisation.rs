@@ -1,13 +1,14 @@
-//! Batch normalisation and ReLU by hand, forward and backward, on maps in the order [N, H, W, C].
+//! Hand-written batch normalisation and ReLU, forward and backward, on maps in the order [N, H, W, C].
 //!
-//! Two passes over the values each way; see [`convolution`](super::convolution) for why by hand.
+//! Each direction takes two passes over the values. [`convolution`](super::convolution) has the reason for
+//! hand-written code.
 
 use super::convolution::Maps;
 
 /// Batch normalisation and ReLU over the channels of maps.
 #[derive(Clone, Debug)]
 pub struct Norm {
-    /// Scale γ, one a channel.
+    /// Scale γ, one per channel.
     pub gamma: Vec<f32>,
     /// Shift β.
     pub beta: Vec<f32>,
@@ -21,14 +22,14 @@ pub struct Normed {
     /// Normalised values before scale and shift.
     hats: Maps,
     inverse: Vec<f32>,
-    /// The batch's mean, one a channel.
+    /// The batch's mean, one per channel.
     pub mean: Vec<f32>,
-    /// The batch's variance, not corrected for the sample's size, as burn keeps it.
+    /// The batch's variance, without Bessel's correction, as in burn.
     pub variance: Vec<f32>,
 }
 
 impl Norm {
-    /// Normalises with the batch's own statistics, then ReLU.
+    /// Normalises with the batch's statistics, then applies ReLU.
     pub fn forward(&self, mut maps: Maps) -> (Maps, Normed) {
         let channels = maps.channels;
         let places = maps.places() as f64;
@@ -59,7 +60,7 @@ impl Norm {
         (output, normed)
     }
 
-    /// Normalises with given statistics, then ReLU.
+    /// Normalises with given statistics, then applies ReLU.
     pub fn with(&self, mut maps: Maps, mean: &[f32], variance: &[f32]) -> Maps {
         let scales: Vec<f32> = variance
             .iter()
@@ -86,7 +87,7 @@ impl Norm {
         output
     }
 
-    /// Gradients of γ, β and the input.
+    /// Computes the gradients of γ, β and the input.
     pub fn backward(&self, normed: &Normed, mut gradient: Maps) -> (Vec<f32>, Vec<f32>, Maps) {
         let hats = &normed.hats;
         let channels = hats.channels;
@@ -128,7 +129,7 @@ impl Norm {
     }
 }
 
-/// Sums over all places, one a channel; single precision within a map, double across maps.
+/// Sums over all places, one sum per channel; in single precision within a map, in double across maps.
 fn sums(maps: &Maps, f: impl Fn(f32, usize) -> f32) -> Vec<f64> {
     let channels = maps.channels;
     let mut totals = vec![0.0; channels];

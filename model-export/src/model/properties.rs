@@ -1,5 +1,5 @@
-//! What holds for every size: layers by hand are burn's, gradients are slopes, and no step of a
-//! sequence hears what comes after it, what stands beside it, or padding.
+//! Properties for all sizes: hand-written layers equal burn's, gradients equal finite differences, and a step of
+//! a sequence does not depend on later steps, other sequences or padding.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::nn::BatchNormConfig;
@@ -20,14 +20,14 @@ use crate::preset::{self, Pooling, Preset, Representation, SequenceModel};
 
 /// A sequence model under test.
 #[derive(Clone, Copy, Debug)]
-struct Shape {
+struct ModelShape {
     model: SequenceModel,
     layers: usize,
     heads: usize,
     per_head: usize,
 }
 
-impl Shape {
+impl ModelShape {
     fn width(self) -> usize {
         self.heads * self.per_head
     }
@@ -36,7 +36,7 @@ impl Shape {
     fn network(self, device: &Device) -> Network {
         let mut preset = Preset::load("default").unwrap();
         preset.representation = Representation::Deep;
-        preset.sequence = preset::Sequence {
+        preset.sequence = preset::SequencePreset {
             model: self.model,
             width: self.width(),
             layers: self.layers,
@@ -44,12 +44,12 @@ impl Shape {
             heads: self.heads,
             dropout: 0.0,
         };
-        // burn draws first weights from one generator a process, which other tests move on.
+        // burn draws initial weights from one generator per process, which other tests use too.
         let mut rng = StdRng::seed_from_u64(7);
         Network::new(&preset, 4, device).map(&mut Redraw(&mut rng))
     }
 
-    /// How many steps before and after a step may hear it.
+    /// How many earlier and later steps may depend on a step.
     fn reach(self) -> [usize; 2] {
         match self.model {
             // Two taps of 1, 2, 4, … back.
@@ -60,13 +60,15 @@ impl Shape {
     }
 }
 
-fn shape() -> impl Strategy<Value = Shape> {
+fn shape() -> impl Strategy<Value = ModelShape> {
     let model = prop::sample::select(SequenceModel::ALL.to_vec());
-    (model, 1..=5usize, 1..=4usize, 1..=4usize).prop_map(|(model, layers, heads, per_head)| Shape {
-        model,
-        layers,
-        heads,
-        per_head,
+    (model, 1..=5usize, 1..=4usize, 1..=4usize).prop_map(|(model, layers, heads, per_head)| {
+        ModelShape {
+            model,
+            layers,
+            heads,
+            per_head,
+        }
     })
 }
 
@@ -176,11 +178,11 @@ proptest! {
             let same = before.0[step * 4..][..4] == after.0[step * 4..][..4]
                 && before.1[step] == after.1[step];
             let begin = beside * length + at;
-            let heard = step / length == beside
+            let reached = step / length == beside
                 && step.saturating_add(earlier) >= begin
                 && step <= begin.saturating_add(later);
-            prop_assert!(same || heard, "step {step} hears step {begin}");
-            prop_assert!(!same || step != begin, "step {begin} does not hear itself");
+            prop_assert!(same || reached, "step {step} depends on step {begin}");
+            prop_assert!(!same || step != begin, "step {begin} does not depend on itself");
         }
     }
 
@@ -232,9 +234,10 @@ impl ModuleMapper for Redraw<'_> {
         parameter.map(|value| {
             let device = value.device();
             let drawn = tensor::<D>(values, value.dims(), &device);
-            match device.is_autodiff() {
-                true => drawn.require_grad(),
-                false => drawn,
+            if device.is_autodiff() {
+                drawn.require_grad()
+            } else {
+                drawn
             }
         })
     }
@@ -262,13 +265,13 @@ impl ModuleMapper for Shift {
 /// Central differences along a random direction of each weight: all of its elements at once.
 #[test]
 fn gradients_of_sequence_models_are_slopes_of_the_loss() {
-    // Where a ReLU bends within one step, the other tells.
+    // If a ReLU has its kink within one of the steps, the other one decides.
     const STEPS: [f32; 2] = [2e-3, 5e-4];
     let device = Device::flex().autodiff();
     let mut rng = StdRng::seed_from_u64(11);
     for model in SequenceModel::ALL {
         for (layers, heads) in [(1, 2), (3, 4)] {
-            let shape = Shape {
+            let shape = ModelShape {
                 model,
                 layers,
                 heads,

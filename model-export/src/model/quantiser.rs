@@ -1,9 +1,8 @@
 //! The codebook: nearest codes (the paper's eq. 1), and how they are learnt.
 //!
-//! Either each code is the mean of the vectors that chose it, as a moving average of their sum and
-//! count, or a parameter that a gradient moves towards them. Both ways the first batch starts the
-//! codes by k-means, and one that nobody chooses any more is restarted, sum and count included, at a
-//! random vector of the batch.
+//! A code is either the mean of the vectors that chose it, as moving averages of their sum and count, or a
+//! parameter that a gradient moves towards them. In both cases k-means on the first batch initialises the
+//! codes. A code that is no longer chosen is restarted, with sum and count, at a random vector of the batch.
 
 use burn::module::{Module, Param, RunningState};
 use burn::nn::Initializer;
@@ -15,12 +14,12 @@ use super::convolution::{product, view};
 use super::values;
 use crate::preset::{self, Learning};
 
-/// Lloyd's iterations of the k-means start.
+/// Number of Lloyd's iterations of the initial k-means.
 const KMEANS_ITERATIONS: usize = 10;
-/// Vectors searched at once, so that their distances to all codes stay in the cache.
+/// Number of vectors that are searched together, so that their distances to all codes stay in the cache.
 const BLOCK: usize = 256;
 
-/// K codes of width D and what their moving averages need.
+/// K codes of width D, and the state of their moving averages.
 #[derive(Module, Debug)]
 pub struct Quantiser {
     /// The codes [K, D] that are moving averages; all zero if a gradient moves them.
@@ -31,12 +30,12 @@ pub struct Quantiser {
     sums: RunningState<Tensor<2>>,
     /// Moving count of them [K]; all zero before the first batch.
     counts: RunningState<Tensor<1>>,
-    /// How the averages move.
+    /// The constants of the averages.
     #[module(skip)]
     averaging: Averaging,
 }
 
-/// The rule of the moving averages.
+/// The constants of the moving averages.
 #[derive(Clone, Debug)]
 struct Averaging {
     decay: f32,
@@ -45,8 +44,8 @@ struct Averaging {
 }
 
 impl Quantiser {
-    /// An empty codebook; the first [`Quantiser::learn`] fills it.
-    pub fn new(preset: &preset::VqVae, device: &Device) -> Self {
+    /// Creates an empty codebook; the first [`Quantiser::learn`] fills it.
+    pub fn new(preset: &preset::VqVaePreset, device: &Device) -> Self {
         let shape = [preset.codes, preset.dimension];
         let parameter =
             (preset.learning == Learning::Loss).then(|| Initializer::Zeros.init(shape, device));
@@ -64,7 +63,7 @@ impl Quantiser {
         }
     }
 
-    /// The codes [K, D], outside any gradient.
+    /// Returns the codes [K, D] without a gradient.
     pub fn codes(&self) -> Tensor<2> {
         match &self.parameter {
             Some(parameter) => parameter.val().without_autodiff(),
@@ -72,8 +71,8 @@ impl Quantiser {
         }
     }
 
-    /// The mean squared distance of vectors [M, D] to their codes, whose gradient moves the codes;
-    /// none where they are moving averages.
+    /// Computes the mean squared distance of vectors [M, D] to their codes, a loss that moves the codes;
+    /// `None` if the codes are moving averages.
     pub fn loss(&self, vectors: Vec<f32>, codes: &[usize]) -> Option<Tensor<1>> {
         let parameter = self.parameter.as_ref()?.val();
         let (count, device) = (codes.len(), parameter.device());
@@ -84,15 +83,15 @@ impl Quantiser {
         Some((parameter.select(0, indices) - vectors).square().mean())
     }
 
-    /// The nearest code of each vector [M, D], and how much nearer, in squared distance, it is than
-    /// the next one: the least such margin of all.
+    /// Finds the nearest code of each vector [M, D], and the smallest margin, in squared distance, to the
+    /// second nearest.
     pub fn nearest(&self, vectors: &[f32]) -> (Vec<usize>, f32) {
         let codes = self.codes();
         let width = codes.dims()[1];
         nearest_of(vectors, &values(codes), width)
     }
 
-    /// The vectors [M, D] of codes.
+    /// Returns the vectors [M, D] of codes.
     pub fn look_up(&self, codes: &[usize]) -> Vec<f32> {
         let book = self.codes();
         let width = book.dims()[1];
@@ -141,7 +140,7 @@ impl Quantiser {
         }
         for (count, sum) in counts.iter_mut().zip(sums.chunks_exact_mut(width)) {
             if *count < averaging.revive_below {
-                // An ordinary code's count, or the next steps would restart it before it is chosen.
+                // The count of an ordinary code; otherwise the next steps would restart it before it is chosen.
                 *count = population;
                 let chosen = random.random_range(0..points.len() / width);
                 for (sum, value) in sum.iter_mut().zip(&points[chosen * width..]) {
@@ -165,7 +164,7 @@ impl Quantiser {
         ));
     }
 
-    /// Codes that a gradient moves: started, counted, and the dead among them restarted.
+    /// Initialises and counts codes that a gradient moves, and restarts unused ones.
     fn tended(
         &self,
         parameter: Param<Tensor<2>>,
@@ -207,7 +206,7 @@ impl Quantiser {
     }
 }
 
-/// How evenly codes are used: exp of the entropy of their counts, from 1 to K.
+/// Computes the perplexity of codes: exp of the entropy of their counts, from 1 to K.
 pub fn perplexity(counts: &[u64]) -> f64 {
     let total: u64 = counts.iter().sum();
     let entropy: f64 = counts
@@ -219,7 +218,7 @@ pub fn perplexity(counts: &[u64]) -> f64 {
     entropy.exp()
 }
 
-/// The nearest of codes [K, D] of each vector [M, D], and the least margin to the next.
+/// Finds the nearest of codes [K, D] for each vector [M, D], and the smallest margin to the second nearest.
 fn nearest_of(vectors: &[f32], codes: &[f32], width: usize) -> (Vec<usize>, f32) {
     let number = codes.len() / width;
     // |z − e|² without |z|², which is the same for every code.
@@ -250,7 +249,7 @@ fn nearest_of(vectors: &[f32], codes: &[f32], width: usize) -> (Vec<usize>, f32)
     (nearest, margin)
 }
 
-/// Index of the lowest sum of a distance and a norm, and how far below the next it lies.
+/// Finds the index of the lowest sum of a distance and a norm, and its margin to the next.
 fn lowest(distances: &[f32], norms: &[f32]) -> (usize, f32) {
     let mut best = (f32::INFINITY, 0);
     let mut second = f32::INFINITY;
@@ -266,7 +265,7 @@ fn lowest(distances: &[f32], norms: &[f32]) -> (usize, f32) {
     (best.1, second - best.0)
 }
 
-/// Centres [number, width] of points [M, width]: k-means++, then Lloyd's iterations.
+/// Computes centres [number, width] of points [M, width]: k-means++, then Lloyd's iterations.
 fn kmeans(points: &[f32], number: usize, width: usize, random: &mut StdRng) -> Vec<f32> {
     let mut centres = spread(points, number, width, random);
     for _ in 0..KMEANS_ITERATIONS {
@@ -294,7 +293,7 @@ fn kmeans(points: &[f32], number: usize, width: usize, random: &mut StdRng) -> V
     centres
 }
 
-/// Starting centres: each a point drawn in proportion to its squared distance to those before.
+/// Draws initial centres: each is a point, drawn in proportion to its squared distance to the earlier ones.
 fn spread(points: &[f32], number: usize, width: usize, random: &mut StdRng) -> Vec<f32> {
     let population = points.len() / width;
     let mut chosen = random.random_range(0..population);
@@ -344,10 +343,10 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
-    use crate::adadelta::Adadelta;
+    use crate::train::adadelta::Adadelta;
 
-    fn preset() -> preset::VqVae {
-        preset::VqVae {
+    fn preset() -> preset::VqVaePreset {
+        preset::VqVaePreset {
             convolutions: Vec::new(),
             dimension: 2,
             codes: 4,
@@ -359,7 +358,7 @@ mod tests {
         }
     }
 
-    /// Four clouds, one round each corner of a square.
+    /// Four clusters around the corners of a square.
     fn clouds(random: &mut StdRng) -> Vec<f32> {
         (0..400)
             .flat_map(|k| {
@@ -407,9 +406,9 @@ mod tests {
         assert!((perplexity(&[7, 0, 0]) - 1.0).abs() < 1e-9);
     }
 
-    /// Learns clouds in either way; how far vectors lie from their codes, and the codes in even use.
+    /// Learns clusters; returns the distance of vectors to their codes, and the perplexity.
     fn learnt(learning: Learning, codes: usize, steps: usize) -> (f32, f64) {
-        let preset = preset::VqVae {
+        let preset = preset::VqVaePreset {
             learning,
             codes,
             decay: 0.9,
@@ -457,7 +456,7 @@ mod tests {
 
     #[test]
     fn a_learnt_code_follows_its_vectors_and_a_dead_one_is_restarted() {
-        let preset = preset::VqVae {
+        let preset = preset::VqVaePreset {
             learning: Learning::Loss,
             ..preset()
         };

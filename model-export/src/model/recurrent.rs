@@ -10,34 +10,33 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::rngs::StdRng;
 
 use super::dropout::dropout;
-use super::sequence::SequenceModel;
 use crate::preset;
 
 /// Layers of cells.
 #[derive(Module, Debug)]
 pub struct Recurrent {
-    /// First to last; each hears the whole output of the one before.
-    pub layers: Vec<Layer>,
+    /// First to last; the input of each is the whole output of the one before.
+    pub layers: Vec<RecurrentLayer>,
     dropout: f64,
     width: usize,
 }
 
 /// One layer.
 #[derive(Module, Debug)]
-pub struct Layer {
-    /// From the first step on.
-    pub forward: Cell,
-    /// From the last real step back; in bidirectional models only.
-    pub backward: Option<Cell>,
+pub struct RecurrentLayer {
+    /// Runs from the first step on.
+    pub forward: RecurrentCell,
+    /// Runs from the last real step back; only in bidirectional models.
+    pub backward: Option<RecurrentCell>,
 }
 
-/// What is repeated at each step.
+/// A cell, which is applied at each step.
 #[derive(Module, Debug)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "a handful a network; the weights are on the heap anyway"
+    reason = "a network has few of them, and their weights are on the heap"
 )]
-pub enum Cell {
+pub enum RecurrentCell {
     /// tanh of a linear map of x_t and h_{t−1}.
     Simple(Rnn),
     /// Gated recurrent unit, reset after the product.
@@ -47,14 +46,14 @@ pub enum Cell {
 }
 
 impl Recurrent {
-    /// A model with fresh weights.
-    pub fn new(preset: &preset::Sequence, device: &Device) -> Self {
+    /// Creates a model with initial weights.
+    pub fn new(preset: &preset::SequencePreset, device: &Device) -> Self {
         let directions = if preset.model.is_causal() { 1 } else { 2 };
         let layers = (0..preset.recurrent_layers)
             .map(|depth| {
                 let inputs = preset.width * if depth == 0 { 1 } else { directions };
-                let cell = || Cell::new(preset, inputs, device);
-                Layer {
+                let cell = || RecurrentCell::new(preset, inputs, device);
+                RecurrentLayer {
                     forward: cell(),
                     backward: (directions == 2).then(cell),
                 }
@@ -67,14 +66,16 @@ impl Recurrent {
         }
     }
 
-    /// Width of y_t.
+    /// Returns the width of y_t.
     pub fn width(&self) -> usize {
         self.width
     }
-}
 
-impl SequenceModel for Recurrent {
-    fn forward(
+    /// Computes y [B, T, [`width`](Self::width)] from x [B, T, C].
+    ///
+    /// Of each sequence the first `lengths[b]` steps are real; later steps change no real step. `random`
+    /// decides what dropout drops; without it nothing is dropped.
+    pub fn forward(
         &self,
         x: Tensor<3>,
         lengths: &[usize],
@@ -93,8 +94,8 @@ impl SequenceModel for Recurrent {
     }
 }
 
-impl Cell {
-    fn new(preset: &preset::Sequence, inputs: usize, device: &Device) -> Self {
+impl RecurrentCell {
+    fn new(preset: &preset::SequencePreset, inputs: usize, device: &Device) -> Self {
         use preset::SequenceModel as Kind;
         match preset.model {
             Kind::Gru | Kind::Bgru => {
@@ -109,7 +110,7 @@ impl Cell {
         }
     }
 
-    /// The hidden states [B, T, C] of sequences that begin with none.
+    /// Computes the hidden states [B, T, C] from a zero state.
     fn run(&self, x: Tensor<3>) -> Tensor<3> {
         match self {
             Self::Simple(cell) => cell.forward(x, None).0,
@@ -119,7 +120,7 @@ impl Cell {
     }
 }
 
-/// Each sequence of [B, T, C] with its real steps in reverse order; padding stays at the end.
+/// Reverses the real steps of each sequence of [B, T, C]; padding stays at the end.
 fn reversed(x: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
     let [batch, steps, width] = x.dims();
     let order: Vec<i64> = lengths
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_causal_model_hears_no_later_step_and_a_bidirectional_one_does() {
+    fn a_causal_model_depends_on_no_later_step_and_a_bidirectional_one_does() {
         for kind in [
             Kind::SimpleRnn,
             Kind::Gru,

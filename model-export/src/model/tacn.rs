@@ -1,9 +1,8 @@
 //! The temporal attention convolutional network: x_0 … x_t to y_t, strictly causal.
 //!
-//! Layer n looks at three taps S(t) = [x_{t−2d}, x_{t−d}, x_t], d = 2ⁿ (the paper's eq. 4). Each is a
-//! query to the real ones among them (eq. 5–7); the attended taps go through the dilated
-//! convolution (eq. 3), ReLU and dropout, and are added to x_t. Taps before the start do not exist:
-//! they are masked, not zeros that get attention.
+//! Layer n uses three taps S(t) = [x_{t−2d}, x_{t−d}, x_t], d = 2ⁿ (the paper's eq. 4). Each tap is a
+//! query over the existing taps (eq. 5–7). The attended taps pass the dilated convolution (eq. 3), ReLU and
+//! dropout, and are added to x_t. Taps before the start do not exist: they are masked and get no attention.
 //!
 //! A 3×3 attention for each step would be thousands of tiny products. Queries, keys and values are
 //! therefore projected once for the sequence and shifted in time, scores are elementwise products
@@ -16,7 +15,6 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::rngs::StdRng;
 
 use super::dropout::dropout;
-use super::sequence::SequenceModel;
 use crate::preset;
 
 /// Added to the score of a tap that does not exist.
@@ -25,13 +23,13 @@ const MASKED: f32 = -1e9;
 /// Layers with dilation 1, 2, 4, …
 #[derive(Module, Debug)]
 pub struct Tacn {
-    /// Layer n at index n.
-    pub layers: Vec<Layer>,
+    /// Layer n is at index n.
+    pub layers: Vec<TacnLayer>,
 }
 
 /// One layer.
 #[derive(Module, Debug)]
-pub struct Layer {
+pub struct TacnLayer {
     /// None makes it a plain TCN block.
     pub attention: Option<Attention>,
     /// The convolution over the taps, oldest first: [3 · C, C].
@@ -53,35 +51,30 @@ pub struct Attention {
 }
 
 impl Tacn {
-    /// A network with fresh weights.
-    pub fn new(preset: &preset::Sequence, device: &Device) -> Self {
+    /// Creates a network with initial weights.
+    pub fn new(preset: &preset::SequencePreset, device: &Device) -> Self {
         let layers = (0..preset.layers)
-            .map(|n| Layer::new(preset, 1 << n, device))
+            .map(|n| TacnLayer::new(preset, 1 << n, device))
             .collect();
         Self { layers }
     }
 
-    /// Width C of x_t and of y_t.
+    /// Returns the width C of x_t and of y_t.
     pub fn width(&self) -> usize {
         self.layers.first().map_or(0, |layer| layer.bias.dims()[0])
     }
-}
 
-impl SequenceModel for Tacn {
-    fn forward(
-        &self,
-        x: Tensor<3>,
-        _lengths: &[usize],
-        mut random: Option<&mut StdRng>,
-    ) -> Tensor<3> {
+    /// Computes y [B, T, C] from x [B, T, C]. Because the network is causal, padding at the end changes no
+    /// earlier step. `random` decides what dropout drops; without it nothing is dropped.
+    pub fn forward(&self, x: Tensor<3>, mut random: Option<&mut StdRng>) -> Tensor<3> {
         self.layers
             .iter()
             .fold(x, |x, layer| layer.forward(x, random.as_deref_mut()))
     }
 }
 
-impl Layer {
-    fn new(preset: &preset::Sequence, dilation: usize, device: &Device) -> Self {
+impl TacnLayer {
+    fn new(preset: &preset::SequencePreset, dilation: usize, device: &Device) -> Self {
         let width = preset.width;
         let attends = preset.model == preset::SequenceModel::Tacn;
         let attention = attends.then(|| Attention {
@@ -107,12 +100,12 @@ impl Layer {
     }
 
     fn forward(&self, x: Tensor<3>, random: Option<&mut StdRng>) -> Tensor<3> {
-        let taps = Taps::new(x.dims(), self.dilation, &x.device());
+        let taps = TapPositions::new(x.dims(), self.dilation, &x.device());
         let hats = match &self.attention {
             Some(attention) => attention.forward(&x, &taps),
             None => taps.of(&x),
         };
-        // Oldest first; the oldest may lie before the start for every step, and is left out then.
+        // Oldest first. A tap that is before the start at every step is left out.
         let width = self.bias.dims()[0];
         let absent = (3 - taps.visible) * width;
         let weights = self.taps.val().narrow(0, absent, 3 * width - absent);
@@ -123,8 +116,8 @@ impl Layer {
 }
 
 impl Attention {
-    /// The attended taps Ŝ, oldest first, each [B, T, C], zero where the tap does not exist.
-    fn forward(&self, x: &Tensor<3>, taps: &Taps) -> Vec<Tensor<3>> {
+    /// Computes the attended taps Ŝ, oldest first, each [B, T, C], zero where the tap does not exist.
+    fn forward(&self, x: &Tensor<3>, taps: &TapPositions) -> Vec<Tensor<3>> {
         let [batch, steps, width] = x.dims();
         let joint = self.joint.forward(x.clone());
         let part = |index: usize| taps.of(&joint.clone().narrow(2, index * width, width));
@@ -171,10 +164,10 @@ impl Attention {
     }
 }
 
-/// Where a layer's taps lie in sequences of one length.
-struct Taps {
+/// The positions of a layer's taps in sequences of one length.
+struct TapPositions {
     dilation: usize,
-    /// How many of the three any step has: the last has one, x_t itself.
+    /// How many of the three taps exist at some step; x_t always exists.
     visible: usize,
     /// For each visible tap, oldest first: what is added to its scores [1, T, 1]; none for x_t.
     masks: Vec<Option<Tensor<3>>>,
@@ -182,7 +175,7 @@ struct Taps {
     real: Vec<Option<Tensor<3>>>,
 }
 
-impl Taps {
+impl TapPositions {
     fn new([_, steps, _]: [usize; 3], dilation: usize, device: &Device) -> Self {
         let visible = 1 + usize::from(steps > dilation) + usize::from(steps > 2 * dilation);
         let lane = |f: fn(bool) -> f32, back: usize| {
@@ -203,7 +196,7 @@ impl Taps {
         }
     }
 
-    /// The visible taps of a sequence [B, T, C], oldest first, zero before the start.
+    /// Returns the visible taps of a sequence [B, T, C], oldest first, zero before the start.
     fn of(&self, x: &Tensor<3>) -> Vec<Tensor<3>> {
         let [batch, steps, width] = x.dims();
         (0..self.visible)

@@ -1,4 +1,4 @@
-//! The VQ-VAE: a segment to a grid of codes and back, and the latent representation R_l.
+//! The VQ-VAE: from a segment to a grid of codes and back, and the latent representation R_l.
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
@@ -29,18 +29,18 @@ pub struct VqVae {
     commitment: f64,
 }
 
-/// What one batch of segments gave.
+/// The result of one batch of segments.
 #[derive(Debug)]
 pub struct Autoencoded {
-    /// What training minimises.
+    /// The training loss.
     pub loss: Tensor<1>,
-    /// Mean squared error of the rebuilt segments, in squared deviations.
+    /// Mean squared error of the reconstructed segments, in squared deviations.
     pub reconstruction: f32,
     /// The chosen codes [N · P].
     pub codes: Vec<usize>,
 }
 
-/// R_l of a batch, and how well the codes fit it.
+/// R_l of a batch, and its distance to the codes.
 #[derive(Debug)]
 pub struct Latent {
     /// The quantised map, flattened as [N, D · height · width].
@@ -49,13 +49,13 @@ pub struct Latent {
     pub codes: Vec<usize>,
     /// Mean over the grid of the squared distance to the chosen codes `[N]`.
     pub distance: Vec<f32>,
-    /// How much nearer, in squared distance, the chosen code is than the next: the least of all.
+    /// Smallest margin, in squared distance, between the chosen and the second nearest code.
     pub margin: f32,
 }
 
 impl VqVae {
-    /// A network with fresh weights and an empty codebook.
-    pub fn new(preset: &preset::VqVae, device: &Device) -> Self {
+    /// Creates a network with initial weights and an empty codebook.
+    pub fn new(preset: &preset::VqVaePreset, device: &Device) -> Self {
         let mut encoder = Vec::new();
         let mut decoder = Vec::new();
         let mut size = [SEGMENT_FRAMES, BINS];
@@ -79,8 +79,8 @@ impl VqVae {
         }
     }
 
-    /// Width of R_l.
-    pub fn width(preset: &preset::VqVae) -> usize {
+    /// Returns the width of R_l.
+    pub fn width(preset: &preset::VqVaePreset) -> usize {
         let size = preset
             .convolutions
             .iter()
@@ -90,11 +90,10 @@ impl VqVae {
         size[0] * size[1] * preset.dimension
     }
 
-    /// Encodes, quantises and rebuilds segments [N, 1, 32, 129].
+    /// Encodes, quantises and reconstructs segments [N, 1, 32, 129].
     ///
-    /// The decoder's gradient reaches the encoder past the codebook as if it were not there. With
-    /// `learn`, the codebook first moves towards the batch, or is made ready for the gradient that
-    /// moves it.
+    /// The decoder's gradient bypasses the codebook and reaches the encoder unchanged. With `learn`, a random generator,
+    /// the codebook first moves towards the batch, or is prepared for the gradient that moves it.
     pub fn autoencode(&mut self, segments: Tensor<4>, learn: Option<&mut StdRng>) -> Autoencoded {
         let encoded = self.encode(segments.clone());
         let [n, width, height, length] = encoded.dims();
@@ -120,7 +119,7 @@ impl VqVae {
         }
     }
 
-    /// R_l of segments [N, 32, 129], outside any gradient.
+    /// Computes R_l of segments [N, 32, 129] without a gradient.
     pub fn latent(&self, segments: Vec<f32>) -> Latent {
         let mut maps = Maps::segments(segments);
         for layer in &self.encoder {
@@ -155,7 +154,7 @@ impl VqVae {
         }
     }
 
-    /// R_l [N, D · height · width] of segments whose codes are known: [N, P].
+    /// Computes R_l [N, D · height · width] of segments from their codes [N, P].
     pub fn representation(&self, codes: &[usize], count: usize) -> Vec<f32> {
         let values = self.quantiser.look_up(codes);
         let quantised = Maps {
@@ -183,7 +182,7 @@ impl VqVae {
     }
 }
 
-/// The transposed convolution that undoes a convolution's change of shape.
+/// Creates the transposed convolution that reverses a convolution's change of shape.
 fn mirrored(
     layer: &preset::Convolution,
     channels: usize,
@@ -225,8 +224,8 @@ mod tests {
         }
     }
 
-    /// What the decoder would change in the codes reaches the encoder unchanged, for either way of
-    /// learning codes; the codes' own loss does not.
+    /// The decoder's gradient at the codes reaches the encoder unchanged, for both ways of learning codes; the
+    /// gradient of the codes' own loss does not.
     #[test]
     fn the_encoder_gets_the_decoders_gradient_as_if_there_were_no_codebook() {
         let device = Device::flex().autodiff();
@@ -247,7 +246,7 @@ mod tests {
             let map = chosen.permute([0, 3, 1, 2]).require_grad();
             let loss = (model.decode(map.clone()) - segments).square().mean();
             let gradients = loss.backward();
-            // A bias moves its channel at every place.
+            // A bias changes its channel at every place.
             let expected = map.grad(&gradients).unwrap().permute([0, 2, 3, 1]);
             let expected = values(expected.reshape([108, 16]).sum_dim(0));
             let size = expected.iter().fold(0.0_f32, |most, v| most.max(v.abs()));

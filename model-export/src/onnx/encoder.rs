@@ -1,16 +1,16 @@
 //! `encoder.onnx`: `segments` [N, 1, 32, 129] to `features` [N, C]; with a codebook also `codes` [N, P]
 //! and `distance` `[N]`.
 
+use super::error::{OnnxError, check, check_linear, check_shape};
 use super::graph::{Attribute, Dim, Element, Graph, Value};
-use super::{OnnxError, check, check_linear, check_shape};
-use crate::weights::{Conv2d, Encoder, Layer, VqEncoder};
+use super::weights::{Conv2dWeights, EncoderLayer, EncoderWeights, VqEncoderWeights};
 
 /// Frames and bins of a segment.
 const SEGMENT: [usize; 2] = [32, 129];
-/// Runs that codes are searched in, at most: with 256 of them 8 are the fastest of 8, 16 and 32.
+/// Largest number of runs in the search for a code. With 256 codes, 8 is the fastest of 8, 16 and 32.
 const MOST_RUNS: usize = 8;
 
-/// The encoder's graph.
+/// Writes the encoder's graph.
 ///
 /// Input: `segments` f32 [N, 1, 32, 129]. Outputs: `features` f32 [N, C] = ReLU(R_f · W + b) with
 /// R_f = R_d ‖ R_l; with a codebook also `codes` i64 [N, P], the nearest code (eq. 1) of each of the
@@ -18,8 +18,8 @@ const MOST_RUNS: usize = 8;
 /// the code's D values), averaged over the positions.
 ///
 /// # Errors
-/// A weight's shape does not fit what comes before it, or a network does not end as it must.
-pub fn encoder(encoder: &Encoder) -> Result<Vec<u8>, OnnxError> {
+/// If a weight's shape does not fit its input, or a network's output has the wrong form.
+pub fn encoder(encoder: &EncoderWeights) -> Result<Vec<u8>, OnnxError> {
     let mut graph = Graph::new("encoder");
     let batch = Dim::Named("N");
     let input_dims = [
@@ -50,8 +50,8 @@ pub fn encoder(encoder: &Encoder) -> Result<Vec<u8>, OnnxError> {
     let bias = graph.floats(&[width], &encoder.fusion.bias);
     let mut fused = graph.node("Gemm", &[&deep, &weight, &bias], []);
     if let Some(quantised) = &quantised {
-        // A second product added to the first instead of a concatenation; and the map stays as the
-        // search left it, channels last: the rows of the weight are reordered, not the data.
+        // A second product is added to the first instead of a concatenation. The map stays channels last, as
+        // the search returns it: the rows of the weight are reordered, not the data.
         let rows = channels_last(latent_rows, quantised, width);
         let weight = graph.floats(&[latent_size, width], &rows);
         let flat = graph.reshape(&quantised.vectors, &[-1, latent_size as i64]);
@@ -72,18 +72,18 @@ pub fn encoder(encoder: &Encoder) -> Result<Vec<u8>, OnnxError> {
     Ok(graph.finish())
 }
 
-/// What is known of a value besides its batch axis.
+/// The shape of a value without its batch axis.
 #[derive(Clone, Copy, Debug)]
 enum Size {
     Map { channels: usize, size: [usize; 2] },
     Flat(usize),
 }
 
-/// Appends `stack` to the graph; its result and that result's size.
+/// Appends `stack` to the graph; returns the result and its size.
 fn layers(
     graph: &mut Graph,
     name: &str,
-    stack: &[Layer],
+    stack: &[EncoderLayer],
     segments: &Value,
 ) -> Result<(Value, Size), OnnxError> {
     let mut value = segments.clone();
@@ -94,11 +94,11 @@ fn layers(
     for (index, layer) in stack.iter().enumerate() {
         let name = format!("{name}.{index}");
         (value, size) = match (layer, size) {
-            (Layer::Conv2d(conv), Size::Map { channels, size }) => {
+            (EncoderLayer::Conv2d(conv), Size::Map { channels, size }) => {
                 convolution(graph, &name, conv, &value, channels, size)?
             }
-            (Layer::Relu, size) => (graph.node("Relu", &[&value], []), size),
-            (Layer::MaxPool { kernel, stride }, Size::Map { channels, size }) => {
+            (EncoderLayer::Relu, size) => (graph.node("Relu", &[&value], []), size),
+            (EncoderLayer::MaxPool { kernel, stride }, Size::Map { channels, size }) => {
                 let size = windows(&name, size, [0; 4], *kernel, *stride)?;
                 let attributes = [ints("kernel_shape", kernel), ints("strides", stride)];
                 (
@@ -106,11 +106,11 @@ fn layers(
                     Size::Map { channels, size },
                 )
             }
-            (Layer::Flatten, Size::Map { channels, size }) => {
+            (EncoderLayer::Flatten, Size::Map { channels, size }) => {
                 let flat = graph.node("Flatten", &[&value], [Attribute::Int("axis", 1)]);
                 (flat, Size::Flat(channels * size[0] * size[1]))
             }
-            (Layer::Linear(linear), Size::Flat(inputs)) => {
+            (EncoderLayer::Linear(linear), Size::Flat(inputs)) => {
                 let outputs = linear.bias.len();
                 check_linear(&name, linear, inputs, outputs)?;
                 let weight = graph.floats(&[inputs, outputs], &linear.weight.data);
@@ -120,14 +120,17 @@ fn layers(
                     Size::Flat(outputs),
                 )
             }
-            (Layer::Conv2d(_) | Layer::MaxPool { .. } | Layer::Flatten, Size::Flat(_)) => {
+            (
+                EncoderLayer::Conv2d(_) | EncoderLayer::MaxPool { .. } | EncoderLayer::Flatten,
+                Size::Flat(_),
+            ) => {
                 let reason = "needs a map, but its input is flat".into();
                 return Err(OnnxError::Layer {
                     layer: name,
                     reason,
                 });
             }
-            (Layer::Linear(_), Size::Map { .. }) => {
+            (EncoderLayer::Linear(_), Size::Map { .. }) => {
                 let reason = "needs a flat input, but its input is a map".into();
                 return Err(OnnxError::Layer {
                     layer: name,
@@ -142,7 +145,7 @@ fn layers(
 fn convolution(
     graph: &mut Graph,
     name: &str,
-    conv: &Conv2d,
+    conv: &Conv2dWeights,
     value: &Value,
     channels: usize,
     size: [usize; 2],
@@ -162,7 +165,7 @@ fn convolution(
         || !outputs.is_multiple_of(conv.groups)
     {
         let reason = format!(
-            "{} groups cannot share {channels} channels to {outputs}",
+            "{channels} input and {outputs} output channels do not divide into {} groups",
             conv.groups
         );
         return Err(OnnxError::Layer {
@@ -193,7 +196,7 @@ fn convolution(
     ))
 }
 
-/// How many windows fit, down and right.
+/// Returns how many windows fit, down and right.
 fn windows(
     name: &str,
     size: [usize; 2],
@@ -217,7 +220,7 @@ fn windows(
     ])
 }
 
-/// The codebook's answer.
+/// The result of the search in the codebook.
 struct Quantised {
     /// The chosen codes' vectors [N, P, D].
     vectors: Value,
@@ -231,8 +234,12 @@ struct Quantised {
     width: usize,
 }
 
-/// Eq. 1: each vector of the encoder's map to its nearest code.
-fn quantise(graph: &mut Graph, vq: &VqEncoder, segments: &Value) -> Result<Quantised, OnnxError> {
+/// Appends eq. 1: the nearest code of each vector of the encoder's map.
+fn quantise(
+    graph: &mut Graph,
+    vq: &VqEncoderWeights,
+    segments: &Value,
+) -> Result<Quantised, OnnxError> {
     let (map, size) = layers(graph, "vq", &vq.layers, segments)?;
     let Size::Map {
         channels: width,
@@ -278,7 +285,7 @@ fn quantise(graph: &mut Graph, vq: &VqEncoder, segments: &Value) -> Result<Quant
         [Attribute::Int("axis", 0)],
     );
 
-    // From the difference, not from the search's products: those cancel where a code is close.
+    // Computed from the difference, because the search's products cancel if a code is close.
     let vectors = graph.reshape(&vectors, &[-1, positions as i64, width as i64]);
     let difference = graph.node("Sub", &[&vectors, &chosen], []);
     let axes = graph.ints(&[1, 2]);
@@ -298,11 +305,11 @@ fn quantise(graph: &mut Graph, vq: &VqEncoder, segments: &Value) -> Result<Quant
     })
 }
 
-/// The place of the smallest of each row's `count` values [M, count]; of equal ones the first.
+/// Appends the index of the smallest of each row's `count` values [M, count]; the first of equal ones.
 ///
-/// ArgMin goes through them one after the other, and would be a quarter of the encoder's time. The
-/// minima of a few runs of them are found side by side; then two ArgMin find the run, and the place in
-/// it.
+/// ArgMin over the whole row is sequential and would take a quarter of the encoder's time. Instead the row is
+/// divided into a few runs, and their minima are computed in parallel. Two ArgMin then find the run and the place
+/// in it.
 fn smallest(graph: &mut Graph, values: &Value, count: usize) -> Value {
     let runs = (1..=MOST_RUNS)
         .rev()
@@ -328,7 +335,7 @@ fn smallest(graph: &mut Graph, values: &Value, count: usize) -> Value {
     graph.node("Add", &[&before, &place], [])
 }
 
-/// Rows in the order [D, P] to the order [P, D].
+/// Reorders rows from [D, P] to [P, D].
 fn channels_last(rows: &[f32], quantised: &Quantised, outputs: usize) -> Vec<f32> {
     let Quantised {
         positions, width, ..

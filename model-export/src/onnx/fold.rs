@@ -1,25 +1,25 @@
-//! One layer's weights with all that can be multiplied out beforehand, in f64.
+//! Folds constant factors of a layer's weights, in f64.
 //!
-//! The scale of the scores goes into W_q and W_o into the taps of the convolution. The bias of K goes
-//! away (it shifts all of a query's scores, which softmax does not see); that of V joins the output's
-//! (shares sum to one), so a zero tap has a zero value.
+//! The scale of the scores is folded into W_q, and W_o into the taps of the convolution. The bias of K is
+//! dropped: it shifts all scores of a query, which does not change their softmax. The bias of V is added to the
+//! output's bias, because attention weights sum to one. A zero tap therefore has a zero value.
 
-use super::taps::Sizes;
-use crate::weights::{Array, Linear, SequenceLayer, TacnLayer};
+use super::sizes::Sizes;
+use super::weights::{Array, LinearWeights, SequenceLayer, TacnWeights};
 
-/// One layer's weights as the graph wants them.
+/// One layer's folded weights.
 pub(super) struct Folded {
-    pub(super) attention: Option<Attention>,
+    pub(super) attention: Option<FoldedAttention>,
     /// [3C, C]: the taps, W_o multiplied in.
     pub(super) taps: Vec<f32>,
-    /// What taps 0 and 1 add to the bias when they are real: two of `[C]`.
+    /// What taps 0 and 1 add to the bias if they exist: two of `[C]`.
     pub(super) tap_biases: [Vec<f32>; 2],
-    /// The bias with that of tap 2, which is always real: `[C]`.
+    /// The bias including that of tap 2, which always exists: `[C]`.
     pub(super) bias: Vec<f32>,
 }
 
 /// Q, K and V side by side.
-pub(super) struct Attention {
+pub(super) struct FoldedAttention {
     /// [C, 3C].
     pub(super) weight: Vec<f32>,
     /// `[3C]`.
@@ -43,7 +43,7 @@ impl Folded {
         }
     }
 
-    fn attending(layer: &TacnLayer, Sizes { width, heads, .. }: Sizes) -> Self {
+    fn attending(layer: &TacnWeights, Sizes { width, heads, .. }: Sizes) -> Self {
         let scale = 1.0 / ((width / heads) as f64).sqrt();
         let scaled = |values: &[f32]| -> Vec<f32> {
             values
@@ -59,8 +59,8 @@ impl Folded {
         let mut bias = scaled(&layer.query.bias);
         bias.resize(3 * width, 0.0);
 
-        // What every attended tap carries, whatever its shares: b_v · W_o + b_o.
-        let Linear {
+        // The constant part of every attended tap: b_v · W_o + b_o.
+        let LinearWeights {
             weight: output,
             bias: output_bias,
         } = &layer.output;
@@ -84,7 +84,7 @@ impl Folded {
             .zip(&layer.bias)
             .map(|(&own, &bias)| own + f64::from(bias));
         Self {
-            attention: Some(Attention { weight, bias }),
+            attention: Some(FoldedAttention { weight, bias }),
             taps,
             tap_biases: [narrow(oldest), narrow(middle)],
             bias: narrow(total.collect()),
@@ -92,7 +92,7 @@ impl Folded {
     }
 }
 
-/// Matrices with equally many rows as one.
+/// Joins matrices with the same number of rows.
 pub(super) fn side_by_side(matrices: &[&Array]) -> Array {
     let rows = matrices.first().map_or(0, |matrix| matrix.shape[0]);
     let columns: usize = matrices.iter().map(|matrix| matrix.shape[1]).sum();
@@ -109,7 +109,7 @@ pub(super) fn side_by_side(matrices: &[&Array]) -> Array {
     }
 }
 
-/// Rows [.., width] times a matrix [width, width].
+/// Multiplies rows [.., width] by a matrix [width, width].
 fn product(rows: &[f64], matrix: &[f32], width: usize) -> Vec<f64> {
     let mut result = vec![0.0; rows.len()];
     for (row, sums) in rows.chunks_exact(width).zip(result.chunks_exact_mut(width)) {

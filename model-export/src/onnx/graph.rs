@@ -1,15 +1,15 @@
-//! A graph in the making: inputs, constants and operators in, a serialised ONNX model out.
+//! A builder of graphs: from inputs, constants and operators to a serialised ONNX model.
 //!
-//! Every value is named by number as it is made; [`Graph::output`] gives the contract's names. It
-//! checks no shapes: those who build with it know theirs, and the tests run every graph.
+//! Values are named by number; [`Graph::output`] gives outputs the names that the server expects. Shapes are not
+//! checked here: the tests run every graph.
 
 use prost::Message;
 
 use super::proto::{self, attribute_type, data_type};
 
-/// Any ONNX Runtime from 1.20 on loads these two together.
+/// ONNX Runtime 1.20 and later load this version with the operator set below.
 const IR_VERSION: i64 = 10;
-/// 18 is the first whose reductions take axes as an input throughout.
+/// 18 is the first operator set with axes as an input of all reductions.
 const OPSET: i64 = 18;
 
 /// A tensor somewhere in the graph.
@@ -36,7 +36,7 @@ impl Element {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Dim {
     Fixed(usize),
-    /// Decided by each call.
+    /// Different in each call.
     Named(&'static str),
 }
 
@@ -48,15 +48,15 @@ pub(super) enum Attribute {
 }
 
 impl Attribute {
-    fn into_proto(self) -> proto::Attribute {
+    fn into_proto(self) -> proto::AttributeProto {
         match self {
-            Self::Int(name, value) => proto::Attribute {
+            Self::Int(name, value) => proto::AttributeProto {
                 name: name.into(),
                 i: Some(value),
                 r#type: attribute_type::INT,
                 ..Default::default()
             },
-            Self::Ints(name, values) => proto::Attribute {
+            Self::Ints(name, values) => proto::AttributeProto {
                 name: name.into(),
                 ints: values,
                 r#type: attribute_type::INTS,
@@ -69,14 +69,14 @@ impl Attribute {
 /// The builder.
 #[derive(Debug)]
 pub(super) struct Graph {
-    proto: proto::Graph,
+    proto: proto::GraphProto,
     values: usize,
 }
 
 impl Graph {
     pub(super) fn new(name: &str) -> Self {
         Self {
-            proto: proto::Graph {
+            proto: proto::GraphProto {
                 name: name.into(),
                 ..Default::default()
             },
@@ -89,10 +89,10 @@ impl Graph {
         Value(name.into())
     }
 
-    /// Makes `value` an output under the contract's name.
+    /// Makes `value` an output with the name that the server expects.
     ///
-    /// The value is renamed wherever it stands, which saves an Identity node; it must be an
-    /// operator's result and not be an output already.
+    /// The value is renamed wherever it is used, which saves an Identity node. It must be an operator's
+    /// result and not already an output.
     pub(super) fn output(&mut self, value: &Value, name: &str, element: Element, dims: &[Dim]) {
         for node in &mut self.proto.node {
             for used in node.input.iter_mut().chain(&mut node.output) {
@@ -104,24 +104,24 @@ impl Graph {
         self.proto.output.push(value_info(name, element, dims));
     }
 
-    /// A constant; equal ones are stored once.
+    /// Adds a constant; equal ones are stored once.
     pub(super) fn floats(&mut self, shape: &[usize], data: &[f32]) -> Value {
         let raw = data.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.constant(Element::F32, shape, raw)
     }
 
-    /// A vector of integers; equal ones are stored once.
+    /// Adds a vector of integers; equal ones are stored once.
     pub(super) fn ints(&mut self, data: &[i64]) -> Value {
         let raw = data.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.constant(Element::I64, &[data.len()], raw)
     }
 
-    /// One integer without axes.
+    /// Adds an integer without axes.
     pub(super) fn int(&mut self, value: i64) -> Value {
         self.constant(Element::I64, &[], value.to_le_bytes().into())
     }
 
-    /// An operator with one result.
+    /// Adds an operator with one result.
     pub(super) fn node(
         &mut self,
         operator: &str,
@@ -133,7 +133,7 @@ impl Graph {
         result
     }
 
-    /// An operator with so many results, the first of those it could give.
+    /// Adds an operator with this many results, the first of its possible ones.
     pub(super) fn nodes(
         &mut self,
         operator: &str,
@@ -147,12 +147,12 @@ impl Graph {
         results
     }
 
-    /// Stands for an optional input that is left out before one that is not.
+    /// Returns the placeholder of an omitted optional input.
     pub(super) fn absent() -> Value {
         Value(String::new())
     }
 
-    /// `value` cut along `axis` into parts of these sizes.
+    /// Cuts `value` along `axis` into parts of these sizes.
     pub(super) fn split(&mut self, value: &Value, axis: i64, sizes: &[usize]) -> Vec<Value> {
         if sizes.len() == 1 {
             return vec![value.clone()];
@@ -172,7 +172,7 @@ impl Graph {
         self.node("Concat", values, [Attribute::Int("axis", axis)])
     }
 
-    /// 0 keeps the size of the same axis, −1 takes what is left.
+    /// Reshapes a value: 0 keeps the size of the same axis, −1 is the remaining size.
     pub(super) fn reshape(&mut self, value: &Value, shape: &[i64]) -> Value {
         let shape = self.ints(shape);
         self.node("Reshape", &[value, &shape], [])
@@ -186,9 +186,9 @@ impl Graph {
         )
     }
 
-    /// The serialised model.
+    /// Returns the serialised model.
     pub(super) fn finish(self) -> Vec<u8> {
-        proto::Model {
+        proto::ModelProto {
             ir_version: IR_VERSION,
             producer_name: "undertone model-export".into(),
             producer_version: env!("CARGO_PKG_VERSION").into(),
@@ -208,7 +208,7 @@ impl Graph {
         output: Vec<String>,
         attributes: impl IntoIterator<Item = Attribute>,
     ) {
-        self.proto.node.push(proto::Node {
+        self.proto.node.push(proto::NodeProto {
             input: inputs.iter().map(|value| value.0.clone()).collect(),
             output,
             name: format!("{operator}_{}", self.proto.node.len()),
@@ -228,7 +228,7 @@ impl Graph {
         }
         let value = self.fresh();
         let name = value.0.clone();
-        self.proto.initializer.push(proto::Tensor {
+        self.proto.initializer.push(proto::TensorProto {
             dims,
             data_type,
             name,
@@ -243,7 +243,7 @@ impl Graph {
     }
 }
 
-fn value_info(name: &str, element: Element, dims: &[Dim]) -> proto::ValueInfo {
+fn value_info(name: &str, element: Element, dims: &[Dim]) -> proto::ValueInfoProto {
     let dim = dims
         .iter()
         .map(|dim| proto::Dimension {
@@ -255,11 +255,11 @@ fn value_info(name: &str, element: Element, dims: &[Dim]) -> proto::ValueInfo {
         .collect();
     let tensor_type = proto::TensorType {
         elem_type: element.code(),
-        shape: Some(proto::Shape { dim }),
+        shape: Some(proto::TensorShapeProto { dim }),
     };
-    proto::ValueInfo {
+    proto::ValueInfoProto {
         name: name.into(),
-        r#type: Some(proto::Type {
+        r#type: Some(proto::TypeProto {
             tensor_type: Some(tensor_type),
         }),
     }

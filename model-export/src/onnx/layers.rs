@@ -1,39 +1,39 @@
-//! Layers of a causal sequence model over M rows of three taps, in nodes.
+//! The nodes of a causal sequence model's layers, over M rows of three taps.
 //!
-//! It knows neither chunks nor steps. The price of a layer is its nodes, so whatever depends only on
-//! which taps are real is made once for all layers, and split. And it is the shape of what they see: an
-//! attending layer's taps come before its rows, for what runs along a short axis behind them, a softmax
-//! over three keys above all, costs several times as much.
+//! The same code serves chunks and single steps. A layer's time depends on its number of nodes, so values that
+//! depend only on which taps exist are computed once for all layers, then split. It also depends on the order of
+//! axes: in an attending layer, taps come before rows, because operations along a short last axis, above all
+//! the softmax over three keys, take several times as long.
 
-use super::fold::{Attention, Folded};
+use super::fold::{Folded, FoldedAttention};
 use super::graph::{Attribute, Graph, Value};
 use super::proto::data_type;
-use super::taps::Sizes;
-use crate::weights::SequenceLayer;
+use super::sizes::Sizes;
+use super::weights::SequenceLayer;
 
-/// Taps of a layer: t − 2d, t − d, t.
+/// Number of taps of a layer: t − 2d, t − d, t.
 const TAPS: usize = 3;
 /// The score of a tap that does not exist, beyond any real one.
 const MASKED: f32 = -1e30;
 
-/// The layers, and what depends only on which taps are real: made once for all of them.
+/// The layers, and the values that depend only on which taps exist.
 pub(super) struct Layers {
     sizes: Sizes,
     folded: Vec<Folded>,
-    /// One a layer; empty if no layer attends.
+    /// One per layer; empty if no layer attends.
     masks: Vec<Masks>,
 }
 
-/// What one attending layer needs to know of M rows.
+/// What depends on the existing taps of M rows in one attending layer.
 struct Masks {
     /// Added to the scores of each query and key: 0 or [`MASKED`], [9M, 1].
     pairs: Value,
-    /// The convolution's bias, as much of it as real taps bring: [M, C].
+    /// The convolution's bias, with the parts of existing taps: [M, C].
     bias: Value,
 }
 
 impl Layers {
-    /// `real` bool [M, 2L]: whether taps 0 and 1 of each layer are; those that are not hold zeros.
+    /// Prepares the layers. `real` bool [M, 2L]: whether taps 0 and 1 of each layer exist; the others are zeros.
     pub(super) fn prepare(
         graph: &mut Graph,
         layers: &[SequenceLayer],
@@ -63,7 +63,7 @@ impl Layers {
         }
     }
 
-    /// Layer `index`: `taps` x_{t−2d}, x_{t−d} and x_t of M rows in one shape [.., C], `current` x_t
+    /// Appends layer `index`: `taps` x_{t−2d}, x_{t−d} and x_t of M rows in one shape [.., C], `current` x_t
     /// [M, C]; the result [M, C] is x_t + ReLU(y).
     pub(super) fn apply(
         &self,
@@ -88,15 +88,15 @@ impl Layers {
         graph.node("Add", &[current, &y], [])
     }
 
-    /// Eq. 4–7 but for W_o: the joined heads of each tap's query, [M, 3, C], zero for a tap that is
-    /// not real.
+    /// Appends eq. 4–7 without W_o: the joined heads of each tap's query, [M, 3, C], zero for a tap that does
+    /// not exist.
     ///
-    /// Products of 3 × C/8 matrices, one a row and head, cost more than twice as much as this: elementwise
-    /// products of all pairs of taps, summed over each head by a matrix of ones, and back.
+    /// Uses elementwise products of all pairs of taps, summed over each head by a matrix of ones. Products of
+    /// 3 × C/8 matrices, one per row and head, take more than twice as long.
     fn attend(
         &self,
         graph: &mut Graph,
-        attention: &Attention,
+        attention: &FoldedAttention,
         taps: [&Value; TAPS],
         pairs: &Value,
     ) -> Value {
@@ -121,7 +121,7 @@ impl Layers {
         }
         let sum = graph.floats(&[width, heads], &sum);
         let spread = graph.floats(&[heads, width], &spread);
-        // [query, key, M, ..]: C products, then a score and a share for each head.
+        // [query, key, M, ..]: C products, then a score and a weight for each head.
         let products = graph.node("Mul", &[&queries, keys], []);
         let products = graph.reshape(&products, &[-1, channels]);
         let scores = graph.node("Gemm", &[&products, &sum, pairs], []);
@@ -134,8 +134,8 @@ impl Layers {
     }
 }
 
-/// The softmax of [query, key, M, heads] along its second axis. The operator of this name would move
-/// that axis to the end and back, which takes longer than all of these.
+/// Appends the softmax of [query, key, M, heads] along its second axis. The Softmax operator would move that
+/// axis to the end and back, which takes longer than these nodes.
 fn softmax_over_keys(graph: &mut Graph, scores: &Value) -> Value {
     let largest = over_keys(graph, "ReduceMax", scores, true);
     let scores = graph.node("Sub", &[scores, &largest], []);
@@ -150,10 +150,10 @@ fn over_keys(graph: &mut Graph, operator: &str, value: &Value, keep: bool) -> Va
     graph.node(operator, &[value, &axis], [keep])
 }
 
-/// Each layer's [`Masks::pairs`] from flags [M, 2L].
+/// Computes each layer's [`Masks::pairs`] from flags [M, 2L].
 ///
-/// Two taps see each other if both are real, that is if the older one is. A tap always sees itself:
-/// one that is not real sees nothing else, and its own value is zero.
+/// Two taps attend to each other if both exist, that is, if the older one exists. A tap always attends to
+/// itself: a tap that does not exist attends to nothing else, and its own value is zero.
 fn pair_masks(graph: &mut Graph, real: &Value, depth: usize) -> Vec<Value> {
     let flags = 2 * depth;
     let pairs = depth * TAPS * TAPS;
@@ -177,7 +177,7 @@ fn pair_masks(graph: &mut Graph, real: &Value, depth: usize) -> Vec<Value> {
     masks.iter().map(column).collect()
 }
 
-/// Each layer's [`Masks::bias`] from flags [M, 2L].
+/// Computes each layer's [`Masks::bias`] from flags [M, 2L].
 fn biases(graph: &mut Graph, real: &Value, layers: &[Folded], sizes: Sizes) -> Vec<Value> {
     let Sizes { depth, width, .. } = sizes;
     let columns = depth * width;

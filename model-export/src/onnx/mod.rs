@@ -1,96 +1,29 @@
-//! Models to ONNX: plain weights in, serialised graphs out.
+//! ONNX: from a trained network to serialised graphs.
 //!
-//! - [`encoder()`]: segments to features and, with a codebook, codes and novelty.
-//! - [`sequence()`]: chunks of T steps to step evidence; [`step()`]: the same weights, one live step.
-//! - `taps`: both for layers that see three taps; `layers` is what the two share, of weights that
-//!   `fold` multiplied out. `recurrent`: layers with a state, by ONNX's operators.
-//! - `graph` builds, `proto` is the file format.
+//! - [`extract`] takes plain [`weights`] out of a trained network.
+//! - [`encoder()`]: segments to features and, with a codebook, codes and their distance.
+//! - [`sequence()`]: chunks of T steps to step evidence. [`step()`]: the same weights for one live step.
+//! - `taps`: the graphs of layers over three taps, with `layers`, `sizes`, and weights from `fold`. `recurrent`: the
+//!   graphs of layers with a state. All end in `heads`.
+//! - `graph` builds a graph, `proto` is the file format, `error` has the checks of weights.
 //!
-//! Names, types and shapes of inputs and outputs are the server's contract (design, section 3). On a
-//! CPU these graphs cost nodes rather than arithmetic, so weights are folded wherever that saves a node.
+//! The server depends on the names, types and shapes of inputs and outputs. On a CPU the time of these graphs
+//! depends on the number of nodes rather than on arithmetic, so weights are folded wherever that saves a node.
 
 mod encoder;
+mod error;
+pub mod extract;
 mod fold;
 mod graph;
+mod heads;
 mod layers;
 mod proto;
 mod recurrent;
 mod sequence;
+mod sizes;
 mod taps;
-
-use crate::weights::{Array, Linear};
+pub mod weights;
 
 pub use encoder::encoder;
+pub use error::OnnxError;
 pub use sequence::{sequence, step};
-
-/// Weights from which no graph can be made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OnnxError {
-    /// A weight does not fit its neighbours.
-    #[error("{weight} has shape {found:?}, expected {expected:?}")]
-    Shape {
-        /// Which one, as a path from the root of the model.
-        weight: String,
-        /// Its shape.
-        found: Vec<usize>,
-        /// What its neighbours ask for.
-        expected: Vec<usize>,
-    },
-    /// A weight holds more or fewer values than its shape says.
-    #[error("{weight} holds {values} values, its shape {shape:?} asks for {}", shape.iter().product::<usize>())]
-    Values {
-        /// Which one.
-        weight: String,
-        /// Its shape.
-        shape: Vec<usize>,
-        /// Its values.
-        values: usize,
-    },
-    /// A layer cannot take what comes before it.
-    #[error("{layer}: {reason}")]
-    Layer {
-        /// Which one.
-        layer: String,
-        /// What it asks for and what it got.
-        reason: String,
-    },
-}
-
-/// `array` has this shape and as many values.
-fn check(weight: &str, array: &Array, expected: &[usize]) -> Result<(), OnnxError> {
-    check_shape(weight, &array.shape, expected)?;
-    if array.data.len() != expected.iter().product::<usize>() {
-        return Err(OnnxError::Values {
-            weight: weight.into(),
-            shape: array.shape.clone(),
-            values: array.data.len(),
-        });
-    }
-    Ok(())
-}
-
-fn check_shape(weight: &str, found: &[usize], expected: &[usize]) -> Result<(), OnnxError> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(OnnxError::Shape {
-        weight: weight.into(),
-        found: found.into(),
-        expected: expected.into(),
-    })
-}
-
-/// `linear` takes `inputs` to `outputs`.
-fn check_linear(
-    name: &str,
-    linear: &Linear,
-    inputs: usize,
-    outputs: usize,
-) -> Result<(), OnnxError> {
-    check(
-        &format!("{name}.weight"),
-        &linear.weight,
-        &[inputs, outputs],
-    )?;
-    check_shape(&format!("{name}.bias"), &[linear.bias.len()], &[outputs])
-}

@@ -1,18 +1,21 @@
-//! Recurrent layers by ONNX's own operators, for chunks of any length.
+//! Graphs of recurrent layers, with ONNX's own operators, for chunks of any length.
 //!
-//! The operators want time as the first axis and their gates in an order of their own. A layer's state
-//! goes in and comes out, so a stream continues where its last chunk ended.
+//! The operators need time as the first axis and have their own order of gates. A layer's state is an input and
+//! an output, so that a stream continues where its last chunk ended.
 
+use super::error::{OnnxError, check_linear};
 use super::graph::{Attribute, Dim, Element, Graph, Value};
-use super::sequence::evidence;
-use super::{OnnxError, check_linear};
-use crate::weights::{Array, Cell, Recurrent, RecurrentLayer, Sequence};
+use super::heads::evidence;
+use super::weights::{Array, CellKind, RecurrentLayers, RecurrentWeights, SequenceWeights};
 
-/// The server takes no more; nor does anybody train more.
+/// The server accepts no more layers.
 const MOST_LAYERS: usize = 16;
 
-/// [`super::sequence()`] for recurrent layers.
-pub(super) fn sequence(sequence: &Sequence, recurrent: &Recurrent) -> Result<Vec<u8>, OnnxError> {
+/// Writes [`super::sequence()`] for recurrent layers.
+pub(super) fn sequence(
+    sequence: &SequenceWeights,
+    recurrent: &RecurrentLayers,
+) -> Result<Vec<u8>, OnnxError> {
     let width = check(sequence, recurrent)?;
     let (cell, channels) = (recurrent.cell, width as i64);
     let vectors = recurrent.layers.len() * cell.states();
@@ -47,21 +50,21 @@ pub(super) fn sequence(sequence: &Sequence, recurrent: &Recurrent) -> Result<Vec
     Ok(graph.finish())
 }
 
-/// One layer over `x` [T, N, C] from its state `before`, each [1, N, C]: y [T, N, C] and the state after
-/// the last step.
+/// Appends one layer over `x` [T, N, C] with its state `before`, each [1, N, C]; returns y [T, N, C] and the
+/// state after the last step.
 fn apply(
     graph: &mut Graph,
-    cell: Cell,
-    layer: &RecurrentLayer,
+    cell: CellKind,
+    layer: &RecurrentWeights,
     x: &Value,
     before: &[Value],
 ) -> (Value, Vec<Value>) {
     let (operator, order): (_, &[usize]) = match cell {
-        Cell::SimpleRnn => ("RNN", &[0]),
-        // ONNX has z, r, h: ours.
-        Cell::Gru => ("GRU", &[0, 1, 2]),
+        CellKind::SimpleRnn => ("RNN", &[0]),
+        // ONNX has z, r, h, the same order.
+        CellKind::Gru => ("GRU", &[0, 1, 2]),
         // ONNX has i, o, f, c.
-        Cell::Lstm => ("LSTM", &[0, 2, 1, 3]),
+        CellKind::Lstm => ("LSTM", &[0, 2, 1, 3]),
     };
     let (width, gates) = (layer.state.weight.shape[0], order.len());
     let input = gate_rows(&layer.input.weight, order);
@@ -78,7 +81,7 @@ fn apply(
     let mut inputs = vec![x, &input, &state, &bias, &lengths];
     inputs.extend(before);
     let mut attributes = vec![Attribute::Int("hidden_size", width as i64)];
-    if cell == Cell::Gru {
+    if cell == CellKind::Gru {
         attributes.push(Attribute::Int("linear_before_reset", 1));
     }
     let mut results = graph.nodes(operator, &inputs, 1 + cell.states(), attributes);
@@ -89,7 +92,7 @@ fn apply(
     (y, after)
 }
 
-/// A weight [C, G · C] as ONNX wants it: gate after gate in `order`, each [C out, C in].
+/// Reorders a weight [C, G · C] for ONNX: gate after gate in `order`, each [C out, C in].
 fn gate_rows(weight: &Array, order: &[usize]) -> Vec<f32> {
     let (width, columns) = (weight.shape[0], weight.shape[1]);
     order
@@ -100,8 +103,8 @@ fn gate_rows(weight: &Array, order: &[usize]) -> Vec<f32> {
         .collect()
 }
 
-/// The width of a sequence whose weights all fit together.
-fn check(sequence: &Sequence, recurrent: &Recurrent) -> Result<usize, OnnxError> {
+/// Checks that all weights fit together; returns the width.
+fn check(sequence: &SequenceWeights, recurrent: &RecurrentLayers) -> Result<usize, OnnxError> {
     let width = sequence.logits.weight.shape.first().copied().unwrap_or(0);
     let depth = recurrent.layers.len();
     if width == 0 || !(1..=MOST_LAYERS).contains(&depth) {

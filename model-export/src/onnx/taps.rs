@@ -1,20 +1,18 @@
-//! Layers that see three taps in two frames: chunks of T steps, or one live step.
+//! Graphs of layers over three taps: for chunks of T steps, and for one live step.
 //!
-//! A chunk's steps do not need each other within a layer, so both frames hand a layer M rows of three
-//! taps, M = N or N · T; they differ only in where the taps come from. Taps that are not real are
-//! zeros from the start, which [`Layers`] counts on.
+//! Within a layer, the steps of a chunk do not depend on each other. Both graphs therefore apply a layer to M rows
+//! of three taps, M = N · T or N; they differ only in where the taps come from. Taps that do not exist are set to
+//! zero first, because [`Layers`] requires it.
 
+use super::error::OnnxError;
 use super::graph::{Dim, Element, Graph, Value};
+use super::heads::{evidence, heads, split_evidence};
 use super::layers::Layers;
-use super::sequence::{evidence, heads, split_evidence};
-use super::{OnnxError, check, check_linear, check_shape};
-use crate::weights::{Sequence, SequenceLayer, Taps};
+use super::sizes::Sizes;
+use super::weights::{SequenceWeights, TapLayers};
 
-/// History doubles with each layer; more than this is a mistake.
-const MOST_LAYERS: usize = 16;
-
-/// [`super::sequence()`] for layers that see taps.
-pub(super) fn sequence(sequence: &Sequence, body: &Taps) -> Result<Vec<u8>, OnnxError> {
+/// Writes [`super::sequence()`] for layers over taps.
+pub(super) fn sequence(sequence: &SequenceWeights, body: &TapLayers) -> Result<Vec<u8>, OnnxError> {
     let sizes = Sizes::of(sequence, body)?;
     let Sizes {
         depth,
@@ -79,8 +77,8 @@ pub(super) fn sequence(sequence: &Sequence, body: &Taps) -> Result<Vec<u8>, Onnx
     Ok(graph.finish())
 }
 
-/// [`super::step()`] for layers that see taps.
-pub(super) fn step(sequence: &Sequence, body: &Taps) -> Result<Vec<u8>, OnnxError> {
+/// Writes [`super::step()`] for layers over taps.
+pub(super) fn step(sequence: &SequenceWeights, body: &TapLayers) -> Result<Vec<u8>, OnnxError> {
     let sizes = Sizes::of(sequence, body)?;
     let Sizes {
         depth,
@@ -132,87 +130,29 @@ pub(super) fn step(sequence: &Sequence, body: &Taps) -> Result<Vec<u8>, OnnxErro
     Ok(graph.finish())
 }
 
-/// Steps `from` … `to` of [N, steps, C]; `to` counts from the end.
+/// Appends a slice: steps `from` to `to` of [N, steps, C]; `to` counts from the end.
 fn slice_steps(graph: &mut Graph, value: &Value, from: i64, to: i64) -> Value {
     let (from, to, axis) = (graph.ints(&[from]), graph.ints(&[to]), graph.ints(&[1]));
     graph.node("Slice", &[value, &from, &to, &axis], [])
 }
 
-/// How far back the earlier taps of each layer lie: `[2L]`.
+/// Returns how many steps back the earlier taps of each layer are: `[2L]`.
 fn tap_distances(depth: usize) -> Vec<i64> {
     (0..depth)
         .flat_map(|layer| [2 << layer, 1 << layer])
         .collect()
 }
 
-/// Which of the distances D the counts [M, 1] reach: bool [M, D].
+/// Appends a comparison of counts [M, 1] with distances D: bool [M, D], true if the count is at least the distance.
 fn at_least(graph: &mut Graph, counts: &Value, distances: &[i64]) -> Value {
     let distances = graph.ints(distances);
     graph.node("GreaterOrEqual", &[counts, &distances], [])
 }
 
-/// `values` [N, D, C] with zeros where `real` [N, D] is false, whatever stood there.
+/// Appends a selection: `values` [N, D, C], but zero where `real` [N, D] is false.
 fn zero_unless(graph: &mut Graph, real: &Value, values: &Value) -> Value {
     let axes = graph.ints(&[-1]);
     let real = graph.node("Unsqueeze", &[real, &axes], []);
     let zero = graph.floats(&[], &[0.0]);
     graph.node("Where", &[&real, values, &zero], [])
-}
-
-/// Sizes that all layers share.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sizes {
-    /// L.
-    pub(super) depth: usize,
-    /// C.
-    pub(super) width: usize,
-    pub(super) heads: usize,
-    /// K.
-    pub(super) classes: usize,
-}
-
-impl Sizes {
-    /// The sizes of a sequence whose weights all fit together.
-    fn of(sequence: &Sequence, body: &Taps) -> Result<Self, OnnxError> {
-        let depth = body.layers.len();
-        let width = sequence.logits.weight.shape.first().copied().unwrap_or(0);
-        let (heads, classes) = (body.heads, sequence.logits.bias.len());
-        let wrong = |reason: String| {
-            Err(OnnxError::Layer {
-                layer: "sequence".into(),
-                reason,
-            })
-        };
-        if !(1..=MOST_LAYERS).contains(&depth) {
-            return wrong(format!("has {depth} layers, expected 1 to {MOST_LAYERS}"));
-        }
-        if width == 0 || heads == 0 || !width.is_multiple_of(heads) {
-            return wrong(format!("{heads} heads cannot share a width of {width}"));
-        }
-        check_linear("logits", &sequence.logits, width, classes)?;
-        check_linear("score", &sequence.score, width, 1)?;
-        for (index, layer) in body.layers.iter().enumerate() {
-            let name = format!("layers.{index}");
-            let (taps, bias) = match layer {
-                SequenceLayer::Tacn(layer) => {
-                    check_linear(&format!("{name}.query"), &layer.query, width, width)?;
-                    check_linear(&format!("{name}.key"), &layer.key, width, width)?;
-                    check_linear(&format!("{name}.value"), &layer.value, width, width)?;
-                    check_linear(&format!("{name}.output"), &layer.output, width, width)?;
-                    (&layer.taps, &layer.bias)
-                }
-                SequenceLayer::Tcn(layer) => (&layer.taps, &layer.bias),
-            };
-            for (tap, weight) in taps.iter().enumerate() {
-                check(&format!("{name}.taps.{tap}"), weight, &[width, width])?;
-            }
-            check_shape(&format!("{name}.bias"), &[bias.len()], &[width])?;
-        }
-        Ok(Self {
-            depth,
-            width,
-            heads,
-            classes,
-        })
-    }
 }

@@ -1,9 +1,9 @@
-//! An ablation's folder: which runs it has, what they said, and which are missing.
+//! The folder of an ablation: its finished runs, their test results, and the missing runs.
 //!
 //! ```text
 //! preset.toml, record.json, plan.json
 //! cells/SYSTEM/seedS/foldI/    run folders, SYSTEM as System::slug
-//! embeddings.json, codebook.json    if they have been computed
+//! embeddings.json, codebook.json    optional
 //! ```
 
 use std::collections::BTreeSet;
@@ -11,77 +11,89 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::ablate::PLAN;
-use crate::fit::TESTED;
-use crate::split::Protocol;
-use crate::systems::System;
-use crate::tested::Tested;
+use crate::data::split::Protocol;
+use crate::evaluate::systems::System;
+use crate::evaluate::tested::TestedRun;
+use crate::train::run::{OUTCOME, PREDICTIONS};
 
-/// What an ablation's folder holds.
+/// Name of the file with the seeds of the last `ablate` call.
+pub const PLAN: &str = "plan.json";
+/// Name of the file with the [`Embeddings`].
+pub const EMBEDDINGS: &str = "embeddings.json";
+/// Name of the file with the [`Codebook`].
+pub const CODEBOOK: &str = "codebook.json";
+
+/// The content of an ablation's folder.
 #[derive(Debug)]
 pub struct Ablation {
-    /// Text of its preset.
+    /// The text of its preset.
     pub preset: String,
     /// How the test utterances were chosen, the same in all runs.
     pub protocol: Protocol,
     /// Names of the K classes.
     pub labels: Vec<String>,
-    /// Seeds that were run, or are to be.
+    /// Seeds of finished, unfinished and planned runs.
     pub seeds: BTreeSet<u64>,
-    /// Folds that were run, or are to be.
+    /// Folds of finished, unfinished and planned runs.
     pub folds: BTreeSet<usize>,
     /// The systems with at least one finished run.
-    pub cells: Vec<Cell>,
-    /// What has not finished, in words.
+    pub cells: Vec<SystemRuns>,
+    /// The runs that have not finished, in words.
     pub missing: Vec<String>,
-    /// R_d and R_f of test utterances.
+    /// R_d and R_f of the test utterances.
     pub embeddings: Option<Embeddings>,
-    /// How the codebook is used.
+    /// How often each code is used.
     pub codebook: Option<Codebook>,
 }
 
 /// The finished runs of one system.
 #[derive(Debug)]
-pub struct Cell {
-    /// Which.
+pub struct SystemRuns {
+    /// The system.
     pub system: System,
-    /// What its runs said, by seed and fold.
-    pub runs: Vec<Tested>,
+    /// Its finished runs, by seed and fold.
+    pub runs: Vec<TestedRun>,
     /// The learning curve of each run.
     pub curves: Vec<Vec<Epoch>>,
 }
 
-/// A line of a run's curves.
+/// A line of a run's learning curve.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Epoch {
     /// Counted from 1.
     pub epoch: usize,
     /// Training loss.
     pub loss: f64,
-    /// UA on the validation speakers, where it was looked at.
+    /// UA on the validation speakers, in epochs in which it was measured.
     pub validation_ua: Option<f64>,
-    /// How long it took.
+    /// Duration.
     pub seconds: f64,
 }
 
-/// One mean representation for each of some test utterances.
-#[derive(Debug, Deserialize)]
+/// Mean representations of test utterances.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Embeddings {
-    /// The utterances.
+    /// Names of the classes.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// One point per utterance.
     pub points: Vec<Point>,
 }
 
-/// An utterance in both representations.
-#[derive(Debug, Deserialize)]
+/// The means of an utterance's segments, on the scale of the fusion layer's input.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Point {
     /// Its class.
     pub label: usize,
     /// Its speaker.
     pub speaker: String,
+    /// Its corpus.
+    #[serde(default)]
+    pub corpus: String,
     /// Mean R_d.
     pub deep: Vec<f32>,
     /// Mean R_f.
@@ -89,19 +101,19 @@ pub struct Point {
 }
 
 /// The codebook of the VQ-VAE.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Codebook {
     /// How often each code was the nearest on training speech.
     pub counts: Vec<u64>,
-    /// Perplexity of that.
+    /// Perplexity of these counts.
     pub perplexity: f64,
-    /// How pre-training went.
+    /// The learning curve of the pre-training.
     #[serde(default)]
     pub curve: Vec<CodebookEpoch>,
 }
 
-/// A line of the codebook's curve.
-#[derive(Clone, Debug, Deserialize)]
+/// An epoch of the pre-training.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CodebookEpoch {
     /// Counted from 1.
     pub epoch: usize,
@@ -111,18 +123,18 @@ pub struct CodebookEpoch {
     pub perplexity: f64,
 }
 
-/// A run's place in its cell.
+/// Seed and fold of a run.
 type Place = (u64, usize);
 
 impl Ablation {
     /// Reads a folder.
     ///
     /// # Errors
-    /// If it is no ablation, no run has finished, or two runs differ in protocol or labels.
+    /// If it is not an ablation, no run has finished, or two runs differ in protocol or labels.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join("preset.toml");
         let preset = fs::read_to_string(&path)
-            .with_context(|| format!("{}: is this an ablation?", path.display()))?;
+            .with_context(|| format!("{}: is this the folder of an ablation?", path.display()))?;
         let record: Value = json(&folder.join("record.json"))?.unwrap_or_default();
         let plan: Value = json(&folder.join(PLAN))?.unwrap_or_default();
         let mut places = Vec::new();
@@ -130,11 +142,12 @@ impl Ablation {
         for system in System::all() {
             let cell = folder.join("cells").join(system.slug());
             let begun = begun(&cell)?;
-            cells.push(Cell::read(system, &cell, &begun)?);
+            cells.push(SystemRuns::read(system, &cell, &begun)?);
             places.push(begun);
         }
         let first = cells.iter().flat_map(|cell| &cell.runs).next();
-        let first = first.with_context(|| format!("no run in {} is done", folder.display()))?;
+        let first =
+            first.with_context(|| format!("no run in {} has finished", folder.display()))?;
         let (protocol, labels) = (first.protocol, first.labels.clone());
         for (cell, run) in cells
             .iter()
@@ -142,7 +155,7 @@ impl Ablation {
         {
             ensure!(
                 run.protocol == protocol && run.labels == labels,
-                "{} differs from other cells in its protocol or labels",
+                "{} differs from the other systems in protocol or labels",
                 cell.system
             );
         }
@@ -160,8 +173,8 @@ impl Ablation {
         Ok(Self {
             missing: missing(&cells, &seeds, &folds),
             cells: cells.into_iter().filter(|c| !c.runs.is_empty()).collect(),
-            embeddings: json(&folder.join("embeddings.json"))?,
-            codebook: json(&folder.join("codebook.json"))?,
+            embeddings: json(&folder.join(EMBEDDINGS))?,
+            codebook: json(&folder.join(CODEBOOK))?,
             preset,
             protocol,
             labels,
@@ -170,7 +183,7 @@ impl Ablation {
         })
     }
 
-    /// Most epochs that a run took.
+    /// Returns the largest number of epochs of a run.
     #[must_use]
     pub fn epochs(&self) -> usize {
         let curves = self.cells.iter().flat_map(|cell| &cell.curves);
@@ -178,20 +191,20 @@ impl Ablation {
         last.map(|epoch| epoch.epoch).max().unwrap_or(0)
     }
 
-    /// A system's runs, if any has finished.
+    /// Returns the runs of a system, if any has finished.
     #[must_use]
-    pub fn cell(&self, system: System) -> Option<&Cell> {
+    pub fn cell(&self, system: System) -> Option<&SystemRuns> {
         self.cells.iter().find(|cell| cell.system == system)
     }
 
-    /// How many runs a whole cell has.
+    /// Returns the number of runs of a complete system.
     #[must_use]
     pub fn expected(&self) -> usize {
         self.seeds.len() * self.folds.len()
     }
 }
 
-impl Cell {
+impl SystemRuns {
     fn read(system: System, folder: &Path, begun: &BTreeSet<Place>) -> Result<Self> {
         let mut cell = Self {
             system,
@@ -202,13 +215,13 @@ impl Cell {
             let run = folder
                 .join(format!("seed{seed}"))
                 .join(format!("fold{fold}"));
-            // The test is the last thing but one that a run writes, its outcome the last.
-            if !run.join(TESTED).is_file() || !run.join(crate::fit::OUTCOME).is_file() {
+            // A run writes its predictions and its outcome last.
+            if !run.join(PREDICTIONS).is_file() || !run.join(OUTCOME).is_file() {
                 continue;
             }
-            let tested = Tested::read(&run)?;
-            // The folder says which run this is; a record may name folds in its own way.
-            cell.runs.push(Tested {
+            let tested = TestedRun::read(&run)?;
+            // The folder identifies the run, because a record may name folds in another way.
+            cell.runs.push(TestedRun {
                 seed,
                 fold: fold.to_string(),
                 ..tested
@@ -218,7 +231,7 @@ impl Cell {
         Ok(cell)
     }
 
-    /// Seconds of training over all runs.
+    /// Returns the training time of all runs in seconds.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.curves
@@ -236,7 +249,7 @@ impl Cell {
     }
 }
 
-/// The runs that have a folder.
+/// Returns the runs that have a folder.
 fn begun(cell: &Path) -> Result<BTreeSet<Place>> {
     let mut places = BTreeSet::new();
     for seed in numbered(cell, "seed")? {
@@ -247,7 +260,7 @@ fn begun(cell: &Path) -> Result<BTreeSet<Place>> {
     Ok(places)
 }
 
-/// The numbers behind `prefix` in the names of a folder's entries; none if there is no folder.
+/// Returns the numbers after `prefix` in the names of a folder's entries; none if there is no folder.
 fn numbered(folder: &Path, prefix: &str) -> Result<Vec<u64>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
@@ -270,7 +283,7 @@ fn curve(run: &Path) -> Result<Vec<Epoch>> {
         .collect()
 }
 
-/// A JSON file, if it is there.
+/// Reads a JSON file, if it exists.
 fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     if !path.is_file() {
         return Ok(None);
@@ -280,8 +293,8 @@ fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     Ok(Some(value))
 }
 
-/// What each cell lacks of the seeds and folds that any cell has.
-fn missing(cells: &[Cell], seeds: &BTreeSet<u64>, folds: &BTreeSet<usize>) -> Vec<String> {
+/// Lists, for each system, the seeds and folds without a finished run.
+fn missing(cells: &[SystemRuns], seeds: &BTreeSet<u64>, folds: &BTreeSet<usize>) -> Vec<String> {
     let mut missing = Vec::new();
     for cell in cells {
         if cell.runs.is_empty() {

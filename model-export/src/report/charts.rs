@@ -1,37 +1,57 @@
-//! Charts: panels of lines, dots and bars, and confusion matrices, as drawings.
+//! Charts as SVG, drawn by `plotters`: panels of lines, dots and bars, and confusion matrices.
+//!
+//! Lengths in this module's interface are points. `plotters` places marks on whole units only, so
+//! a chart is drawn with [`UNITS`] units per point.
 
-use super::drawing::{Anchor, Drawing, Ink, Mark};
-use crate::metrics::Confusion;
+use anyhow::{Context as _, Result};
+use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-const LETTERS: f32 = 11.0;
-const SMALL: f32 = 10.0;
-/// Room around the data of a panel: left, top, right, bottom.
-const MARGIN: [f32; 4] = [50.0, 28.0, 14.0, 40.0];
-const LEGEND_LINE: f32 = 18.0;
+use super::colours::Ink;
+use super::html::escape;
+use crate::evaluate::metrics::Confusion;
 
-/// How a series is shown.
+/// The font of all letters.
+pub const FONT: &str = "Noto Sans";
+/// Units of the drawing per point.
+const UNITS: f64 = 4.0;
+/// Height of letters in points.
+const LETTERS: f64 = 11.0;
+/// Height of small letters in points.
+const SMALL: f64 = 10.0;
+/// Height of a line of the legend in points.
+const LEGEND_LINE: f64 = 18.0;
+/// Left edge of the legend in points.
+const LEGEND_LEFT: f64 = 50.0;
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// How a series is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
     /// A line.
     Line,
-    /// A line with dots at its points.
+    /// A line with a dot at each point.
     Dotted,
     /// A dashed line.
     Dashed,
-    /// Dots alone.
+    /// A dot at each point.
     Dots,
-    /// Bars from 0, as wide as the points are apart.
+    /// Bars from 0, of width 1 around each x.
     Bars,
 }
 
 /// Data of one colour.
 #[derive(Clone, Debug)]
 pub struct Series {
-    /// Its name in the legend; nameless ones are not there.
+    /// Name in the legend; if it is empty the series is not in the legend.
     pub name: String,
     /// Its colour.
     pub ink: Ink,
-    /// How it is shown.
+    /// How it is drawn.
     pub style: Style,
     /// x and y.
     pub points: Vec<[f64; 2]>,
@@ -40,355 +60,404 @@ pub struct Series {
 /// One pair of axes.
 #[derive(Clone, Debug, Default)]
 pub struct Panel {
-    /// Above it.
+    /// Text above it.
     pub title: String,
-    /// Below it; without names the axes are not drawn, since their numbers mean nothing.
+    /// Name of the x axis; if it is empty no axes are drawn.
     pub x: String,
-    /// Beside it.
+    /// Name of the y axis.
     pub y: String,
-    /// The range of x; that of the data if there is none.
+    /// Range of x; by default that of the data.
     pub x_range: Option<[f64; 2]>,
-    /// The range of y; that of the data if there is none.
+    /// Range of y; by default that of the data.
     pub y_range: Option<[f64; 2]>,
     /// From back to front.
     pub series: Vec<Series>,
 }
 
-/// Panels of the same size in rows, with one legend for all.
-#[must_use]
-pub fn panels(title: &str, columns: usize, size: [f32; 2], panels: &[Panel]) -> Drawing {
-    let rows = panels.len().div_ceil(columns.max(1));
-    let width = size[0] * columns as f32;
+/// Draws panels of one size in rows, with one legend for all.
+///
+/// # Errors
+/// If the drawing library fails.
+pub fn panels(title: &str, columns: usize, size: [f64; 2], panels: &[Panel]) -> Result<String> {
+    let columns = columns.max(1);
+    let rows = panels.len().div_ceil(columns);
     let mut names: Vec<(&str, Ink)> = Vec::new();
     for series in panels.iter().flat_map(|panel| &panel.series) {
         if !series.name.is_empty() && names.iter().all(|(name, _)| *name != series.name) {
             names.push((&series.name, series.ink));
         }
     }
-    let height = size[1] * rows as f32;
+    let width = size[0] * columns as f64;
+    let height = size[1] * rows as f64;
     let lines = legend_lines(&names, width);
-    let mut drawing = Drawing::new(
-        title,
-        width,
-        height + LEGEND_LINE * lines.len() as f32 + 6.0,
-    );
-    for (index, panel) in panels.iter().enumerate() {
-        let corner = [
-            size[0] * (index % columns) as f32,
-            size[1] * (index / columns) as f32,
-        ];
-        Frame::new(panel, corner, size).draw(&mut drawing, panel);
-    }
-    for (row, line) in lines.iter().enumerate() {
-        let y = height + LEGEND_LINE * (row as f32 + 0.5);
-        for (x, name, ink) in line {
-            drawing.rectangle([*x, y - 8.0], [10.0, 10.0], *ink, 1.0);
-            drawing.text([x + 15.0, y + 1.0], LETTERS, Ink::Text, Anchor::Start, name);
+    let legend_height = LEGEND_LINE * lines.len() as f64 + 6.0;
+    document(title, [width, height + legend_height], |area| {
+        let (charts, legend) = area.split_vertically(units(height));
+        for (area, panel) in charts.split_evenly((rows, columns)).iter().zip(panels) {
+            draw_panel(area, panel)?;
         }
-    }
-    drawing
+        for (row, line) in lines.iter().enumerate() {
+            let y = LEGEND_LINE * (row as f64 + 0.5);
+            for &(x, name, ink) in line {
+                rectangle(&legend, [x, y - 5.0], [10.0, 10.0], colour(ink).filled())?;
+                let style = letters(LETTERS, Ink::Text, HPos::Left);
+                text(&legend, [x + 15.0, y], style, name)?;
+            }
+        }
+        Ok(())
+    })
 }
 
-/// Legend entries with their x, broken into lines.
-fn legend_lines<'a>(names: &[(&'a str, Ink)], width: f32) -> Vec<Vec<(f32, &'a str, Ink)>> {
-    let mut lines: Vec<Vec<(f32, &str, Ink)>> = Vec::new();
-    let mut x = f32::INFINITY;
+/// Draws an SVG document of this size in points.
+fn document(
+    title: &str,
+    [width, height]: [f64; 2],
+    draw: impl FnOnce(&Area<'_>) -> Result<()>,
+) -> Result<String> {
+    let mut svg = String::new();
+    let size = (units(width) as u32, units(height) as u32);
+    let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+    draw(&area)?;
+    area.present()?;
+    drop(area);
+    // The drawing library writes the size in its own units, and no title for readers that cannot see.
+    let start = svg.find("<svg").context("the drawing is not SVG")?;
+    let content = svg[start..]
+        .find('>')
+        .context("the drawing has no content")?;
+    Ok(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" width=\"{width}\" height=\"{height}\" \
+         role=\"img\">\n<title>{}</title>{}",
+        size.0,
+        size.1,
+        escape(title),
+        &svg[start + content + 1..],
+    ))
+}
+
+fn units(points: f64) -> i32 {
+    (points * UNITS).round() as i32
+}
+
+fn place([x, y]: [f64; 2]) -> (i32, i32) {
+    (units(x), units(y))
+}
+
+fn colour(ink: Ink) -> RGBColor {
+    let [red, green, blue] = ink.rgb();
+    RGBColor(red, green, blue)
+}
+
+fn stroke(ink: Ink, width: f64) -> ShapeStyle {
+    colour(ink).stroke_width(units(width) as u32)
+}
+
+/// Letters that are anchored at the middle of their height.
+fn letters(size: f64, ink: Ink, side: HPos) -> TextStyle<'static> {
+    // The drawing library divides by 1.24.
+    (FONT, 1.24 * size * UNITS)
+        .into_font()
+        .color(&colour(ink))
+        .pos(Pos::new(side, VPos::Center))
+}
+
+fn text(area: &Area<'_>, at: [f64; 2], style: TextStyle<'_>, text: &str) -> Result<()> {
+    area.draw(&Text::new(text, place(at), style))?;
+    Ok(())
+}
+
+fn rectangle(area: &Area<'_>, [x, y]: [f64; 2], size: [f64; 2], style: ShapeStyle) -> Result<()> {
+    let corners = [place([x, y]), place([x + size[0], y + size[1]])];
+    area.draw(&Rectangle::new(corners, style))?;
+    Ok(())
+}
+
+/// Breaks the entries of a legend into lines; each has its left edge.
+fn legend_lines<'a>(names: &[(&'a str, Ink)], width: f64) -> Vec<Vec<(f64, &'a str, Ink)>> {
+    let mut lines: Vec<Vec<(f64, &str, Ink)>> = Vec::new();
+    let mut x = f64::INFINITY;
     for &(name, ink) in names {
         // Wide enough for any proportional font.
-        let room = 34.0 + 6.6 * name.chars().count() as f32;
-        if x + room > width {
+        let entry = 34.0 + 6.6 * name.chars().count() as f64;
+        if x + entry > width {
             lines.push(Vec::new());
-            x = MARGIN[0];
+            x = LEGEND_LEFT;
         }
         if let Some(line) = lines.last_mut() {
             line.push((x, name, ink));
         }
-        x += room;
+        x += entry;
     }
     lines
 }
 
-/// Where a panel's data lies on the drawing.
-struct Frame {
-    corner: [f32; 2],
-    size: [f32; 2],
-    x: [f64; 2],
-    y: [f64; 2],
+fn draw_panel(area: &Area<'_>, panel: &Panel) -> Result<()> {
+    let [x, y] = [(panel.x_range, 0), (panel.y_range, 1)].map(|(range, axis)| {
+        let [low, high] = range.unwrap_or_else(|| data_range(panel, axis));
+        low..high
+    });
+    let mut chart = ChartBuilder::on(area)
+        .margin_top(units(6.0))
+        .margin_right(units(14.0))
+        .caption(&panel.title, letters(LETTERS, Ink::Text, HPos::Center))
+        .x_label_area_size(units(38.0))
+        .y_label_area_size(units(50.0))
+        .build_cartesian_2d(x, y)?;
+    if !panel.x.is_empty() {
+        draw_axes(&mut chart, panel)?;
+    }
+    for series in &panel.series {
+        draw_series(&mut chart, series)?;
+    }
+    Ok(())
 }
 
-impl Frame {
-    fn new(panel: &Panel, [left, top]: [f32; 2], [width, height]: [f32; 2]) -> Self {
-        let range = |fixed: Option<[f64; 2]>, axis: usize| {
-            let values = || panel.series.iter().flat_map(|s| &s.points).map(|p| p[axis]);
-            let low = values().fold(f64::INFINITY, f64::min);
-            let high = values().fold(f64::NEG_INFINITY, f64::max);
-            match fixed {
-                Some(range) => range,
-                None if low < high => [low, high],
-                None if low.is_finite() => [low - 0.5, low + 0.5],
-                None => [0.0, 1.0],
-            }
-        };
-        Self {
-            corner: [left + MARGIN[0], top + MARGIN[1]],
-            size: [
-                width - MARGIN[0] - MARGIN[2],
-                height - MARGIN[1] - MARGIN[3],
-            ],
-            x: range(panel.x_range, 0),
-            y: range(panel.y_range, 1),
-        }
-    }
-
-    fn place(&self, [x, y]: [f64; 2]) -> [f32; 2] {
-        let share = |value: f64, [low, high]: [f64; 2]| ((value - low) / (high - low)) as f32;
-        [
-            self.corner[0] + self.size[0] * share(x, self.x).clamp(0.0, 1.0),
-            self.corner[1] + self.size[1] * (1.0 - share(y, self.y).clamp(0.0, 1.0)),
-        ]
-    }
-
-    fn draw(&self, drawing: &mut Drawing, panel: &Panel) {
-        let [left, top] = self.corner;
-        let middle = left + self.size[0] / 2.0;
-        let title = [middle, top - 10.0];
-        drawing.text(title, LETTERS, Ink::Text, Anchor::Middle, &panel.title);
-        if !panel.x.is_empty() {
-            self.axes(drawing, panel);
-        }
-        for series in &panel.series {
-            self.series(drawing, series);
-        }
-    }
-
-    fn axes(&self, drawing: &mut Drawing, panel: &Panel) {
-        let [left, top] = self.corner;
-        let [right, bottom] = [left + self.size[0], top + self.size[1]];
-        for value in ticks(self.y) {
-            let y = self.place([self.x[0], value])[1];
-            drawing.rule([left, y], [right, y], Ink::Grid);
-            let at = [left - 6.0, y + 3.5];
-            drawing.text(at, SMALL, Ink::Faint, Anchor::End, &short(value));
-        }
-        for value in ticks(self.x) {
-            let x = self.place([value, self.y[0]])[0];
-            drawing.rule([x, bottom], [x, bottom + 4.0], Ink::Faint);
-            let at = [x, bottom + 15.0];
-            drawing.text(at, SMALL, Ink::Faint, Anchor::Middle, &short(value));
-        }
-        drawing.rule([left, bottom], [right, bottom], Ink::Faint);
-        let middle = [left + self.size[0] / 2.0, bottom + 31.0];
-        drawing.text(middle, LETTERS, Ink::Text, Anchor::Middle, &panel.x);
-        drawing.marks.push(Mark::Text {
-            at: [left - 36.0, top + self.size[1] / 2.0],
-            text: panel.y.clone(),
-            size: LETTERS,
-            ink: Ink::Text,
-            anchor: Anchor::Middle,
-            upwards: true,
-        });
-    }
-
-    fn series(&self, drawing: &mut Drawing, series: &Series) {
-        let ink = series.ink;
-        let points: Vec<[f32; 2]> = series.points.iter().map(|p| self.place(*p)).collect();
-        let mut line = |dashed| {
-            if points.len() > 1 {
-                drawing.marks.push(Mark::Line {
-                    points: points.clone(),
-                    ink,
-                    width: 1.6,
-                    dashed,
-                });
-            }
-        };
-        match series.style {
-            Style::Line => line(false),
-            Style::Dashed => line(true),
-            Style::Dotted => {
-                line(false);
-                drawing.marks.push(Mark::Dots {
-                    points,
-                    radius: 2.6,
-                    ink,
-                });
-            }
-            Style::Dots => drawing.marks.push(Mark::Dots {
-                points,
-                radius: 2.2,
-                ink,
-            }),
-            Style::Bars => {
-                let width = self.size[0] / points.len().max(1) as f32;
-                let floor = self.corner[1] + self.size[1];
-                for (index, [_, y]) in points.iter().enumerate() {
-                    let left = self.corner[0] + width * index as f32;
-                    drawing.rectangle([left, *y], [width, floor - y], ink, 0.8);
-                }
-            }
-        }
+/// The range of the data on an axis, never empty.
+fn data_range(panel: &Panel, axis: usize) -> [f64; 2] {
+    let values = || panel.series.iter().flat_map(|s| &s.points).map(|p| p[axis]);
+    let low = values().fold(f64::INFINITY, f64::min);
+    let high = values().fold(f64::NEG_INFINITY, f64::max);
+    let bars = panel.series.iter().any(|s| s.style == Style::Bars);
+    if axis == 0 && bars && low.is_finite() {
+        [low - 0.5, high + 0.5]
+    } else if low < high {
+        [low, high]
+    } else if low.is_finite() {
+        [low - 0.5, low + 0.5]
+    } else {
+        [0.0, 1.0]
     }
 }
 
-/// Four to eight round values within a range.
-fn ticks([low, high]: [f64; 2]) -> Vec<f64> {
-    let rough = (high - low) / 5.0;
-    let power = 10f64.powf(rough.log10().floor());
-    let steps = [1.0, 2.0, 2.5, 5.0, 10.0];
-    let step = steps
-        .into_iter()
-        .map(|step| step * power)
-        .find(|step| (high - low) / step <= 6.0)
-        .unwrap_or(rough);
-    let first = (low / step - 1e-9).ceil() as i64;
-    let last = (high / step + 1e-9).floor() as i64;
-    (first..=last).map(|tick| tick as f64 * step).collect()
+fn draw_axes(chart: &mut Chart<'_, '_>, panel: &Panel) -> Result<()> {
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(stroke(Ink::Grid, 1.0))
+        .axis_style(stroke(Ink::Faint, 1.0))
+        .set_tick_mark_size(LabelAreaPosition::Bottom, units(4.0))
+        .set_tick_mark_size(LabelAreaPosition::Left, units(4.0))
+        .x_labels(7)
+        .y_labels(7)
+        .x_label_formatter(&|value| short(*value))
+        .y_label_formatter(&|value| short(*value))
+        .label_style(letters(SMALL, Ink::Faint, HPos::Center))
+        .axis_desc_style(letters(LETTERS, Ink::Text, HPos::Center))
+        .x_desc(&panel.x)
+        .y_desc(&panel.y)
+        .draw()?;
+    Ok(())
 }
 
-/// A tick's number without noise from its multiplication.
+fn draw_series(chart: &mut Chart<'_, '_>, series: &Series) -> Result<()> {
+    let points = || series.points.iter().map(|&[x, y]| (x, y));
+    let line = stroke(series.ink, 1.6);
+    let dots = |radius: f64, opacity: f64| {
+        let style = colour(series.ink).mix(opacity).filled();
+        points().map(move |point| Circle::new(point, units(radius), style))
+    };
+    match series.style {
+        Style::Line => {
+            chart.draw_series(LineSeries::new(points(), line))?;
+        }
+        Style::Dashed => {
+            let (dash, gap) = (units(4.0), units(3.0));
+            chart.draw_series(DashedLineSeries::new(points(), dash, gap, line))?;
+        }
+        Style::Dotted => {
+            chart.draw_series(LineSeries::new(points(), line))?;
+            chart.draw_series(dots(2.6, 1.0))?;
+        }
+        Style::Dots => {
+            chart.draw_series(dots(2.2, 0.8))?;
+        }
+        Style::Bars => {
+            let style = colour(series.ink).mix(0.8).filled();
+            let bar = |(x, y)| Rectangle::new([(x - 0.5, 0.0), (x + 0.5, y)], style);
+            chart.draw_series(points().map(bar))?;
+        }
+    }
+    Ok(())
+}
+
+/// Formats a tick label without rounding noise.
 fn short(value: f64) -> String {
-    let rounded = (value * 1e4).round() / 1e4;
+    // Adding 0 turns −0 into 0.
+    let rounded = (value * 1e4).round() / 1e4 + 0.0;
     format!("{rounded}").replace('-', "−")
 }
 
-/// Confusion matrices two in a row: shares of the true class, darker where larger.
-#[must_use]
-pub fn confusions(title: &str, labels: &[String], matrices: &[(String, &Confusion)]) -> Drawing {
-    let cell = if labels.len() > 5 { 40.0 } else { 56.0 };
-    let side = cell * labels.len() as f32;
-    let longest = labels.iter().map(|label| label.chars().count()).max();
-    let names = 20.0 + 6.6 * longest.unwrap_or(0) as f32;
-    // Names of columns must fit their cells, or they stand upright.
-    let upright = names - 20.0 > cell + 8.0;
-    let below = if upright { names } else { 34.0 };
-    let size = [names + side + 24.0, 34.0 + side + below + 18.0];
+/// Draws confusion matrices, two in a row: per cent of the true class, darker if larger.
+///
+/// # Errors
+/// If the drawing library fails.
+pub fn confusions(
+    title: &str,
+    labels: &[String],
+    matrices: &[(String, &Confusion)],
+) -> Result<String> {
+    let layout = MatrixLayout::new(labels);
+    let [width, height] = layout.size();
     let columns = matrices.len().clamp(1, 2);
     let rows = matrices.len().div_ceil(columns);
-    let mut drawing = Drawing::new(title, size[0] * columns as f32, size[1] * rows as f32);
-    for (index, (name, confusion)) in matrices.iter().enumerate() {
-        let left = size[0] * (index % columns) as f32 + names;
-        let top = size[1] * (index / columns) as f32 + 34.0;
-        let middle = left + side / 2.0;
-        drawing.text(
-            [middle, top - 12.0],
-            LETTERS + 1.0,
-            Ink::Text,
-            Anchor::Middle,
-            name,
-        );
+    let size = [width * columns as f64, height * rows as f64];
+    document(title, size, |area| {
+        for (area, (name, confusion)) in area.split_evenly((rows, columns)).iter().zip(matrices) {
+            layout.draw(area, labels, name, confusion)?;
+        }
+        Ok(())
+    })
+}
+
+/// Lengths of a confusion matrix, in points.
+struct MatrixLayout {
+    /// Side of a cell.
+    cell: f64,
+    /// Side of the whole matrix.
+    side: f64,
+    /// Width of the rows' names.
+    names: f64,
+    /// Whether the columns' names are too long for a cell and run upwards.
+    upright: bool,
+    /// Height of the columns' names.
+    below: f64,
+}
+
+/// Height above a matrix.
+const ABOVE: f64 = 34.0;
+
+impl MatrixLayout {
+    fn new(labels: &[String]) -> Self {
+        let cell = if labels.len() > 5 { 40.0 } else { 56.0 };
+        let longest = labels.iter().map(|label| label.chars().count()).max();
+        let name = 6.6 * longest.unwrap_or(0) as f64;
+        let upright = name > cell + 8.0;
+        Self {
+            cell,
+            side: cell * labels.len() as f64,
+            names: name + 20.0,
+            upright,
+            below: if upright { name + 20.0 } else { 34.0 },
+        }
+    }
+
+    fn size(&self) -> [f64; 2] {
+        [
+            self.names + self.side + 24.0,
+            ABOVE + self.side + self.below + 18.0,
+        ]
+    }
+
+    fn draw(
+        &self,
+        area: &Area<'_>,
+        labels: &[String],
+        name: &str,
+        confusion: &Confusion,
+    ) -> Result<()> {
+        let (left, top, cell) = (self.names, ABOVE, self.cell);
+        let middle = left + self.side / 2.0;
+        let centred = |size, ink| letters(size, ink, HPos::Center);
+        let title = centred(LETTERS + 1.0, Ink::Text);
+        text(area, [middle, top - 16.0], title, name)?;
         for (truth, row) in confusion.rows().enumerate() {
-            let y = top + cell * truth as f32;
+            let y = top + cell * truth as f64;
             let total: u64 = row.iter().sum();
-            let at = [left - 8.0, y + cell / 2.0 + 4.0];
-            drawing.text(at, LETTERS, Ink::Text, Anchor::End, &labels[truth]);
-            for (said, count) in row.iter().enumerate() {
-                let share = *count as f32 / total.max(1) as f32;
-                let x = left + cell * said as f32;
-                let square = [cell - 2.0, cell - 2.0];
-                drawing.rectangle(
-                    [x + 1.0, y + 1.0],
-                    square,
-                    Ink::Colour(2),
-                    0.04 + 0.6 * share,
-                );
-                let at = [x + cell / 2.0, y + cell / 2.0 + 4.0];
-                let text = format!("{:.1}", 100.0 * share);
-                drawing.text(at, LETTERS, Ink::Text, Anchor::Middle, &text);
+            let style = letters(LETTERS, Ink::Text, HPos::Right);
+            text(area, [left - 8.0, y + cell / 2.0], style, &labels[truth])?;
+            for (predicted, &count) in row.iter().enumerate() {
+                let share = count as f64 / total.max(1) as f64;
+                let x = left + cell * predicted as f64;
+                let fill = colour(Ink::Colour(2)).mix(0.04 + 0.6 * share).filled();
+                rectangle(area, [x + 1.0, y + 1.0], [cell - 2.0; 2], fill)?;
+                let at = [x + cell / 2.0, y + cell / 2.0];
+                let percent = format!("{:.1}", 100.0 * share);
+                text(area, at, centred(LETTERS, Ink::Text), &percent)?;
             }
         }
-        for (said, label) in labels.iter().enumerate() {
-            let x = left + cell * (said as f32 + 0.5);
-            let bottom = top + side;
-            drawing.marks.push(Mark::Text {
-                at: if upright {
-                    [x + 4.0, bottom + 8.0]
-                } else {
-                    [x, bottom + 16.0]
-                },
-                text: label.clone(),
-                size: LETTERS,
-                ink: Ink::Text,
-                anchor: if upright { Anchor::End } else { Anchor::Middle },
-                upwards: upright,
-            });
+        let bottom = top + self.side;
+        for (predicted, label) in labels.iter().enumerate() {
+            let x = left + cell * (predicted as f64 + 0.5);
+            if self.upright {
+                let style = letters(LETTERS, Ink::Text, HPos::Right);
+                let style = style.transform(FontTransform::Rotate270);
+                text(area, [x, bottom + 8.0], style, label)?;
+            } else {
+                text(area, [x, bottom + 12.0], centred(LETTERS, Ink::Text), label)?;
+            }
         }
-        let at = [middle, top + side + below];
-        let note = "row: truth, column: heard as; per cent of the row";
-        drawing.text(at, SMALL, Ink::Faint, Anchor::Middle, note);
+        let note = "row: true class, column: predicted class; per cent of the row";
+        let at = [middle, bottom + self.below - 4.0];
+        text(area, at, centred(SMALL, Ink::Faint), note)
     }
-    drawing
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn ticks_are_round_and_within_the_range() {
-        assert_eq!(
-            ticks([0.0, 1.0]),
-            [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]
-        );
-        assert_eq!(ticks([1.0, 40.0]), [10.0, 20.0, 30.0, 40.0]);
-        for range in [[-3.0, 7.0], [0.001, 0.0012], [0.0, 12_345.0]] {
-            let ticks = ticks(range);
-            assert!((3..=7).contains(&ticks.len()), "{range:?}: {ticks:?}");
-        }
-        assert_eq!(short(3.0 * 0.2), "0.6");
-        assert_eq!(short(-2.0), "−2");
+    /// The texts of an SVG document, in their order.
+    fn texts(svg: &str) -> Vec<String> {
+        let document = roxmltree::Document::parse(svg).unwrap();
+        let texts = document.descendants().filter(|n| n.has_tag_name("text"));
+        texts
+            .map(|n| n.text().unwrap_or("").trim().to_owned())
+            .collect()
     }
 
     #[test]
-    fn panels_share_a_legend_and_keep_to_their_paper() {
-        let series = |name: &str| Series {
+    fn tick_labels_have_no_rounding_noise() {
+        assert_eq!(short(3.0 * 0.2), "0.6");
+        assert_eq!(short(-2.0), "−2");
+        assert_eq!(short(-1e-9), "0");
+    }
+
+    #[test]
+    fn panels_share_a_legend() {
+        let series = |name: &str, style| Series {
             name: name.into(),
             ink: Ink::Colour(0),
-            style: Style::Dotted,
+            style,
             points: vec![[0.0, 0.0], [2.0, 5.0]],
         };
         let panel = Panel {
             x: "epoch".into(),
-            series: vec![series("one"), series("two"), series("")],
+            series: vec![
+                series("one", Style::Dotted),
+                series("two", Style::Line),
+                series("", Style::Dashed),
+            ],
             ..Panel::default()
         };
-        let drawing = panels(
-            "t",
-            2,
-            [200.0, 150.0],
-            &[panel.clone(), panel, Panel::default()],
-        );
-        let words = |word: &str| {
-            let texts = drawing.marks.iter();
-            texts
-                .filter(|mark| matches!(mark, Mark::Text { text, .. } if text == word))
-                .count()
-        };
-        assert_eq!((words("one"), words("two"), words("epoch")), (1, 1, 2));
-        for mark in &drawing.marks {
-            let (Mark::Line { points, .. } | Mark::Dots { points, .. }) = mark else {
-                continue;
-            };
-            for [x, y] in points {
-                assert!((0.0..=drawing.width).contains(x) && (0.0..=drawing.height).contains(y));
-            }
-        }
+        let all = [panel.clone(), panel, Panel::default()];
+        let svg = panels("a < b", 2, [200.0, 150.0], &all).unwrap();
+        assert!(svg.contains("<title>a &lt; b</title>"), "{svg}");
+        let texts = texts(&svg);
+        let count = |word: &str| texts.iter().filter(|text| *text == word).count();
+        assert_eq!((count("one"), count("two"), count("epoch")), (1, 1, 2));
+    }
+
+    #[test]
+    fn an_empty_range_of_data_gets_a_width() {
+        let mut panel = Panel::default();
+        assert_eq!(data_range(&panel, 0), [0.0, 1.0]);
+        panel.series.push(Series {
+            name: String::new(),
+            ink: Ink::Faint,
+            style: Style::Line,
+            points: vec![[3.0, 1.0]],
+        });
+        assert_eq!(data_range(&panel, 0), [2.5, 3.5]);
     }
 
     #[test]
     fn matrices_show_shares_of_the_truth() {
         let confusion = Confusion::of(2, [(0, 0), (0, 1), (0, 0), (0, 0), (1, 1)]);
         let labels = ["calm".to_owned(), "anger".to_owned()];
-        let drawing = confusions("t", &labels, &[("Deep TCN".into(), &confusion)]);
-        let texts: Vec<&str> = drawing
-            .marks
-            .iter()
-            .filter_map(|mark| match mark {
-                Mark::Text { text, .. } => Some(text.as_str()),
-                _ => None,
-            })
-            .collect();
+        let svg = confusions("t", &labels, &[("Deep TCN".into(), &confusion)]).unwrap();
         assert_eq!(
-            texts[..7],
+            texts(&svg)[..7],
             ["Deep TCN", "calm", "75.0", "25.0", "anger", "0.0", "100.0"]
         );
     }

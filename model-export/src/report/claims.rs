@@ -1,54 +1,53 @@
-//! What the paper claims, asked of our numbers: which of two systems is ahead, and by how much.
+//! The paper's claims, tested on our numbers: which of two systems is better, and by how much.
 //!
-//! The paired interval over speakers decides; McNemar's p, corrected for the number of questions,
-//! stands beside it.
+//! The paired interval over speakers decides. McNemar's p, corrected for the number of claims, is reported
+//! too.
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde::Serialize;
 
-use super::ablation::{Ablation, Cell};
+use super::ablation::{Ablation, SystemRuns};
 use super::paper;
-use crate::figures::{Figure, SEED};
-use crate::metrics::{Confusion, McNemar, argmax, holm, mcnemar, paired_bootstrap};
-use crate::preset::Representation;
-use crate::preset::SequenceModel;
-use crate::systems::System;
-use crate::tested::Verdict;
+use crate::evaluate::figures::{Figure, SEED, counts};
+use crate::evaluate::metrics::{Confusion, McNemar, argmax, holm, mcnemar, paired_bootstrap};
+use crate::evaluate::systems::System;
+use crate::evaluate::tested::TestPrediction;
+use crate::preset::{Representation, SequenceModel};
 
-/// What our numbers say to a claim.
+/// Whether our numbers agree with a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Finding {
-    /// The first system is ahead, and the interval excludes 0.
+    /// The first system is better, and the interval excludes 0.
     Agrees,
-    /// The second is.
+    /// The second system is better, and the interval excludes 0.
     Disagrees,
     /// The interval includes 0.
     Undecided,
 }
 
-/// One claim, that the first system is ahead of the second, and the answer.
+/// One claim, that the first system is better than the second, and the answer.
 #[derive(Clone, Debug, Serialize)]
 pub struct Claim {
     /// The claim as a question.
     pub question: String,
-    /// Slug of the system that the paper has ahead.
+    /// Slug of the system that is better in the paper.
     pub first: String,
-    /// Slug of the other.
+    /// Slug of the other system.
     pub second: String,
-    /// By how much the first is ahead in UA.
+    /// Difference in UA, first minus second.
     #[serde(rename = "UA")]
     pub ua: Figure,
-    /// By how much in WA.
+    /// Difference in WA.
     #[serde(rename = "WA")]
     pub wa: Figure,
-    /// By how much in the paper's Table 1, in points of WA.
+    /// Difference in the paper's Table 1, in points of WA.
     pub paper: f64,
-    /// Utterances that both judged.
+    /// Utterances that both systems classified.
     pub utterances: usize,
-    /// The test on them.
+    /// McNemar's test on these utterances.
     pub mcnemar: McNemar,
     /// Its p, corrected for all claims.
     pub corrected_p: f64,
@@ -60,11 +59,11 @@ pub struct Claim {
     pub evidence: String,
 }
 
-/// Asks every claim that the finished cells can answer.
+/// Tests every claim for which both systems have finished runs.
 ///
 /// # Errors
 /// If two systems have no speaker in common.
-pub fn ask(ablation: &Ablation) -> Result<Vec<Claim>> {
+pub fn test(ablation: &Ablation) -> Result<Vec<Claim>> {
     let mut claims = Vec::new();
     for (question, first, second) in questions(ablation) {
         let pair = ablation.cell(first).zip(ablation.cell(second));
@@ -109,10 +108,10 @@ fn questions(ablation: &Ablation) -> Vec<(String, System, System)> {
     questions
 }
 
-/// The recurrent system with the highest UA; the first of equals.
+/// Returns the recurrent system with the highest UA; the first of equal ones.
 fn best_recurrent(ablation: &Ablation, representation: Representation) -> Option<System> {
-    let ua = |cell: &Cell| {
-        let counts: Vec<Confusion> = cell.runs.iter().map(crate::figures::counts).collect();
+    let ua = |cell: &SystemRuns| {
+        let counts: Vec<Confusion> = cell.runs.iter().map(counts).collect();
         counts.iter().sum::<Confusion>().unweighted_accuracy()
     };
     ablation
@@ -125,29 +124,29 @@ fn best_recurrent(ablation: &Ablation, representation: Representation) -> Option
         .map(|cell| cell.system)
 }
 
-/// Both systems on the utterances and seeds that both have; `None` if there are none.
+/// Compares two systems on the utterances and seeds that both have; `None` if there are none.
 fn compare(
     ablation: &Ablation,
     question: String,
-    first: &Cell,
-    second: &Cell,
+    first: &SystemRuns,
+    second: &SystemRuns,
 ) -> Result<Option<Claim>> {
     let classes = ablation.labels.len();
-    let others: BTreeMap<(u64, &str), &Verdict> = verdicts(second).collect();
+    let others: BTreeMap<(u64, &str), &TestPrediction> = predictions(second).collect();
     let mut speakers: BTreeMap<&str, (Confusion, Confusion)> = BTreeMap::new();
     let mut utterances: BTreeMap<&str, (usize, Means, Means)> = BTreeMap::new();
-    for (key, verdict) in verdicts(first) {
+    for (key, prediction) in predictions(first) {
         let Some(other) = others.get(&key) else {
             continue;
         };
         let (ours, theirs) = speakers
-            .entry(&verdict.speaker)
+            .entry(&prediction.speaker)
             .or_insert_with(|| (Confusion::new(classes), Confusion::new(classes)));
-        ours.add(verdict.label, verdict.said());
-        theirs.add(other.label, other.said());
-        let (label, ours, theirs) = utterances.entry(&verdict.path).or_default();
-        *label = verdict.label;
-        ours.add(&verdict.probabilities);
+        ours.add(prediction.label, prediction.predicted());
+        theirs.add(other.label, other.predicted());
+        let (label, ours, theirs) = utterances.entry(&prediction.path).or_default();
+        *label = prediction.label;
+        ours.add(&prediction.probabilities);
         theirs.add(&other.probabilities);
     }
     if speakers.is_empty() {
@@ -169,7 +168,7 @@ fn compare(
         _ => Finding::Undecided,
     };
     let right = |(label, ours, theirs): &(usize, Means, Means)| {
-        (ours.said() == *label, theirs.said() == *label)
+        (ours.predicted() == *label, theirs.predicted() == *label)
     };
     Ok(Some(Claim {
         question,
@@ -187,15 +186,15 @@ fn compare(
     }))
 }
 
-fn verdicts(cell: &Cell) -> impl Iterator<Item = ((u64, &str), &Verdict)> {
+fn predictions(cell: &SystemRuns) -> impl Iterator<Item = ((u64, &str), &TestPrediction)> {
     cell.runs.iter().flat_map(|run| {
-        let verdicts = run.verdicts.iter();
-        verdicts.map(|verdict| ((run.seed, verdict.path.as_str()), verdict))
+        let predictions = run.predictions.iter();
+        predictions.map(|prediction| ((run.seed, prediction.path.as_str()), prediction))
     })
 }
 
-/// Probabilities summed over seeds: McNemar's test wants one verdict an utterance, since several of
-/// one utterance are anything but independent.
+/// Probabilities summed over seeds. McNemar's test needs one prediction per utterance, because several
+/// predictions on one utterance are not independent.
 #[derive(Default)]
 struct Means(Vec<f32>);
 
@@ -207,7 +206,7 @@ impl Means {
         }
     }
 
-    fn said(&self) -> usize {
+    fn predicted(&self) -> usize {
         argmax(&self.0)
     }
 }
@@ -242,12 +241,12 @@ fn evidence(claim: &Claim) -> String {
     )
 }
 
-/// A difference of shares in points, with its sign.
+/// Formats a difference of shares in points, with its sign.
 fn points(share: f64) -> String {
     format!("{:+.1}", 100.0 * share).replace('-', "−")
 }
 
-/// A p value as one reads it.
+/// Formats a p value.
 fn probability(p: f64) -> String {
     if p < 0.001 {
         "< 0.001".to_owned()

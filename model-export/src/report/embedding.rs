@@ -1,6 +1,6 @@
-//! Representations of utterances: how far they keep groups apart, and a picture in two dimensions.
+//! Representations of utterances: how well they separate groups, and a projection to two dimensions.
 //!
-//! The numbers are taken in the original space; t-SNE is for the eye only.
+//! The numbers are measured in the original space; the t-SNE projection is only for the chart.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::Serialize;
 
-use crate::metrics::mean;
+use crate::evaluate::metrics::mean;
 
-/// Neighbours that purity looks at.
+/// Number of neighbours that purity counts.
 const NEIGHBOURS: usize = 10;
-/// t-SNE's perplexity where there are enough points for it.
+/// t-SNE's perplexity if there are enough points for it.
 const PERPLEXITY: f32 = 30.0;
 /// Accuracy of the Barnes–Hut approximation.
 const THETA: f32 = 0.5;
 /// Seed of the points that t-SNE starts from.
 const SEED: u64 = 4;
 
-/// How far a space keeps emotions apart, and speakers.
+/// How well a space separates emotions and speakers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Separation {
     /// By emotion.
@@ -30,14 +30,14 @@ pub struct Separation {
     pub speaker: Grouping,
 }
 
-/// How far a space keeps some groups apart.
+/// How well a space separates groups.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Grouping {
-    /// Mean silhouette, −1 to 1; `None` below two groups.
+    /// Mean silhouette, −1 to 1; `None` for fewer than two groups.
     pub silhouette: Option<f64>,
-    /// Share of a point's ten nearest that are of its group.
+    /// Mean share of a point's ten nearest that are in its group.
     pub purity: f64,
-    /// What that would be if points lay at random.
+    /// Purity of random points.
     pub chance_purity: f64,
 }
 
@@ -46,14 +46,14 @@ pub struct Grouping {
 pub struct Space(Vec<Vec<f32>>);
 
 impl Space {
-    /// That of some points.
+    /// Computes the distances of points.
     #[must_use]
     pub fn of(points: &[&[f32]]) -> Self {
         let row = |point: &&[f32]| points.iter().map(|other| distance(point, other)).collect();
         Self(points.iter().map(row).collect())
     }
 
-    /// How far it keeps points apart that have a label and a speaker each.
+    /// Measures how well points are separated by label and by speaker.
     #[must_use]
     pub fn separation(&self, labels: &[usize], speakers: &[usize]) -> Separation {
         Separation {
@@ -62,7 +62,7 @@ impl Space {
         }
     }
 
-    /// Of each point, the share of its ten nearest that are of its group.
+    /// Computes, for each point, the share of its ten nearest that are in its group.
     #[must_use]
     pub fn purities(&self, groups: &[usize]) -> Vec<f64> {
         let purity = |(point, row): (usize, &Vec<f32>)| {
@@ -95,8 +95,8 @@ impl Grouping {
     }
 }
 
-/// Rousseeuw's: (b − a) / max(a, b), a the mean distance to a point's own group, b to the nearest
-/// other one; 0 for a point that is alone.
+/// Computes Rousseeuw's silhouette: the mean of (b − a) / max(a, b), with a the mean distance to a point's own group
+/// and b that to the nearest other group; 0 for a point that is alone in its group.
 fn silhouette(
     distances: &[Vec<f32>],
     groups: &[usize],
@@ -130,7 +130,7 @@ fn distance(a: &[f32], b: &[f32]) -> f32 {
     squares.sum::<f32>().sqrt()
 }
 
-/// Names to numbers in the order of the names.
+/// Numbers names in their alphabetical order.
 #[must_use]
 pub fn numbered<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<usize> {
     let mut order: Vec<&str> = names.clone().collect();
@@ -141,12 +141,12 @@ pub fn numbered<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<usize> 
         .collect()
 }
 
-/// t-SNE in two dimensions; `None` for too few points to have neighbours.
+/// Projects points to two dimensions by t-SNE; `None` if there are too few points.
 ///
-/// One thread and a given start: sums in another order would move every point.
+/// Uses one thread and a fixed start, because sums in another order would move every point.
 ///
 /// # Errors
-/// If no thread can be had.
+/// If a thread cannot be started.
 pub fn project(points: &[&[f32]]) -> Result<Option<Vec<[f64; 2]>>> {
     // bhtsne refuses a perplexity above a third of the other points.
     let perplexity = PERPLEXITY.min((points.len().saturating_sub(1) / 3) as f32);

@@ -1,98 +1,95 @@
-//! The report's pictures: which data goes into which chart.
+//! The report's charts: which data goes into which chart.
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::ablation::{Ablation, Cell, Epoch};
+use super::ablation::{Ablation, CodebookEpoch, Epoch, SystemRuns};
 use super::charts::{Panel, Series, Style, confusions, panels};
-use super::drawing::{Drawing, Ink};
-use super::summary::{Summary, verdicts};
-use super::{embedding, svg};
-use crate::metrics::{Confusion, reliability, risk_coverage};
-use crate::preset::Representation;
-use crate::preset::SequenceModel;
-use crate::systems::System;
+use super::colours::Ink;
+use super::embedding;
+use super::summary::{Summary, predictions};
+use crate::evaluate::metrics::{Confusion, reliability, risk_coverage};
+use crate::evaluate::systems::System;
+use crate::preset::{Representation, SequenceModel};
 
-/// Points of a line at most: more are not seen.
+/// Largest number of points of a line; more would not be visible.
 const LINE_POINTS: usize = 100;
-/// Utterances that t-SNE is shown at most.
+/// Largest number of utterances in the t-SNE chart.
 const PROJECTED: usize = 1_500;
 const BOTH: [(Representation, &str); 2] = [
     (Representation::Deep, "Deep"),
     (Representation::Fusion, "Fusion"),
 ];
 
-/// A picture in both of its shapes.
+/// A chart with its caption.
 #[derive(Debug)]
 pub struct Picture {
     /// Name of its files.
     pub name: &'static str,
-    /// What it shows, for below it; plain text.
+    /// The caption, as plain text.
     pub caption: String,
-    /// As marks.
-    pub drawing: Drawing,
-    /// As SVG.
+    /// The SVG document.
     pub svg: String,
 }
 
-/// All pictures that the ablation has data for.
+/// Draws all charts that the ablation has data for.
 ///
 /// # Errors
-/// If t-SNE cannot run.
+/// If t-SNE or the drawing library fails.
 pub fn draw(ablation: &Ablation, summary: &Summary) -> Result<Vec<Picture>> {
     let mut pictures = Vec::new();
-    let mut add = |name, caption: &str, drawing: Option<Drawing>| {
-        pictures.extend(drawing.map(|drawing| Picture {
+    let mut add = |name, caption: &str, svg: Option<String>| {
+        pictures.extend(svg.map(|svg| Picture {
             name,
             caption: caption.to_owned(),
-            svg: svg::write(&drawing),
-            drawing,
+            svg,
         }));
     };
     add(
         "confusion",
-        "Confusion matrices, as the paper's Figure 5: rows are the truth, columns what was heard, in per \
-         cent of the row, over all test utterances and seeds.",
-        matrices(ablation, summary),
+        "Confusion matrices, as the paper's Figure 5: rows are true classes, columns predicted classes, in \
+         per cent of the row, over all test utterances and seeds.",
+        matrices(ablation, summary)?,
     );
     add(
         "representations",
-        "t-SNE of one mean representation an utterance, as the paper's Figure 4, by emotion and by speaker: \
-         Fusion TACN on the test utterances of fold 0. Distances between clusters mean nothing; the table's numbers are taken in \
-         the original space.",
+        "t-SNE of the mean representation of each utterance, as the paper's Figure 4, by emotion and by speaker: \
+         Fusion TACN on the test utterances of fold 0. Distances between clusters have no meaning; the table's numbers are \
+         measured in the original space.",
         representations(ablation)?,
     );
     add(
         "learning",
         "Learning curves: UA on the validation speakers, and the training loss; means over runs.",
-        learning(ablation),
+        learning(ablation)?,
     );
     add(
         "reliability",
-        "Reliability: how often verdicts of a given confidence are right. On the dashed line confidence can \
-         be taken at its word; below it the system is too sure.",
-        reliabilities(ablation),
+        "Reliability: the accuracy of predictions by their confidence. On the dashed line both are equal; below \
+         it the system is overconfident.",
+        reliabilities(ablation)?,
     );
     add(
         "risk-coverage",
-        "Risk against coverage: the share of mistakes if only the surest verdicts are given.",
-        risks(ablation),
+        "Risk against coverage: the share of mistakes if only the most confident predictions are given.",
+        risks(ablation)?,
     );
     add(
         "codebook",
         "The codebook: how often each code is the nearest on training speech, most frequent first, and its \
          perplexity while it was pre-trained.",
-        codebook(ablation),
+        codebook(ablation)?,
     );
     Ok(pictures)
 }
 
-fn matrices(ablation: &Ablation, summary: &Summary) -> Option<Drawing> {
-    // The picture may be seen without its page: a split that flatters is named on it.
-    let note = match ablation.protocol.is_speaker_independent() {
-        true => "",
-        false => ", speaker-DEPENDENT",
+fn matrices(ablation: &Ablation, summary: &Summary) -> Result<Option<String>> {
+    // The chart may be seen without its page, so it states a speaker-dependent split.
+    let note = if ablation.protocol.is_speaker_independent() {
+        ""
+    } else {
+        ", speaker-DEPENDENT"
     };
     let found: Vec<(String, &Confusion)> = System::of_table_2()
         .into_iter()
@@ -102,10 +99,13 @@ fn matrices(ablation: &Ablation, summary: &Summary) -> Option<Drawing> {
         })
         .collect();
     let title = format!("Confusion matrices, {}", ablation.protocol.label());
-    (!found.is_empty()).then(|| confusions(&title, &ablation.labels, &found))
+    let drawn = !found.is_empty();
+    drawn
+        .then(|| confusions(&title, &ablation.labels, &found))
+        .transpose()
 }
 
-fn representations(ablation: &Ablation) -> Result<Option<Drawing>> {
+fn representations(ablation: &Ablation) -> Result<Option<String>> {
     let Some(embeddings) = &ablation.embeddings else {
         return Ok(None);
     };
@@ -141,10 +141,10 @@ fn representations(ablation: &Ablation) -> Result<Option<Drawing>> {
         ),
     ];
     let title = "t-SNE of the deep and the fusion representation";
-    Ok(Some(panels(title, 2, [380.0, 340.0], &found)))
+    Ok(Some(panels(title, 2, [380.0, 340.0], &found)?))
 }
 
-/// A cloud of points with a colour a group.
+/// Makes a panel of points, with one colour per group.
 fn coloured(
     title: &str,
     places: &[[f64; 2]],
@@ -171,17 +171,18 @@ fn coloured(
     }
 }
 
-fn learning(ablation: &Ablation) -> Option<Drawing> {
-    let panel = |title: String, y: &str, value: fn(&Epoch) -> Option<f64>, cells: &[&Cell]| Panel {
-        title,
-        x: "epoch".into(),
-        y: y.into(),
-        series: cells.iter().map(|cell| mean_curve(cell, value)).collect(),
-        ..Panel::default()
-    };
+fn learning(ablation: &Ablation) -> Result<Option<String>> {
+    let panel =
+        |title: String, y: &str, value: fn(&Epoch) -> Option<f64>, cells: &[&SystemRuns]| Panel {
+            title,
+            x: "epoch".into(),
+            y: y.into(),
+            series: cells.iter().map(|cell| mean_curve(cell, value)).collect(),
+            ..Panel::default()
+        };
     let mut found = Vec::new();
     for (representation, name) in BOTH {
-        let cells: Vec<&Cell> = ablation
+        let cells: Vec<&SystemRuns> = ablation
             .cells
             .iter()
             .filter(|cell| cell.system.representation == representation)
@@ -199,10 +200,13 @@ fn learning(ablation: &Ablation) -> Option<Drawing> {
             ));
         }
     }
-    (!found.is_empty()).then(|| panels("Learning curves", 2, [380.0, 250.0], &found))
+    let drawn = !found.is_empty();
+    drawn
+        .then(|| panels("Learning curves", 2, [380.0, 250.0], &found))
+        .transpose()
 }
 
-fn mean_curve(cell: &Cell, value: fn(&Epoch) -> Option<f64>) -> Series {
+fn mean_curve(cell: &SystemRuns, value: fn(&Epoch) -> Option<f64>) -> Series {
     let mut epochs: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
     for epoch in cell.curves.iter().flatten() {
         if let Some(value) = value(epoch) {
@@ -224,18 +228,21 @@ fn mean_curve(cell: &Cell, value: fn(&Epoch) -> Option<f64>) -> Series {
     }
 }
 
-/// The systems of Table 2 that are there, each with its colour.
-fn of_table_2(ablation: &Ablation) -> impl Iterator<Item = (&Cell, Ink)> {
+/// Returns the systems of Table 2 that have finished runs, each with its colour.
+fn of_table_2(ablation: &Ablation) -> impl Iterator<Item = (&SystemRuns, Ink)> {
     let systems = System::of_table_2().into_iter().enumerate();
     systems.filter_map(|(place, system)| Some((ablation.cell(system)?, Ink::Colour(place))))
 }
 
-fn reliabilities(ablation: &Ablation) -> Option<Drawing> {
+fn reliabilities(ablation: &Ablation) -> Result<Option<String>> {
     let mut series: Vec<Series> = of_table_2(ablation)
         .map(|(cell, ink)| {
-            let verdicts = verdicts(cell);
-            let probabilities: Vec<_> = verdicts.iter().map(|v| v.probabilities.clone()).collect();
-            let labels: Vec<usize> = verdicts.iter().map(|v| v.label).collect();
+            let predictions = predictions(cell);
+            let probabilities: Vec<_> = predictions
+                .iter()
+                .map(|v| v.probabilities.clone())
+                .collect();
+            let labels: Vec<usize> = predictions.iter().map(|v| v.label).collect();
             let bins = reliability(&probabilities, &labels);
             let points = bins.iter().filter(|bin| bin.count > 0);
             Series {
@@ -247,7 +254,7 @@ fn reliabilities(ablation: &Ablation) -> Option<Drawing> {
         })
         .collect();
     if series.is_empty() {
-        return None;
+        return Ok(None);
     }
     let diagonal = Series {
         name: String::new(),
@@ -259,22 +266,22 @@ fn reliabilities(ablation: &Ablation) -> Option<Drawing> {
     let panel = Panel {
         title: "Reliability".into(),
         x: "confidence".into(),
-        y: "share right".into(),
+        y: "accuracy".into(),
         x_range: Some([0.0, 1.0]),
         y_range: Some([0.0, 1.0]),
         series,
     };
-    Some(panels("Reliability diagram", 1, [460.0, 360.0], &[panel]))
+    panels("Reliability diagram", 1, [460.0, 360.0], &[panel]).map(Some)
 }
 
-fn risks(ablation: &Ablation) -> Option<Drawing> {
+fn risks(ablation: &Ablation) -> Result<Option<String>> {
     let series: Vec<Series> = of_table_2(ablation)
         .map(|(cell, ink)| {
-            let verdicts: Vec<(f32, bool)> = verdicts(cell)
+            let predictions: Vec<(f32, bool)> = predictions(cell)
                 .iter()
                 .map(|v| (v.confidence(), v.is_right()))
                 .collect();
-            let curve = risk_coverage(&verdicts).points;
+            let curve = risk_coverage(&predictions).points;
             Series {
                 name: cell.system.to_string(),
                 ink,
@@ -290,18 +297,22 @@ fn risks(ablation: &Ablation) -> Option<Drawing> {
         .fold(0.1, f64::max);
     let panel = Panel {
         title: "Risk against coverage".into(),
-        x: "coverage: share of verdicts given".into(),
-        y: "risk: share wrong".into(),
+        x: "coverage: share of predictions given".into(),
+        y: "risk: share of mistakes".into(),
         x_range: Some([0.0, 1.0]),
         y_range: Some([0.0, top]),
         series,
     };
     let drawn = !panel.series.is_empty();
-    drawn.then(|| panels("Risk against coverage", 1, [460.0, 320.0], &[panel]))
+    drawn
+        .then(|| panels("Risk against coverage", 1, [460.0, 320.0], &[panel]))
+        .transpose()
 }
 
-fn codebook(ablation: &Ablation) -> Option<Drawing> {
-    let codebook = ablation.codebook.as_ref()?;
+fn codebook(ablation: &Ablation) -> Result<Option<String>> {
+    let Some(codebook) = &ablation.codebook else {
+        return Ok(None);
+    };
     let mut counts = codebook.counts.clone();
     counts.sort_unstable_by(|a, b| b.cmp(a));
     let total: u64 = counts.iter().sum();
@@ -329,7 +340,7 @@ fn codebook(ablation: &Ablation) -> Option<Drawing> {
         ..Panel::default()
     }];
     if !codebook.curve.is_empty() {
-        let curve = |value: fn(&super::ablation::CodebookEpoch) -> f64| {
+        let curve = |value: fn(&CodebookEpoch) -> f64| {
             let points = codebook.curve.iter();
             thinned(
                 points
@@ -359,10 +370,10 @@ fn codebook(ablation: &Ablation) -> Option<Drawing> {
         }
     }
     let columns = found.len();
-    Some(panels("Codebook", columns, [300.0, 240.0], &found))
+    panels("Codebook", columns, [300.0, 240.0], &found).map(Some)
 }
 
-/// At most [`LINE_POINTS`] of a line's points, with its ends.
+/// Returns at most [`LINE_POINTS`] of a line's points, including both ends.
 fn thinned(points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
     if points.len() <= LINE_POINTS {
         return points;

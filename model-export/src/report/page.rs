@@ -1,17 +1,17 @@
-//! The page: what was measured, what the paper says, and whether the two agree. One file, no scripts,
-//! well-formed as XML too. Tables are made in `tables`.
+//! The page: what was measured, what the paper reports, and whether the two agree. One file without scripts,
+//! also well-formed XML. Its tables are made in `tables`.
 
 use super::ablation::Ablation;
 use super::claims::Finding;
 use super::figures::Picture;
+use super::html::escape;
 use super::paper;
 use super::summary::Summary;
-use super::svg::escape;
 use super::tables;
-use crate::metrics::Interval;
-use crate::systems::System;
+use crate::evaluate::metrics::Interval;
+use crate::evaluate::systems::System;
 
-/// The whole page.
+/// Writes the whole page.
 #[must_use]
 pub fn write(ablation: &Ablation, summary: &Summary, pictures: &[Picture]) -> String {
     let sections = [
@@ -30,12 +30,12 @@ pub fn write(ablation: &Ablation, summary: &Summary, pictures: &[Picture]) -> St
             &claims(ablation, summary),
         ),
         section(
-            "What is taken for what",
+            "Confusions",
             &(figure(pictures, "confusion") + &tables::classes(ablation, summary)),
         ),
         representations(ablation, summary, pictures),
         section(
-            "Can the confidence be believed?",
+            "Confidence",
             &(tables::confidence(ablation, summary)
                 + &figure(pictures, "reliability")
                 + &figure(pictures, "risk-coverage")),
@@ -79,8 +79,8 @@ fn header(ablation: &Ablation, summary: &Summary) -> String {
     let mut text = format!(
         "<h1>Ablation: sequence models on deep and fusion representations</h1>\n\
          <p>{protocol}; {folds} folds, seeds {seeds}, {epochs} epochs. Data: {corpora}; {utterances} test utterances of \
-         {speakers} speakers, {classes} classes ({labels}). Not listening scores UA {chance_ua:.1} and, \
-         always saying the most frequent class, WA {chance_wa:.1}.</p>\n\
+         {speakers} speakers, {classes} classes ({labels}). A constant prediction scores UA \
+         {chance_ua:.1}; the most frequent class scores WA {chance_wa:.1}.</p>\n\
          <p><strong>Highest UA{so_far}: {best}, {ua}.</strong> All figures are in per cent; in brackets the 95 % \
          interval from resampling speakers.</p>\n{paper}",
         so_far = if summary.missing.is_empty() {
@@ -100,14 +100,14 @@ fn header(ablation: &Ablation, summary: &Summary) -> String {
         chance_ua = 100.0 * summary.chance_ua,
         chance_wa = 100.0 * summary.chance_wa,
         paper = note(&format!(
-            "{} Compare orders and differences, not levels.",
+            "{} Compare orders and differences, not absolute values.",
             paper::PROTOCOL
         )),
     );
     text.extend(summary.disclosures.iter().map(|sentence| note(sentence)));
     if !summary.speaker_independent {
-        text += "<p class=\"warning\">Speaker-DEPENDENT: the test speakers were trained on. These figures say \
-                 nothing of voices that the system has not heard.</p>\n";
+        text += "<p class=\"warning\">Speaker-DEPENDENT: the test speakers were trained on. These figures do \
+                 not apply to unknown voices.</p>\n";
     }
     text
 }
@@ -122,7 +122,7 @@ fn missing(summary: &Summary) -> String {
         .map(|item| format!("<li>{}</li>\n", escape(item)))
         .collect();
     format!(
-        "<div class=\"warning\"><p>Not finished; a system without all of its runs was tested on fewer \
+        "<div class=\"warning\"><p>Not finished. A system with missing runs was tested on fewer \
          utterances than the others:</p>\n{}</div>\n",
         details(
             &format!("{} missing", summary.missing.len()),
@@ -157,10 +157,10 @@ fn claims(ablation: &Ablation, summary: &Summary) -> String {
         tables::claims(ablation, summary),
         note(
             "Differences on the utterances and seeds that both systems were tested on. The interval over \
-             speakers decides (paired: each draw hears both systems on the same speakers). McNemar's test takes \
-             each utterance once, by the mean probability over seeds, and takes utterances for independent, so \
-             its p is too small where speakers differ; Holm's correction is for all rows. The best recurrent \
-             system was chosen by the same figures, which flatters it a little."
+             speakers decides (paired: each draw uses the same speakers for both systems). McNemar's test uses \
+             each utterance once, with the mean probability over seeds. It assumes independent utterances, so \
+             its p is too small where speakers differ. Holm's correction is for all rows. The best recurrent \
+             system was chosen by the same figures, so its figures are slightly too high."
         ),
     )
 }
@@ -174,12 +174,12 @@ fn representations(ablation: &Ablation, summary: &Summary, pictures: &[Picture])
     };
     let picture = figure(pictures, "representations");
     let Interval { low, high } = found.emotion_purity_gain.interval;
-    let verdict = if low > 0.0 || high < 0.0 {
+    let sentence = if low > 0.0 || high < 0.0 {
         format!(
-            "<p>Fusion keeps emotions {} apart than Deep here: of a point's ten nearest, {:.1} against {:.1} per \
-             cent share its emotion (difference {:+.1} points, 95 % over speakers {:+.1} to {:+.1}; at random \
+            "<p>Fusion separates emotions {} than Deep here: of a point's ten nearest, {:.1} against {:.1} per \
+             cent have its emotion (difference {:+.1} points, 95 % over speakers {:+.1} to {:+.1}; at random \
              {:.1}).</p>\n",
-            if low > 0.0 { "further" } else { "less far" },
+            if low > 0.0 { "better" } else { "worse" },
             100.0 * found.fusion.emotion.purity,
             100.0 * found.deep.emotion.purity,
             100.0 * found.emotion_purity_gain.value,
@@ -188,12 +188,12 @@ fn representations(ablation: &Ablation, summary: &Summary, pictures: &[Picture])
             100.0 * found.deep.emotion.chance_purity,
         )
     } else {
-        // No order is claimed; the table has the numbers.
+        // The interval decides no order; the table has the numbers.
         String::new()
     };
     section(
         "Deep and fusion representation",
-        &(picture + &verdict + &tables::representations(ablation, found)),
+        &(picture + &sentence + &tables::representations(ablation, found)),
     )
 }
 
@@ -228,7 +228,7 @@ fn note(text: &str) -> String {
     format!("<p class=\"note\">{}</p>\n", escape(text))
 }
 
-/// A picture by its name; nothing if there was no data for it.
+/// Formats a chart with its caption; empty if there was no data for it.
 fn figure(pictures: &[Picture], name: &str) -> String {
     let found = pictures.iter().find(|picture| picture.name == name);
     found.map_or_else(String::new, |picture| {

@@ -1,18 +1,17 @@
-//! What the paper reports: IEMOCAP, four classes, a random split of utterances, in per cent.
+//! The paper's results: IEMOCAP, four classes, a random split of utterances, in per cent.
 
-use crate::preset::Representation;
-use crate::preset::SequenceModel;
-use crate::systems::System;
+use crate::evaluate::systems::System;
+use crate::preset::{Representation, SequenceModel};
 
-/// Why the paper's figures and ours are not one measurement.
+/// Why the paper's figures and ours are not comparable.
 pub const PROTOCOL: &str = "The paper splits IEMOCAP's 5,531 utterances at random into 80 % for training \
     and 20 % for testing, so its test speakers were trained on. It gives neither intervals nor seeds.";
 
-/// The one contradiction within its tables.
+/// The contradiction between its tables.
 pub const DEEP_TCN: &str = "The paper's Deep TCN has WA 64.38 in its Table 1 and 66.38 in its Table 2; \
     the text's +2.08 for Deep TACN fits 64.38, which is used here.";
 
-/// Accuracy in Table 1. The paper does not name it; its last two rows are the WA of Table 2.
+/// Returns the accuracy in Table 1. The paper does not name the metric; its last two rows are the WA of Table 2.
 #[must_use]
 pub fn table_1(system: System) -> f64 {
     let [deep, fusion] = match system.sequence {
@@ -30,7 +29,7 @@ pub fn table_1(system: System) -> f64 {
     }
 }
 
-/// F1, WA and UA in Table 2, which has the convolutional systems only.
+/// Returns F1, WA and UA in Table 2, which has only the convolutional systems.
 #[must_use]
 pub fn table_2(system: System) -> Option<[f64; 3]> {
     match (system.representation, system.sequence) {

@@ -1,4 +1,4 @@
-//! The numbers of a report, as they stand in `ablation.json`.
+//! The numbers of a report: the content of `ablation.json`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,21 +6,21 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::ablation::{Ablation, Cell};
+use super::ablation::{Ablation, SystemRuns};
 use super::claims::{self, Claim};
 use super::embedding::{Separation, Space};
 use super::paper;
-use crate::figures::{Figure, Figures, SEED, Spreads, by_corpus, counts};
-use crate::metrics::{Confusion, paired_bootstrap_of_means};
-use crate::systems::System;
-use crate::tested::{Tested, Verdict};
+use crate::evaluate::figures::{Figure, Figures, SEED, Spreads, by_corpus, counts};
+use crate::evaluate::metrics::{Confusion, paired_bootstrap_of_means};
+use crate::evaluate::systems::System;
+use crate::evaluate::tested::{TestPrediction, TestedRun};
 
-/// Runs are listed one by one up to so many: a fold a speaker would make the file unreadable.
+/// Runs are listed singly up to this number, because with one fold per speaker the file would be unreadable.
 const LISTED_RUNS: usize = 500;
-/// Decimals kept: more would be noise.
+/// Numbers are rounded to 1 / this; more decimals would be noise.
 const DECIMALS: f64 = 1e5;
 
-/// Everything that the report says in numbers.
+/// All numbers of the report.
 #[derive(Debug, Serialize)]
 pub struct Summary {
     /// Name of the protocol.
@@ -29,55 +29,55 @@ pub struct Summary {
     pub speaker_independent: bool,
     /// Names of the classes.
     pub labels: Vec<String>,
-    /// Corpora that were tested.
+    /// Corpora of the test utterances.
     pub corpora: Vec<String>,
     /// Test speakers.
     pub speakers: usize,
     /// Test utterances.
     pub utterances: usize,
-    /// UA of not listening.
+    /// UA of a constant prediction.
     pub chance_ua: f64,
-    /// WA of always saying the most frequent class.
+    /// WA of always predicting the most frequent class.
     pub chance_wa: f64,
     /// Seeds.
     pub seeds: BTreeSet<u64>,
     /// Folds.
     pub folds: usize,
-    /// Most epochs that a run took.
+    /// Largest number of epochs of a run.
     pub epochs: usize,
-    /// What must be said beside the figures, a sentence each.
+    /// Sentences that must accompany the figures.
     pub disclosures: Vec<String>,
-    /// The preset of all runs, but for representation, sequence model and seed.
+    /// The preset of all runs, except representation, sequence model and seed.
     pub configuration: Value,
     /// Runs that have not finished.
     pub missing: Vec<String>,
     /// Slug of the system with the highest UA.
     pub best: String,
     /// The systems with a finished run.
-    pub cells: Vec<CellSummary>,
+    pub cells: Vec<SystemSummary>,
     /// The paper's claims and our answers.
     pub claims: Vec<Claim>,
-    /// How far R_d and R_f keep emotions and speakers apart.
+    /// How well R_d and R_f separate emotions and speakers.
     pub representations: Option<Representations>,
-    /// How the codebook is used.
+    /// How often codes are used.
     pub codebook: Option<Usage>,
 }
 
 /// One system's numbers.
 #[derive(Debug, Serialize)]
-pub struct CellSummary {
+pub struct SystemSummary {
     /// Its slug.
     pub system: String,
     /// Finished runs.
     pub runs: usize,
-    /// Figures over all test utterances of all runs.
+    /// Figures over the test utterances of all runs.
     #[serde(flatten)]
     pub figures: Figures,
     /// Their spread over folds.
     pub over_folds: Spreads,
     /// Their spread over seeds.
     pub over_seeds: Spreads,
-    /// Each corpus apart.
+    /// Accuracies on each corpus.
     pub by_corpus: BTreeMap<String, Accuracies>,
     /// Accuracy of the paper's Table 1, in per cent.
     pub paper_table_1: f64,
@@ -85,7 +85,7 @@ pub struct CellSummary {
     pub paper_table_2: Option<[f64; 3]>,
     /// Seconds of training over all runs.
     pub seconds: f64,
-    /// The runs one by one, unless there are very many.
+    /// Each run, unless there are too many.
     pub each: Vec<RunSummary>,
 }
 
@@ -136,14 +136,14 @@ pub struct Representations {
     pub deep: Separation,
     /// Of R_f.
     pub fusion: Separation,
-    /// How much higher the purity by emotion is of R_f than of R_d; the interval is over speakers.
+    /// Purity by emotion of R_f minus that of R_d; the interval is over speakers.
     pub emotion_purity_gain: Figure,
 }
 
-/// How a codebook is used.
+/// How often the codes of a codebook are used.
 #[derive(Debug, Serialize)]
 pub struct Usage {
-    /// Codes there are.
+    /// Number of codes.
     pub codes: usize,
     /// Codes that were the nearest at least once.
     pub used: usize,
@@ -152,10 +152,10 @@ pub struct Usage {
 }
 
 impl Summary {
-    /// The numbers of an ablation.
+    /// Computes the numbers of an ablation.
     ///
     /// # Errors
-    /// If a cell has no verdicts.
+    /// If a system has no predictions.
     pub fn of(ablation: &Ablation) -> Result<Self> {
         let listed = ablation
             .cells
@@ -163,17 +163,17 @@ impl Summary {
             .map(|cell| cell.runs.len())
             .sum::<usize>()
             <= LISTED_RUNS;
-        let cells: Vec<CellSummary> = ablation
+        let cells: Vec<SystemSummary> = ablation
             .cells
             .iter()
-            .map(|cell| CellSummary::of(ablation, cell, listed))
+            .map(|cell| SystemSummary::of(ablation, cell, listed))
             .collect::<Result<_>>()?;
         let best = cells
             .iter()
             .rev()
             .max_by(|a, b| a.figures.ua.value.total_cmp(&b.figures.ua.value))
-            .context("no run is done")?;
-        // The most complete cell stands for the data.
+            .context("no run has finished")?;
+        // The most complete system describes the data.
         let data = cells
             .iter()
             .rev()
@@ -191,11 +191,11 @@ impl Summary {
             seeds: ablation.seeds.clone(),
             folds: ablation.folds.len(),
             epochs: ablation.epochs(),
-            disclosures: Tested::disclosures(ablation.cells.iter().flat_map(|cell| &cell.runs)),
+            disclosures: TestedRun::disclosures(ablation.cells.iter().flat_map(|cell| &cell.runs)),
             configuration: toml::from_str(&ablation.preset)?,
             missing: ablation.missing.clone(),
             best: best.system.clone(),
-            claims: claims::ask(ablation)?,
+            claims: claims::test(ablation)?,
             representations: representations(ablation)?,
             codebook: ablation.codebook.as_ref().map(|codebook| Usage {
                 codes: codebook.counts.len(),
@@ -208,7 +208,7 @@ impl Summary {
 
     /// One system's numbers, if it has a finished run.
     #[must_use]
-    pub fn cell(&self, system: System) -> Option<&CellSummary> {
+    pub fn cell(&self, system: System) -> Option<&SystemSummary> {
         let slug = system.slug();
         self.cells.iter().find(|cell| cell.system == slug)
     }
@@ -226,12 +226,12 @@ impl Summary {
     }
 }
 
-impl CellSummary {
-    fn of(ablation: &Ablation, cell: &Cell, listed: bool) -> Result<Self> {
+impl SystemSummary {
+    fn of(ablation: &Ablation, cell: &SystemRuns, listed: bool) -> Result<Self> {
         let classes = ablation.labels.len();
-        let verdicts = verdicts(cell);
+        let predictions = predictions(cell);
         let mut corpora = BTreeMap::new();
-        for (corpus, members) in by_corpus(&verdicts) {
+        for (corpus, members) in by_corpus(&predictions) {
             let figures = Figures::of(classes, &members)?;
             let accuracies = Accuracies {
                 speakers: figures.speakers,
@@ -256,7 +256,7 @@ impl CellSummary {
         Ok(Self {
             system: cell.system.slug(),
             runs: cell.runs.len(),
-            figures: Figures::of(classes, &verdicts)?,
+            figures: Figures::of(classes, &predictions)?,
             over_folds: Spreads::over_folds(&cell.runs),
             over_seeds: Spreads::over_seeds(&cell.runs),
             by_corpus: corpora,
@@ -274,10 +274,10 @@ impl CellSummary {
     }
 }
 
-/// All verdicts of a cell.
+/// All predictions of a cell.
 #[must_use]
-pub fn verdicts(cell: &Cell) -> Vec<&Verdict> {
-    cell.runs.iter().flat_map(|run| &run.verdicts).collect()
+pub fn predictions(cell: &SystemRuns) -> Vec<&TestPrediction> {
+    cell.runs.iter().flat_map(|run| &run.predictions).collect()
 }
 
 fn representations(ablation: &Ablation) -> Result<Option<Representations>> {

@@ -1,20 +1,20 @@
-//! The page's tables. Every one says in its caption whether the split was by speaker.
+//! The page's tables. Each caption states whether the split was by speaker.
 
 use std::collections::BTreeMap;
 
 use super::ablation::Ablation;
 use super::embedding::Grouping;
+use super::html::escape;
 use super::paper;
-use super::summary::{CellSummary, Representations, Summary, verdicts};
-use super::svg::escape;
-use crate::figures::{Figure, by_speaker};
-use crate::metrics::{Confusion, Spread};
-use crate::systems::System;
+use super::summary::{Representations, Summary, SystemSummary, predictions};
+use crate::evaluate::figures::{Figure, by_speaker};
+use crate::evaluate::metrics::{Confusion, Spread};
+use crate::evaluate::systems::System;
 
-/// What stands where a system has no finished run.
+/// The cell of a system without a finished run.
 const MISSING: &str = "missing";
 
-/// A table whose first column names the rows. Cells are HTML.
+/// A table; its first column has the names of the rows. Cells are HTML.
 struct Table {
     caption: String,
     head: Vec<String>,
@@ -58,7 +58,7 @@ impl Table {
     }
 }
 
-/// A figure in per cent with its interval.
+/// Formats a figure in per cent with its interval.
 pub(super) fn interval(figure: Figure) -> String {
     let [value, low, high] =
         [figure.value, figure.interval.low, figure.interval.high].map(|share| 100.0 * share);
@@ -76,8 +76,8 @@ fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "–".into(), |share| format!("{:.1}", 100.0 * share))
 }
 
-/// A dagger on systems that lack runs.
-fn name(ablation: &Ablation, system: System, cell: Option<&CellSummary>) -> String {
+/// Marks systems with missing runs with a dagger.
+fn name(ablation: &Ablation, system: System, cell: Option<&SystemSummary>) -> String {
     let partial = cell.is_some_and(|cell| cell.runs < ablation.expected());
     format!("{system}{}", if partial { " †" } else { "" })
 }
@@ -85,8 +85,8 @@ fn name(ablation: &Ablation, system: System, cell: Option<&CellSummary>) -> Stri
 pub(super) fn table_1(ablation: &Ablation, summary: &Summary) -> String {
     let mut table = Table::new(
         ablation,
-        "Accuracy, with the paper's beside it (it does not say so, but its column is WA); † not all runs are \
-         done; ± is the standard deviation of UA over folds, each the mean of its seeds",
+        "Accuracy, beside the paper's (the paper does not name it, but its column is WA); † not all runs have \
+         finished; ± is the standard deviation of UA over folds, each with the mean of its seeds",
         &["System", "paper", "WA", "UA", "UA over folds", "runs"],
     );
     for system in System::all() {
@@ -110,7 +110,7 @@ pub(super) fn table_1(ablation: &Ablation, summary: &Summary) -> String {
 pub(super) fn table_2(ablation: &Ablation, summary: &Summary) -> String {
     let mut table = Table::new(
         ablation,
-        "F1 (macro), WA and UA, each with the paper's before it; ± is the standard deviation of UA over seeds",
+        "F1 (macro), WA and UA, each after the paper's; ± is the standard deviation of UA over seeds",
         &[
             "System",
             "F1 paper",
@@ -137,7 +137,7 @@ pub(super) fn table_2(ablation: &Ablation, summary: &Summary) -> String {
     table.html()
 }
 
-/// The systems of Table 2 on each corpus; nothing if there is one.
+/// The systems of Table 2 on each corpus; empty if there is only one corpus.
 pub(super) fn corpora(ablation: &Ablation, summary: &Summary) -> String {
     if summary.corpora.len() < 2 {
         return String::new();
@@ -174,7 +174,7 @@ pub(super) fn corpora(ablation: &Ablation, summary: &Summary) -> String {
     table.html()
 }
 
-/// The answers; sentences, which a column of numbers would not let wrap.
+/// The claims and the answers, as sentences that can wrap.
 pub(super) fn claims(ablation: &Ablation, summary: &Summary) -> String {
     let mut table = Table::new(
         ablation,
@@ -215,8 +215,8 @@ pub(super) fn representations(ablation: &Ablation, found: &Representations) -> S
     let mut table = Table::new(
         ablation,
         &format!(
-            "How far groups of the {} utterances lie apart in the original space: silhouette from −1 to 1; \
-             purity is the share of the ten nearest that are of the same group",
+            "Separation of groups of the {} utterances in the original space: silhouette from −1 to 1; \
+             purity is the share of the ten nearest that are in the same group",
             found.utterances
         ),
         &[
@@ -266,8 +266,8 @@ pub(super) fn confidence(ablation: &Ablation, summary: &Summary) -> String {
 pub(super) fn training(ablation: &Ablation, summary: &Summary) -> String {
     let mut table = Table::new(
         ablation,
-        "Time of training, epochs only",
-        &["System", "runs", "minutes", "minutes a run"],
+        "Training time, epochs only",
+        &["System", "runs", "minutes", "minutes per run"],
     );
     for system in System::all() {
         if let Some(cell) = summary.cell(system) {
@@ -290,11 +290,11 @@ pub(super) fn speakers(ablation: &Ablation) -> String {
         .filter_map(|system| ablation.cell(system))
         .collect();
     let names: Vec<String> = cells.iter().map(|cell| cell.system.to_string()).collect();
-    let mut head = vec!["Speaker", "judgements"];
+    let mut head = vec!["Speaker", "predictions"];
     head.extend(names.iter().map(String::as_str));
     let mut speakers: BTreeMap<&str, Vec<Option<Confusion>>> = BTreeMap::new();
     for (place, cell) in cells.iter().enumerate() {
-        let counts = by_speaker(ablation.labels.len(), &verdicts(cell));
+        let counts = by_speaker(ablation.labels.len(), &predictions(cell));
         for (speaker, confusion) in counts {
             let row = speakers
                 .entry(speaker)

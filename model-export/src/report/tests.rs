@@ -17,7 +17,7 @@ fn run(cell: &Path, fold: usize, wrong_in: usize, protocol: &str) {
     let predictions: Vec<Value> = (0..48)
         .map(|index| {
             let label = index % 4;
-            let said = if index % wrong_in == 0 {
+            let predicted = if index % wrong_in == 0 {
                 (label + 1) % 4
             } else {
                 label
@@ -25,7 +25,7 @@ fn run(cell: &Path, fold: usize, wrong_in: usize, protocol: &str) {
             let logits: Vec<f32> = (0..4)
                 .map(|class| {
                     let sure = 1.0 + index as f32 / 24.0;
-                    if class == said { sure } else { 0.0 }
+                    if class == predicted { sure } else { 0.0 }
                 })
                 .collect();
             let corpus = ["emodb", "ravdess"][index / 24];
@@ -162,15 +162,15 @@ fn the_numbers_have_intervals_and_none_is_lost() {
 }
 
 #[test]
-fn which_representation_keeps_emotions_further_apart_is_said_only_if_the_interval_decides() {
+fn which_representation_separates_emotions_better_is_stated_only_if_the_interval_decides() {
     let folder = ablation("speakers/2");
     let out = tempfile::tempdir().unwrap();
     write(folder.path(), out.path()).unwrap();
     let page = written(out.path(), "ablation.html");
-    let said = page
-        .split("Fusion keeps emotions further apart than Deep")
+    let sentence = page
+        .split("Fusion separates emotions better than Deep")
         .nth(1);
-    assert!(said.unwrap().contains("95 % over speakers +"));
+    assert!(sentence.unwrap().contains("95 % over speakers +"));
 
     // R_f is R_d but for one of five speakers, whose utterances lie by emotion.
     let path = folder.path().join("embeddings.json");
@@ -184,8 +184,8 @@ fn which_representation_keeps_emotions_further_apart_is_said_only_if_the_interva
     write(folder.path(), out.path()).unwrap();
     let page = written(out.path(), "ablation.html");
     assert!(
-        !page.contains("Fusion keeps emotions"),
-        "said without reason"
+        !page.contains("Fusion separates emotions"),
+        "stated without reason"
     );
     let report: Value = serde_json::from_str(&written(out.path(), "ablation.json")).unwrap();
     let gain = &report["representations"]["emotion_purity_gain"];

@@ -1,5 +1,5 @@
-//! `ablate` trains all fourteen systems; each that is causal exports to a bundle that ONNX Runtime
-//! computes as burn does, and the rest are refused with the reason.
+//! `ablate` trains all fourteen systems. Each causal system exports to a bundle on which ONNX Runtime and burn
+//! agree; the others are refused with the reason.
 
 use std::path::Path;
 
@@ -24,8 +24,8 @@ fn all_systems_are_compared_and_the_causal_ones_exported() {
     let ablate = [
         "ablate", "--preset", &preset, "--data", &data, "--vq", &vq, "--out", &out,
     ];
-    let said = done(&ablate);
-    assert_eq!(said.matches("test UA").count(), 14 * 3, "{said}");
+    let stderr = done(&ablate);
+    assert_eq!(stderr.matches("test UA").count(), 14 * 3, "{stderr}");
 
     let report = std::fs::read(root.join("ablation/report/ablation.json")).unwrap();
     let report: Value = serde_json::from_slice(&report).unwrap();
@@ -49,23 +49,23 @@ fn all_systems_are_compared_and_the_causal_ones_exported() {
                 &bundle,
             ];
             if model.is_causal() {
-                // The command holds ONNX Runtime to 1e-4 on every path and says how far they are apart.
-                let said = done(&export);
-                let apart = said.split("differ by ").nth(1).unwrap();
+                // The command checks ONNX Runtime to 1e-4 on every path and prints the difference.
+                let stderr = done(&export);
+                let apart = stderr.split("differ by ").nth(1).unwrap();
                 println!("{cell}: {}", apart.lines().next().unwrap());
                 undertone::bundle::Bundle::open(Path::new(&bundle)).unwrap();
             } else {
                 let output = run(&export);
-                let said = String::from_utf8_lossy(&output.stderr);
-                assert_eq!(output.status.code(), Some(1), "{said}");
-                assert!(said.contains("bidirectional"), "{said}");
+                let stderr = String::from_utf8_lossy(&output.stderr);
+                assert_eq!(output.status.code(), Some(1), "{stderr}");
+                assert!(stderr.contains("bidirectional"), "{stderr}");
             }
         }
     }
 }
 
 #[test]
-fn a_vqvae_that_heard_a_tested_recording_is_refused() {
+fn a_vqvae_that_was_pretrained_on_a_test_recording_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     small::data(root);
@@ -84,7 +84,10 @@ fn a_vqvae_that_heard_a_tested_recording_is_refused() {
     let output = run(&[
         "ablate", "--preset", &preset, "--data", &data, "--vq", &vq, "--out", &out,
     ]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("03a01Na.wav is tested"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.contains("03a01Na.wav is a test or validation utterance"),
+        "{stderr}"
+    );
 }

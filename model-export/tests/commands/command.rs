@@ -1,4 +1,4 @@
-//! The command as a person starts it.
+//! Starts the real command.
 
 use std::process::{Command, Output};
 
@@ -9,10 +9,10 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-/// Standard error of a command that must succeed.
+/// Runs a command that must succeed; returns its standard error.
 pub(crate) fn done(arguments: &[&str]) -> String {
     let output = run(arguments);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {said}");
-    said
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {stderr}");
+    stderr
 }

@@ -1,5 +1,5 @@
-//! Killed at any moment and given again, `pretrain` and `train` end in what an undisturbed run ends
-//! in, bit for bit: the real binary, real speech, SIGKILL.
+//! `pretrain` and `train`, killed at any moment and started again, end with results that are bit-identical to those
+//! of an undisturbed run: the real binary, real speech, SIGKILL.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -18,7 +18,7 @@ use crate::small;
 const PRETRAINED: usize = 5;
 const TRAINED: usize = 8;
 
-/// Every switch on that draws numbers or keeps state.
+/// A preset with every option that draws random numbers or keeps state.
 fn preset() -> Preset {
     let mut preset = small::preset();
     preset.pretraining.epochs = PRETRAINED;
@@ -30,14 +30,14 @@ fn preset() -> Preset {
     preset
 }
 
-/// When a run is killed: after so many lines on standard error, and this share of an epoch later.
+/// When a run is killed: after this many lines on standard error, plus this share of an epoch.
 #[derive(Clone, Copy, Debug)]
 struct Moment {
     lines: usize,
     share: f64,
 }
 
-/// Runs the command until its end, or until the moment at which it is killed; whether it was.
+/// Runs the command to its end, or kills it at a moment; returns whether it was killed.
 fn run(arguments: &[&str], moment: Option<(Moment, Duration)>) -> bool {
     let mut child = Command::new(env!("CARGO_BIN_EXE_model-export"))
         .args(arguments)
@@ -45,23 +45,22 @@ fn run(arguments: &[&str], moment: Option<(Moment, Duration)>) -> bool {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let mut said = Vec::new();
+    let mut stderr = Vec::new();
     if let Some((moment, epoch)) = moment {
-        said.extend(lines.by_ref().take(moment.lines).map(Result::unwrap));
+        stderr.extend(lines.by_ref().take(moment.lines).map(Result::unwrap));
         std::thread::sleep(epoch.mul_f64(moment.share));
-        // On Unix this is SIGKILL: nothing is written, flushed or tidied up any more.
+        // On Unix this is SIGKILL: the process writes, flushes and cleans up nothing more.
         child.kill().unwrap();
     }
-    said.extend(lines.map(Result::unwrap));
+    stderr.extend(lines.map(Result::unwrap));
     let status = child.wait().unwrap();
     let killed = moment.is_some() && !status.success();
-    assert!(status.success() || killed, "{arguments:?}: {said:#?}");
+    assert!(status.success() || killed, "{arguments:?}: {stderr:#?}");
     killed
 }
 
-/// Every file below a run folder, by its place in it; the curves without their seconds, weights
-/// without the identities that each process draws for them, and no optimizer's state, which lies
-/// under those: what it says shows in the weights of the epochs after a resumption.
+/// Returns every file below a run folder, by its relative path: learning curves without seconds, weights without
+/// the parameter ids that each process draws, and no optimizer state, which is stored under those ids: its effect is in the weights of the epochs after a resumption.
 fn content(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -90,7 +89,7 @@ fn content(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
-/// Zeroes the numbers, CBOR's eight bytes, behind `param_id` in a burnpack's header.
+/// Zeroes the ids (eight bytes in CBOR) after `param_id` in a burnpack's header.
 fn forget_identities(bytes: &mut [u8]) {
     const FIELD: &[u8] = b"param_id\x1b";
     let places: Vec<usize> = (0..bytes.len().saturating_sub(FIELD.len() + 8))
@@ -116,7 +115,7 @@ fn a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been() {
     let (preset, data, vq) = (path("preset.toml"), path(""), path("vq"));
     let mut random = StdRng::seed_from_u64(20);
     let (mut tried, mut hit) = (0, 0);
-    // Each kill is before the end, and the last behind the fourth epoch, whose weights are the best.
+    // Each kill is before the end. The last is after the fourth epoch, which has the best weights.
     for (command, epochs, kills, lines, calm, disturbed) in [
         ("pretrain", PRETRAINED, 2, 0..=1, "vq", "vq-killed"),
         ("train", TRAINED, 3, 3..=3, "fold", "fold-killed"),
@@ -166,7 +165,7 @@ fn a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been() {
     assert!(hit > 0, "every run had ended before it was killed");
 }
 
-/// Steps of fine-tuning: many checkpoints' worth.
+/// Steps of fine-tuning: enough for many checkpoints.
 const FINETUNED: usize = 400;
 
 #[test]
@@ -215,9 +214,12 @@ fn a_run_that_is_killed_while_it_fine_tunes_ends_as_if_it_had_not_been() {
     );
 
     let resumed = train("killed").output().unwrap();
-    let said = String::from_utf8_lossy(&resumed.stderr);
-    assert!(resumed.status.success(), "{said}");
-    assert!(said.contains("of fine-tuning"), "it began anew: {said}");
+    let stderr = String::from_utf8_lossy(&resumed.stderr);
+    assert!(resumed.status.success(), "{stderr}");
+    assert!(
+        stderr.contains("of fine-tuning"),
+        "it started again: {stderr}"
+    );
     let (calm, killed) = (content(&root.join("calm")), content(&root.join("killed")));
     assert!(calm.keys().eq(killed.keys()), "{:?}", killed.keys());
     for (name, bytes) in &calm {

@@ -1,4 +1,4 @@
-//! The real binary on real speech: what its commands leave, killed or not.
+//! The real binary on real speech: the files that its commands write, killed or not.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 

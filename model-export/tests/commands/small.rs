@@ -1,8 +1,8 @@
-//! Data and a preset that a command is done with in seconds: real speech in small pieces.
+//! Data and a preset with which a command takes seconds: real speech in short pieces.
 
 use std::path::Path;
 
-use model_export::preset::{Block, Cnn, Convolution, Preset};
+use model_export::preset::{Block, CnnPreset, Convolution, Preset};
 use undertone::audio::{Encoding, LaneChoice, Limits, decode};
 
 /// Speakers of EMO-DB, each with the four emotions.
@@ -11,7 +11,7 @@ const SPEAKERS: [&str; 6] = ["03", "08", "09", "10", "11", "12"];
 /// A tiny network that trains for an epoch.
 pub(crate) fn preset() -> Preset {
     let mut preset = Preset::load("default").unwrap();
-    preset.cnn = Cnn::Separable {
+    preset.cnn = CnnPreset::Separable {
         stem: Convolution {
             channels: 2,
             kernel: [5, 5],
@@ -41,13 +41,13 @@ pub(crate) fn preset() -> Preset {
     preset
 }
 
-/// A data folder: pieces of speech under the names that EMO-DB and LibriSpeech give theirs.
+/// Writes a data folder: pieces of speech with file names of EMO-DB and LibriSpeech.
 pub(crate) fn data(folder: &Path) {
     let audio = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/audio");
-    let hear = |name: &str| -> Vec<f32> {
+    let samples_of = |name: &str| -> Vec<f32> {
         let bytes = std::fs::read(audio.join(name)).unwrap();
-        let heard = decode(&bytes, Encoding::Auto, LaneChoice::Mix, &Limits::default());
-        heard.unwrap().lanes.swap_remove(0)
+        let recording = decode(&bytes, Encoding::Auto, LaneChoice::Mix, &Limits::default());
+        recording.unwrap().lanes.swap_remove(0)
     };
     let write = |name: &Path, samples: &[f32]| {
         std::fs::create_dir_all(name.parent().unwrap()).unwrap();
@@ -63,7 +63,7 @@ pub(crate) fn data(folder: &Path) {
         }
         file.finalize().unwrap();
     };
-    let speech = [hear("book.flac"), hear("call.flac")].concat();
+    let speech = [samples_of("book.flac"), samples_of("call.flac")].concat();
     let pieces = speech.chunks_exact(speech.len() / (4 * SPEAKERS.len()));
     for (number, piece) in pieces.take(4 * SPEAKERS.len()).enumerate() {
         let (speaker, emotion) = (SPEAKERS[number / 4], ["N", "W", "T", "F"][number % 4]);
@@ -72,9 +72,9 @@ pub(crate) fn data(folder: &Path) {
             piece,
         );
     }
-    // Golden vectors want an utterance of some seconds.
+    // Golden vectors need an utterance of at least 24 segments.
     write(
         &folder.join("unlabelled/103-1240-0000.wav"),
-        &hear("book.flac"),
+        &samples_of("book.flac"),
     );
 }

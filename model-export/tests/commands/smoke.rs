@@ -1,4 +1,4 @@
-//! The `smoke` preset goes through all commands: pretrain, train a fold, evaluate, export.
+//! All commands work with the `smoke` preset: pretrain, train a fold, evaluate, export.
 
 use std::path::Path;
 
@@ -71,10 +71,10 @@ fn epochs_given_to_a_command_replace_the_presets_and_are_recorded() {
     assert!(outcome["test_ua"].is_number());
 
     let another = run(&train("2"));
-    let said = String::from_utf8_lossy(&another.stderr);
+    let stderr = String::from_utf8_lossy(&another.stderr);
     assert!(
-        said.contains("holds a run with another preset.toml"),
-        "{said}"
+        stderr.contains("holds a run with another preset.toml"),
+        "{stderr}"
     );
     for arguments in [&pretrain("0")[..], &train("0")] {
         assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");
@@ -88,7 +88,7 @@ fn a_fold_that_does_not_fit_is_answered_with_those_that_do() {
     small::data(root);
     let path = |name: &str| root.join(name).to_string_lossy().into_owned();
     let (data, out) = (path(""), path("fold"));
-    let said = |arguments: &[&str]| {
+    let stderr = |arguments: &[&str]| {
         let common = ["train", "--preset", "smoke", "--data", &data, "--out", &out];
         let output = run(&[&common[..], arguments].concat());
         assert!(!output.status.success(), "{arguments:?}");
@@ -99,7 +99,7 @@ fn a_fold_that_does_not_fit_is_answered_with_those_that_do() {
     for (arguments, expected) in [
         (
             &["--fold", "0/2"][..],
-            "--fold 0/2 is one of 2 folds, and `speakers/3` cuts 3: name 0/3 to 2/3, or another protocol",
+            "--fold 0/2 is one of 2 folds, but `speakers/3` cuts 3: name 0/3 to 2/3, or another protocol",
         ),
         (
             &["--fold", "0/2", "--protocol", "leave-one-speaker-out"],
@@ -111,8 +111,11 @@ fn a_fold_that_does_not_fit_is_answered_with_those_that_do() {
         ),
         (&["--fold", "3/3"], "folds are counted from 0"),
     ] {
-        let said = said(arguments);
-        assert!(said.contains(expected), "{arguments:?}: {said}");
-        assert!(said.contains(fit) || said.contains("counted"), "{said}");
+        let stderr = stderr(arguments);
+        assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
+        assert!(
+            stderr.contains(fit) || stderr.contains("counted"),
+            "{stderr}"
+        );
     }
 }

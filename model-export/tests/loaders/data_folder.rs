@@ -1,7 +1,7 @@
-//! What a command line names, read and decoded: which corpora, which labels, which broken files.
+//! The corpora of a command line, read and decoded: corpora, labels, broken files.
 
-use model_export::corpus::Corpus;
-use model_export::dataset::{Dataset, NamedPath, Source};
+use model_export::data::corpus::Corpus;
+use model_export::data::dataset::{Dataset, NamedPath, Source};
 
 use crate::tree::{POINTER, Tree, wav};
 
@@ -19,7 +19,7 @@ fn source(tree: &Tree, corpora: &[(&str, &str)], labels: &str) -> Source {
     }
 }
 
-fn said(data: &Dataset) -> Vec<(&str, Option<usize>)> {
+fn labels_of(data: &Dataset) -> Vec<(&str, Option<usize>)> {
     let utterances = data.utterances.iter();
     utterances.map(|u| (u.speaker.as_str(), u.label)).collect()
 }
@@ -54,9 +54,9 @@ fn a_data_folder_is_read_by_the_names_in_it() {
         labelled.classes,
         ["neutral", "anger", "sadness", "happiness"]
     );
-    // Calm is dropped, EmoV-DB and speech without labels take no part.
+    // Calm is dropped; EmoV-DB and speech without labels are left out.
     assert_eq!(
-        said(&labelled),
+        labels_of(&labelled),
         [
             ("ravdess/01", Some(1)),
             ("cremad/1001", Some(3)),
@@ -69,7 +69,7 @@ fn a_data_folder_is_read_by_the_names_in_it() {
     let unlabelled = Dataset::unlabelled(&source(&tree, &[], "four")).unwrap();
     assert!(unlabelled.classes.is_empty());
     assert_eq!(
-        said(&unlabelled),
+        labels_of(&unlabelled),
         [
             ("librispeech/103", None),
             ("emovdb/bea", None),
@@ -85,7 +85,7 @@ fn named_corpora_have_labels_of_their_own() {
     let own = Dataset::labelled(&source(&tree, &named, "own")).unwrap();
     assert_eq!(own.classes, Corpus::Ravdess.emotions());
     assert_eq!(
-        said(&own),
+        labels_of(&own),
         [("ravdess/01", Some(1)), ("ravdess/01", Some(4))]
     );
 
@@ -97,7 +97,7 @@ fn named_corpora_have_labels_of_their_own() {
     let two = Dataset::labelled(&source(&tree, &named, &map)).unwrap();
     assert_eq!(two.classes, ["calm", "not"]);
     assert_eq!(
-        said(&two),
+        labels_of(&two),
         [("ravdess/01", Some(0)), ("ravdess/01", Some(1))]
     );
 }
@@ -110,7 +110,7 @@ fn what_cannot_be_chosen_is_refused_with_its_cure() {
     for (source, expected) in [
         (
             source(&tree, &[("calls", "odd.csv")], "four"),
-            "label map `four` does not know the emotion `hapy` of DIR/calls/a.wav; add it to a class or to \
+            "label map `four` does not contain the emotion `hapy` of DIR/calls/a.wav; add it to a class or to \
              `dropped` in [corpora.calls]",
         ),
         (
@@ -119,7 +119,7 @@ fn what_cannot_be_chosen_is_refused_with_its_cure() {
                 &[("ravdess", "ravdess"), ("ravdess", "copy")],
                 "four",
             ),
-            "ravdess is there twice: DIR/copy and DIR/ravdess; name one, or rename one",
+            "ravdess is given twice: DIR/copy and DIR/ravdess; give one, or rename one",
         ),
         (
             source(&tree, &[("emovdb", "emovdb")], "four"),
@@ -128,7 +128,7 @@ fn what_cannot_be_chosen_is_refused_with_its_cure() {
         ),
         (
             source(&empty, &[], "five"),
-            "cannot read the label map five; built in are `four` and `own`",
+            "cannot read the label map five; the built-in maps are `four` and `own`",
         ),
     ] {
         let error = Dataset::labelled(&source).unwrap_err().to_string();
@@ -159,9 +159,9 @@ fn broken_audio_is_passed_over_unless_all_is_broken() {
     tree.write("emodb/03a05Wa.wav", &whole[..16_044]);
     tree.write("emodb/03a07Wa.wav", [0x5a; 4_000]);
     let data = Dataset::labelled(&source(&tree, &[], "four")).unwrap();
-    // A cut file is heard as far as it goes.
+    // A truncated file is decoded up to its end.
     assert_eq!(
-        said(&data),
+        labels_of(&data),
         [
             ("emodb/03", Some(3)),
             ("emodb/03", Some(1)),

@@ -1,9 +1,9 @@
-//! IEMOCAP: label files, speakers, and the count that everybody's figures are of.
+//! IEMOCAP: label files, speakers, and the number of utterances in published results.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use model_export::corpus::{Corpus, Reason};
+use model_export::data::corpus::{Corpus, Reason};
 
 use crate::tree::{POINTER, Tree, expect_skipped};
 
@@ -59,7 +59,7 @@ fn turns_are_read_with_the_speaker_of_their_last_field() {
         "Session3/dialog/EmoEvaluation/Ses03M_impro05a.txt",
         labels(&[("Ses03M_impro05a_F000", "hap")], "\n"),
     );
-    // Single raters' words and a Mac's shadow, which must not be read.
+    // Labels of single raters and a resource fork of macOS, which must not be read.
     let other = labels(&[("Ses01F_impro01_F000", "ang")], "\n");
     for folder in ["Categorical/", "Attribute/", "Self-evaluation/", "._"] {
         let name = format!("Session1/dialog/EmoEvaluation/{folder}Ses01F_impro00.txt");
@@ -116,12 +116,12 @@ fn nothing_to_read_is_refused_with_what_is_needed() {
     tree.write(LABELS, labels(&[("Ses01F_impro01_F000", "neu")], "\n"));
     assert_eq!(
         tree.refused(Corpus::Iemocap, ""),
-        "no iemocap turn in DIR/ can be used: iemocap: passed over 1 labelled, but without an audio file; \
+        "no iemocap turn in DIR/ can be used: iemocap: skipped 1 labelled, but without an audio file; \
          the first is DIR/Session1/sentences/wav/Ses01F_impro01_F000"
     );
 }
 
-/// Emotions of each session as the whole corpus has them.
+/// Emotions of each session in the whole corpus.
 const WHOLE: [[(&str, usize); 5]; 5] = [
     [
         ("neu", 384),
@@ -209,7 +209,7 @@ fn the_whole_corpus_has_5531_utterances_or_is_refused() {
     let error = tree.refused(Corpus::Iemocap, "");
     let expected = "iemocap in DIR/ has all five sessions but 5530 utterances of neu, hap, exc, ang, sad instead \
                     of 5531: neu 1707 instead of 1708, session 2 1022 instead of 1023. Copy it anew, or take a \
-                    session away to train on a part of it. iemocap: passed over 1 labelled, but without an audio \
+                    session away to train on a part of it. iemocap: skipped 1 labelled, but without an audio \
                     file; the first is DIR/IEMOCAP_full_release/Session2/sentences/wav/Ses02F_impro01_F0000";
     assert!(error.starts_with(expected), "{error}");
 

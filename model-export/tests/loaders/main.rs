@@ -1,7 +1,7 @@
-//! Every corpus' loader on small trees in that corpus' layout, whole and broken as real copies are.
+//! Every corpus' loader on small folders in that corpus' layout, whole, and broken as in real copies.
 //!
-//! The audio is real: clips of the corpora in `../shared/data`, or of the repository's own
-//! recordings where that folder is not there.
+//! The audio is real: clips of the corpora in `../shared/data`, or of the repository's own recordings if that folder
+//! does not exist.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 

@@ -1,6 +1,6 @@
-//! Corpora whose file names say it all.
+//! Corpora with all labels in their file names.
 
-use model_export::corpus::{Corpus, Reason};
+use model_export::data::corpus::{Corpus, Reason};
 
 use crate::tree::{POINTER, Tree, expect_skipped};
 
@@ -43,11 +43,11 @@ fn ravdess_leaves_song_strays_copies_and_mac_files_out() {
     assert_eq!(
         notes,
         [
-            "ravdess: passed over 1 said to be something else by their folder or label file; \
+            "ravdess: skipped 1 contradicted by their folder or label file; \
              the first is DIR/Actor_05/03-01-05-02-01-02-02.wav",
-            "ravdess: passed over 1 named like one that was read before; \
+            "ravdess: skipped 1 with the name of a file that was read before; \
              the first is DIR/copy/Actor_02/03-01-05-01-01-01-02.wav",
-            "ravdess: passed over 1 sung, not spoken; the first is DIR/Actor_02/03-02-05-01-01-01-02.wav",
+            "ravdess: skipped 1 sung, not spoken; the first is DIR/Actor_02/03-02-05-01-01-01-02.wav",
         ]
     );
 }
@@ -99,7 +99,7 @@ fn cremad_refuses_pointers_by_name_and_counts_them() {
     expect_skipped(&collection, &[(Reason::Pointer, 2)]);
     assert_eq!(
         tree.plain(&collection.notes()[0]),
-        "cremad: passed over 2 Git LFS pointers, not audio; run `git lfs pull` where they were cloned; \
+        "cremad: skipped 2 Git LFS pointers, not audio; run `git lfs pull` where they were cloned; \
          the first is DIR/AudioWAV/1001_IEO_HAP_HI.wav"
     );
 

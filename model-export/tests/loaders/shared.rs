@@ -1,9 +1,9 @@
-//! The real corpora, where they are.
+//! The real corpora, if they are available.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use model_export::corpus::{Corpus, load};
+use model_export::data::corpus::{Corpus, load};
 
 #[test]
 fn the_corpora_we_have_count_as_their_description_says() {

@@ -1,8 +1,8 @@
-//! Corpora that only their tables describe: audformat databases and CSV manifests.
+//! Corpora that are described by tables: audformat databases and CSV manifests.
 
 use std::time::Duration;
 
-use model_export::corpus::{Corpus, Reason, Span};
+use model_export::data::corpus::{Corpus, Reason, Span};
 
 use crate::tree::{POINTER, Tree, expect_skipped};
 
@@ -17,7 +17,7 @@ fn span(start: u64, end: Option<u64>) -> Option<Span> {
     })
 }
 
-/// A database whose speakers and emotions stand in two tables.
+/// A database with speakers and emotions in two tables.
 fn database() -> Tree {
     let tree = Tree::of(&["wav/03a01Fa.wav", "wav/08a01Na.WAV", "wav/long.flac"]);
     tree.write("db.yaml", "name: calls\n");
@@ -51,7 +51,7 @@ fn database() -> Tree {
 #[test]
 fn audformat_tables_are_joined_and_ids_stay_text() {
     let tree = database();
-    // A pickle beside a CSV table is only its cache.
+    // A pickle beside a CSV table is a cache of it.
     tree.write("db.emotion.pkl", "pickle");
     let collection = tree.load(calls());
     tree.expect(
@@ -132,12 +132,12 @@ fn audformat_faults_are_named() {
                 "db.a.csv",
                 "file,start,end,speaker,emotion\nx.wav,soon,,1,anger\n".to_owned(),
             )],
-            "DIR/db.a.csv, line 2: `soon` is no time; 1.5 or `0 days 00:00:01.500000` is: invalid float literal"
+            "DIR/db.a.csv, line 2: `soon` is not a time; write 1.5 or `0 days 00:00:01.500000`: invalid float literal"
                 .to_owned(),
         ),
         (
             vec![("db.a.csv", format!("{header}x.wav,1,anger\n"))],
-            "nothing in DIR/ can be used: calls: passed over 1 labelled, but without an audio file; the first \
+            "nothing in DIR/ can be used: calls: skipped 1 labelled, but without an audio file; the first \
              is DIR/x.wav"
                 .to_owned(),
         ),
@@ -167,7 +167,7 @@ fn a_manifest_gives_paths_speakers_labels_and_what_else_it_has() {
          a/pointer.wav,1,sad,,,,,\r\n\
          a/1.wav,,sad,,,,,\r\n",
     );
-    let collection = model_export::corpus::load(calls(), &tree.path("calls.csv")).unwrap();
+    let collection = model_export::data::corpus::load(calls(), &tree.path("calls.csv")).unwrap();
     tree.expect(
         &collection,
         &[
@@ -230,7 +230,7 @@ fn manifest_faults_are_named_with_their_line() {
         ),
         (
             format!("{header}x.wav,1,sad\n"),
-            "nothing in DIR/calls.csv can be used: calls: passed over 1 labelled, but without an audio file; \
+            "nothing in DIR/calls.csv can be used: calls: skipped 1 labelled, but without an audio file; \
              the first is DIR/x.wav",
         ),
     ] {

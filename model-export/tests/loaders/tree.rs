@@ -1,13 +1,13 @@
-//! A folder of a corpus to be, and what was read of it in a form to compare.
+//! A temporary corpus folder, and assertions about what was read from it.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use model_export::corpus::{Collection, Corpus, Reason, load};
+use model_export::data::corpus::{Collection, Corpus, Reason, load};
 use tempfile::TempDir;
 use undertone::audio::{Encoding, LaneChoice, Limits, decode};
 
-/// What a Git clone without LFS has in place of audio.
+/// What a Git clone without LFS has instead of audio.
 pub(crate) const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\n\
     oid sha256:0d6c4f2a1b6e5d5f7f1d3c2b1a0908070605040302010000ffeeddccbbaa9988\nsize 73058\n";
 
@@ -60,13 +60,13 @@ pub(crate) fn wav(length: usize, rate: u32) -> Vec<u8> {
     file
 }
 
-/// A folder that is removed again.
+/// A temporary folder.
 pub(crate) struct Tree {
     dir: TempDir,
 }
 
 impl Tree {
-    /// A tree with real audio in every file named.
+    /// Creates a folder with real audio in every given file.
     pub(crate) fn of(files: &[&str]) -> Self {
         let tree = Self {
             dir: tempfile::tempdir().unwrap(),
@@ -91,7 +91,7 @@ impl Tree {
         std::fs::write(path, bytes).unwrap();
     }
 
-    /// Real audio of the kind that the name says.
+    /// Real audio of the format that the name ends in.
     pub(crate) fn audio(&self, name: &str) {
         if name.to_lowercase().ends_with(".flac") {
             self.write(name, &clip().file);
@@ -100,7 +100,7 @@ impl Tree {
         }
     }
 
-    /// The same audio in many files without writing it so often.
+    /// Creates many files with the same audio as links to one file.
     pub(crate) fn links(&self, names: impl Iterator<Item = String>) {
         self.audio("one.wav");
         for name in names {
@@ -110,23 +110,23 @@ impl Tree {
         }
     }
 
-    /// Reads it as a corpus.
+    /// Reads the folder as a corpus.
     pub(crate) fn load(&self, corpus: Corpus) -> Collection {
         load(corpus, self.root()).unwrap()
     }
 
-    /// Reads a file or folder of it, which fails; the tree's own path is written as `DIR`.
+    /// Reads a file or folder, which must fail; returns the error with `DIR` for the folder's path.
     pub(crate) fn refused(&self, corpus: Corpus, name: &str) -> String {
         let error = load(corpus, &self.path(name)).unwrap_err();
         self.plain(&format!("{error:#}"))
     }
 
-    /// A text with `DIR` for the tree's path.
+    /// Replaces the folder's path by `DIR`.
     pub(crate) fn plain(&self, text: &str) -> String {
         text.replace(&self.root().display().to_string(), "DIR")
     }
 
-    /// Asserts what was read: path, speaker, emotion of each, sorted by path.
+    /// Asserts path, speaker and emotion of each recording, sorted by path.
     #[track_caller]
     pub(crate) fn expect(&self, collection: &Collection, expected: &[(&str, &str, &str)]) {
         let found: Vec<(String, &str, &str)> = collection
@@ -146,7 +146,7 @@ impl Tree {
     }
 }
 
-/// Asserts how many were passed over, and for which reasons.
+/// Asserts the number of skipped files by reason.
 #[track_caller]
 pub(crate) fn expect_skipped(collection: &Collection, expected: &[(Reason, usize)]) {
     let found: Vec<(Reason, usize)> = collection

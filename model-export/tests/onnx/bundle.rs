@@ -1,4 +1,4 @@
-//! A recurrent bundle from weights to answers, as the server runs it.
+//! A recurrent bundle from weights to results, as the server runs it.
 
 use undertone::bundle::writer::{Parts, assemble, write};
 use undertone::bundle::{self, Bundle, FORMAT, Golden, Manifest, Pooling, Precision};
@@ -8,22 +8,22 @@ use undertone::runtime::{Device as _, History, Instance, Library, SequenceBatch,
 use crate::random::Random;
 use crate::{difference, reference, widen};
 use model_export::onnx;
-use model_export::weights::{Cell, Encoder, Layer, Sequence};
+use model_export::onnx::weights::{CellKind, EncoderLayer, EncoderWeights, SequenceWeights};
 
 const WIDTH: usize = 16;
 const LABELS: [&str; 3] = ["neutral", "anger", "joy"];
 const DEPTH: usize = 2;
-const CELLS: [Cell; 3] = [Cell::SimpleRnn, Cell::Gru, Cell::Lstm];
+const CELLS: [CellKind; 3] = [CellKind::SimpleRnn, CellKind::Gru, CellKind::Lstm];
 
-/// Random weights as a bundle whose golden vectors are the plain loops'.
-fn parts(cell: Cell) -> (Parts, Sequence) {
+/// A bundle of random weights, with golden vectors from the plain loops.
+fn parts(cell: CellKind) -> (Parts, SequenceWeights) {
     let mut random = Random::new(7);
-    let pool = Layer::MaxPool {
+    let pool = EncoderLayer::MaxPool {
         kernel: [8, 16],
         stride: [8, 16],
     };
-    let encoder = Encoder {
-        cnn: vec![pool, Layer::Flatten],
+    let encoder = EncoderWeights {
+        cnn: vec![pool, EncoderLayer::Flatten],
         vq: None,
         fusion: random.linear(4 * 8, WIDTH),
     };
@@ -103,7 +103,7 @@ fn a_recurrent_bundle_reproduces_its_golden_vectors_on_every_path() {
 
 #[test]
 fn golden_vectors_of_another_model_are_refused() {
-    let (mut parts, _) = parts(Cell::Gru);
+    let (mut parts, _) = parts(CellKind::Gru);
     let last = parts.golden.logits.len() - 1;
     parts.golden.logits[last] += 1.0;
     let bundle = assemble(parts).unwrap();
@@ -113,7 +113,7 @@ fn golden_vectors_of_another_model_are_refused() {
 
 #[test]
 fn a_graph_of_another_form_or_state_is_refused_by_name() {
-    let (mut parts, _) = parts(Cell::Lstm);
+    let (mut parts, _) = parts(CellKind::Lstm);
     parts.manifest.sequence = bundle::Sequence::Recurrent {
         layers: DEPTH,
         state: DEPTH * WIDTH,
@@ -136,7 +136,7 @@ fn a_graph_of_another_form_or_state_is_refused_by_name() {
 #[test]
 fn chunks_of_different_length_answer_in_one_batch_as_alone() {
     let mixed = [[8, 8], [5, 3], [1, 8], [5, 7], [8, 2]];
-    // All full, which takes another path.
+    // All rows are full, which takes another path.
     let full = [[8, 8]; 5];
     for (cell, lengths) in CELLS.map(|cell| [(cell, mixed), (cell, full)]).concat() {
         let (parts, sequence) = parts(cell);
@@ -148,7 +148,7 @@ fn chunks_of_different_length_answer_in_one_batch_as_alone() {
         let mut histories = lengths.map(|_| History::new(sizes));
         let mut answers = lengths.map(|_| Vec::new());
         for round in 0..2 {
-            // The last row is padding altogether, and padding is not zeros: nobody reads it.
+            // The last row is only padding. Padding is not zero here, because it must not be read.
             let steps = 8;
             let mut real: Vec<usize> = lengths.iter().map(|chunks| chunks[round]).collect();
             let mut features = vec![f32::NAN; (real.len() + 1) * steps * WIDTH];

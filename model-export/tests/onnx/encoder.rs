@@ -6,36 +6,36 @@ use crate::random::Random;
 use crate::runtime::floats;
 use crate::{difference, keep, reference, runtime, widen};
 use model_export::onnx;
-use model_export::weights::{Encoder, Layer, VqEncoder};
+use model_export::onnx::weights::{EncoderLayer, EncoderWeights, VqEncoderWeights};
 
 const SEGMENT: usize = 32 * 129;
 
 /// A strided dense convolution, a depthwise one, a pointwise one, a pool, a hidden layer.
-fn model(random: &mut Random, codebook: bool) -> Encoder {
+fn model(random: &mut Random, codebook: bool) -> EncoderWeights {
     let cnn = vec![
-        Layer::Conv2d(random.conv([6, 1, 5, 5], [2, 4], [2, 1, 1, 3], 1)),
-        Layer::Relu,
-        Layer::Conv2d(random.conv([6, 1, 3, 3], [2, 1], [1, 1, 1, 1], 6)),
-        Layer::Conv2d(random.conv([8, 3, 1, 1], [1, 1], [0; 4], 2)),
-        Layer::Relu,
-        Layer::MaxPool {
+        EncoderLayer::Conv2d(random.conv([6, 1, 5, 5], [2, 4], [2, 1, 1, 3], 1)),
+        EncoderLayer::Relu,
+        EncoderLayer::Conv2d(random.conv([6, 1, 3, 3], [2, 1], [1, 1, 1, 1], 6)),
+        EncoderLayer::Conv2d(random.conv([8, 3, 1, 1], [1, 1], [0; 4], 2)),
+        EncoderLayer::Relu,
+        EncoderLayer::MaxPool {
             kernel: [2, 3],
             stride: [2, 3],
         },
-        Layer::Flatten,
-        Layer::Linear(random.linear(8 * 4 * 11, 20)),
-        Layer::Relu,
+        EncoderLayer::Flatten,
+        EncoderLayer::Linear(random.linear(8 * 4 * 11, 20)),
+        EncoderLayer::Relu,
     ];
-    let vq = codebook.then(|| VqEncoder {
+    let vq = codebook.then(|| VqEncoderWeights {
         layers: vec![
-            Layer::Conv2d(random.conv([4, 1, 4, 4], [4, 8], [0, 0, 0, 0], 1)),
-            Layer::Relu,
-            Layer::Conv2d(random.conv([5, 4, 3, 3], [2, 4], [1, 1, 1, 1], 1)),
+            EncoderLayer::Conv2d(random.conv([4, 1, 4, 4], [4, 8], [0, 0, 0, 0], 1)),
+            EncoderLayer::Relu,
+            EncoderLayer::Conv2d(random.conv([5, 4, 3, 3], [2, 4], [1, 1, 1, 1], 1)),
         ],
         codebook: random.array(&[16, 5], 1.5),
     });
     let latent = if codebook { 5 * 4 * 4 } else { 0 };
-    Encoder {
+    EncoderWeights {
         cnn,
         vq,
         fusion: random.linear(20 + latent, 12),
@@ -89,7 +89,7 @@ proptest! {
     }
 }
 
-/// However many codes there are, and of two that are the same the first.
+/// Any number of codes, and the first of equal ones.
 #[test]
 fn the_first_of_the_nearest_codes_is_chosen() {
     let mut random = Random::new(1);

@@ -1,4 +1,4 @@
-//! What model-export writes, through the real ONNX Runtime, against plain loops in f64.
+//! Compares exported graphs in the real ONNX Runtime with plain loops in f64.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
@@ -29,7 +29,7 @@ fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
-/// Leaves a graph for a look with other tools, if `ONNX_KEEP` names a folder.
+/// Writes a graph to the folder in `ONNX_KEEP`, if it is set, for other tools.
 fn keep(name: &str, model: &[u8]) {
     if let Some(folder) = std::env::var_os("ONNX_KEEP") {
         std::fs::write(std::path::Path::new(&folder).join(name), model).unwrap();

@@ -3,9 +3,9 @@
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use model_export::weights::{
-    Array, Body, Cell, Conv2d, Linear, Recurrent, RecurrentLayer, Sequence, SequenceLayer,
-    TacnLayer, Taps, TcnLayer,
+use model_export::onnx::weights::{
+    Array, CellKind, Conv2dWeights, LinearWeights, RecurrentLayers, RecurrentWeights, SequenceBody,
+    SequenceLayer, SequenceWeights, TacnWeights, TapLayers, TcnWeights,
 };
 
 pub(crate) struct Random(StdRng);
@@ -26,9 +26,9 @@ impl Random {
         Array::new(shape, self.values(shape.iter().product(), scale)).unwrap()
     }
 
-    pub(crate) fn linear(&mut self, inputs: usize, outputs: usize) -> Linear {
+    pub(crate) fn linear(&mut self, inputs: usize, outputs: usize) -> LinearWeights {
         let weight = self.array(&[inputs, outputs], 1.7 / (inputs as f32).sqrt());
-        Linear {
+        LinearWeights {
             weight,
             bias: self.values(outputs, 0.5),
         }
@@ -40,10 +40,10 @@ impl Random {
         stride: [usize; 2],
         padding: [usize; 4],
         groups: usize,
-    ) -> Conv2d {
+    ) -> Conv2dWeights {
         let fan_in = (shape[1] * shape[2] * shape[3]) as f32;
         let weight = self.array(&shape, 1.7 / fan_in.sqrt());
-        Conv2d {
+        Conv2dWeights {
             weight,
             bias: self.values(shape[0], 0.5),
             stride,
@@ -52,7 +52,7 @@ impl Random {
         }
     }
 
-    /// `attention(n)` says whether layer n has it.
+    /// `attention(n)` is whether layer n has it.
     pub(crate) fn sequence(
         &mut self,
         depth: usize,
@@ -60,14 +60,14 @@ impl Random {
         width: usize,
         classes: usize,
         attention: impl Fn(usize) -> bool,
-    ) -> Sequence {
+    ) -> SequenceWeights {
         let layers = (0..depth)
             .map(|layer| {
                 let scale = 1.0 / (width as f32).sqrt();
                 let taps = [(); 3].map(|()| self.array(&[width, width], scale));
                 let bias = self.values(width, 0.5);
                 if attention(layer) {
-                    SequenceLayer::Tacn(TacnLayer {
+                    SequenceLayer::Tacn(TacnWeights {
                         query: self.linear(width, width),
                         key: self.linear(width, width),
                         value: self.linear(width, width),
@@ -76,32 +76,40 @@ impl Random {
                         bias,
                     })
                 } else {
-                    SequenceLayer::Tcn(TcnLayer { taps, bias })
+                    SequenceLayer::Tcn(TcnWeights { taps, bias })
                 }
             })
             .collect();
-        self.headed(Body::Taps(Taps { heads, layers }), width, classes)
+        self.headed(
+            SequenceBody::Taps(TapLayers { heads, layers }),
+            width,
+            classes,
+        )
     }
 
     pub(crate) fn recurrent(
         &mut self,
-        cell: Cell,
+        cell: CellKind,
         depth: usize,
         width: usize,
         classes: usize,
-    ) -> Sequence {
+    ) -> SequenceWeights {
         let columns = cell.gates() * width;
         let layers = (0..depth)
-            .map(|_| RecurrentLayer {
+            .map(|_| RecurrentWeights {
                 input: self.linear(width, columns),
                 state: self.linear(width, columns),
             })
             .collect();
-        self.headed(Body::Recurrent(Recurrent { cell, layers }), width, classes)
+        self.headed(
+            SequenceBody::Recurrent(RecurrentLayers { cell, layers }),
+            width,
+            classes,
+        )
     }
 
-    fn headed(&mut self, body: Body, width: usize, classes: usize) -> Sequence {
-        Sequence {
+    fn headed(&mut self, body: SequenceBody, width: usize, classes: usize) -> SequenceWeights {
+        SequenceWeights {
             body,
             logits: self.linear(width, classes),
             score: self.linear(width, 1),

@@ -7,14 +7,14 @@ use crate::random::Random;
 use crate::stream::Output;
 use crate::{difference, keep, reference, runtime, widen};
 use model_export::onnx;
-use model_export::weights::{Body, Cell, Sequence};
+use model_export::onnx::weights::{CellKind, SequenceBody, SequenceWeights};
 
 const WIDTH: usize = 24;
 const CLASSES: usize = 4;
 
 /// A random model and a stream.
 struct Case {
-    model: Sequence,
+    model: SequenceWeights,
     session: Session,
     /// S.
     state: usize,
@@ -22,7 +22,7 @@ struct Case {
     random: Random,
 }
 
-fn case(seed: u64, cell: Cell, depth: usize, length: usize) -> Case {
+fn case(seed: u64, cell: CellKind, depth: usize, length: usize) -> Case {
     let mut random = Random::new(seed);
     let model = random.recurrent(cell, depth, WIDTH, CLASSES);
     let graph = onnx::sequence(&model).unwrap();
@@ -42,7 +42,7 @@ impl Case {
         reference::sequence(&self.model, &features)
     }
 
-    /// N chunks of T steps in one call, each from its state `[S]`: outputs and states after.
+    /// Runs N chunks of T steps in one call, each from its state `[S]`: outputs and states after.
     fn chunks(&mut self, features: &[&[f32]], states: &[&[f32]]) -> Vec<(Output, Vec<f32>)> {
         let (batch, steps) = (features.len(), features[0].len() / WIDTH);
         let inputs = vec![
@@ -62,7 +62,7 @@ impl Case {
             .collect()
     }
 
-    /// A stream in chunks of these sizes, from the start: its outputs and the state after it.
+    /// Runs a stream in chunks of these sizes; returns its outputs and the last state.
     fn stream(&mut self, features: &[f32], partition: &[usize]) -> (Output, Vec<f32>) {
         let (mut all, mut state) = (Output::default(), vec![0.0; self.state]);
         let mut rest = features;
@@ -78,8 +78,12 @@ impl Case {
     }
 }
 
-fn cell() -> impl Strategy<Value = Cell> {
-    prop_oneof![Just(Cell::SimpleRnn), Just(Cell::Gru), Just(Cell::Lstm)]
+fn cell() -> impl Strategy<Value = CellKind> {
+    prop_oneof![
+        Just(CellKind::SimpleRnn),
+        Just(CellKind::Gru),
+        Just(CellKind::Lstm)
+    ]
 }
 
 proptest! {
@@ -108,7 +112,7 @@ proptest! {
         seed in any::<u64>(), cell in cell(), lengths in proptest::collection::vec(0..40usize, 1..7),
     ) {
         let mut case = case(seed, cell, 2, 40);
-        // Streams that have come differently far, each about to hear something else.
+        // Streams at different positions, each with different input.
         let states: Vec<Vec<f32>> = lengths
             .iter()
             .map(|&length| {
@@ -134,8 +138,8 @@ proptest! {
 
 #[test]
 fn a_weight_that_does_not_fit_is_named() {
-    let mut model = Random::new(0).recurrent(Cell::Gru, 2, 8, 3);
-    let Body::Recurrent(body) = &mut model.body else {
+    let mut model = Random::new(0).recurrent(CellKind::Gru, 2, 8, 3);
+    let SequenceBody::Recurrent(body) = &mut model.body else {
         panic!("it is recurrent")
     };
     body.layers[1].state = Random::new(0).linear(8, 32);
@@ -143,7 +147,7 @@ fn a_weight_that_does_not_fit_is_named() {
         onnx::sequence(&model).unwrap_err().to_string(),
         "layers.1.state.weight has shape [8, 32], expected [8, 24]"
     );
-    let Body::Recurrent(body) = &mut model.body else {
+    let SequenceBody::Recurrent(body) = &mut model.body else {
         panic!("it is recurrent")
     };
     body.layers.clear();

@@ -1,12 +1,12 @@
 //! The models in f64 by plain loops, from the paper's equations: no folding, no batches, no chunks.
 
-use model_export::weights::{
-    Array, Body, Cell, Conv2d, Encoder, Layer, Linear, RecurrentLayer, Sequence, SequenceLayer,
-    TacnLayer,
+use model_export::onnx::weights::{
+    Array, CellKind, Conv2dWeights, EncoderLayer, EncoderWeights, LinearWeights, RecurrentWeights,
+    SequenceBody, SequenceLayer, SequenceWeights, TacnWeights,
 };
 
 /// x · W + b.
-pub(crate) fn linear(x: &[f64], linear: &Linear) -> Vec<f64> {
+pub(crate) fn linear(x: &[f64], linear: &LinearWeights) -> Vec<f64> {
     let mut y = matrix(x, &linear.weight);
     y.iter_mut()
         .zip(&linear.bias)
@@ -24,7 +24,7 @@ fn matrix(x: &[f64], weight: &Array) -> Vec<f64> {
         .collect()
 }
 
-/// What a whole stream gives, step by step.
+/// The results of a whole stream, step by step.
 pub(crate) struct Evidence {
     /// [T][K].
     pub(crate) logits: Vec<Vec<f64>>,
@@ -36,11 +36,11 @@ pub(crate) struct Evidence {
     pub(crate) state: Vec<f64>,
 }
 
-pub(crate) fn sequence(sequence: &Sequence, features: &[Vec<f64>]) -> Evidence {
+pub(crate) fn sequence(sequence: &SequenceWeights, features: &[Vec<f64>]) -> Evidence {
     let mut x = features.to_vec();
     let (mut layers, mut state) = (Vec::new(), Vec::new());
     match &sequence.body {
-        Body::Taps(taps) => {
+        SequenceBody::Taps(taps) => {
             for (index, layer) in taps.layers.iter().enumerate() {
                 let y = (0..x.len())
                     .map(|t| one_step(layer, taps.heads, &x, t, 1 << index))
@@ -48,7 +48,7 @@ pub(crate) fn sequence(sequence: &Sequence, features: &[Vec<f64>]) -> Evidence {
                 layers.push(std::mem::replace(&mut x, y));
             }
         }
-        Body::Recurrent(recurrent) => {
+        SequenceBody::Recurrent(recurrent) => {
             for layer in &recurrent.layers {
                 let mut now = vec![vec![0.0; x[0].len()]; recurrent.cell.states()];
                 let y = x
@@ -68,8 +68,8 @@ pub(crate) fn sequence(sequence: &Sequence, features: &[Vec<f64>]) -> Evidence {
     }
 }
 
-/// One step of a recurrent layer: `state` h, and c of an LSTM, becomes the next; h' is also the output.
-fn recur(cell: Cell, layer: &RecurrentLayer, x: &[f64], state: &mut [Vec<f64>]) -> Vec<f64> {
+/// Computes one step of a recurrent layer: replaces `state` (h, and c of an LSTM) by the next; returns h'.
+fn recur(cell: CellKind, layer: &RecurrentWeights, x: &[f64], state: &mut [Vec<f64>]) -> Vec<f64> {
     let width = x.len();
     let (from_input, from_state) = (linear(x, &layer.input), linear(&state[0], &layer.state));
     let sigmoid = |value: f64| 1.0 / (1.0 + (-value).exp());
@@ -80,12 +80,12 @@ fn recur(cell: Cell, layer: &RecurrentLayer, x: &[f64], state: &mut [Vec<f64>]) 
         );
         let open = |gate: usize| sigmoid(a(gate) + u(gate));
         state[0][channel] = match cell {
-            Cell::SimpleRnn => (a(0) + u(0)).tanh(),
-            Cell::Gru => {
+            CellKind::SimpleRnn => (a(0) + u(0)).tanh(),
+            CellKind::Gru => {
                 let new = (a(2) + open(1) * u(2)).tanh();
                 (1.0 - open(0)) * new + open(0) * state[0][channel]
             }
-            Cell::Lstm => {
+            CellKind::Lstm => {
                 let kept = open(1) * state[1][channel] + open(0) * (a(3) + u(3)).tanh();
                 state[1][channel] = kept;
                 open(2) * kept.tanh()
@@ -102,7 +102,7 @@ fn one_step(
     t: usize,
     dilation: usize,
 ) -> Vec<f64> {
-    // Tap i of three is 2 − i dilations back; those before the start do not exist.
+    // Tap i of three is 2 − i dilations back; taps before the start do not exist.
     let real: Vec<usize> = (0..3).filter(|tap| t >= (2 - tap) * dilation).collect();
     let inputs: Vec<&[f64]> = real
         .iter()
@@ -125,8 +125,8 @@ fn one_step(
     x[t].iter().zip(y).map(|(x, y)| x + y.max(0.0)).collect()
 }
 
-fn attend(layer: &TacnLayer, heads: usize, inputs: &[&[f64]]) -> Vec<Vec<f64>> {
-    let project = |with: &Linear| -> Vec<Vec<f64>> {
+fn attend(layer: &TacnWeights, heads: usize, inputs: &[&[f64]]) -> Vec<Vec<f64>> {
+    let project = |with: &LinearWeights| -> Vec<Vec<f64>> {
         inputs.iter().map(|input| linear(input, with)).collect()
     };
     let (queries, keys, values) = (
@@ -161,7 +161,7 @@ fn attend(layer: &TacnLayer, heads: usize, inputs: &[&[f64]]) -> Vec<Vec<f64>> {
         .collect()
 }
 
-/// What one segment gives.
+/// The result of one segment.
 pub(crate) struct Encoded {
     /// [C].
     pub(crate) features: Vec<f64>,
@@ -193,7 +193,7 @@ impl Map {
     }
 }
 
-pub(crate) fn encoder(encoder: &Encoder, segment: &[f32]) -> Encoded {
+pub(crate) fn encoder(encoder: &EncoderWeights, segment: &[f32]) -> Encoded {
     let segment = Map {
         shape: [1, 32, 129],
         data: segment.iter().map(|&value| f64::from(value)).collect(),
@@ -236,14 +236,14 @@ pub(crate) fn encoder(encoder: &Encoder, segment: &[f32]) -> Encoded {
     }
 }
 
-fn apply(map: Map, layer: &Layer) -> Map {
+fn apply(map: Map, layer: &EncoderLayer) -> Map {
     match layer {
-        Layer::Conv2d(conv) => convolve(&map, conv),
-        Layer::Relu => Map {
+        EncoderLayer::Conv2d(conv) => convolve(&map, conv),
+        EncoderLayer::Relu => Map {
             data: map.data.iter().map(|x| x.max(0.0)).collect(),
             ..map
         },
-        Layer::MaxPool { kernel, stride } => {
+        EncoderLayer::MaxPool { kernel, stride } => {
             let [channels, height, width] = map.shape;
             let size = [
                 (height - kernel[0]) / stride[0] + 1,
@@ -257,11 +257,11 @@ fn apply(map: Map, layer: &Layer) -> Map {
                     .fold(f64::NEG_INFINITY, f64::max)
             })
         }
-        Layer::Flatten => Map {
+        EncoderLayer::Flatten => Map {
             shape: [map.data.len(), 1, 1],
             ..map
         },
-        Layer::Linear(with) => {
+        EncoderLayer::Linear(with) => {
             let data = linear(&map.data, with);
             Map {
                 shape: [data.len(), 1, 1],
@@ -271,7 +271,7 @@ fn apply(map: Map, layer: &Layer) -> Map {
     }
 }
 
-fn convolve(map: &Map, conv: &Conv2d) -> Map {
+fn convolve(map: &Map, conv: &Conv2dWeights) -> Map {
     let [channels, height, width] = map.shape;
     let &[outputs, inputs, kernel_rows, kernel_columns] = conv.weight.shape.as_slice() else {
         panic!("four axes")

@@ -28,7 +28,7 @@ pub(crate) fn ints(name: &'static str, data: &[i64]) -> Input {
     )
 }
 
-/// Runs and hands back the outputs of these names, which are f32.
+/// Runs a graph; returns the f32 outputs with these names.
 pub(crate) fn run<const OUTPUTS: usize>(
     session: &mut Session,
     inputs: Vec<Input>,

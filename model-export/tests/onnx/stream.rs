@@ -27,7 +27,7 @@ pub(crate) struct Past {
     sizes: Sizes,
     /// [L][steps · C].
     layers: Vec<Vec<f32>>,
-    /// What stands where there was no step yet.
+    /// The value before the first step.
     garbage: f32,
 }
 
@@ -44,12 +44,12 @@ impl Past {
         (self.layers[0].len() / self.sizes.width) as i64
     }
 
-    /// Layer `layer`'s input so many steps back (1 is the last).
+    /// Returns the input of layer `layer` this many steps back (1 is the last).
     fn back(&self, layer: usize, steps: usize) -> Vec<f32> {
         let (width, past) = (self.sizes.width, &self.layers[layer]);
         match past.len().checked_sub(steps * width) {
             Some(start) => past[start..start + width].to_vec(),
-            // Differs between places, or softmax could not tell them apart.
+            // Different at each place, because softmax ignores a common offset.
             None => (0..width)
                 .map(|c| self.garbage * ((c + steps) % 5) as f32)
                 .collect(),

@@ -1,4 +1,4 @@
-//! The sequence graphs of layers that see taps.
+//! The sequence graphs of layers over taps.
 
 use ort::session::Session;
 use proptest::prelude::*;
@@ -6,13 +6,13 @@ use proptest::prelude::*;
 use crate::random::Random;
 use crate::stream::{Output, Past, Sizes, chunks, in_chunks, in_steps, steps};
 use crate::{difference, keep, reference, runtime, widen};
+use model_export::onnx::weights::SequenceWeights;
 use model_export::onnx::{self, OnnxError};
-use model_export::weights::Sequence;
 
 /// A random model in both forms, and a stream.
 struct Case {
     sizes: Sizes,
-    model: Sequence,
+    model: SequenceWeights,
     chunk: Session,
     step: Session,
     features: Vec<f32>,
@@ -73,7 +73,7 @@ fn expect(output: &Output, expected: &reference::Evidence) {
     assert!(difference(&output.scores, &expected.scores) < 1e-4);
 }
 
-/// The kept inputs of each layer, through the history that is made of them.
+/// The stored inputs of each layer, as the history of the next chunk.
 fn expect_past(past: &Past, sizes: Sizes, expected: &reference::Evidence) {
     let mut whole = Past::new(sizes, 0.0);
     let layers: Vec<f32> = expected
@@ -171,7 +171,7 @@ proptest! {
     ) {
         let mut case = case(seed, kind, 4, 60);
         let sizes = case.sizes;
-        // Streams that have come differently far, each about to hear something else.
+        // Streams at different positions, each with different input.
         let pasts: Vec<Past> = lengths
             .iter()
             .map(|&length| {

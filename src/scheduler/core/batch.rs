@@ -1,10 +1,13 @@
-//! What instances run.
+//! Batches: what instances run, and how batches, entries and jobs end.
 
 use std::time::Duration;
 
-use super::entry::{EntryId, Graph};
-use super::job::{Class, JobId};
+use super::class::Class;
+use super::entry::EntryId;
+use super::graph::Graph;
+use super::job::JobId;
 use super::shapes::Shape;
+use super::time::Time;
 
 /// Names a batch under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,7 +16,7 @@ pub struct BatchId(pub(super) u64);
 /// One entry's part in a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Whose part it is.
+    /// The entry.
     pub entry: EntryId,
     /// The job that the entry belongs to.
     pub job: JobId,
@@ -43,7 +46,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Rows that are not padding: segments of an encoder batch, chunks of a sequence batch.
+    /// Returns how many rows are not padding: segments of an encoder batch, chunks of a sequence batch.
     #[must_use]
     pub fn rows(&self) -> usize {
         match self.graph {
@@ -52,7 +55,7 @@ impl Batch {
         }
     }
 
-    /// Segments or steps that are not padding.
+    /// Returns how many segments or steps are not padding.
     #[must_use]
     pub fn items(&self) -> usize {
         self.members.iter().map(|member| member.items).sum()
@@ -64,9 +67,9 @@ impl Batch {
 pub enum Outcome {
     /// It ran.
     Ran {
-        /// Time on the device, but for time that the system kept the device from it.
+        /// Device time, without the time in which the system kept the thread from running.
         cost: Duration,
-        /// Places in [`Batch::members`] whose outputs are not finite, ascending.
+        /// Places in [`Batch::members`] of which the outputs are not finite, ascending.
         broken: Vec<usize>,
     },
     /// It gave no result. Its members are run again, each alone, once.
@@ -76,36 +79,35 @@ pub enum Outcome {
 /// What a free instance should do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Run this.
+    /// Run this batch.
     Run(Batch),
-    /// Ask again then, or when something happens: companions are worth waiting for until then.
-    Wait(super::Time),
-    /// Ask again when something happens.
+    /// Poll again at this time, or when something happens. Until then it pays to wait for more members.
+    Wait(Time),
+    /// Poll again when something happens.
     Idle,
 }
 
 /// How an entry or a job ended that nobody cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// All the entry's items were run.
+    /// All items of the entry were run.
     Answered,
-    /// Some of the entry's items could not be run, nor again by themselves, or gave no finite
-    /// result.
+    /// Some items of the entry failed, in a batch and then alone, or gave a result that is not finite.
     Failed,
     /// The job can no longer be done by its deadline.
     Expired,
-    /// The job made room for an interactive one.
+    /// The job was evicted to admit an interactive one.
     Evicted {
-        /// When to try again, from then.
+        /// When to retry, from the eviction.
         retry: Duration,
     },
 }
 
-/// Something ended; see [`Core::poll_ended`](super::Core::poll_ended).
+/// An entry or a job that ended; see [`Core::poll_ended`](super::Core::poll_ended).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// An entry.
     Entry(EntryId, End),
-    /// A job, after its entries: expired or evicted.
+    /// A job that expired or was evicted. Its entries ended before.
     Job(JobId, End),
 }

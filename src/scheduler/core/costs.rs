@@ -1,89 +1,95 @@
-//! What a batch costs: one predicted device time a shape, measured at warm-up and kept up by
-//! observation.
+//! The cost table: one predicted device time for each batch shape. Warm-up measures it, and observations keep
+//! it up to date.
 
 use std::time::Duration;
 
-use super::Time;
-use super::entry::Graph;
+use super::graph::{Graph, PerGraph};
 use super::job::Work;
 use super::shapes::{Shape, Shapes};
+use super::time::Time;
 
-/// How far one observation moves a prediction: an eighth of the difference.
+/// One observation moves a prediction by one part in this many of their difference.
 const MEMORY: u32 = 8;
-/// An observation counts as no further from the prediction than one part in this many: a worker that
-/// the system did not let run says nothing of the graph. The longer a run the likelier that is, so
-/// that whatever such runs count for speaks against large batches.
+/// An observation counts as no further from the prediction than one part in this many of it. A run that the
+/// system interrupted is an outlier that does not describe the graph. Longer runs are interrupted more often,
+/// so without the clip such outliers would make large batches look more expensive than they are.
 const CLIP: u32 = 8;
-/// With a run of half its rows, a shape's prediction goes back to what would be worth its while by one part
-/// in this many of what it exceeds that.
-const DOUBT: u32 = 256;
-/// What every batch costs beside its run, whatever its size: taking, packing, handing out.
+/// After a run of the next smaller shape, the part of the excess by which a prediction is lowered; see
+/// [`CostTable::observe`].
+const EXPLORE: u32 = 256;
+/// What every batch costs beside its run, whatever its size: taking, packing and handing out.
 const OVERHEAD: Duration = Duration::from_micros(20);
-/// A larger batch must be this much cheaper an item to be worth its longer run.
-const WORTH: f64 = 0.97;
-/// Of what several smaller batches take, the part at which a doubted one seems worth it whatever they take.
-const HOPED: f64 = WORTH - 0.02;
-/// Half of what a prediction exceeds the warm-up measurement by fades in so long, beside what observations
-/// say. A prediction that refuses all work would otherwise never be corrected.
+/// A larger batch pays if its cost per item is at most this part of the smaller batch's.
+const PAYS: f64 = 0.97;
+/// A larger batch is explored until its prediction is this part of what several smaller batches take. It is below
+/// [`PAYS`], so the larger batch runs again in the end.
+const EXPLORE_TARGET: f64 = PAYS - 0.02;
+/// Half of the excess of a prediction over its warm-up measurement fades in this time, beside the effect of
+/// observations. Without fading, a prediction that refuses all work would never be corrected.
 const HALF_LIFE: Duration = Duration::from_secs(60);
-/// Predictions fade in steps of this.
+/// Predictions fade in steps of this time.
 const RELAXES_EVERY: Duration = Duration::from_secs(1);
-/// A batch that takes no longer than this many times the smallest is never too long: on a device that
-/// has become slow, or is slow whatever the size, smaller ones would only make it slower.
-const AS_SHORT_AS_CAN_BE: f64 = 1.25;
+/// A batch that takes no longer than this many times the smallest is never too long. On a device that has
+/// become slow, or is slow whatever the size, smaller batches would only make it slower.
+const HARDLY_LONGER: f64 = 1.25;
 
 /// Predicted device times of every shape of the closed set.
+///
+/// Each observation moves the prediction of its shape by an exponential average:
+///
+/// ```text
+/// prediction = prediction · (1 − 1 / MEMORY) + clipped observation / MEMORY
+/// clipped to prediction · (1 ± 1 / CLIP)
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct CostTable {
     shapes: Shapes,
-    /// By the shape's place in [`Shapes::all`].
-    encoder: Vec<Duration>,
-    sequence: Vec<Duration>,
-    /// The same as measured at warm-up.
-    measured: [Vec<Duration>; 2],
+    /// The times of each graph's shapes, in the order of [`Shapes::all`].
+    times: PerGraph<Vec<Duration>>,
+    /// The same times as measured at warm-up.
+    measured: PerGraph<Vec<Duration>>,
     relaxed_at: Time,
 }
 
 impl CostTable {
-    /// The table of what was measured.
-    pub fn new(shapes: Shapes, mut measured: impl FnMut(Graph, Shape) -> Duration) -> Self {
-        let mut times = |graph| -> Vec<Duration> {
+    /// Returns a table of the times that `measure` gives for each shape.
+    pub fn new(shapes: Shapes, mut measure: impl FnMut(Graph, Shape) -> Duration) -> Self {
+        let times = PerGraph::from_fn(|graph| -> Vec<Duration> {
             let all = shapes.all(graph).into_iter();
-            // No run takes no time; a prediction of nothing could not be corrected.
-            all.map(|shape| measured(graph, shape).max(Duration::from_nanos(1)))
+            // No run takes no time. A prediction of zero could never be corrected.
+            all.map(|shape| measure(graph, shape).max(Duration::from_nanos(1)))
                 .collect()
-        };
-        let (encoder, sequence) = (times(Graph::Encoder), times(Graph::Sequence));
+        });
         Self {
-            measured: [encoder.clone(), sequence.clone()],
+            measured: times.clone(),
             relaxed_at: Time::ZERO,
-            encoder,
-            sequence,
+            times,
             shapes,
         }
     }
 
-    /// The shapes that there are.
+    /// Returns the closed set of shapes.
     #[must_use]
     pub fn shapes(&self) -> &Shapes {
         &self.shapes
     }
 
-    /// Predicted time of one run.
+    /// Returns the predicted time of one batch.
     #[must_use]
     pub fn of(&self, graph: Graph, shape: Shape) -> Duration {
-        let times = self.times(graph);
         self.place(graph, shape)
-            .map_or(Duration::ZERO, |place| times[place])
+            .map_or(Duration::ZERO, |place| self.times[graph][place])
     }
 
-    /// Predicted device time of an amount of work in batches as large as pays.
+    /// Returns the predicted device time of an amount of work, in batches as large as pays that take at most
+    /// `most`.
     #[must_use]
     pub fn predict(&self, work: Work, most: Duration) -> Duration {
-        work.priced(Graph::ALL.map(|graph| self.price(graph, most)))
+        work.priced(PerGraph::from_fn(|graph| self.price(graph, most)))
     }
 
-    /// The least time in which a job with this much left can end, its graphs one after the other.
+    /// Returns the least time in which a job can end that has this much work left. Its graphs run one after
+    /// the other.
     #[must_use]
     pub fn least(&self, work: Work) -> Duration {
         let of = |graph| match work.of(graph) {
@@ -93,7 +99,7 @@ impl CostTable {
         of(Graph::Encoder) + of(Graph::Sequence)
     }
 
-    /// Device time of one item in a batch as large as pays within `most`.
+    /// Returns the device time of one item in a batch as large as pays that takes at most `most`.
     pub(super) fn price(&self, graph: Graph, most: Duration) -> Duration {
         let steps = match graph {
             Graph::Encoder => 1,
@@ -104,20 +110,20 @@ impl CostTable {
         self.of(graph, Shape { rows, steps }) / items.max(1)
     }
 
-    /// The longest that a graph's batch may take where `most` is asked for: what is hardly longer
-    /// than the smallest is never too long.
+    /// Returns the longest time that a graph's batch may take: `most`, or [`HARDLY_LONGER`] times the time of
+    /// one row if that is longer.
     pub(super) fn bound(&self, graph: Graph, most: Duration) -> Duration {
         let longest = self.shapes.fit(graph, 1, self.shapes.most_steps());
-        most.max(self.of(graph, longest).mul_f64(AS_SHORT_AS_CAN_BE))
+        most.max(self.of(graph, longest).mul_f64(HARDLY_LONGER))
     }
 
-    /// The most rows of `steps` steps that a batch should have: as many as `most` allows and the
-    /// table says pay; the smallest shape is always allowed.
+    /// Returns the most rows of `steps` steps that a batch should have: as many as pay by the table and take at
+    /// most `most`. The smallest shape is always allowed.
     pub(super) fn largest(&self, graph: Graph, steps: usize, most: Duration) -> usize {
         let all = self.shapes.steps(graph);
         let step = all.partition_point(|size| *size < steps).min(all.len() - 1);
         // The times of the shapes with so many steps.
-        let times = self.times(graph).iter().skip(step).step_by(all.len());
+        let times = self.times[graph].iter().skip(step).step_by(all.len());
         let mut best: Option<(usize, f64)> = None;
         for (&rows, &time) in self.shapes.rows(graph).iter().zip(times) {
             if best.is_some() && time > most {
@@ -125,15 +131,15 @@ impl CostTable {
             }
             let item = (time + OVERHEAD).as_secs_f64() / rows as f64;
             match best {
-                Some((_, cheapest)) if item > cheapest * WORTH => {}
+                Some((_, cheapest)) if item > cheapest * PAYS => {}
                 _ => best = Some((rows, item)),
             }
         }
         best.map_or(1, |(rows, _)| rows)
     }
 
-    /// Predicted time of a run with this many rows, if it had a shape of its own: between shapes
-    /// the time grows evenly.
+    /// Returns the predicted time of a batch with exactly this many rows, interpolated linearly between the
+    /// shapes around it.
     pub(super) fn between(&self, graph: Graph, rows: usize, steps: usize) -> Duration {
         let fit = self.shapes.fit(graph, rows, steps);
         let above = self.of(graph, fit);
@@ -145,21 +151,24 @@ impl CostTable {
         below + above.saturating_sub(below).mul_f64(part)
     }
 
-    /// A run took this long.
+    /// Learns from a batch that took this long.
+    ///
+    /// It also lowers the prediction of the next larger shape a little. Larger shapes that do not seem to pay
+    /// are not run, so nothing else would correct a prediction that a slow moment has raised. It sinks until
+    /// the larger shape seems to pay and runs once; that run is then observed.
     pub(super) fn observe(&mut self, graph: Graph, shape: Shape, took: Duration) {
         let Some(place) = self.place(graph, shape) else {
             return;
         };
-        let times = self.times_mut(graph);
-        let predicted = times[place];
-        let most = predicted / CLIP;
-        let took = took.clamp(predicted - most, predicted + most);
-        let moved = (predicted * (MEMORY - 1) + took) / MEMORY;
-        times[place] = moved.max(Duration::from_nanos(1));
-        self.doubt_larger(graph, shape);
+        let predicted = &mut self.times[graph][place];
+        let most = *predicted / CLIP;
+        let took = took.clamp(*predicted - most, *predicted + most);
+        let moved = (*predicted * (MEMORY - 1) + took) / MEMORY;
+        *predicted = moved.max(Duration::from_nanos(1));
+        self.explore_larger(graph, shape);
     }
 
-    /// Lets predictions above the warm-up measurement fade towards it. Gives whether any may have changed.
+    /// Lets predictions above the warm-up measurement fade towards it. Returns whether any may have changed.
     pub(super) fn relax(&mut self, now: Time) -> bool {
         let age = now.saturating_sub(self.relaxed_at);
         if age < RELAXES_EVERY {
@@ -167,10 +176,8 @@ impl CostTable {
         }
         self.relaxed_at = now;
         let left = 0.5_f64.powf(age.as_secs_f64() / HALF_LIFE.as_secs_f64());
-        let [encoder, sequence] = &self.measured;
-        let times = [(&mut self.encoder, encoder), (&mut self.sequence, sequence)];
-        for (times, measured) in times {
-            for (time, measured) in times.iter_mut().zip(measured) {
+        for (graph, times) in self.times.iter_mut() {
+            for (time, measured) in times.iter_mut().zip(&self.measured[graph]) {
                 let excess = time.saturating_sub(*measured);
                 *time -= excess - excess.mul_f64(left);
             }
@@ -178,37 +185,27 @@ impl CostTable {
         true
     }
 
-    /// Doubts what is predicted of the next larger shape, now that this one has run. Larger shapes that
-    /// seem not to pay are not run, so nothing would correct a prediction that a slow moment has raised:
-    /// it sinks until they seem worth a run again, which tells.
-    fn doubt_larger(&mut self, graph: Graph, ran: Shape) {
+    /// Lowers the prediction of the next larger shape after a run of this one:
+    ///
+    /// ```text
+    /// target     = prediction of this shape · rows of the larger / rows of this · EXPLORE_TARGET
+    /// prediction = prediction − max(0, prediction − target) / EXPLORE
+    /// ```
+    fn explore_larger(&mut self, graph: Graph, ran: Shape) {
         let mut sizes = self.shapes.rows(graph).iter().copied();
         let Some(rows) = sizes.find(|rows| *rows > ran.rows) else {
             return;
         };
         let several = rows as f64 / ran.rows as f64;
-        let hoped = self.of(graph, ran).mul_f64(HOPED * several);
+        let target = self.of(graph, ran).mul_f64(EXPLORE_TARGET * several);
         let Some(place) = self.place(graph, Shape { rows, ..ran }) else {
             return;
         };
-        let predicted = &mut self.times_mut(graph)[place];
-        *predicted -= predicted.saturating_sub(hoped) / DOUBT;
+        let predicted = &mut self.times[graph][place];
+        *predicted -= predicted.saturating_sub(target) / EXPLORE;
     }
 
-    fn times(&self, graph: Graph) -> &[Duration] {
-        match graph {
-            Graph::Encoder => &self.encoder,
-            Graph::Sequence => &self.sequence,
-        }
-    }
-
-    fn times_mut(&mut self, graph: Graph) -> &mut [Duration] {
-        match graph {
-            Graph::Encoder => &mut self.encoder,
-            Graph::Sequence => &mut self.sequence,
-        }
-    }
-
+    /// Returns a shape's place in [`Shapes::all`].
     fn place(&self, graph: Graph, shape: Shape) -> Option<usize> {
         let steps = self.shapes.steps(graph);
         let row = self
@@ -229,7 +226,7 @@ mod tests {
         Duration::from_micros(micros)
     }
 
-    /// 100 µs a run and 10 µs an item.
+    /// Returns a table with 100 µs a batch and 10 µs an item.
     fn table() -> CostTable {
         CostTable::new(Shapes::default(), |_, shape| {
             micros(100) + micros(10) * u32::try_from(shape.rows * shape.steps).unwrap()
@@ -248,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_has_become_slow_is_believed_in_the_end() {
+    fn predictions_follow_a_device_that_has_become_slow() {
         let mut costs = table();
         let shape = Shape { rows: 4, steps: 1 };
         for _ in 0..100 {
@@ -259,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_that_the_system_interrupts_say_little_against_large_batches() {
+    fn interrupted_runs_hardly_raise_the_cost_of_large_batches() {
         let mut costs = table();
         let most = micros(10_000);
         assert_eq!(costs.largest(Graph::Encoder, 1, most), 32);
@@ -282,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_batch_that_a_slow_moment_has_made_dear_is_tried_again() {
+    fn a_large_batch_that_a_slow_moment_made_expensive_is_tried_again() {
         let shape = |rows| Shape { rows, steps: 1 };
         for scale in [1, 20] {
             let mut costs = CostTable::new(Shapes::default(), |_, shape| {
@@ -303,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_batch_that_is_dear_in_truth_is_run_seldom() {
+    fn a_large_batch_that_is_really_expensive_is_run_seldom() {
         let mut costs = table();
         let shape = |rows| Shape { rows, steps: 1 };
         let mut large = 0;
@@ -317,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_as_large_as_pays_and_as_is_allowed() {
+    fn a_batch_is_as_large_as_pays_and_as_the_bound_allows() {
         let costs = table();
         let most = |micros_allowed| costs.largest(Graph::Encoder, 1, micros(micros_allowed));
         assert_eq!(most(10_000), 32);
@@ -330,8 +327,8 @@ mod tests {
     }
 
     #[test]
-    fn chunks_are_priced_as_the_shape_that_they_are_padded_to() {
-        // Batches of chunks pay the more the longer they are: up to so many rows.
+    fn chunks_cost_what_the_shape_costs_that_they_are_padded_to() {
+        // The longer the chunks, the more rows pay.
         let pays = |steps| [(8, 1), (16, 2), (24, 4), (32, 8)].map(|(s, rows)| (s == steps, rows));
         let costs = CostTable::new(Shapes::default(), |_, shape| {
             let best = pays(shape.steps).into_iter().find(|(this, _)| *this);
@@ -344,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_device_that_is_slow_whatever_the_size_a_batch_is_not_cut_to_one_row() {
+    fn on_a_device_that_is_slow_at_any_size_a_batch_is_not_cut_to_one_row() {
         let slow = CostTable::new(Shapes::default(), |_, shape| {
             micros(50_000) + micros(100) * u32::try_from(shape.rows).unwrap()
         });
@@ -353,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn between_shapes_the_time_grows_evenly() {
+    fn between_shapes_the_time_grows_linearly() {
         let costs = table();
         assert_eq!(costs.between(Graph::Encoder, 3, 1), micros(130));
         assert_eq!(costs.between(Graph::Encoder, 24, 1), micros(340));

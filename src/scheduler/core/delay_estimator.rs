@@ -2,47 +2,64 @@
 //! other processes use the same processors.
 //!
 //! The estimate is a factor on predicted times, learned from the jobs of a class as they end. It fades with
-//! time. Without that, a factor that refuses everybody would never be corrected, because only admitted jobs
+//! time. Without fading, a factor that refuses every job would never be corrected, because only admitted jobs
 //! can correct it.
 
 use std::time::Duration;
 
-use super::Time;
+use super::time::Time;
 
 /// A job weighs 15/16 of the one after it.
 const MEMORY: f64 = 15.0 / 16.0;
-/// No wait behind others is taken to be longer than this many times its prediction.
+/// The largest factor on the predicted wait behind other jobs.
 const MOST: f64 = 16.0;
-/// No job's own work is taken to need longer than this many times its prediction. An idle server therefore
-/// admits each job whose predicted time is under half of what its deadline leaves, whatever was observed.
+/// The largest factor on the predicted time of a job's own work. An idle server therefore admits each job with
+/// a predicted time under half of what its deadline leaves, whatever was observed.
 const MOST_ALONE: f64 = 2.0;
 
-/// A late job raises the margin by one part in this many. A job in time lowers it by a fiftieth of that, so
-/// that the margin settles where one job in fifty is late.
+/// A late job raises the margin by one part in this many. A job in time lowers it by a fiftieth of that.
+/// Therefore the margin settles where one job in fifty is late.
 const RAISE: f64 = 30.0;
 const TOO_LATE: f64 = 1.0 / 50.0;
 const MOST_MARGIN: f64 = 4.0;
 /// The time in which half of the factor's logarithm fades while no job ends.
 const HALF_LIFE: Duration = Duration::from_secs(10);
 
-/// How a job went.
+/// How long a job took, beside its prediction.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Observation {
+pub(super) struct DelayObservation {
     /// From its admission to its end.
     pub(super) took: Duration,
-    /// The same as predicted at its admission.
+    /// The same time, as predicted at its admission.
     pub(super) predicted: Duration,
     /// Whether it met its deadline, if it had one.
     pub(super) in_time: Option<bool>,
 }
 
 /// Factors learned from the jobs of one class.
+///
+/// With `age` as the time since the last job ended:
+///
+/// ```text
+/// fade     = 0.5 ^ (age / HALF_LIFE)
+/// slowdown = (took / predicted) ^ fade
+/// factor   = max(1, slowdown) · margin ^ fade, at most MOST
+/// answer   = wait behind others · factor + own work · min(factor, MOST_ALONE)
+/// ```
+///
+/// Each job that ends changes the state:
+///
+/// ```text
+/// took      = predicted · slowdown · MEMORY + the job's time
+/// predicted = predicted · MEMORY + the job's predicted time
+/// margin    = margin ^ fade · (1 + 1 / RAISE) if it was late, · (1 − TOO_LATE / RAISE) if it was in time
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DelayEstimator {
     /// Weighted sums in seconds. Long waits weigh most, because they decide whether a deadline is met.
     took: f64,
     predicted: f64,
-    /// A further factor. A prediction that is right on average would be too short for half of the jobs.
+    /// A further factor. Without it, a prediction that is right on average is too short for half of the jobs.
     margin: f64,
     observed_at: Time,
 }
@@ -59,8 +76,8 @@ impl Default for DelayEstimator {
 }
 
 impl DelayEstimator {
-    /// A job ended.
-    pub(super) fn observe(&mut self, now: Time, job: Observation) {
+    /// Learns from a job that ended.
+    pub(super) fn observe(&mut self, now: Time, job: DelayObservation) {
         let slowdown = self.slowdown(now);
         self.margin = self.margin(now);
         self.took = self.predicted * slowdown * MEMORY + job.took.as_secs_f64();
@@ -74,27 +91,28 @@ impl DelayEstimator {
         self.margin = (self.margin * factor).clamp(1.0, MOST_MARGIN);
     }
 
-    /// The time in which nearly all answers arrive if the predictions are `waiting` behind other jobs' work
-    /// and then `alone` for the job's own.
+    /// Returns the time within which nearly all answers arrive; the margin aims at 49 of 50. The predictions are
+    /// `waiting` for the work of other jobs, and then `alone` for the job's own work.
     pub(super) fn corrected(&self, now: Time, waiting: Duration, alone: Duration) -> Duration {
         let factor = (self.slowdown(now).max(1.0) * self.margin(now)).min(MOST);
         waiting.mul_f64(factor) + alone.mul_f64(factor.min(MOST_ALONE))
     }
 
-    /// Observed over predicted time, faded.
+    /// Returns observed over predicted time, faded.
     fn slowdown(&self, now: Time) -> f64 {
-        match self.predicted > 0.0 {
-            true => (self.took / self.predicted).powf(self.faded(now)),
-            false => 1.0,
+        if self.predicted > 0.0 {
+            (self.took / self.predicted).powf(self.fade(now))
+        } else {
+            1.0
         }
     }
 
     fn margin(&self, now: Time) -> f64 {
-        self.margin.powf(self.faded(now))
+        self.margin.powf(self.fade(now))
     }
 
-    /// The part of the factors' logarithms that is left.
-    fn faded(&self, now: Time) -> f64 {
+    /// Returns the part of the factors' logarithms that is left.
+    fn fade(&self, now: Time) -> f64 {
         let age = now.saturating_sub(self.observed_at).as_secs_f64();
         0.5_f64.powf(age / HALF_LIFE.as_secs_f64())
     }
@@ -107,20 +125,20 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const NOW: Time = Time::ZERO;
 
-    fn job(took: Duration, in_time: Option<bool>) -> Observation {
-        Observation {
+    fn job(took: Duration, in_time: Option<bool>) -> DelayObservation {
+        DelayObservation {
             took,
             predicted: SECOND,
             in_time,
         }
     }
 
-    /// The corrected wait of a second behind others.
+    /// Returns the corrected wait of a second behind others.
     fn wait(estimator: &DelayEstimator, now: Time) -> Duration {
         estimator.corrected(now, SECOND, Duration::ZERO)
     }
 
-    /// The corrected time of a second of own work.
+    /// Returns the corrected time of a second of own work.
     fn alone(estimator: &DelayEstimator, now: Time) -> Duration {
         estimator.corrected(now, Duration::ZERO, SECOND)
     }
@@ -140,7 +158,7 @@ mod tests {
     fn the_margin_grows_until_one_job_in_fifty_is_late_and_shrinks_again() {
         let mut estimator = DelayEstimator::default();
         let mut late = 0;
-        // Answers take up to twice the prediction, each length as often as any other.
+        // Answers take one to two times the prediction, uniformly distributed.
         for number in 0..10_000_u32 {
             let took = SECOND + SECOND * (number * 37 % 100) / 100;
             let in_time = took <= wait(&estimator, NOW);
@@ -161,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_factor_that_refuses_everybody_fades() {
+    fn a_factor_that_refuses_every_job_fades() {
         let mut estimator = DelayEstimator::default();
         (0..1_000).for_each(|_| estimator.observe(NOW, job(4 * SECOND, Some(false))));
         // 4 times the prediction, with a margin of 4.

@@ -1,25 +1,31 @@
-//! How fast predicted work is really done: for the advice to refused callers when to come back.
+//! How fast predicted work is really done. The advice to refused callers when to retry depends on it.
 //!
-//! The estimate is the device time of the batches that were started, as predicted, divided by the time that
-//! passed while enough jobs were held to keep all instances busy. Where decoding or other processes take the
-//! processors, that is less than the instances could do. Both sums fade, so that an estimate from slower or
-//! faster times does not stay.
+//! Where decoding or other processes use the processors, instances do less than the cost table predicts.
 
 use std::time::Duration;
 
-use super::Time;
+use super::time::Time;
 
-/// The sums fade to a third in so long.
+/// The time constant of the sums: they fade to 1/e (37 %) in this time.
 const MEMORY: Duration = Duration::from_secs(2);
-/// Before anything is known, the instances are taken to have worked at full speed for so long.
+/// Time at full speed that counts as observed from the start, so that the first observations do not decide
+/// alone.
 const PRIOR: Duration = Duration::from_millis(5);
-/// Jobs for each instance that keep it busy.
+/// So many jobs for each instance are enough to keep it busy.
 const JOBS_EACH: usize = 2;
 
-/// See the module.
+/// Estimates how many times longer work takes than predicted.
+///
+/// `busy` is the time that passed while at least [`JOBS_EACH`] jobs were held for each instance. `started` is
+/// the predicted device time of the batches that were started in that time. Both sums fade, so that an estimate
+/// from slower or faster times does not stay.
+///
+/// ```text
+/// slowdown = max(1, (PRIOR + busy) / (PRIOR + started / instances))
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct DrainRateEstimator {
-    /// Faded sums in seconds.
+    /// Both sums in seconds, faded.
     started: f64,
     busy: f64,
     at: Time,
@@ -27,40 +33,40 @@ pub(super) struct DrainRateEstimator {
 }
 
 impl DrainRateEstimator {
-    /// So many jobs are held from now on.
+    /// Records how many jobs are held from now on.
     pub(super) fn held(&mut self, now: Time, jobs: usize, instances: usize) {
-        self.pass(now);
+        self.advance_to(now);
         self.is_busy = jobs >= JOBS_EACH * instances;
     }
 
-    /// A batch of so much predicted device time starts.
+    /// Records the start of a batch with this predicted device time.
     pub(super) fn started(&mut self, now: Time, time: Duration) {
-        self.pass(now);
+        self.advance_to(now);
         if self.is_busy {
             self.started += time.as_secs_f64();
         }
     }
 
-    /// The process stood still for so long, until the next event.
+    /// Leaves out time in which the process stood still.
     pub(super) fn stalled(&mut self, lost: Duration) {
         self.at = self.at.saturating_add(lost);
     }
 
-    /// How many times longer than predicted work takes, at least 1.
+    /// Returns how many times longer than predicted work takes, at least 1.
     pub(super) fn slowdown(&self, now: Time, instances: usize) -> f64 {
         let mut estimator = *self;
-        estimator.pass(now);
+        estimator.advance_to(now);
         let prior = PRIOR.as_secs_f64();
         let busy = prior + estimator.busy;
         let started = prior + estimator.started / instances.max(1) as f64;
         (busy / started).max(1.0)
     }
 
-    fn pass(&mut self, now: Time) {
+    fn advance_to(&mut self, now: Time) {
         let passed = now.saturating_sub(self.at).as_secs_f64();
-        let left = (-passed / MEMORY.as_secs_f64()).exp();
-        self.started *= left;
-        self.busy *= left;
+        let fade = (-passed / MEMORY.as_secs_f64()).exp();
+        self.started *= fade;
+        self.busy *= fade;
         if self.is_busy {
             self.busy += passed;
         }
@@ -74,7 +80,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Two instances that start a batch of 10 ms each in every `period`.
+    /// Returns the estimate after two instances have each started a batch of 10 ms in every `period`.
     fn after(periods: u32, period: Duration) -> (DrainRateEstimator, Time) {
         let mut estimator = DrainRateEstimator::default();
         estimator.held(Time::ZERO, 100, 2);
@@ -86,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn work_takes_as_many_times_longer_as_instances_start_less() {
+    fn work_takes_as_many_times_longer_as_fewer_batches_start() {
         for (period, expected) in [(10 * MS, 1.0), (5 * MS, 1.0), (30 * MS, 3.0)] {
             let (estimator, now) = after(1_000, period);
             let slowdown = estimator.slowdown(now, 2);
@@ -95,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn that_nothing_is_done_is_seen_at_once_and_forgotten_again() {
+    fn a_standstill_shows_at_once_and_fades_when_the_server_is_idle() {
         let (mut estimator, now) = after(0, MS);
         assert_eq!(estimator.slowdown(now, 2), 1.0);
         assert!((estimator.slowdown(now + 45 * MS, 2) - 10.0).abs() < 0.01);
@@ -104,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_idle_times_nor_stalls_count() {
+    fn neither_idle_time_nor_stalls_count() {
         let (mut estimator, now) = after(100, 10 * MS);
         estimator.stalled(3_000 * MS);
         assert!(estimator.slowdown(now + 3_000 * MS, 2) < 1.01);

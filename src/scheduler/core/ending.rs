@@ -1,19 +1,20 @@
-//! How entries and jobs end: done, failed, given up, too late for their deadline, or for another's
-//! sake.
+//! How entries and jobs end: done, failed, given up, expired or evicted.
 
 use std::time::Duration;
 
 use super::batch::{BatchId, End, Ended, Member};
-use super::entry::{EntryId, Graph, Task};
+use super::entry::{EntryId, Task};
+use super::graph::Graph;
 use super::job::JobId;
-use super::jobs::JobState;
-use super::{Again, Core, Time};
+use super::job_state::JobState;
+use super::machine::{Core, Retry};
+use super::time::Time;
 
 impl Core {
-    /// Ends every job that could no longer be done in time if it had a device to itself.
+    /// Ends every job that could not be done in time any more even if it had a device to itself.
     pub(super) fn expire(&mut self, now: Time) {
         let shapes = self.costs.shapes();
-        // Nothing that is still to come takes longer than this at least.
+        // An upper bound of `least` over all jobs, so only jobs with a deadline up to it are examined.
         let horizon: Duration = Graph::ALL
             .into_iter()
             .map(|graph| {
@@ -21,8 +22,8 @@ impl Core {
                     .of(graph, shapes.fit(graph, 1, shapes.most_steps()))
             })
             .sum();
-        let again = self.again.iter().map(|again| self.alone(again).1);
-        let horizon = again.fold(horizon, Duration::max);
+        let retries = self.retries.iter().map(|retry| self.retry_cost(retry).1);
+        let horizon = retries.fold(horizon, Duration::max);
         let late: Vec<JobId> = self
             .jobs
             .due(now.saturating_add(horizon))
@@ -57,8 +58,8 @@ impl Core {
         self.ended.push_back(Ended::Job(id, end));
     }
 
-    /// A member's part of a batch is over, for good or bad.
-    pub(super) fn part_done(&mut self, batch: BatchId, member: &Member, fine: bool) {
+    /// Records the end of a member's part in a batch, and whether its result is good.
+    pub(super) fn part_done(&mut self, batch: BatchId, member: &Member, is_good: bool) {
         let Some(state) = self.entries.get_mut(&member.entry) else {
             return;
         };
@@ -72,7 +73,7 @@ impl Core {
             if last {
                 self.forget(member.entry);
             }
-        } else if !fine {
+        } else if !is_good {
             self.abandon(member.entry);
             self.tally.failed += 1;
             self.ended
@@ -85,8 +86,8 @@ impl Core {
         }
     }
 
-    /// A member of a failed batch gets a second run, if somebody waits for it.
-    pub(super) fn run_again(&mut self, failed: BatchId, graph: Graph, member: Member) {
+    /// Schedules a member of a failed batch to run alone, if somebody waits for it.
+    pub(super) fn retry(&mut self, failed: BatchId, graph: Graph, member: Member) {
         let abandoned = self
             .entries
             .get(&member.entry)
@@ -94,7 +95,7 @@ impl Core {
         if abandoned {
             self.part_done(failed, &member, false);
         } else {
-            self.again.push_back(Again {
+            self.retries.push_back(Retry {
                 failed,
                 graph,
                 member,
@@ -102,7 +103,8 @@ impl Core {
         }
     }
 
-    /// Whether an entry was alive; then it is no more.
+    /// Gives an entry up: what waits is dropped, and a batch that nobody waits for any more is stopped. Returns
+    /// whether the entry was alive before.
     pub(super) fn abandon(&mut self, id: EntryId) -> bool {
         let Some(state) = self.entries.get_mut(&id).filter(|state| !state.abandoned) else {
             return false;
@@ -111,15 +113,14 @@ impl Core {
         let (job, graph) = (state.entry.job, state.entry.task.graph());
         let (place, waiting) = (state.place, state.entry.task.items() - state.taken);
         let mut dropped = waiting;
-        let again = &mut self.again;
         let under_way = &mut state.under_way;
-        again.retain(|again| {
-            let mine = again.member.entry == id;
-            if mine {
-                under_way.retain(|batch| *batch != again.failed);
-                dropped += again.member.items;
+        self.retries.retain(|retry| {
+            let is_own = retry.member.entry == id;
+            if is_own {
+                under_way.retain(|batch| *batch != retry.failed);
+                dropped += retry.member.items;
             }
-            !mine
+            !is_own
         });
         for batch in under_way.iter() {
             if let Some(running) = self.running.get_mut(batch) {
@@ -129,14 +130,14 @@ impl Core {
                 }
             }
         }
-        let over = under_way.is_empty();
+        let has_ended = under_way.is_empty();
         if let Some(job) = self.jobs.get(&job)
             && waiting > 0
         {
-            self.queues[job.job.class as usize].remove(&job.job.tenant, graph, place);
+            self.queues[job.job.class].remove(&job.job.tenant, graph, place);
         }
         self.jobs.dropped(job, graph, waiting, dropped - waiting);
-        if over {
+        if has_ended {
             self.forget(id);
         }
         true
@@ -145,11 +146,11 @@ impl Core {
     fn forget(&mut self, id: EntryId) {
         if let Some(state) = self.entries.remove(&id) {
             self.bytes -= state.entry.bytes;
-            self.jobs.forget(&state.entry, !state.abandoned);
+            self.jobs.remove_entry(&state.entry, !state.abandoned);
         }
     }
 
-    /// The least time that what is not under way of a job can take.
+    /// Returns the least time that the part of a job that is not under way can take.
     fn least(&self, job: &JobState) -> Duration {
         let shapes = self.costs.shapes();
         let smallest = |graph, items: usize| match items {
@@ -159,18 +160,18 @@ impl Core {
         let segments = job.promised.segments + job.waiting.segments;
         let through_both =
             smallest(Graph::Encoder, segments) + smallest(Graph::Sequence, job.promised.steps);
-        let chunks = job.entries().filter_map(|id| self.entries.get(&id));
-        let chunk = chunks.filter_map(|state| match state.entry.task {
+        let entries = job.entries().filter_map(|id| self.entries.get(&id));
+        let chunk = entries.filter_map(|state| match state.entry.task {
             Task::Advance { steps, .. } if state.taken == 0 && !state.abandoned => {
                 let shape = shapes.fit(Graph::Sequence, 1, steps);
                 Some(self.costs.of(Graph::Sequence, shape))
             }
             Task::Advance { .. } | Task::Encode { .. } => None,
         });
-        let again = self.again.iter();
-        let again = again.filter(|again| again.member.job == job.job.id);
+        let retries = self.retries.iter();
+        let retries = retries.filter(|retry| retry.member.job == job.job.id);
         chunk
-            .chain(again.map(|again| self.alone(again).1))
+            .chain(retries.map(|retry| self.retry_cost(retry).1))
             .fold(through_both, Duration::max)
     }
 }

@@ -1,44 +1,22 @@
-//! What is scheduled: entries, each one piece of a job's work for one graph.
+//! Entries: each is one piece of a job's work for one graph.
 
+use super::graph::Graph;
 use super::job::JobId;
 
-/// Names an entry; no two that are held share one.
+/// Names an entry. No two entries that are held share a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntryId(pub u64);
 
-/// The graph that runs an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Graph {
-    /// Segments to features.
-    Encoder,
-    /// Features to step evidence.
-    Sequence,
-}
-
-impl Graph {
-    /// Both graphs.
-    pub const ALL: [Self; 2] = [Self::Encoder, Self::Sequence];
-
-    /// The graph's name, as metrics label it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Encoder => "encoder",
-            Self::Sequence => "sequence",
-        }
-    }
-}
-
-/// What an entry asks for.
+/// What an entry runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// A run of segments; it may be split over batches.
+    /// Consecutive segments for the encoder. Several batches may run them.
     Encode {
-        /// How many.
+        /// How many segments.
         segments: usize,
     },
-    /// The next chunk of one of the job's streams, one row of a batch. A stream has one chunk in
-    /// hand at a time, for each begins with the state that the one before left.
+    /// The next chunk of one of the job's streams: one row of a sequence batch. A stream has at most one chunk
+    /// at a time, because each chunk begins with the state that the one before left.
     Advance {
         /// The stream, by its number within the job.
         stream: usize,
@@ -50,7 +28,7 @@ pub enum Task {
 }
 
 impl Task {
-    /// The graph that runs it.
+    /// Returns the graph that runs it.
     #[must_use]
     pub fn graph(self) -> Graph {
         match self {
@@ -59,7 +37,7 @@ impl Task {
         }
     }
 
-    /// Segments or steps.
+    /// Returns how many segments or steps it has.
     #[must_use]
     pub fn items(self) -> usize {
         match self {
@@ -76,8 +54,8 @@ pub struct Entry {
     pub id: EntryId,
     /// The job that it belongs to.
     pub job: JobId,
-    /// What it asks for.
+    /// What it runs.
     pub task: Task,
-    /// Memory that its tensors hold.
+    /// Bytes that its tensors hold.
     pub bytes: usize,
 }

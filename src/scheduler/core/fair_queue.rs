@@ -1,32 +1,33 @@
-//! Who is next within a class: tenants by start-time fair queueing, and within a tenant the
-//! earliest round ([`super::rounds`]), then the earliest deadline, then the earliest job.
+//! The order of entries within a class: tenants by start-time fair queueing, and within a tenant the earliest
+//! round ([`super::rounds`]), then the earliest deadline, then the earliest job.
 //!
-//! Each tenant carries a tag: the device time it was charged, divided by its weight, on a clock
-//! that all tenants share. The least tag is served next. A tenant that comes back from idleness
-//! starts at the clock, so nobody saves up. For two tenants that wait all along, charges differ by
-//! a batch at most (Goyal, Vin and Cheng, Start-time Fair Queueing, SIGCOMM 1996).
+//! Each tenant has a tag: the device time that it was charged, divided by its weight. The tenant with the least
+//! tag is served next, and the clock follows the tags of served tenants. A tenant that was idle starts at the
+//! clock, so idleness gains nothing. The charges of two tenants that wait all the time differ by at most a batch
+//! (Goyal, Vin and Cheng, Start-time Fair Queueing, SIGCOMM 1996).
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, btree_set};
 use std::iter::Peekable;
 use std::time::Duration;
 
-use super::Time;
-use super::entry::{EntryId, Graph};
+use super::entry::EntryId;
+use super::graph::{Graph, PerGraph};
 use super::job::TenantId;
+use super::time::Time;
 
-/// Tenants without waiting work whose tags are remembered, so that nobody gains by leaving and
-/// coming back at once. Beyond that the one that gains least is forgotten.
+/// Tags that are kept of tenants without waiting work, so that no tenant gains by leaving and returning at once.
+/// Beyond that the least tag is forgotten, because its tenant gains least.
 const REMEMBERED: usize = 1_024;
 
-/// An entry's place among its tenant's.
+/// An entry's place among the entries of its tenant, in the order of the fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    /// Of the job's work, by [`super::rounds`].
+pub(super) struct EntryPlace {
+    /// The round of the job's work, by [`super::rounds`].
     pub(super) round: u64,
-    /// Of the job; entries of a job without one come last.
+    /// The job's deadline. Entries of a job without one are last.
     pub(super) deadline: Time,
-    /// Number of the job's arrival: a job that is begun is finished before a later one.
+    /// The number of the job's arrival, so that an earlier job finishes before a later one.
     pub(super) job: u64,
     pub(super) entry: EntryId,
 }
@@ -35,53 +36,55 @@ pub(super) struct Place {
 type Tag = u64;
 
 #[derive(Debug, Default)]
-struct Tenant {
+struct TenantQueue {
     tag: Tag,
-    lines: [BTreeSet<Place>; 2],
+    /// Entries that wait for each graph.
+    entries: PerGraph<BTreeSet<EntryPlace>>,
 }
 
-impl Tenant {
+impl TenantQueue {
     fn is_idle(&self) -> bool {
-        self.lines.iter().all(BTreeSet::is_empty)
+        self.entries.iter().all(|(_, entries)| entries.is_empty())
     }
 }
 
 /// Waiting entries of one class.
 #[derive(Debug, Default)]
 pub(super) struct FairQueue {
-    tenants: BTreeMap<TenantId, Tenant>,
-    /// Tenants with entries waiting for a graph, by tag.
-    ready: [BTreeSet<(Tag, TenantId)>; 2],
-    /// Tenants whose tags are only remembered.
+    tenants: BTreeMap<TenantId, TenantQueue>,
+    /// Tenants with entries that wait for each graph, by tag.
+    ready: PerGraph<BTreeSet<(Tag, TenantId)>>,
+    /// Tenants without waiting entries of which the tags are kept.
     idle: BTreeSet<(Tag, TenantId)>,
     clock: Tag,
-    waiting: [usize; 2],
+    /// Entries that wait for each graph.
+    waiting: PerGraph<usize>,
 }
 
 impl FairQueue {
-    pub(super) fn push(&mut self, tenant: &TenantId, graph: Graph, place: Place) {
+    pub(super) fn push(&mut self, tenant: &TenantId, graph: Graph, place: EntryPlace) {
         let clock = self.clock;
         let state = self.tenants.entry(tenant.clone()).or_default();
         if state.is_idle() {
             self.idle.remove(&(state.tag, tenant.clone()));
             state.tag = state.tag.max(clock);
         }
-        if state.lines[graph as usize].insert(place) {
-            self.waiting[graph as usize] += 1;
+        if state.entries[graph].insert(place) {
+            self.waiting[graph] += 1;
         }
-        self.ready[graph as usize].insert((state.tag, tenant.clone()));
+        self.ready[graph].insert((state.tag, tenant.clone()));
     }
 
-    pub(super) fn remove(&mut self, tenant: &TenantId, graph: Graph, place: Place) {
+    pub(super) fn remove(&mut self, tenant: &TenantId, graph: Graph, place: EntryPlace) {
         let Some(state) = self.tenants.get_mut(tenant) else {
             return;
         };
-        if !state.lines[graph as usize].remove(&place) {
+        if !state.entries[graph].remove(&place) {
             return;
         }
-        self.waiting[graph as usize] -= 1;
-        if state.lines[graph as usize].is_empty() {
-            self.ready[graph as usize].remove(&(state.tag, tenant.clone()));
+        self.waiting[graph] -= 1;
+        if state.entries[graph].is_empty() {
+            self.ready[graph].remove(&(state.tag, tenant.clone()));
         }
         if state.is_idle() {
             self.idle.insert((state.tag, tenant.clone()));
@@ -96,8 +99,8 @@ impl FairQueue {
         };
         let before = state.tag;
         state.tag = before.saturating_add(cost(time, weight));
-        for (line, ready) in state.lines.iter().zip(&mut self.ready) {
-            if !line.is_empty() {
+        for (graph, ready) in self.ready.iter_mut() {
+            if !state.entries[graph].is_empty() {
                 ready.remove(&(before, tenant.clone()));
                 ready.insert((state.tag, tenant.clone()));
             }
@@ -107,7 +110,7 @@ impl FairQueue {
         }
     }
 
-    /// The tenant with this tag is being served: the clock goes there.
+    /// Records that a tenant is served: the clock advances to its tag.
     pub(super) fn serve(&mut self, tenant: &TenantId) {
         if let Some(state) = self.tenants.get(tenant) {
             self.clock = self.clock.max(state.tag);
@@ -115,17 +118,18 @@ impl FairQueue {
         self.forget();
     }
 
-    /// The next entry, whatever its graph.
+    /// Returns the next entry, of either graph.
     pub(super) fn head(&self) -> Option<(Graph, EntryId)> {
-        let first = |graph: Graph| self.ready[graph as usize].first();
+        let first = |graph: Graph| self.ready[graph].first();
         let tenant = Graph::ALL.into_iter().filter_map(first).min()?;
-        let lines = &self.tenants.get(&tenant.1)?.lines;
-        let first = |graph: Graph| Some((lines[graph as usize].first()?, graph));
+        let entries = &self.tenants.get(&tenant.1)?.entries;
+        let first = |graph: Graph| Some((entries[graph].first()?, graph));
         let (place, graph) = Graph::ALL.into_iter().filter_map(first).min()?;
         Some((graph, place.entry))
     }
 
-    /// Entries that wait for a graph, in fair order, each charged as it is taken.
+    /// Returns the entries that wait for a graph, in fair order. `charge` gives the device time and the weight by
+    /// which an entry moves its tenant's tag; the queue itself does not change.
     pub(super) fn in_order<C>(&self, graph: Graph, charge: C) -> InOrder<'_, C>
     where
         C: Fn(EntryId) -> (Duration, u32),
@@ -133,23 +137,23 @@ impl FairQueue {
         InOrder {
             queue: self,
             graph,
-            fresh: self.ready[graph as usize].iter().peekable(),
-            again: BinaryHeap::new(),
-            lines: Vec::new(),
+            fresh: self.ready[graph].iter().peekable(),
+            charged: BinaryHeap::new(),
+            rests: Vec::new(),
             charge,
         }
     }
 
-    /// Entries that wait for a graph, in part or whole.
+    /// Returns how many entries wait for a graph, in part or whole.
     pub(super) fn len(&self, graph: Graph) -> usize {
-        self.waiting[graph as usize]
+        self.waiting[graph]
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting == [0, 0]
+        self.waiting.iter().all(|(_, waiting)| *waiting == 0)
     }
 
-    /// Forgets idle tenants whose tag the clock has passed, and the lowest of too many.
+    /// Forgets idle tenants that the clock has passed, and those with the least tags if there are too many.
     fn forget(&mut self) {
         while let Some((tag, tenant)) = self.idle.first() {
             if *tag > self.clock && self.idle.len() <= REMEMBERED {
@@ -161,21 +165,22 @@ impl FairQueue {
     }
 }
 
+/// Returns by how much a charge moves a tag.
 fn cost(time: Duration, weight: u32) -> Tag {
     let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     nanos / u64::from(weight.max(1))
 }
 
-/// See [`FairQueue::in_order`].
+/// The iterator of [`FairQueue::in_order`].
 pub(super) struct InOrder<'a, C> {
     queue: &'a FairQueue,
     graph: Graph,
-    /// Tenants that have given nothing yet.
+    /// Tenants of which no entry was returned yet.
     fresh: Peekable<btree_set::Iter<'a, (Tag, TenantId)>>,
-    /// Tenants that have given something, by the tag they would have then, and the places of their lines.
-    again: BinaryHeap<Reverse<(Tag, &'a TenantId, usize)>>,
-    /// What is left of the lines of tenants that have given something.
-    lines: Vec<btree_set::Iter<'a, Place>>,
+    /// Tenants of which an entry was returned, by the tag that they would have then, with their place in `rests`.
+    charged: BinaryHeap<Reverse<(Tag, &'a TenantId, usize)>>,
+    /// The remaining entries of the tenants in `charged`.
+    rests: Vec<btree_set::Iter<'a, EntryPlace>>,
     charge: C,
 }
 
@@ -184,22 +189,24 @@ impl<C: Fn(EntryId) -> (Duration, u32)> Iterator for InOrder<'_, C> {
 
     fn next(&mut self) -> Option<EntryId> {
         loop {
-            let again = self.again.peek();
-            let again = again.map(|Reverse((tag, tenant, _))| (*tag, *tenant));
+            let charged = self.charged.peek();
+            let charged = charged.map(|Reverse((tag, tenant, _))| (*tag, *tenant));
             let fresh = self.fresh.peek().map(|(tag, tenant)| (*tag, tenant));
-            let (tag, tenant, line) = match (again, fresh) {
-                (again, Some((tag, tenant))) if again.is_none_or(|again| again > (tag, tenant)) => {
+            let (tag, tenant, rest) = match (charged, fresh) {
+                (charged, Some((tag, tenant)))
+                    if charged.is_none_or(|charged| charged > (tag, tenant)) =>
+                {
                     self.fresh.next();
                     let state = self.queue.tenants.get(tenant)?;
-                    self.lines.push(state.lines[self.graph as usize].iter());
-                    (tag, tenant, self.lines.len() - 1)
+                    self.rests.push(state.entries[self.graph].iter());
+                    (tag, tenant, self.rests.len() - 1)
                 }
-                _ => self.again.pop()?.0,
+                _ => self.charged.pop()?.0,
             };
-            if let Some(place) = self.lines[line].next() {
+            if let Some(place) = self.rests[rest].next() {
                 let (time, weight) = (self.charge)(place.entry);
                 let tag = tag.saturating_add(cost(time, weight));
-                self.again.push(Reverse((tag, tenant, line)));
+                self.charged.push(Reverse((tag, tenant, rest)));
                 return Some(place.entry);
             }
         }
@@ -210,8 +217,8 @@ impl<C: Fn(EntryId) -> (Duration, u32)> Iterator for InOrder<'_, C> {
 mod tests {
     use super::*;
 
-    fn place(entry: u64) -> Place {
-        Place {
+    fn place(entry: u64) -> EntryPlace {
+        EntryPlace {
             round: 0,
             deadline: Time::MAX,
             job: entry,
@@ -219,7 +226,7 @@ mod tests {
         }
     }
 
-    /// Serves whoever is next, `cost` at a time, and gives the entries in order.
+    /// Serves the next entry a number of times, for a millisecond each. Returns the entries in order.
     fn serve(queue: &mut FairQueue, owner: impl Fn(u64) -> TenantId, times: usize) -> Vec<u64> {
         let mut served = Vec::new();
         for _ in 0..times {
@@ -236,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_with_much_does_not_hold_up_one_with_little() {
+    fn a_tenant_with_many_entries_does_not_delay_one_with_few() {
         let owner = |entry| TenantId::from(if entry < 100 { "much" } else { "little" });
         let mut queue = FairQueue::default();
         for entry in [0, 1, 2, 3, 100, 101] {
@@ -246,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn idleness_saves_nothing_up_and_leaving_gains_nothing() {
+    fn neither_idleness_nor_leaving_gains_anything() {
         let owner = |entry| TenantId::from(if entry < 100 { "busy" } else { "late" });
         let mut queue = FairQueue::default();
         for entry in 0..20 {
@@ -265,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn fair_order_is_what_serving_one_by_one_would_give() {
+    fn the_fair_order_is_that_of_serving_one_by_one() {
         let owner = |entry| TenantId::from(["a", "b", "c"][entry as usize % 3]);
         let mut queue = FairQueue::default();
         for entry in (0..30).filter(|entry| entry % 5 != 0) {
@@ -278,10 +285,10 @@ mod tests {
     }
 
     #[test]
-    fn who_is_charged_twice_as_much_comes_half_as_often() {
+    fn a_tenant_that_is_charged_twice_as_much_is_served_half_as_often() {
         let mut queue = FairQueue::default();
         for entry in 0..12 {
-            let tenant = TenantId::from(if entry < 6 { "dear" } else { "cheap" });
+            let tenant = TenantId::from(if entry < 6 { "expensive" } else { "cheap" });
             queue.push(&tenant, Graph::Encoder, place(entry));
         }
         let charge = |EntryId(entry)| (Duration::from_millis(if entry < 6 { 2 } else { 1 }), 1);
@@ -289,12 +296,12 @@ mod tests {
             .in_order(Graph::Encoder, charge)
             .map(|entry| entry.0)
             .collect();
-        // Where tags are equal, the name decides.
+        // If tags are equal, the name decides.
         assert_eq!(order, [6, 0, 7, 8, 1, 9, 10, 2, 11, 3, 4, 5]);
     }
 
     #[test]
-    fn tenants_that_come_once_are_not_remembered_for_ever() {
+    fn tenants_that_are_seen_once_are_forgotten() {
         let mut queue = FairQueue::default();
         for entry in 0..5_000 {
             let tenant = TenantId::from(format!("tenant {entry}").as_str());

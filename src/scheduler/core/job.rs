@@ -1,53 +1,23 @@
-//! For whom work is done: jobs, each one request or stream, of a tenant, in a class.
+//! Jobs: each is one request or stream, of a tenant, in a class.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Time;
-use super::entry::Graph;
+use super::class::Class;
+use super::graph::{Graph, PerGraph};
+use super::time::Time;
 
-/// Names a job; the shell gives each its own.
+/// Names a job; the shell gives each job its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(pub u64);
 
-/// Whose share of the devices a job is charged to.
+/// Names the tenant that is charged for a job's device time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TenantId(pub Arc<str>);
 
 impl From<&str> for TenantId {
     fn from(name: &str) -> Self {
         Self(name.into())
-    }
-}
-
-/// Whether somebody waits for the answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Class {
-    /// Somebody does: served first.
-    #[default]
-    Interactive,
-    /// Nobody does: served in what interactive work leaves, and in a share that is its own.
-    Bulk,
-}
-
-impl Class {
-    /// Both classes.
-    pub const ALL: [Self; 2] = [Self::Interactive, Self::Bulk];
-
-    /// The class's name, as metrics label it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Interactive => "interactive",
-            Self::Bulk => "bulk",
-        }
-    }
-
-    pub(super) fn other(self) -> Self {
-        match self {
-            Self::Interactive => Self::Bulk,
-            Self::Bulk => Self::Interactive,
-        }
     }
 }
 
@@ -75,11 +45,11 @@ impl Work {
         }
     }
 
-    /// Device time, at so much an item of each graph.
-    pub(super) fn priced(self, prices: [Duration; 2]) -> Duration {
+    /// Returns the device time of the work, given that of one item of each graph.
+    pub(super) fn priced(self, prices: PerGraph<Duration>) -> Duration {
         let of = |graph| {
             let items = u32::try_from(self.of(graph)).unwrap_or(u32::MAX);
-            prices[graph as usize].saturating_mul(items)
+            prices[graph].saturating_mul(items)
         };
         of(Graph::Encoder) + of(Graph::Sequence)
     }
@@ -99,21 +69,22 @@ impl std::ops::SubAssign for Work {
     }
 }
 
-/// One request or stream, as it asks to be let in.
+/// One request or stream, as it asks for admission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     /// Names the job.
     pub id: JobId,
-    /// Whose share it is charged to.
+    /// The tenant that is charged for it.
     pub tenant: TenantId,
-    /// The tenant's weight; twice the weight is twice the share. 0 counts as 1.
+    /// The tenant's weight; twice the weight is twice the share of device time. 0 counts as 1.
     pub weight: u32,
-    /// Whether somebody waits.
+    /// Whether somebody waits for the answer.
     pub class: Class,
-    /// When the answer must be there, if ever.
+    /// When the answer must be there; none if any time will do.
     pub deadline: Option<Time>,
-    /// All it will ask for, as far as that is known; see [`Core::handle_measured`](super::Core::handle_measured).
+    /// All the work that it will submit, as far as that can be predicted; see
+    /// [`Core::handle_measured`](super::Core::handle_measured).
     pub work: Work,
-    /// The most memory that its entries hold at a time.
+    /// The most bytes that its entries hold at a time.
     pub bytes: usize,
 }

@@ -1,7 +1,7 @@
-//! Maps by numbers that we give ourselves.
+//! Maps from the numbers that the scheduler itself assigns.
 
 use std::collections::HashMap;
 
-/// By the number of a job, an entry or a batch. Nobody can choose these so that they collide, so they are
-/// hashed by what is fastest.
+/// A map by the number of a job, an entry or a batch. Callers cannot choose these numbers so that they collide,
+/// so the fastest hash is used.
 pub(in super::super) type Numbered<K, V> = HashMap<K, V, foldhash::fast::FixedState>;

@@ -1,61 +1,63 @@
-//! Why a job or an entry is refused, and when trying again may help.
+//! Why a job or an entry is refused, and when a retry may help.
 
 use std::time::Duration;
 
 use super::batch::End;
-use super::job::Class;
+use super::class::Class;
 
 /// Why a job or an entry is not admitted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The bound on jobs is reached.
-    #[error("{most} requests are being answered, the bound")]
+    #[error("{most} requests are under way, which is the bound; retry later")]
     Jobs {
         /// The bound.
         most: usize,
-        /// When there may be room, as predicted.
+        /// When a place may be free, from now, as predicted.
         drain: Duration,
     },
-    /// The bound on bytes would be exceeded.
-    #[error("the requests being answered take {most} bytes, the bound")]
+    /// The job's tensors would exceed the bound on bytes.
+    #[error(
+        "the tensors of all requests would exceed {most} bytes, which is the bound; retry later"
+    )]
     Bytes {
         /// The bound.
         most: usize,
-        /// As above.
+        /// When enough memory may be free, from now, as predicted.
         drain: Duration,
     },
-    /// The bound on a class' device time would be exceeded.
-    #[error("{} ms of {} work are waiting for the device, the bound", most.as_millis(), class.name())]
+    /// The job would exceed the bound on its class's device time.
+    #[error("more than {} ms of {} work would wait for the device, which is the bound; retry later", most.as_millis(), class.name())]
     Backlog {
         /// The class.
         class: Class,
         /// The bound.
         most: Duration,
-        /// As above.
+        /// When enough work may be done, from now, as predicted.
         drain: Duration,
     },
-    /// The queue is nearly full and the tenant has its share of it.
-    #[error("the server is busy and this tenant holds its share of the queue")]
+    /// The queue is nearly full and the tenant holds its share of it.
+    #[error("the server is busy and this tenant holds its share of the queue; retry later")]
     TenantShare {
-        /// As above.
+        /// When enough of the tenant's work may be done, from now, as predicted.
         drain: Duration,
     },
-    /// The answer would come too late.
-    #[error("the answer is predicted in {} ms, after the deadline", predicted.as_millis())]
+    /// The answer would arrive after the deadline.
+    #[error("the answer is predicted in {} ms, after the deadline; retry later, or allow more time", predicted.as_millis())]
     Deadline {
-        /// When it would come, from now.
+        /// When the answer would arrive, from now.
         predicted: Duration,
-        /// When a job of this size would have met its deadline, from now.
+        /// When a job of this size would meet the same deadline, from now.
         drain: Duration,
     },
-    /// The answer would come too late if nothing else were to be done. Trying again with the same deadline
-    /// does not help.
-    #[error("the job's own work is predicted to take {} ms, longer than its deadline allows", alone.as_secs_f64() * 1e3)]
+    /// The answer would arrive after the deadline even if nothing else were to be done. A retry with the same
+    /// deadline does not help.
+    #[error("the job's own work is predicted to take {} ms, longer than its deadline allows; allow more time", alone.as_secs_f64() * 1e3)]
     Late {
-        /// The predicted time of its own work, corrected by what was learned of delays.
+        /// The predicted time of its own work, corrected by the observed delays.
         alone: Duration,
     },
-    /// The job alone is more than its class may hold.
+    /// The job alone needs more device time than all jobs of its class may hold.
     #[error("the recording needs {} s of the device; {} work may hold {} s{}", needs.as_secs_f64(), class.name(), most.as_secs_f64(), match class {
         Class::Interactive => "; send it as bulk, or in parts",
         Class::Bulk => "; send it in parts",
@@ -68,9 +70,9 @@ pub enum Refusal {
         /// The bound.
         most: Duration,
     },
-    /// The job alone takes more memory than all jobs together may hold.
+    /// The job alone needs more memory than all jobs together may hold.
     #[error(
-        "the recording needs {needs} bytes of tensors at a time; all requests together may hold {most}"
+        "the recording needs {needs} bytes of tensors at a time; all requests together may hold {most}; send it in parts"
     )]
     TooManyBytes {
         /// Bytes of the job.
@@ -79,19 +81,19 @@ pub enum Refusal {
         most: usize,
     },
     /// The server is shutting down.
-    #[error("the scheduler is draining")]
+    #[error("the server is shutting down; send the request to another server")]
     Draining,
-    /// The job has ended, if it ever was admitted.
+    /// The job has ended, or was never admitted.
     #[error("the job has ended")]
     Ended(Option<End>),
-    /// An entry that its job did not ask for: empty, too long, too many bytes, or a stream's steps
-    /// out of order. A fault of whoever submits.
-    #[error("an entry breaks its job's terms: {0}")]
+    /// An entry is not part of what its job announced: it is empty, too long, has too many bytes or too much
+    /// work, or a stream's steps are out of order. This is a fault of the submitting code.
+    #[error("an entry is not what its job announced: {0}; this is a fault of the server")]
     Terms(&'static str),
 }
 
 impl Refusal {
-    /// The reason in one word, as metrics label it.
+    /// Returns the reason in one word, as metrics label it.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -108,22 +110,10 @@ impl Refusal {
         }
     }
 
-    /// When trying again may do, as predicted; none if it would not, or not here.
+    /// Returns when a retry may help, from now, as predicted. Returns none if no retry helps on this server.
     #[must_use]
     pub fn drain(&self) -> Option<Duration> {
-        match self {
-            Self::Jobs { drain, .. }
-            | Self::Bytes { drain, .. }
-            | Self::Backlog { drain, .. }
-            | Self::TenantShare { drain }
-            | Self::Deadline { drain, .. } => Some(*drain),
-            Self::Late { .. }
-            | Self::TooMuch { .. }
-            | Self::TooManyBytes { .. }
-            | Self::Draining
-            | Self::Ended(_)
-            | Self::Terms(_) => None,
-        }
+        self.clone().drain_mut().copied()
     }
 
     pub(super) fn drain_mut(&mut self) -> Option<&mut Duration> {

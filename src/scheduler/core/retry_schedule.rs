@@ -1,21 +1,23 @@
-//! When refused callers should come back: one after the other, at the rate at which places become free.
+//! When refused callers should retry: one after the other, at the rate at which places become free.
 //!
-//! Room for one is soon there, but not for all who were refused meanwhile. Each refusal of a tenant in a class
-//! therefore gets the next slot behind those before it. A slot that has passed holds nobody up, whether its
-//! caller came or not. A caller who comes too early gets another slot and cannot be told from a new caller,
-//! so the slots have an end, after which they begin anew.
+//! A place for one caller is free soon, but not for all callers that were refused meanwhile. Each refusal of a
+//! tenant in a class therefore gets the next slot after the earlier ones. A slot that has passed delays no
+//! other, whether its caller retried or not. A caller that retries before its slot gets another slot, because it
+//! cannot be distinguished from a new caller. The slots therefore have an end, after which they begin anew.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Time;
-use super::job::{Class, TenantId};
+use super::class::Class;
+use super::job::TenantId;
+use super::time::Time;
 
-/// No refused caller is told to come back sooner than this, or later.
+/// No refused caller is advised to retry sooner than this.
 const SOONEST: Duration = Duration::from_millis(1);
+/// No refused caller is advised to retry later than this.
 const LATEST: Duration = Duration::from_secs(60);
 
-/// Tenants and classes whose slots are kept at a time. Beyond that those of the earliest are forgotten.
+/// Pairs of tenant and class for which the latest slot is kept. Beyond that the earliest slot is forgotten.
 const KEPT: usize = 2_048;
 
 /// Times from now at which places are free for refused callers.
@@ -28,18 +30,19 @@ pub(super) struct Slots {
     pub(super) last: Duration,
 }
 
-/// The latest slot that was given, by class and tenant.
+/// The latest slot that was assigned, by class and tenant.
 #[derive(Debug, Default)]
 pub(super) struct RetrySchedule {
     latest: BTreeMap<(Class, TenantId), Time>,
 }
 
 impl RetrySchedule {
-    /// The time from now until the next slot of a tenant in a class.
+    /// Assigns the next slot of a tenant in a class. Returns the time from now until then.
     pub(super) fn next(
         &mut self,
         now: Time,
-        (class, tenant): (Class, &TenantId),
+        class: Class,
+        tenant: &TenantId,
         slots: Slots,
     ) -> Duration {
         let key = (class, tenant.clone());
@@ -50,16 +53,18 @@ impl RetrySchedule {
             .get(&key)
             .map_or(Time::ZERO, |latest| latest.saturating_add(slots.interval));
         let last = now.saturating_add(slots.last.min(LATEST));
-        let next = match following <= last {
-            true => following.max(earliest),
-            false => earliest,
+        let next = if following <= last {
+            following.max(earliest)
+        } else {
+            earliest
         };
-        self.make_room(now, &key);
+        self.forget_excess(now, &key);
         self.latest.insert(key, next);
         next - now
     }
 
-    fn make_room(&mut self, now: Time, key: &(Class, TenantId)) {
+    /// Forgets slots if `key` would be one too many: those that have passed, otherwise the earliest.
+    fn forget_excess(&mut self, now: Time, key: &(Class, TenantId)) {
         if self.latest.len() < KEPT || self.latest.contains_key(key) {
             return;
         }
@@ -87,35 +92,34 @@ mod tests {
         }
     }
 
-    /// The next slot of an interactive caller.
+    /// Assigns the next slot of an interactive caller.
     fn next(schedule: &mut RetrySchedule, now: Time, tenant: &str, slots: Slots) -> Duration {
-        schedule.next(now, (Class::Interactive, &tenant.into()), slots)
+        schedule.next(now, Class::Interactive, &tenant.into(), slots)
     }
 
     #[test]
-    fn each_refused_caller_comes_after_the_one_before() {
+    fn each_refused_caller_gets_a_slot_after_the_one_before() {
         let mut schedule = RetrySchedule::default();
         let mut next = |now| next(&mut schedule, now, "one", slots(10 * MS, 2 * MS));
         let first = [0, 0, 0].map(|_| next(Time::ZERO));
         assert_eq!(first, [10, 12, 14].map(|ms| ms * MS));
         assert_eq!(next(5 * MS), 11 * MS, "at 16 ms");
-        assert_eq!(next(Time::from_secs(1)), 10 * MS, "all have come");
+        assert_eq!(next(Time::from_secs(1)), 10 * MS, "all slots have passed");
     }
 
     #[test]
-    fn neither_another_tenants_callers_nor_another_class_put_anybody_off() {
+    fn other_tenants_and_the_other_class_have_slots_of_their_own() {
         let mut schedule = RetrySchedule::default();
         for _ in 0..100 {
             next(&mut schedule, Time::ZERO, "much", slots(MS, MS));
         }
         let little = next(&mut schedule, Time::ZERO, "little", slots(MS, MS));
-        let bulk = (Class::Bulk, &"much".into());
-        let bulk = schedule.next(Time::ZERO, bulk, slots(MS, MS));
+        let bulk = schedule.next(Time::ZERO, Class::Bulk, &"much".into(), slots(MS, MS));
         assert_eq!((little, bulk), (MS, MS));
     }
 
     #[test]
-    fn callers_who_come_too_early_do_not_put_others_off_for_ever() {
+    fn callers_that_retry_too_early_do_not_move_the_slots_away_for_ever() {
         let mut schedule = RetrySchedule::default();
         let until = |last| Slots {
             last,
@@ -146,6 +150,6 @@ mod tests {
         let late = Time::from_secs(3_600);
         let now = slots(Duration::ZERO, MS);
         assert_eq!(next(&mut schedule, late, "new", now), SOONEST);
-        assert_eq!(schedule.latest.len(), 1, "the past is forgotten");
+        assert_eq!(schedule.latest.len(), 1, "passed slots are forgotten");
     }
 }

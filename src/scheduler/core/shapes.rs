@@ -1,10 +1,11 @@
-//! The closed set of batch shapes: what is run is padded to one of these, so that a runtime sees
-//! no shape that was not there at warm-up. (One that may not run padding, as that of a recurrent bundle,
-//! takes such a batch apart by itself.)
+//! The closed set of batch shapes.
+//!
+//! Each batch is padded to one of these shapes, so a runtime sees no shape that it has not run at warm-up. A
+//! runtime that must not run padding, as that of a recurrent bundle, splits such a batch itself.
 
-use super::Graph;
+use super::graph::Graph;
 
-/// Size of a batch.
+/// The size of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Shape {
     /// N: segments of an encoder batch, chunks of a sequence batch.
@@ -13,7 +14,7 @@ pub struct Shape {
     pub steps: usize,
 }
 
-/// Which sizes there are. Each list is ascending and not empty.
+/// The sizes that batches may have. Each list is ascending and not empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shapes {
     encoder_rows: Vec<usize>,
@@ -22,9 +23,9 @@ pub struct Shapes {
 }
 
 impl Default for Shapes {
-    /// Rows in powers of two: padding is never more than half, and the set stays small. A CPU gains
-    /// nothing beyond 32 segments or 16 chunks (docs/design.md). Steps, whose price is more even, in
-    /// eights.
+    /// Returns rows in powers of two, so that padding is never more than half and the set stays small. A CPU
+    /// gains nothing beyond 32 segments or 16 chunks (docs/decisions.md). Steps are multiples of eight, because
+    /// their cost is more even.
     fn default() -> Self {
         Self {
             encoder_rows: vec![1, 2, 4, 8, 16, 32],
@@ -35,7 +36,7 @@ impl Default for Shapes {
 }
 
 impl Shapes {
-    /// Every power of two up to the largest batches given, with the default chunk lengths.
+    /// Returns every power of two up to these numbers of rows, with the default chunk lengths.
     #[must_use]
     pub fn up_to(encoder_rows: usize, sequence_rows: usize) -> Self {
         let powers = |most: usize| {
@@ -50,7 +51,7 @@ impl Shapes {
         }
     }
 
-    /// One shape a graph, with the longest default chunk.
+    /// Returns one shape for each graph, with the longest default chunk.
     #[must_use]
     pub fn one(encoder_rows: usize, sequence_rows: usize) -> Self {
         let steps = Self::default().most_steps();
@@ -61,7 +62,7 @@ impl Shapes {
         }
     }
 
-    /// Every shape of a graph.
+    /// Returns every shape of a graph.
     #[must_use]
     pub fn all(&self, graph: Graph) -> Vec<Shape> {
         let steps = self.steps(graph);
@@ -69,7 +70,7 @@ impl Shapes {
         self.rows(graph).iter().flat_map(row).collect()
     }
 
-    /// Numbers of rows that a graph's batches have, ascending.
+    /// Returns the numbers of rows that a graph's batches have, ascending.
     #[must_use]
     pub fn rows(&self, graph: Graph) -> &[usize] {
         match graph {
@@ -78,7 +79,7 @@ impl Shapes {
         }
     }
 
-    /// Numbers of steps that a graph's batches have, ascending.
+    /// Returns the numbers of steps that a graph's batches have, ascending.
     #[must_use]
     pub fn steps(&self, graph: Graph) -> &[usize] {
         match graph {
@@ -87,19 +88,19 @@ impl Shapes {
         }
     }
 
-    /// Rows of a graph's largest shape.
+    /// Returns the rows of a graph's largest shape.
     #[must_use]
     pub fn most_rows(&self, graph: Graph) -> usize {
         self.rows(graph).last().copied().unwrap_or(1)
     }
 
-    /// Steps of the longest chunk.
+    /// Returns the steps of the longest chunk.
     #[must_use]
     pub fn most_steps(&self) -> usize {
         self.sequence_steps.last().copied().unwrap_or(1)
     }
 
-    /// The smallest shape with this many rows and steps.
+    /// Returns the smallest shape with at least this many rows and steps, otherwise the largest shape.
     pub(super) fn fit(&self, graph: Graph, rows: usize, steps: usize) -> Shape {
         Shape {
             rows: at_least(self.rows(graph), rows),
@@ -107,7 +108,7 @@ impl Shapes {
         }
     }
 
-    /// The largest number of rows below this one.
+    /// Returns the largest number of rows below this one.
     pub(super) fn below(&self, graph: Graph, rows: usize) -> Option<usize> {
         let sizes = self.rows(graph);
         sizes.iter().copied().rfind(|&size| size < rows)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes the clips of this folder from ../book.flac and ../call.flac with ffmpeg (5.1 was used).
 #
-# What loses nothing is compared with book.flac, call.flac or surround.flac; what loses something,
-# with NAME.ref.flac beside it: what ffmpeg decodes from it (libopus for Opus).
+# The tests compare lossless clips with book.flac, call.flac or surround.flac. They compare lossy clips
+# with NAME.ref.flac beside them, which is ffmpeg's decoding (with libopus for Opus).
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -29,7 +29,7 @@ out=flac.ogg make book.flac -c:a flac -page_duration 80000
 out=flac.mka make call.flac -c:a flac
 out=alac.m4a make call.flac -c:a alac
 
-# Lossy, with a reference each.
+# Lossy, each with a reference.
 lossy() {
   local name=$1 decoder=$2
   shift 2

@@ -1,4 +1,4 @@
-//! What the answer and the command line say of a recording that changes, is cut or is disguised.
+//! What the response and the command line report about a recording that changes, is cut or is sent as samples.
 
 use undertone::service::pb::{AudioConfig, AudioEncoding, ClassifyRequest};
 
@@ -6,10 +6,10 @@ use super::clip;
 use crate::common::Server;
 
 #[tokio::test]
-async fn the_answer_says_that_audio_changes_or_ends_early_and_names_what_is_sent_as_samples() {
+async fn the_response_reports_that_audio_changes_or_ends_early_and_refuses_files_sent_as_samples() {
     let server = Server::start();
     let client = server.client().await;
-    let ask = |audio: Vec<u8>, encoding: AudioEncoding| {
+    let classify = |audio: Vec<u8>, encoding: AudioEncoding| {
         let config = AudioConfig {
             encoding: encoding.into(),
             sample_rate_hz: 8_000,
@@ -29,17 +29,23 @@ async fn the_answer_says_that_audio_changes_or_ends_early_and_names_what_is_sent
         }
     };
     let joined = [clip("flac.ogg"), clip("call-flac.ogg")].concat();
-    let answer = ask(joined.clone(), AudioEncoding::Auto).await.unwrap();
+    let response = classify(joined.clone(), AudioEncoding::Auto).await.unwrap();
     assert_eq!(
-        (answer.remixed, answer.truncated, answer.lanes.len()),
+        (
+            response.channels_changed,
+            response.truncated,
+            response.lanes.len()
+        ),
         (true, false, 1)
     );
     let cut = joined[..joined.len() - 9].to_vec();
-    let answer = ask(cut, AudioEncoding::Auto).await.unwrap();
-    assert!(answer.truncated);
-    let answer = ask(clip("call.flac"), AudioEncoding::Auto).await.unwrap();
-    assert!(!answer.remixed && !answer.truncated);
-    let status = ask(clip("call.mp3"), AudioEncoding::Mulaw)
+    let response = classify(cut, AudioEncoding::Auto).await.unwrap();
+    assert!(response.truncated);
+    let response = classify(clip("call.flac"), AudioEncoding::Auto)
+        .await
+        .unwrap();
+    assert!(!response.channels_changed && !response.truncated);
+    let status = classify(clip("call.mp3"), AudioEncoding::Mulaw)
         .await
         .unwrap_err();
     assert_eq!(status.code(), tonic::Code::InvalidArgument);

@@ -5,7 +5,7 @@ use undertone::audio::{Encoding, LaneChoice, Limits, decode};
 use super::{clip, decoded, read, reported};
 
 #[test]
-fn an_mp3_that_changes_its_channels_or_rate_is_read_whole() {
+fn an_mp3_that_changes_its_channels_or_rate_is_decoded_completely() {
     for (name, seconds, remixed) in [
         ("mp3_mono_then_stereo.mp3", 7.056, true),
         ("mp3_rate_change.mp3", 7.032, false),
@@ -40,7 +40,7 @@ fn an_mp3_that_changes_its_channels_or_rate_is_read_whole() {
 }
 
 #[test]
-fn joined_files_of_other_channels_keep_the_lanes_of_the_first() {
+fn joined_files_with_different_channels_keep_the_lanes_of_the_first() {
     // Mono of 16 kHz, and the stereo call of 8 kHz, in each format that can be joined.
     for (mono, stereo) in [
         ("layer3.mp3", "call.mp3"),
@@ -62,7 +62,7 @@ fn joined_files_of_other_channels_keep_the_lanes_of_the_first() {
             assert!(recording.remixed && !recording.truncated);
             assert_eq!(recording.lanes.len(), lanes);
             assert_eq!(usize::from(recording.source.channels), lanes);
-            // The encoder's delay and padding of the second file may stay in.
+            // The delay and padding of the second file may remain.
             let expected = alone[0].seconds() + alone[1].seconds();
             let off = recording.seconds() - expected;
             assert!((-0.05..0.2).contains(&off), "{off} s");
@@ -73,7 +73,7 @@ fn joined_files_of_other_channels_keep_the_lanes_of_the_first() {
 }
 
 #[test]
-fn what_follows_in_other_channels_is_mixed_or_copied() {
+fn a_second_file_with_other_channels_is_mixed_or_copied() {
     let (mono, stereo) = (clip("flac.ogg"), clip("call-flac.ogg"));
     let alone = decode(&stereo, Encoding::Auto, LaneChoice::Mix, &Limits::default()).unwrap();
     let joined = read(&[mono.as_slice(), &stereo].concat()).unwrap();
@@ -90,10 +90,10 @@ fn what_follows_in_other_channels_is_mixed_or_copied() {
 }
 
 #[test]
-fn a_single_frame_unlike_its_neighbours_is_damage() {
+fn a_single_frame_unlike_those_around_it_is_damage() {
     let mp3 = clip("call.mp3");
     let whole = read(&mp3).unwrap();
-    // The header of all frames, but for padding and mode.
+    // The part of the header that is the same in all frames.
     let first = (0..mp3.len())
         .find(|&at| mp3[at] == 0xff && mp3[at + 1] & 0xe0 == 0xe0)
         .unwrap();

@@ -5,7 +5,7 @@ use undertone::audio::{LaneChoice, RawFormat};
 use super::{clip, decoded, raw, read, refusal, replaced, reported};
 
 #[test]
-fn he_aac_gives_its_core_whoever_signals_it() {
+fn every_signalling_of_he_aac_decodes_its_aac_lc_part() {
     const CONFIG: &[u8] = &[0x2b, 0x09, 0x88, 0x00];
     let Some(explicit) = reported("he_aac_explicit.m4a") else {
         return;
@@ -40,7 +40,7 @@ fn he_aac_gives_its_core_whoever_signals_it() {
     }
 }
 
-/// A CAF file of 8 kHz, mono.
+/// Returns a CAF file of 8 kHz, mono.
 fn caf(codec: &[u8; 4], numbers: [u32; 5], data_size: i64, data: &[u8]) -> Vec<u8> {
     let rate = 8_000_f64.to_be_bytes();
     let numbers = numbers.map(u32::to_be_bytes).concat();
@@ -51,7 +51,7 @@ fn caf(codec: &[u8; 4], numbers: [u32; 5], data_size: i64, data: &[u8]) -> Vec<u
 }
 
 #[test]
-fn caf_of_every_codec_of_telephony_is_read_with_any_size() {
+fn caf_of_every_telephone_codec_decodes_with_any_size() {
     let codes: Vec<u8> = (0..8_000_u32).map(|i| (i * 7 % 251) as u8).collect();
     for (codec, format) in [(b"ulaw", RawFormat::Mulaw), (b"alaw", RawFormat::Alaw)] {
         let expected = decoded(&codes, raw(format, 8_000), LaneChoice::Auto).unwrap();
@@ -81,10 +81,10 @@ fn caf_of_every_codec_of_telephony_is_read_with_any_size() {
 fn an_aiff_chunk_longer_than_its_parent_costs_nothing() {
     let aiff = clip("big_endian.aiff");
     let whole = read(&aiff).unwrap();
-    let behind = [&aiff[..], b"ANNO\0\0\xff\xff and no more"].concat();
+    let extended = [&aiff[..], b"ANNO\0\0\xff\xff and no more"].concat();
     let mut short = aiff.clone();
     short[4..8].copy_from_slice(&60_u32.to_be_bytes());
-    for bytes in [behind, short] {
+    for bytes in [extended, short] {
         let recording = read(&bytes).unwrap();
         assert_eq!(recording.lanes, whole.lanes);
         assert!(!recording.truncated);
@@ -100,7 +100,7 @@ fn an_aiff_chunk_longer_than_its_parent_costs_nothing() {
 }
 
 #[test]
-fn transport_streams_and_headless_pieces_are_refused_by_name() {
+fn transport_streams_and_pieces_without_a_header_are_refused_by_name() {
     let packet = |size: usize, at: usize| {
         let mut packet: Vec<u8> = (0..size).map(|i| (i * 31 % 64) as u8).collect();
         packet[at..at + 4].copy_from_slice(&[0x47, 0x41, 0x00, 0x10]);
@@ -141,14 +141,14 @@ fn transport_streams_and_headless_pieces_are_refused_by_name() {
     ] {
         let refusal = refusal(bytes);
         assert!(
-            refusal.contains(name) && refusal.contains("put all chunks"),
+            refusal.contains(name) && refusal.contains("join all chunks"),
             "{refusal}"
         );
     }
 }
 
 #[test]
-fn an_mp4_cut_before_its_index_says_what_is_missing() {
+fn the_error_for_an_mp4_cut_before_its_index_names_what_is_missing() {
     let bytes = clip("call-index-last.m4a");
     for end in [bytes.len() / 2, bytes.len() - 3] {
         let refusal = refusal(&bytes[..end]);

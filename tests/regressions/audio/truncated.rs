@@ -1,8 +1,8 @@
-//! Whether a file is cut.
+//! Detection of cut files.
 
 use super::{clip, read, reported};
 
-/// Files of every container: whether one that is cut is still decoded, or refused by its cause.
+/// Files of every container, and whether a cut one is decoded. Otherwise it is refused with the cause.
 const WHOLE: &[(&str, bool)] = &[
     ("extensible24.wav", true),
     ("rf64.wav", true),
@@ -11,11 +11,11 @@ const WHOLE: &[(&str, bool)] = &[
     ("sun.au", true),
     ("big_endian.aiff", true),
     ("apple.caf", true),
-    // The table of its packets stands at its end.
+    // The table of its packets is at its end.
     ("call.caf", false),
     ("call.flac", true),
     ("call-flac.ogg", true),
-    // Its first page of sound, of a second, is not whole before three quarters.
+    // Its first page of sound holds one second and is complete only after three quarters of the file.
     ("call.ogg", false),
     ("call.mka", true),
     ("flac.mka", true),
@@ -35,7 +35,7 @@ const WHOLE: &[(&str, bool)] = &[
 ];
 
 #[test]
-fn every_container_tells_a_cut_file_from_a_whole_one() {
+fn a_cut_file_is_detected_in_every_container() {
     for &(name, decodes) in WHOLE {
         let bytes = clip(name);
         let whole = read(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -56,7 +56,7 @@ fn every_container_tells_a_cut_file_from_a_whole_one() {
 }
 
 #[test]
-fn live_headers_are_whole_where_a_frame_ends() {
+fn a_live_recording_is_complete_where_a_frame_ends() {
     let patched = |name: &str, at: usize, with: &[u8]| {
         let mut bytes = clip(name);
         bytes[at..at + with.len()].copy_from_slice(with);
@@ -99,13 +99,13 @@ fn live_headers_are_whole_where_a_frame_ends() {
         assert!(!whole.truncated, "{name}");
         for end in [bytes.len() * 7 / 10, bytes.len() - 3] {
             let cut = read(&bytes[..end]).unwrap();
-            // Plain samples of unknown number end anywhere.
+            // Plain samples of unknown number may end anywhere.
             assert!(cut.truncated || !has_frames, "{name} cut at {end}");
         }
     }
 }
 
-/// The call in WebM as a live recorder writes it: segment and clusters of unknown size, up to the last cluster.
+/// Returns the call in WebM as a live recorder writes it: segment and clusters have unknown sizes.
 fn live_webm() -> Vec<u8> {
     let mut bytes = clip("call.mka");
     let find = |bytes: &[u8], id: &[u8]| bytes.windows(4).position(|window| window == id).unwrap();
@@ -128,7 +128,7 @@ fn live_webm() -> Vec<u8> {
 }
 
 #[test]
-fn a_browsers_recording_that_was_cut_in_a_cluster_says_so() {
+fn a_recording_of_a_browser_that_is_cut_in_a_cluster_is_marked_as_truncated() {
     let Some(bytes) = reported("chrome_cut.webm") else {
         return;
     };
@@ -139,7 +139,7 @@ fn a_browsers_recording_that_was_cut_in_a_cluster_says_so() {
 }
 
 #[test]
-fn tags_behind_an_mp3_are_no_part_of_it() {
+fn tags_after_an_mp3_are_not_decoded() {
     let mp3 = clip("call.mp3");
     let whole = read(&mp3).unwrap();
     let id3 = [b"TAG".as_slice(), &[b'x'; 125]].concat();

@@ -1,11 +1,11 @@
-//! Who is admitted, whatever happened before, and whether a refusal says what would help.
+//! Which jobs are admitted, whatever happened before, and whether a refusal states what helps.
 
 use super::*;
 
-/// Ends all that is held: batches first, then everybody leaves.
+/// Ends all that is held: first all batches end, then all jobs leave.
 fn empty(driver: &mut Driver) {
     while !driver.running.is_empty() {
-        driver.done(0, &How::Fine);
+        driver.done(0, &BatchEnd::Fine);
     }
     for job in 0..driver.jobs.len() {
         if !driver.jobs[job].left {
@@ -15,7 +15,7 @@ fn empty(driver: &mut Driver) {
     assert!(driver.core.is_empty());
 }
 
-/// A machine after some events, none of which drains it.
+/// Returns a driver after these events, without those that drain it.
 fn after(setup: &Setup, events: &[Event]) -> Driver {
     let mut driver = Driver::new(setup, |_, _| ());
     for event in events {
@@ -26,7 +26,7 @@ fn after(setup: &Setup, events: &[Event]) -> Driver {
     driver
 }
 
-/// Predicted time of a job that has all instances to itself.
+/// Returns the predicted time of a job that has all instances to itself.
 fn alone(driver: &Driver, work: Work) -> Time {
     let costs = driver.core.costs();
     let in_full_batches = costs.predict(work, driver.policy.max_batch_time);
@@ -50,7 +50,7 @@ proptest! {
     #![proptest_config(replay::with_cases(320))]
 
     #[test]
-    fn an_idle_machine_admits_any_job_of_under_half_its_deadline_whatever_came_before(
+    fn an_idle_core_admits_any_job_of_under_half_its_deadline_whatever_happened_before(
         setup in setup(), events in events(), wanted in wanted(),
     ) {
         let mut driver = after(&setup, &events);
@@ -64,9 +64,9 @@ proptest! {
         );
     }
 
-    /// A refusal advises to come back exactly if the same job is admitted once the others are gone.
+    /// A refusal advises a retry exactly if the same job is admitted once the others have left.
     #[test]
-    fn a_refusal_says_what_would_help(
+    fn a_refusal_advises_a_retry_only_if_it_helps(
         setup in setup(), events in events(), wanted in wanted(), times in prop_oneof![Just(0.9), Just(2.1), Just(9.0)],
     ) {
         let mut driver = after(&setup, &events);
@@ -83,7 +83,7 @@ proptest! {
 }
 
 #[test]
-fn a_stall_teaches_nothing() {
+fn a_stall_does_not_raise_the_predicted_delay() {
     let mut driver = Driver::new(&unbounded(Device::Cpu), |_, _| ());
     let deadline = |driver: &Driver| Some(driver.now + Time::from_millis(200));
     let short = |driver: &Driver| Job {
@@ -100,7 +100,7 @@ fn a_stall_teaches_nothing() {
     for job in jobs {
         driver.leave(job);
     }
-    // 128 segments are ahead, of 129 ms, and 8 are its own. Any factor above 1.5 would refuse it.
+    // 128 segments of 129 ms are ahead, and 8 are its own. Any factor above 1.5 would refuse it.
     let ahead = driver.job(job("a", Class::Interactive, 120, 0));
     assert!(ahead.is_ok());
     let job = short(&driver);
@@ -122,7 +122,7 @@ fn a_deadline_shorter_than_the_jobs_own_work_is_late_and_not_busy() {
 }
 
 #[test]
-fn a_job_of_more_bytes_than_all_may_hold_is_not_told_to_come_back() {
+fn a_job_of_more_bytes_than_all_may_hold_is_not_advised_to_retry() {
     let mut setup = unbounded(Device::Gpu);
     setup.policy.bounds.bytes = 100;
     let mut driver = Driver::new(&setup, |_, _| ());
@@ -141,7 +141,7 @@ fn a_short_call_with_a_deadline_is_admitted_beside_its_tenants_long_ones() {
         // 6 s of the device each.
         driver.job(job("a", Class::Interactive, 6_000, 0)).unwrap();
     }
-    // 8 ms of its own, and of each long one as much and two rounds of 260 ms.
+    // 8 ms of its own, and as much plus two rounds of 260 ms for each long one.
     let wanted = job("a", Class::Interactive, 8, 0);
     let soon = within(&driver, &wanted, Time::from_millis(1_700));
     assert_eq!(driver.job(soon).map(|_| ()), Ok(()));

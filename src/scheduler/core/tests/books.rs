@@ -1,42 +1,42 @@
-//! The driver's books: what happened, and what it knows of jobs, entries and batches from that.
+//! The driver's records: what happened, and the state of jobs, entries and batches that follows from it.
 
 use std::collections::BTreeMap;
 
 use super::driver::Driver;
 use super::*;
 
-/// How an entry ended, by the driver's books.
+/// How an entry ended, by the driver's records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum HowEnded {
     Of(End),
     Cancelled,
 }
 
-/// Something that the core said or that the driver did, as a check sees it: before it is booked.
+/// Something that the core reported or that the driver did. A check gets it before it is recorded.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Happened {
-    /// A batch was formed; `again` is a failed one's member.
+    /// A batch was formed; `again` if it is the retry of a failed batch's member.
     Formed { batch: Batch, again: bool },
     /// An instance has nothing to do, at most until then.
     Rests { until: Option<Time> },
     /// An entry ended.
-    Entry { id: EntryId, fate: Fate },
-    /// A job ended before whoever submitted it left.
+    Entry { id: EntryId, how: HowEnded },
+    /// The scheduler ended a job.
     Job { id: JobId, end: End },
     /// A batch is to be stopped.
     Stopped(BatchId),
     /// A job was refused.
     Refused(Refusal),
-    /// All that came of an event was told.
+    /// All that followed from an event was reported.
     Settled,
 }
 
-/// What the driver knows of a job.
+/// The driver's record of a job.
 pub(super) struct JobBook {
     pub(super) job: Job,
     /// Work that it may still submit.
     pub(super) promised: Work,
-    /// Steps of each stream that are done.
+    /// Finished steps of each stream.
     pub(super) streams: BTreeMap<usize, usize>,
     /// The scheduler ended it.
     pub(super) over: bool,
@@ -50,7 +50,7 @@ impl JobBook {
     }
 }
 
-/// What the driver knows of an entry.
+/// The driver's record of an entry.
 pub(super) struct EntryBook {
     pub(super) entry: Entry,
     pub(super) arrived: Time,
@@ -62,37 +62,38 @@ pub(super) struct EntryBook {
     pub(super) items_under_way: usize,
     /// Parts of failed batches that are to be run again.
     pub(super) retries: Vec<(usize, usize)>,
-    pub(super) fate: Option<Fate>,
+    pub(super) how: Option<HowEnded>,
 }
 
 impl EntryBook {
     pub(super) fn lives(&self) -> bool {
-        self.fate.is_none()
+        self.how.is_none()
     }
 
-    /// Whether its memory is held.
+    /// Returns whether its memory is held.
     pub(super) fn is_held(&self) -> bool {
         self.lives() || self.under_way > 0
     }
 
-    /// Items that wait for their first batch.
+    /// Returns how many items wait for their first batch.
     pub(super) fn waiting(&self) -> usize {
-        match self.lives() {
-            true => self.entry.task.items() - self.taken,
-            false => 0,
+        if self.lives() {
+            self.entry.task.items() - self.taken
+        } else {
+            0
         }
     }
 }
 
-/// A batch under way.
-pub(super) struct Run {
+/// The driver's record of a batch under way.
+pub(super) struct RunningBook {
     pub(super) batch: Batch,
     pub(super) again: bool,
     pub(super) stopped: bool,
 }
 
 impl Driver {
-    /// Writes down what happened.
+    /// Records what happened.
     pub(super) fn book(&mut self, what: &Happened) {
         match what {
             Happened::Formed { batch, again } => {
@@ -100,24 +101,25 @@ impl Driver {
                     let book = &mut self.entries[member.entry.0 as usize];
                     book.under_way += 1;
                     book.items_under_way += member.items;
-                    match again {
-                        true => book.retries.retain(|part| part.0 != member.first),
-                        false => book.taken += member.items,
+                    if *again {
+                        book.retries.retain(|part| part.0 != member.first);
+                    } else {
+                        book.taken += member.items;
                     }
                     self.jobs[member.job.0 as usize].begun = true;
                 }
-                self.running.push(Run {
+                self.running.push(RunningBook {
                     batch: batch.clone(),
                     again: *again,
                     stopped: false,
                 });
             }
-            Happened::Entry { id, fate } => {
+            Happened::Entry { id, how } => {
                 let book = &mut self.entries[id.0 as usize];
-                book.fate = Some(*fate);
+                book.how = Some(*how);
                 book.retries.clear();
-                if let (Fate::Of(End::Answered), Task::Advance { stream, steps, .. }) =
-                    (fate, book.entry.task)
+                if let (HowEnded::Of(End::Answered), Task::Advance { stream, steps, .. }) =
+                    (how, book.entry.task)
                 {
                     let job = &mut self.jobs[book.entry.job.0 as usize];
                     *job.streams.entry(stream).or_default() += steps;

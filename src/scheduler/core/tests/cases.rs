@@ -1,6 +1,6 @@
-//! What the core does, by example.
+//! Examples of what the core does.
 
-use super::books::{Fate, Happened};
+use super::books::{Happened, HowEnded};
 use super::*;
 
 fn driver(setup: &Setup) -> Driver {
@@ -11,7 +11,7 @@ fn encode(driver: &mut Driver, job: usize, segments: usize) -> usize {
     driver.entry(job, Task::Encode { segments }, 0).unwrap()
 }
 
-/// Interactive jobs of one tenant, each with a chunk of so many steps.
+/// Submits interactive jobs of one tenant, each with a chunk of so many steps.
 fn chunks(driver: &mut Driver, steps: &[usize]) {
     for &steps in steps {
         let job = driver.job(job("a", Class::Interactive, 0, steps)).unwrap();
@@ -19,7 +19,7 @@ fn chunks(driver: &mut Driver, steps: &[usize]) {
     }
 }
 
-/// Of each member its entry, first item and number of items.
+/// Returns each member's entry, first item and number of items.
 fn parts(batch: &Batch) -> Vec<(u64, usize, usize)> {
     let members = batch.members.iter();
     members
@@ -27,12 +27,13 @@ fn parts(batch: &Batch) -> Vec<(u64, usize, usize)> {
         .collect()
 }
 
-fn fates(driver: &Driver) -> Vec<Option<Fate>> {
-    driver.entries.iter().map(|book| book.fate).collect()
+/// Returns how each entry ended, if it did.
+fn ends(driver: &Driver) -> Vec<Option<HowEnded>> {
+    driver.entries.iter().map(|book| book.how).collect()
 }
 
-const ANSWERED: Option<Fate> = Some(Fate::Of(End::Answered));
-const FAILED: Option<Fate> = Some(Fate::Of(End::Failed));
+const ANSWERED: Option<HowEnded> = Some(HowEnded::Of(End::Answered));
+const FAILED: Option<HowEnded> = Some(HowEnded::Of(End::Failed));
 
 #[test]
 fn segments_of_several_callers_share_a_batch_and_a_long_run_is_split() {
@@ -44,12 +45,12 @@ fn segments_of_several_callers_share_a_batch_and_a_long_run_is_split() {
     let first = driver.poll().unwrap();
     assert_eq!(first.shape, Shape { rows: 32, steps: 1 });
     assert_eq!(parts(&first), [(0, 0, 3), (1, 0, 29)]);
-    driver.done(0, &How::Fine);
+    driver.done(0, &BatchEnd::Fine);
     let second = driver.poll().unwrap();
     assert_eq!(second.shape, Shape { rows: 16, steps: 1 });
     assert_eq!(parts(&second), [(1, 29, 11), (2, 0, 1)]);
-    driver.done(0, &How::Fine);
-    assert_eq!(fates(&driver), [ANSWERED; 3]);
+    driver.done(0, &BatchEnd::Fine);
+    assert_eq!(ends(&driver), [ANSWERED; 3]);
 }
 
 #[test]
@@ -62,7 +63,7 @@ fn chunks_of_unequal_length_share_a_batch() {
 }
 
 #[test]
-fn a_long_chunk_does_not_pad_short_ones_where_that_costs_more_than_a_run() {
+fn a_long_chunk_does_not_pad_short_ones_if_that_costs_more_than_a_batch_of_its_own() {
     let mut driver = driver(&unbounded(Device::Cpu));
     chunks(&mut driver, &[8, 32, 8, 8, 8]);
     let batch = driver.poll().unwrap();
@@ -93,7 +94,7 @@ fn the_most_urgent_goes_first_and_bulk_last() {
     }
     let order: Vec<_> = std::iter::from_fn(|| {
         let batch = driver.poll()?;
-        driver.done(0, &How::Fine);
+        driver.done(0, &BatchEnd::Fine);
         Some(batch.members[0].entry.0)
     })
     .collect();
@@ -101,7 +102,7 @@ fn the_most_urgent_goes_first_and_bulk_last() {
 }
 
 #[test]
-fn bulk_rides_where_interactive_work_would_be_padded() {
+fn bulk_fills_rows_that_would_be_padding() {
     let mut setup = unbounded(Device::Gpu);
     setup.policy.bulk_share = 0.0;
     let mut driver = driver(&setup);
@@ -115,18 +116,18 @@ fn bulk_rides_where_interactive_work_would_be_padded() {
 }
 
 #[test]
-fn bulk_gets_its_share_in_batches_as_long_as_those_they_stand_in_for() {
+fn bulk_gets_its_share_in_batches_as_long_as_those_that_they_displace() {
     let mut driver = driver(&unbounded(Device::Cpu));
     for class in Class::ALL {
         let job = driver.job(job("a", class, 800, 0)).unwrap();
         encode(&mut driver, job, 800);
     }
-    // Of 16 batches of 16.06 ms a tenth is the first that is more than a tenth of 250 ms.
+    // 16 batches of 16.06 ms are the first to exceed 250 ms, of both of which bulk's share is a tenth.
     let bulk = |batch: &Batch| batch.members[0].class == Class::Bulk;
     let batches: Vec<_> = (0..40)
         .map(|_| {
             let batch = driver.poll().unwrap();
-            driver.done(0, &How::Fine);
+            driver.done(0, &BatchEnd::Fine);
             (bulk(&batch), batch.items())
         })
         .collect();
@@ -136,7 +137,7 @@ fn bulk_gets_its_share_in_batches_as_long_as_those_they_stand_in_for() {
 }
 
 #[test]
-fn bulk_that_comes_one_entry_at_a_time_gets_its_share_beside_several_instances() {
+fn bulk_with_one_entry_at_a_time_gets_its_share_on_several_instances() {
     let mut setup = unbounded(Device::Cpu);
     setup.policy.instances = 2;
     let mut driver = driver(&setup);
@@ -146,7 +147,7 @@ fn bulk_that_comes_one_entry_at_a_time_gets_its_share_beside_several_instances()
     let mut waits = encode(&mut driver, bulk, 16);
     let (mut all, mut of_bulk) = (Time::ZERO, Time::ZERO);
     for _ in 0..400 {
-        if driver.entries[waits].fate.is_some() {
+        if driver.entries[waits].how.is_some() {
             waits = encode(&mut driver, bulk, 16);
         }
         while driver.running.len() < 2 {
@@ -156,7 +157,7 @@ fn bulk_that_comes_one_entry_at_a_time_gets_its_share_beside_several_instances()
                 of_bulk += batch.time;
             }
         }
-        driver.done(0, &How::Fine);
+        driver.done(0, &BatchEnd::Fine);
     }
     assert!(
         of_bulk.as_secs_f64() > 0.08 * all.as_secs_f64(),
@@ -165,11 +166,11 @@ fn bulk_that_comes_one_entry_at_a_time_gets_its_share_beside_several_instances()
 }
 
 #[test]
-fn jobs_given_up_at_their_deadline_teach_that_answers_take_longer() {
+fn jobs_given_up_at_their_deadline_raise_the_predicted_delay() {
     let mut driver = driver(&unbounded(Device::Cpu));
     let ms = Time::from_millis;
     // 16 segments take 16.06 ms.
-    let asks = |driver: &mut Driver| {
+    let try_job = |driver: &mut Driver| {
         driver.job(Job {
             deadline: Some(driver.now + ms(50)),
             ..job("a", Class::Interactive, 16, 0)
@@ -178,17 +179,17 @@ fn jobs_given_up_at_their_deadline_teach_that_answers_take_longer() {
     // Another job's work is ahead of each.
     driver.job(job("a", Class::Interactive, 16, 0)).unwrap();
     for _ in 0..20 {
-        let Ok(job) = asks(&mut driver) else {
+        let Ok(job) = try_job(&mut driver) else {
             return;
         };
         driver.now += ms(50);
         driver.leave(job);
     }
-    panic!("admitted, whatever became of those before");
+    panic!("each job is admitted although those before were late");
 }
 
 #[test]
-fn bulk_that_lacks_its_share_leaves_an_urgent_batch_its_time() {
+fn overdue_bulk_leaves_an_urgent_batch_its_time() {
     let mut driver = driver(&unbounded(Device::Cpu));
     let bulk = driver.job(job("a", Class::Bulk, 100, 0)).unwrap();
     encode(&mut driver, bulk, 100);
@@ -198,7 +199,7 @@ fn bulk_that_lacks_its_share_leaves_an_urgent_batch_its_time() {
     for _ in 0..15 {
         let time = driver.poll().unwrap().time;
         driver.now += time;
-        driver.done(0, &How::Fine);
+        driver.done(0, &BatchEnd::Fine);
     }
     let urgent = driver.job(Job {
         deadline: Some(driver.now + Time::from_millis(20)),
@@ -209,16 +210,16 @@ fn bulk_that_lacks_its_share_leaves_an_urgent_batch_its_time() {
         let batch = driver.poll().unwrap();
         assert_eq!((batch.members[0].entry.0, batch.items()), expected);
         driver.now += batch.time;
-        driver.done(0, &How::Fine);
+        driver.done(0, &BatchEnd::Fine);
     }
-    assert_eq!(driver.entries[urgent].fate, ANSWERED);
+    assert_eq!(driver.entries[urgent].how, ANSWERED);
 }
 
 #[test]
-fn a_chunk_yields_to_segments_as_long_as_companions_may_come_of_them() {
+fn a_chunk_yields_to_segments_as_long_as_further_chunks_may_come_of_them() {
     let ms = Time::from_millis;
-    // Until when a chunk that came at 0 yields: a quarter of the longest batch, or as long as it is
-    // in time after 32 segments of 2.32 ms, with a run of 3.008 ms.
+    // Until when a chunk that arrived at 0 yields: for a quarter of the longest batch, or as long as it meets its
+    // deadline after 32 segments of 2.32 ms and its own batch of 3.008 ms.
     for (within, last) in [
         (None, ms(25) - Time::from_nanos(1)),
         (Some(ms(9)), Time::from_micros(3_672)),
@@ -240,13 +241,13 @@ fn a_chunk_yields_to_segments_as_long_as_companions_may_come_of_them() {
             encode(&mut driver, job, 32);
             driver.now = now;
             assert_eq!(driver.poll().unwrap().graph, graph, "{now:?}");
-            driver.done(0, &How::Fine);
+            driver.done(0, &BatchEnd::Fine);
         }
     }
 }
 
 #[test]
-fn a_chunk_runs_at_once_where_nothing_else_does() {
+fn a_chunk_runs_at_once_if_nothing_else_waits() {
     let mut driver = driver(&unbounded(Device::Gpu));
     chunks(&mut driver, &[8]);
     assert_eq!(driver.poll().unwrap().graph, Graph::Sequence);
@@ -278,7 +279,7 @@ fn eviction_picks_the_newest_bulk_job_of_the_tenant_with_most() {
         driver.job(job("c", Class::Interactive, 1, 0)).unwrap();
         assert_eq!(evicted(&driver), expected);
     }
-    // The first and the last are of one tenant: the last is told to come back behind the first.
+    // The first and the last are of one tenant: the last is advised to retry after the first.
     let log = driver.log.iter();
     let retries: Vec<Time> = log
         .filter_map(|what| match what {
@@ -298,11 +299,11 @@ fn eviction_picks_the_newest_bulk_job_of_the_tenant_with_most() {
 }
 
 #[test]
-fn who_needs_nearly_all_of_a_bound_is_let_in_where_nobody_else_is() {
+fn a_job_that_needs_nearly_all_of_a_bound_is_admitted_if_there_is_no_other() {
     // 100 segments take 101 ms on the CPU table, in the largest batches.
     for most in [102, 110, 116, 120] {
         let mut setup = unbounded(Device::Cpu);
-        setup.policy.bounds.backlog = [Time::from_millis(most); 2];
+        setup.policy.bounds.backlog = PerClass::from_fn(|_| Time::from_millis(most));
         setup.policy.bounds.bytes = 100;
         let mut driver = driver(&setup);
         let large = |tenant| Job {
@@ -317,7 +318,7 @@ fn who_needs_nearly_all_of_a_bound_is_let_in_where_nobody_else_is() {
 }
 
 #[test]
-fn a_deadline_that_cannot_be_met_is_refused_at_admission_with_a_drain_time_if_waiting_helps() {
+fn a_deadline_that_cannot_be_met_is_refused_with_a_drain_time_if_a_wait_helps() {
     let setup = unbounded(Device::Gpu);
     let micros = Time::from_micros;
     // A full batch of 32 takes 2.32 ms, a single segment 2.01 ms.
@@ -334,7 +335,7 @@ fn a_deadline_that_cannot_be_met_is_refused_at_admission_with_a_drain_time_if_wa
         ),
     ] {
         let mut driver = driver(&setup);
-        // Of the same tenant: the new job comes behind all of it.
+        // Of the same tenant, so the new job runs after all of it.
         driver
             .job(job("a", Class::Interactive, waiting, 0))
             .unwrap();
@@ -344,7 +345,7 @@ fn a_deadline_that_cannot_be_met_is_refused_at_admission_with_a_drain_time_if_wa
         });
         let result = result.map(|_| ()).map_err(|refusal| match refusal {
             Refusal::Deadline { predicted, drain } => Some((predicted, drain)),
-            // Trying again would not help.
+            // A retry does not help.
             Refusal::Late { .. } => None,
             other => panic!("{other}"),
         });
@@ -353,7 +354,7 @@ fn a_deadline_that_cannot_be_met_is_refused_at_admission_with_a_drain_time_if_wa
 }
 
 #[test]
-fn what_cannot_be_done_in_time_any_more_expires_without_a_run() {
+fn a_job_that_cannot_be_done_in_time_any_more_expires_without_a_batch() {
     let mut driver = driver(&unbounded(Device::Gpu));
     let deadline = Some(Time::from_millis(10));
     let late = driver.job(Job {
@@ -364,7 +365,7 @@ fn what_cannot_be_done_in_time_any_more_expires_without_a_run() {
     // 2.01 ms for the encoder and 3.008 for the sequence.
     driver.now = Time::from_micros(4_983);
     assert_eq!(driver.poll(), None);
-    assert_eq!(fates(&driver), [Some(Fate::Of(End::Expired))]);
+    assert_eq!(ends(&driver), [Some(HowEnded::Of(End::Expired))]);
 }
 
 #[test]
@@ -372,18 +373,22 @@ fn a_failed_batch_is_retried_member_by_member_once() {
     let mut driver = driver(&unbounded(Device::Gpu));
     chunks(&mut driver, &[8, 8, 8]);
     assert_eq!(driver.poll().unwrap().members.len(), 3);
-    driver.done(0, &How::Failed);
-    assert_eq!(fates(&driver), [None; 3]);
-    for (entry, how) in [(0, How::Fine), (1, How::Failed), (2, How::Fine)] {
+    driver.done(0, &BatchEnd::Failed);
+    assert_eq!(ends(&driver), [None; 3]);
+    for (entry, how) in [
+        (0, BatchEnd::Fine),
+        (1, BatchEnd::Failed),
+        (2, BatchEnd::Fine),
+    ] {
         assert_eq!(parts(&driver.poll().unwrap()), [(entry, 0, 8)]);
         driver.done(0, &how);
     }
-    assert_eq!(fates(&driver), [ANSWERED, FAILED, ANSWERED]);
+    assert_eq!(ends(&driver), [ANSWERED, FAILED, ANSWERED]);
     assert_eq!(driver.poll(), None);
 }
 
 #[test]
-fn a_retry_that_comes_too_late_is_not_run() {
+fn a_retry_that_would_be_too_late_is_not_run() {
     let mut driver = driver(&unbounded(Device::Gpu));
     let job = driver.job(Job {
         deadline: Some(Time::from_millis(5)),
@@ -392,9 +397,9 @@ fn a_retry_that_comes_too_late_is_not_run() {
     encode(&mut driver, job.unwrap(), 1);
     assert!(driver.poll().is_some());
     driver.now = Time::from_millis(3);
-    driver.done(0, &How::Failed);
+    driver.done(0, &BatchEnd::Failed);
     assert_eq!(driver.poll(), None);
-    assert_eq!(fates(&driver), [Some(Fate::Of(End::Expired))]);
+    assert_eq!(ends(&driver), [Some(HowEnded::Of(End::Expired))]);
 }
 
 #[test]
@@ -402,25 +407,25 @@ fn a_member_with_non_finite_output_fails_alone() {
     let mut driver = driver(&unbounded(Device::Gpu));
     chunks(&mut driver, &[8, 8, 8]);
     assert!(driver.poll().is_some());
-    driver.done(0, &How::Broken(0b010));
-    assert_eq!(fates(&driver), [ANSWERED, FAILED, ANSWERED]);
+    driver.done(0, &BatchEnd::Broken(0b010));
+    assert_eq!(ends(&driver), [ANSWERED, FAILED, ANSWERED]);
 }
 
 #[test]
-fn a_batch_nobody_waits_for_is_stopped() {
+fn a_batch_that_nobody_waits_for_is_stopped() {
     let mut driver = driver(&unbounded(Device::Gpu));
     chunks(&mut driver, &[8, 8]);
     assert!(driver.poll().is_some());
     driver.cancel(0);
-    assert!(!driver.running[0].stopped, "somebody waits still");
+    assert!(!driver.running[0].stopped, "somebody still waits");
     driver.leave(1);
     assert!(driver.running[0].stopped);
-    driver.done(0, &How::Failed);
+    driver.done(0, &BatchEnd::Failed);
     assert_eq!((driver.core.entries(), driver.poll()), (0, None));
 }
 
 #[test]
-fn what_a_batch_reads_counts_until_it_ends_though_its_job_has_left() {
+fn memory_that_a_batch_reads_counts_until_the_batch_ends() {
     let mut setup = unbounded(Device::Gpu);
     setup.policy.bounds.bytes = 100;
     let mut driver = driver(&setup);
@@ -436,7 +441,7 @@ fn what_a_batch_reads_counts_until_it_ends_though_its_job_has_left() {
     driver.leave(first);
     let refused = driver.job(large()).unwrap_err();
     assert!(matches!(refused, Refusal::Bytes { most: 100, .. }));
-    driver.done(0, &How::Fine);
+    driver.done(0, &BatchEnd::Fine);
     driver.job(large()).unwrap();
 }
 
@@ -462,20 +467,20 @@ fn a_chunk_that_was_not_run_leaves_its_stream_where_it_was() {
     driver.core.handle_cancel(EntryId(0));
     assert!(
         submit(&mut driver, 1, 8).is_err(),
-        "its first steps are not there"
+        "its first steps were not run"
     );
     submit(&mut driver, 1, 0).unwrap();
     assert!(
         submit(&mut driver, 2, 8).is_err(),
-        "the chunk before it is in hand"
+        "the chunk before it is not done"
     );
 }
 
 #[test]
-fn a_small_batch_waits_for_companions_where_they_pay_and_no_longer_than_it_may() {
+fn a_small_batch_waits_for_further_members_only_if_they_pay_and_as_long_as_it_may() {
     let ms = Time::from_millis;
-    // The deadline, and until when the first segment waits: a full batch of 32 takes 2.32 ms on
-    // the GPU; on the CPU batches are hardly cheaper an item.
+    // The deadline, and until when the first segment waits. A full batch of 32 takes 2.32 ms on the GPU. On the
+    // CPU, larger batches are hardly cheaper per item.
     for (device, within, until) in [
         (Device::Gpu, None, Some(ms(5))),
         (Device::Gpu, Some(ms(6)), Some(Time::from_micros(3_680))),
@@ -500,17 +505,17 @@ fn a_small_batch_waits_for_companions_where_they_pay_and_no_longer_than_it_may()
         assert_eq!(driver.poll(), None);
         driver.now = until;
         assert!(driver.poll().is_some());
-        driver.done(0, &How::Fine);
+        driver.done(0, &BatchEnd::Fine);
     }
 }
 
 #[test]
-fn who_finds_no_place_beside_the_first_does_not_wait_for_its_companions() {
+fn an_entry_that_does_not_fit_into_the_batch_does_not_wait_for_it_to_fill() {
     let mut setup = unbounded(Device::Cpu);
     setup.policy.max_queue_delay = Time::from_millis(5);
     let mut driver = driver(&setup);
     chunks(&mut driver, &[8]);
-    assert_eq!(driver.poll(), None, "it waits for companions");
+    assert_eq!(driver.poll(), None, "it waits for further members");
     chunks(&mut driver, &[32]);
     assert_eq!(parts(&driver.poll().unwrap()), [(0, 0, 8)]);
 }

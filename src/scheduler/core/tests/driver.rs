@@ -1,15 +1,15 @@
-//! The shell's part in the tests: tells the core what happens, asks it what to do, and keeps books
-//! of its own ([`books`]), from which the promises are checked.
+//! The shell's part in the tests: it reports events to the core, polls it, and keeps records of its own
+//! ([`books`]), against which properties are checked.
 
 use std::collections::BTreeMap;
 
-use super::books::{EntryBook, Fate, Happened, JobBook, Run};
+use super::books::{EntryBook, Happened, HowEnded, JobBook, RunningBook};
 use super::*;
 
-/// One promise: panics if what happened breaks it.
+/// One property: panics if what happened violates it.
 pub(super) type Check = fn(&Driver, &Happened);
 
-/// See the module.
+/// A core with records of what happened to it.
 pub(super) struct Driver {
     pub(super) core: Core,
     pub(super) policy: Policy,
@@ -17,9 +17,9 @@ pub(super) struct Driver {
     /// By their ids.
     pub(super) jobs: Vec<JobBook>,
     pub(super) entries: Vec<EntryBook>,
-    pub(super) running: Vec<Run>,
+    pub(super) running: Vec<RunningBook>,
     pub(super) log: Vec<Happened>,
-    /// The batch whose end is being told, how it ended and whether it was run again.
+    /// The batch that is ending, how it ended, and whether it was a retry.
     pub(super) ending: Option<(Batch, Outcome, bool)>,
     /// The class of the job that is arriving.
     pub(super) arriving: Option<Class>,
@@ -42,7 +42,7 @@ impl Driver {
         }
     }
 
-    /// Plays events, then drains, until nothing is left.
+    /// Plays events, then drains until nothing is left.
     pub(super) fn play(setup: &Setup, events: &[Event], check: Check) -> Self {
         let mut driver = Self::new(setup, check);
         for event in events {
@@ -110,7 +110,7 @@ impl Driver {
         }
     }
 
-    /// A job arrives; it is named here.
+    /// A job arrives. The driver names it.
     pub(super) fn job(&mut self, job: Job) -> Result<usize, Refusal> {
         let number = self.jobs.len();
         let id = JobId(number as u64);
@@ -182,7 +182,7 @@ impl Driver {
         self.entry(of, task, bytes)
     }
 
-    /// An entry arrives; it is named here. It is let in exactly if the books say that it may be.
+    /// An entry arrives. The driver names it. It must be admitted exactly if the records allow it.
     pub(super) fn entry(&mut self, of: usize, task: Task, bytes: usize) -> Result<usize, Refusal> {
         let number = self.entries.len();
         let entry = Entry {
@@ -204,7 +204,7 @@ impl Driver {
                 under_way: 0,
                 items_under_way: 0,
                 retries: Vec::new(),
-                fate: None,
+                how: None,
             });
         }
         self.settle();
@@ -247,19 +247,19 @@ impl Driver {
     fn cancelled(&mut self, of: usize) {
         if self.entries[of].lives() {
             let id = EntryId(of as u64);
-            let fate = Fate::Cancelled;
-            self.happened(Happened::Entry { id, fate });
+            let how = HowEnded::Cancelled;
+            self.happened(Happened::Entry { id, how });
         }
     }
 
-    /// A free instance, if there is one, asks what to do.
+    /// Polls for a free instance, if there is one.
     pub(super) fn poll(&mut self) -> Option<Batch> {
         if self.running.len() == self.policy.instances {
             return None;
         }
         let next = self.core.poll(self.now);
-        // What could not be done in time any more ended before the batch was formed.
-        self.tell();
+        // Jobs that could not be done in time any more ended before the batch was formed.
+        self.collect();
         let batch = match next {
             Next::Run(batch) => Some(batch),
             Next::Wait(until) => {
@@ -286,13 +286,13 @@ impl Driver {
         batch
     }
 
-    /// A batch under way ends, having taken as long as was predicted.
-    pub(super) fn done(&mut self, place: usize, how: &How) {
-        let Run { batch, again, .. } = self.running.remove(place);
+    /// A batch under way ends after its predicted time.
+    pub(super) fn done(&mut self, place: usize, how: &BatchEnd) {
+        let RunningBook { batch, again, .. } = self.running.remove(place);
         let outcome = match *how {
-            How::Failed => Outcome::Failed,
-            How::Fine | How::Broken(_) => {
-                let bits = if let How::Broken(bits) = *how {
+            BatchEnd::Failed => Outcome::Failed,
+            BatchEnd::Fine | BatchEnd::Broken(_) => {
+                let bits = if let BatchEnd::Broken(bits) = *how {
                     bits
                 } else {
                     0
@@ -319,7 +319,7 @@ impl Driver {
         self.ending = None;
     }
 
-    /// Drains; then everything ends, and everybody leaves.
+    /// Drains. Then all batches end, and all jobs leave.
     pub(super) fn finish(&mut self) {
         self.core.handle_drain();
         assert_eq!(
@@ -332,7 +332,7 @@ impl Driver {
                 break;
             };
             self.now += run.batch.time;
-            self.done(0, &How::Fine);
+            self.done(0, &BatchEnd::Fine);
         }
         let mut held = self.entries.iter().filter(|book| book.is_held());
         assert!(held.next().is_none(), "something is held and nothing runs");
@@ -344,16 +344,17 @@ impl Driver {
     }
 
     fn settle(&mut self) {
-        self.tell();
+        self.collect();
         self.happened(Happened::Settled);
     }
 
-    fn tell(&mut self) {
+    /// Collects what followed from an event.
+    fn collect(&mut self) {
         while let Some(ended) = self.core.poll_ended() {
             self.happened(match ended {
                 Ended::Entry(id, end) => Happened::Entry {
                     id,
-                    fate: Fate::Of(end),
+                    how: HowEnded::Of(end),
                 },
                 Ended::Job(id, end) => Happened::Job { id, end },
             });

@@ -1,20 +1,22 @@
-//! Who gets how much of the device, by tenants and classes that always have more to run.
+//! How much device time tenants and classes get that always have more to run.
 
 use std::collections::BTreeMap;
 
+use super::super::rounds::ROUND;
 use super::*;
 
 /// A tenant that always has work waiting.
 #[derive(Clone, Debug)]
-struct Busy {
+struct BusyTenant {
     weight: u32,
-    /// Its entries are runs of so many segments, or chunks of so many steps.
+    /// Whether its entries are segments for the encoder, rather than chunks for the sequence.
     encodes: bool,
+    /// Segments or steps of each entry.
     items: usize,
 }
 
-fn busy() -> impl Strategy<Value = Busy> {
-    (1..5u32, any::<bool>(), 1..33usize).prop_map(|(weight, encodes, items)| Busy {
+fn busy() -> impl Strategy<Value = BusyTenant> {
+    (1..5u32, any::<bool>(), 1..33usize).prop_map(|(weight, encodes, items)| BusyTenant {
         weight,
         encodes,
         items,
@@ -25,10 +27,10 @@ fn device() -> impl Strategy<Value = Device> {
     prop_oneof![Just(Device::Cpu), Just(Device::Gpu)]
 }
 
-/// More than a batch holds of the smallest entries.
+/// Entries that always wait: more than a batch holds of the smallest.
 const WAITING: usize = 40;
 
-/// A tenant's job, and what it puts in.
+/// A tenant's job, and what it submits.
 struct Feed {
     job: usize,
     encodes: bool,
@@ -39,7 +41,7 @@ struct Feed {
 }
 
 impl Feed {
-    fn new(driver: &mut Driver, tenant: usize, class: Class, busy: &Busy) -> Self {
+    fn new(driver: &mut Driver, tenant: usize, class: Class, busy: &BusyTenant) -> Self {
         let job = Job {
             weight: busy.weight,
             ..job(&format!("tenant {tenant}"), class, 1_000_000, 1_000_000)
@@ -53,20 +55,16 @@ impl Feed {
         }
     }
 
-    /// Puts in until so many wait.
+    /// Submits until so many entries wait.
     fn fill(&mut self, driver: &mut Driver, most: usize) {
         let entries = &mut self.entries;
         entries.retain(|&entry| driver.entries[entry].waiting() > 0);
         while entries.len() < most {
-            let entry = match self.encodes {
-                true => driver.entry(
-                    self.job,
-                    Task::Encode {
-                        segments: self.items,
-                    },
-                    0,
-                ),
-                false => driver.advance(self.job, self.streams, self.items, 0),
+            let entry = if self.encodes {
+                let segments = self.items;
+                driver.entry(self.job, Task::Encode { segments }, 0)
+            } else {
+                driver.advance(self.job, self.streams, self.items, 0)
             };
             self.streams += 1;
             entries.push(entry.unwrap());
@@ -74,7 +72,7 @@ impl Feed {
     }
 }
 
-/// The members' parts of a batch's time.
+/// Returns each member's job and part of a batch's time.
 fn parts(batch: &Batch) -> Vec<(usize, Time)> {
     let rows = batch.rows() as u32;
     let members = batch.members.iter();
@@ -91,10 +89,10 @@ fn parts(batch: &Batch) -> Vec<(usize, Time)> {
 proptest! {
     #![proptest_config(replay::with_cases(80))]
 
-    /// Device time of two backlogged tenants, each by its weight, differs over any interval by no
-    /// more than two batches of each: one that a tenant may be ahead at the start, one at the end.
-    /// So it is for entries without a deadline and of one size a tenant; the members of a batch
-    /// beside its first are those that fit, not always those whose turn it is.
+    /// The device times of two backlogged tenants, each divided by its weight, differ over any interval by at most
+    /// two batches of each: a tenant may be one batch ahead at the start, and one at the end. This holds for entries
+    /// without a deadline and of one size for each tenant, because the further members of a batch are the next that
+    /// fit, not always the next in order.
     #[test]
     fn backlogged_tenants_differ_by_at_most_a_constant(
         device in device(),
@@ -110,7 +108,7 @@ proptest! {
             .map(|(tenant, busy)| Feed::new(&mut driver, tenant, Class::Interactive, busy))
             .collect();
         let mut got = vec![0.0; tenants.len()];
-        // The least and most by which each tenant was ahead of each other so far.
+        // The least and the most by which each tenant was ahead of each other tenant so far.
         let mut ahead = BTreeMap::new();
         let mut longest = 0.0f64;
         for _ in 0..60 {
@@ -123,7 +121,7 @@ proptest! {
                 got[job] += part.as_secs_f64() / f64::from(tenants[job].weight);
             }
             if driver.running.len() == instances {
-                driver.done(0, &How::Fine);
+                driver.done(0, &BatchEnd::Fine);
             }
             for one in 0..tenants.len() {
                 for other in 0..one {
@@ -138,33 +136,32 @@ proptest! {
         }
     }
 
-    /// A tenant that has one entry at a time gets no more than one that always waits.
+    /// A tenant that has one entry at a time gets no more than one that always has entries waiting.
     #[test]
-    fn coming_back_at_once_gains_nothing(device in device(), items in 1..33usize) {
+    fn returning_at_once_gains_nothing(device in device(), items in 1..33usize) {
         let setup = unbounded(device);
         let mut driver = Driver::new(&setup, |_, _| ());
-        let busy = Busy { weight: 1, encodes: true, items: 32 };
-        let mut waits = Feed::new(&mut driver, 0, Class::Interactive, &busy);
-        let mut comes = Feed::new(&mut driver, 1, Class::Interactive, &Busy { items, ..busy });
+        let busy = BusyTenant { weight: 1, encodes: true, items: 32 };
+        let mut always = Feed::new(&mut driver, 0, Class::Interactive, &busy);
+        let mut returns = Feed::new(&mut driver, 1, Class::Interactive, &BusyTenant { items, ..busy });
         let (mut got, mut longest) = ([Time::ZERO; 2], Time::ZERO);
         for _ in 0..60 {
-            waits.fill(&mut driver, WAITING);
-            comes.fill(&mut driver, 1);
+            always.fill(&mut driver, WAITING);
+            returns.fill(&mut driver, 1);
             let batch = driver.poll().unwrap();
             longest = longest.max(batch.time);
             for (job, part) in parts(&batch) {
                 got[job] += part;
             }
-            driver.done(0, &How::Fine);
+            driver.done(0, &BatchEnd::Fine);
         }
         prop_assert!(got[1] <= got[0] + 2 * longest, "{got:?}");
     }
 
-    /// No batch of interactive work is formed while bulk waits and has less than its share of what ran
-    /// since any earlier batch, but for 250 ms. (After a batch of bulk it may: bulk that makes up for
-    /// something takes as many batches in a row as it needs.)
+    /// While bulk waits, no batch of interactive work is formed if bulk has had less than its share of what ran
+    /// since any earlier batch, less 250 ms. Bulk that is overdue takes as many batches in a row as it needs.
     #[test]
-    fn bulk_that_waits_gets_its_share_and_no_more_than_250_ms_late(
+    fn bulk_that_waits_gets_its_share_at_most_250_ms_late(
         device in device(),
         interactive in prop::collection::vec(busy(), 1..4),
         bulk in busy(),
@@ -202,7 +199,7 @@ proptest! {
             }
             let bulk_led = batch.members[0].class == Class::Bulk;
             prop_assert!(bulk_led || lacks < share * 0.25 + 1e-6, "{lacks}: {ran:?}");
-            driver.done(0, &How::Fine);
+            driver.done(0, &BatchEnd::Fine);
         }
     }
 }
@@ -216,8 +213,9 @@ struct Call {
     entries: Vec<usize>,
 }
 
-/// Segments of a piece, and pieces in hand.
+/// Segments of a piece.
 const PIECE: usize = 64;
+/// Pieces that are under way at a time.
 const PIECES: usize = 3;
 
 impl Call {
@@ -233,10 +231,10 @@ impl Call {
         }
     }
 
-    /// Submits what can be run now; gives whether all is done, and leaves then.
+    /// Submits what can be run now. If all is done, it leaves and returns true.
     fn advance(&mut self, driver: &mut Driver) -> bool {
         self.entries
-            .retain(|&entry| driver.entries[entry].fate.is_none());
+            .retain(|&entry| driver.entries[entry].how.is_none());
         while self.entries.len() < PIECES && self.submitted.segments < self.work.segments {
             let segments = PIECE.min(self.work.segments - self.submitted.segments);
             self.submitted.segments += segments;
@@ -265,19 +263,19 @@ impl Call {
     }
 }
 
-/// Runs one batch on the only instance, as long as predicted.
+/// Runs one batch on the only instance, for its predicted time.
 fn run_one(driver: &mut Driver) -> Batch {
     let batch = driver.poll().unwrap();
     driver.now += batch.time;
-    driver.done(0, &How::Fine);
+    driver.done(0, &BatchEnd::Fine);
     batch
 }
 
 proptest! {
     #![proptest_config(replay::with_cases(60))]
 
-    /// A call waits until its first batch for no more than a round of each call that its tenant has
-    /// besides, and a batch, however long those calls are.
+    /// Until its first batch, a call waits for at most a round of each other call of its tenant and a batch,
+    /// however long those calls are.
     #[test]
     fn a_call_waits_for_a_round_of_each_other_call_of_its_tenant_however_long_they_are(
         device in device(),
@@ -308,14 +306,14 @@ proptest! {
             }
             items += batch.items();
         }
-        let bound = long * (super::super::rounds::ROUND + PIECE);
+        let bound = long * (ROUND + PIECE);
         prop_assert!(items <= bound, "{items} items ahead of it, {long} long calls");
     }
 
-    /// However many short calls a tenant has under way at a time, its long call gets the part that is even
-    /// among them, but for a few rounds.
+    /// However many short calls a tenant has under way at a time, its long call gets an even part, less four
+    /// rounds and a tenth.
     #[test]
-    fn short_calls_do_not_starve_their_tenants_long_one(
+    fn short_calls_do_not_starve_a_long_call_of_their_tenant(
         device in device(), beside in 1..20usize, short in 8..100usize,
     ) {
         let mut setup = unbounded(device);
@@ -338,7 +336,7 @@ proptest! {
             of_long += mine.map(|member| member.items).sum::<usize>();
         }
         let even = all / (beside + 1);
-        let behind = 4 * super::super::rounds::ROUND;
+        let behind = 4 * ROUND;
         prop_assert!(of_long + behind >= even * 9 / 10, "{of_long} of {all}, {even} is even");
     }
 }

@@ -1,25 +1,25 @@
-//! What holds at every step, whatever happens: one check a promise, each with its test.
+//! Properties that hold at every step, whatever happens: one check for each property, with its test.
 
-use super::books::{EntryBook, Fate, Happened};
+use super::books::{EntryBook, Happened, HowEnded};
 use super::driver::Check;
 use super::*;
 
-/// Each entry ends once, for a reason that is there; the core's counts are the driver's.
+/// Each entry ends once, for a reason that applies. The core's counts equal the driver's.
 fn conserves(driver: &Driver, what: &Happened) {
     match what {
-        Happened::Entry { id, fate } => {
+        Happened::Entry { id, how } => {
             let book = &driver.entries[id.0 as usize];
-            assert_eq!(book.fate, None, "{id:?} ends twice");
-            match fate {
-                Fate::Of(End::Answered) => {
+            assert_eq!(book.how, None, "{id:?} ends twice");
+            match how {
+                HowEnded::Of(End::Answered) => {
                     assert_eq!(book.done, book.entry.task.items(), "{id:?} was not all run");
                 }
-                Fate::Of(End::Expired) => assert!(driver.job_of(book).job.deadline.is_some()),
-                Fate::Of(End::Evicted { .. }) => {
+                HowEnded::Of(End::Expired) => assert!(driver.job_of(book).job.deadline.is_some()),
+                HowEnded::Of(End::Evicted { .. }) => {
                     assert!(!driver.job_of(book).begun);
                     assert_eq!(driver.arriving, Some(Class::Interactive));
                 }
-                Fate::Of(End::Failed) | Fate::Cancelled => {}
+                HowEnded::Of(End::Failed) | HowEnded::Cancelled => {}
             }
         }
         Happened::Job { id, .. } => {
@@ -34,13 +34,13 @@ fn conserves(driver: &Driver, what: &Happened) {
                 admitted: driver.entries.len() as u64,
                 ..Tally::default()
             };
-            for fate in driver.entries.iter().filter_map(|book| book.fate) {
-                *match fate {
-                    Fate::Cancelled => &mut tally.cancelled,
-                    Fate::Of(End::Answered) => &mut tally.answered,
-                    Fate::Of(End::Failed) => &mut tally.failed,
-                    Fate::Of(End::Expired) => &mut tally.expired,
-                    Fate::Of(End::Evicted { .. }) => &mut tally.evicted,
+            for how in driver.entries.iter().filter_map(|book| book.how) {
+                *match how {
+                    HowEnded::Cancelled => &mut tally.cancelled,
+                    HowEnded::Of(End::Answered) => &mut tally.answered,
+                    HowEnded::Of(End::Failed) => &mut tally.failed,
+                    HowEnded::Of(End::Expired) => &mut tally.expired,
+                    HowEnded::Of(End::Evicted { .. }) => &mut tally.evicted,
                 } += 1;
             }
             assert_eq!(driver.core.tally(), tally);
@@ -67,31 +67,32 @@ fn gauges_agree(driver: &Driver) {
                 left += job.promised;
             }
         }
-        let mut waiting = [0, 0];
+        let mut waiting = PerGraph::<usize>::default();
         for book in &driver.entries {
             let (job, graph) = (driver.job_of(book), book.entry.task.graph());
             if job.job.class != class {
                 continue;
             }
-            waiting[graph as usize] += usize::from(book.waiting() > 0);
+            waiting[graph] += usize::from(book.waiting() > 0);
             if job.lives() {
-                *left.of_mut(graph) += match book.lives() {
-                    true => book.entry.task.items() - book.done,
-                    false => book.items_under_way,
+                *left.of_mut(graph) += if book.lives() {
+                    book.entry.task.items() - book.done
+                } else {
+                    book.items_under_way
                 };
             }
         }
         for graph in Graph::ALL {
-            assert_eq!(core.waiting(graph, class), waiting[graph as usize]);
+            assert_eq!(core.waiting(graph, class), waiting[graph]);
         }
-        waits |= waiting != [0, 0];
+        waits |= waiting != PerGraph::default();
         let predicted = core.costs().predict(left, driver.policy.max_batch_time);
         assert_eq!(core.backlog(class), predicted);
     }
     assert_eq!(core.has_waiting(), waits);
 }
 
-/// Who is run is alive and can be done in time, and who expires cannot.
+/// An entry that runs is alive and can be done in time. A job that expires cannot.
 fn runs_no_dead_work(driver: &Driver, what: &Happened) {
     match what {
         Happened::Formed { batch, .. } => {
@@ -118,7 +119,8 @@ fn runs_no_dead_work(driver: &Driver, what: &Happened) {
     }
 }
 
-/// Time that a job takes at most if it has a device to itself and its work is one batch a graph.
+/// Returns the longest time that a job takes if it has a device to itself and its work is one batch for each
+/// graph.
 fn longest_left(driver: &Driver, job: usize) -> Time {
     let costs = driver.core.costs();
     let longest = |graph| {
@@ -128,13 +130,13 @@ fn longest_left(driver: &Driver, job: usize) -> Time {
     let books = driver.entries_of(job);
     let waits = books.map(|book| book.entry.task.graph());
     let promised = driver.jobs[job].promised;
-    let mut left = Graph::ALL.map(|graph| promised.of(graph) > 0);
-    waits.for_each(|graph| left[graph as usize] = true);
-    let graphs = Graph::ALL.into_iter().filter(|graph| left[*graph as usize]);
+    let mut left = PerGraph::from_fn(|graph| promised.of(graph) > 0);
+    waits.for_each(|graph| left[graph] = true);
+    let graphs = Graph::ALL.into_iter().filter(|graph| left[*graph]);
     graphs.map(longest).sum()
 }
 
-/// Each batch has a shape that was warmed up, and no smaller one would have held its members.
+/// Each batch has a shape of the closed set, and no smaller shape would hold its members.
 fn pads_to_closed_shapes(driver: &Driver, what: &Happened) {
     let Happened::Formed { batch, .. } = what else {
         return;
@@ -153,8 +155,7 @@ fn pads_to_closed_shapes(driver: &Driver, what: &Happened) {
     assert_eq!(steps, Some(batch.shape.steps), "{batch:?}");
 }
 
-/// Nobody waits behind a batch longer than the bound, unless it is hardly longer than one smallest
-/// item.
+/// No batch takes longer than the bound, unless it takes hardly longer than one smallest item.
 fn bounds_batches(driver: &Driver, what: &Happened) {
     let Happened::Formed { batch, .. } = what else {
         return;
@@ -170,7 +171,7 @@ fn bounds_batches(driver: &Driver, what: &Happened) {
     assert!(batch.time <= bound, "{batch:?}");
 }
 
-/// An instance rests only while nothing waits, or while all that waits may still wait.
+/// An instance is idle only while nothing waits, or while all entries that wait may wait longer.
 fn conserves_work(driver: &Driver, what: &Happened) {
     let Happened::Rests { until } = what else {
         return;
@@ -180,8 +181,8 @@ fn conserves_work(driver: &Driver, what: &Happened) {
         if book.waiting() == 0 {
             continue;
         }
-        let until = until.expect("something waits");
-        assert!(until > driver.now, "it is time already");
+        let until = until.expect("a wake time, because an entry waits");
+        assert!(until > driver.now, "the wake time has passed");
         let wake = book.arrived + driver.policy.max_queue_delay;
         assert!(
             until <= wake,
@@ -193,17 +194,18 @@ fn conserves_work(driver: &Driver, what: &Happened) {
     }
 }
 
-/// An entry's items run in order; a chunk runs whole, after the chunks before it and alone of its
-/// stream.
+/// An entry's items run in order. A chunk runs whole, after the earlier chunks of its stream, and as the only one
+/// of its stream.
 fn keeps_streams_in_order(driver: &Driver, what: &Happened) {
     let Happened::Formed { batch, again } = what else {
         return;
     };
     for member in &batch.members {
         let book = &driver.entries[member.entry.0 as usize];
-        match again {
-            true => assert!(book.retries.contains(&(member.first, member.items))),
-            false => assert_eq!(member.first, book.taken, "skipped or doubled: {member:?}"),
+        if *again {
+            assert!(book.retries.contains(&(member.first, member.items)));
+        } else {
+            assert_eq!(member.first, book.taken, "skipped or doubled: {member:?}");
         }
         let Task::Advance {
             stream,
@@ -222,35 +224,36 @@ fn keeps_streams_in_order(driver: &Driver, what: &Happened) {
             else {
                 continue;
             };
-            if its == stream && other.fate == Some(Fate::Of(End::Answered)) {
+            if its == stream && other.how == Some(HowEnded::Of(End::Answered)) {
                 before += steps;
             }
             assert!(its != stream || other.under_way == 0, "two of a stream run");
         }
-        assert_eq!(from, before, "a chunk begins where its stream is not");
+        assert_eq!(from, before, "a chunk does not begin where its stream is");
     }
 }
 
-/// What is held keeps to its bounds, a left job's memory that a batch still reads included. (A
-/// class' device time is bounded as it was predicted at admission; here predictions do not move.
-/// What runs on for nobody is beyond it: at most a batch an instance.)
+/// What is held stays within its bounds. That includes the memory of a job that has left, while a batch reads it.
+/// A class's device time is bounded as predicted at admission; in these tests predictions do not change. Batches
+/// that nobody waits for do not count: at most one for each instance.
 fn keeps_bounds(driver: &Driver, what: &Happened) {
     let (core, bounds) = (&driver.core, driver.policy.bounds);
     if *what == Happened::Settled {
         assert!(core.jobs() <= bounds.jobs);
         assert!(core.bytes() <= bounds.bytes, "{}", core.bytes());
         for class in Class::ALL {
-            assert!(core.backlog(class) <= bounds.backlog[class as usize]);
+            assert!(core.backlog(class) <= bounds.backlog[class]);
         }
     }
 }
 
-/// An entry fails only by its own part in a batch: broken, or failed by itself.
+/// An entry fails only because of its own part in a batch: it gave a result that is not finite, or it failed
+/// alone.
 fn isolates_failures(driver: &Driver, what: &Happened) {
     match what {
         Happened::Entry {
             id,
-            fate: Fate::Of(End::Failed),
+            how: HowEnded::Of(End::Failed),
         } => {
             let (batch, outcome, again) = driver.ending.as_ref().expect("a batch ended");
             let mut members = batch.members.iter();
@@ -258,13 +261,13 @@ fn isolates_failures(driver: &Driver, what: &Happened) {
             let place = place.expect("a member of it");
             match outcome {
                 Outcome::Ran { broken, .. } => assert!(broken.contains(&place)),
-                Outcome::Failed => assert!(again, "a first failure is not its members'"),
+                Outcome::Failed => assert!(again, "a first failure fails no member"),
             }
         }
         Happened::Formed { batch, again } => {
             assert!(!again || batch.members.len() == 1);
         }
-        // A batch is stopped exactly if nobody waits for any of its members.
+        // A batch is stopped exactly if nobody waits for any member.
         Happened::Stopped(id) => {
             let mut running = driver.running.iter();
             let run = running.find(|run| run.batch.id == *id).expect("under way");
@@ -293,7 +296,7 @@ proptest! {
         setup in setup(), events in events(),
     ) {
         let driver = play(&setup, &events, conserves);
-        prop_assert!(driver.entries.iter().all(|book| book.fate.is_some()));
+        prop_assert!(driver.entries.iter().all(|book| book.how.is_some()));
     }
 
     #[test]
@@ -347,7 +350,7 @@ proptest! {
     }
 }
 
-/// The other tests would say little if their events did not come to all this.
+/// The other tests prove something only if their events reach all these cases.
 #[test]
 fn random_events_reach_everything_that_can_happen() {
     use proptest::strategy::ValueTree;
@@ -367,12 +370,12 @@ fn random_events_reach_everything_that_can_happen() {
                 },
                 Happened::Rests { until: Some(_) } => "a wait",
                 Happened::Rests { until: None } => "rest",
-                Happened::Entry { fate, .. } => match fate {
-                    Fate::Cancelled => "cancelled",
-                    Fate::Of(End::Answered) => "answered",
-                    Fate::Of(End::Failed) => "failed",
-                    Fate::Of(End::Expired) => "expired",
-                    Fate::Of(End::Evicted { .. }) => "evicted",
+                Happened::Entry { how, .. } => match how {
+                    HowEnded::Cancelled => "cancelled",
+                    HowEnded::Of(End::Answered) => "answered",
+                    HowEnded::Of(End::Failed) => "failed",
+                    HowEnded::Of(End::Expired) => "expired",
+                    HowEnded::Of(End::Evicted { .. }) => "evicted",
                 },
                 Happened::Stopped(_) => "stopped",
                 Happened::Refused(refusal) => refusal.name(),

@@ -1,7 +1,7 @@
-//! The core held against its promises, over random events.
+//! Property tests of the core, over random events.
 //!
-//! A [`Driver`] plays the shell and keeps books of its own; a test gives it a [`Setup`], events and
-//! the one promise ([`driver::Check`]) that it looks after.
+//! A [`Driver`] acts as the shell and keeps records of its own ([`books`]). A test gives it a [`Setup`], events and
+//! the one property ([`driver::Check`]) to check.
 
 mod admission;
 mod books;
@@ -9,7 +9,7 @@ mod cases;
 mod driver;
 mod fairness;
 mod invariants;
-mod returns;
+mod retries;
 
 use proptest::prelude::*;
 
@@ -18,14 +18,14 @@ use driver::Driver;
 
 /// How a batch ends.
 #[derive(Clone, Debug)]
-enum How {
+enum BatchEnd {
     Fine,
-    /// Members at these places, as bits, give no finite result.
+    /// The members at these places, as bits, give a result that is not finite.
     Broken(u32),
     Failed,
 }
 
-/// What the outside does. Jobs, entries and batches are named by a number that the driver takes
+/// What happens outside the core. Jobs, entries and batches are named by a number that the driver takes
 /// modulo how many there are.
 #[derive(Clone, Debug)]
 enum Event {
@@ -63,7 +63,7 @@ enum Event {
     Poll,
     Done {
         of: usize,
-        how: How,
+        how: BatchEnd,
     },
     Pass(Time),
     /// Time passes in which the process stands still.
@@ -71,12 +71,12 @@ enum Event {
     Drain,
 }
 
-/// What runs cost: without figures of a real device, so that every run of the tests is the same.
+/// What batches cost. The figures are not measured, so every run of the tests is the same.
 #[derive(Clone, Copy, Debug)]
 enum Device {
     /// The encoder gains little by batches, the sequence much.
     Cpu,
-    /// A run takes the same time almost whatever its size.
+    /// The time of a batch hardly depends on its size.
     Gpu,
 }
 
@@ -108,7 +108,10 @@ fn setup() -> impl Strategy<Value = Setup> {
         let bounds = Bounds {
             jobs: 8,
             bytes: 2_000,
-            backlog: [Time::from_millis(200), Time::from_millis(400)],
+            backlog: PerClass {
+                interactive: Time::from_millis(200),
+                bulk: Time::from_millis(400),
+            },
         };
         let policy = Policy {
             instances,
@@ -142,9 +145,9 @@ fn event() -> impl Strategy<Value = Event> {
     let encode = (0..64usize, 0..50usize, 0..200usize);
     let advance = (0..64usize, 0..3usize, 0..34usize, 0..200usize);
     let how = prop_oneof![
-        6 => Just(How::Fine),
-        1 => any::<u32>().prop_map(How::Broken),
-        2 => Just(How::Failed),
+        6 => Just(BatchEnd::Fine),
+        1 => any::<u32>().prop_map(BatchEnd::Broken),
+        2 => Just(BatchEnd::Failed),
     ];
     let moment = prop_oneof![0..2_000u64, 0..30_000u64];
     prop_oneof![
@@ -176,7 +179,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event(), 0..160)
 }
 
-/// A job of a tenant, without a deadline.
+/// Returns a job of a tenant, without a deadline.
 fn job(tenant: &str, class: Class, segments: usize, steps: usize) -> Job {
     Job {
         id: JobId(0),
@@ -189,14 +192,14 @@ fn job(tenant: &str, class: Class, segments: usize, steps: usize) -> Job {
     }
 }
 
-/// Bounds that nothing reaches, no waiting for companions, and batches of any size.
+/// Returns a setup with bounds that nothing reaches, no wait for further members, and batches of any size.
 fn unbounded(device: Device) -> Setup {
     let policy = Policy {
         instances: 1,
         bounds: Bounds {
             jobs: usize::MAX / 2,
             bytes: usize::MAX / 2,
-            backlog: [Time::from_secs(1_000_000); 2],
+            backlog: PerClass::from_fn(|_| Time::from_secs(1_000_000)),
         },
         max_batch_time: Time::from_secs(1),
         max_queue_delay: Time::ZERO,
