@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -16,120 +15,24 @@ use tokio::task::JoinSet;
 use super::error::CliError;
 use super::message;
 use super::signals::Signals;
-use crate::address::{Address, AddressError, Bound};
+use crate::address::{Address, Bound};
 use crate::config::{self, Config};
-use crate::engine::{self, Engine, Provider};
+use crate::engine::{self, Engine};
 use crate::service::{EmotionApi, Health, Listener, ServerError, server};
 use crate::telemetry::readiness::Readiness;
 use crate::telemetry::{admin, logs, metrics};
 
-/// Flags override environment variables (`UNDERTONE_LISTEN`), which override the file.
-#[derive(Debug, Default, Args, Serialize)]
+/// The flags of `undertone serve`: those of a run, and the settings of [`Config`].
+#[derive(Debug, Args)]
 pub(super) struct Flags {
     /// Configuration file, TOML; its keys are the flags' names with `_` for `-` [env: UNDERTONE_CONFIG]
     #[arg(long, value_name = "FILE")]
-    #[serde(skip)]
     config: Option<PathBuf>,
     /// Print the effective configuration as TOML and exit
     #[arg(long)]
-    #[serde(skip)]
     check: bool,
-    /// Address of the gRPC service: HOST:PORT or unix:PATH [default: 127.0.0.1:50051]
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    listen: Option<Address>,
-    /// Address of the admin listener with /metrics, /healthz and /readyz: HOST:PORT [default: 127.0.0.1:9464]
-    #[arg(long, value_name = "ADDRESS", value_parser = metrics_address)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metrics_listen: Option<Address>,
-    /// Folder of the model's bundle [default: the embedded one]
-    #[arg(long, value_name = "DIR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bundle: Option<PathBuf>,
-    /// ONNX Runtime's shared library [default: ORT_DYLIB_PATH, then the usual places]
-    #[arg(long, value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    onnxruntime: Option<PathBuf>,
-    /// What batches run on; cuda needs ONNX Runtime's GPU build, CUDA and cuDNN [default: cpu]
-    #[arg(long, value_enum, value_name = "DEVICE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    device: Option<Provider>,
-    /// Sets of sessions, each on its own thread [default: measured at start]
-    #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    workers: Option<usize>,
-    /// Threads inside each session [default: measured at start]
-    #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    threads: Option<usize>,
-    /// Requests answered at a time; more are refused with a time to come back [default: 256]
-    #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_requests: Option<usize>,
-    /// Bytes of tensors that requests may hold together [default: 536870912]
-    #[arg(long, value_name = "BYTES")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_queue_bytes: Option<usize>,
-    /// Seconds of device time that interactive requests may hold together [default: 10]
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_interactive_seconds: Option<f64>,
-    /// Seconds of device time that bulk requests may hold together [default: 120]
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_bulk_seconds: Option<f64>,
-    /// Milliseconds that no batch exceeds, as predicted [default: 10]
-    #[arg(long, value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_batch_ms: Option<f64>,
-    /// Milliseconds to wait for companions on a free device, where they pay [default: 0]
-    #[arg(long, value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_queue_delay_ms: Option<f64>,
-    /// Share of device time that waiting bulk work is sure of, at most 250 ms of it late, 0 to 0.9 [default: 0.1]
-    #[arg(long, value_name = "SHARE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bulk_share: Option<f64>,
-    /// Seconds of the longest recording that stays interactive without a deadline; longer ones are bulk [default: 30]
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    interactive_seconds: Option<f64>,
-    /// Bytes of one recording [default: 268435456]
-    #[arg(long, value_name = "BYTES")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_audio_bytes: Option<usize>,
-    /// Seconds of one recording [default: 3600]
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_audio_seconds: Option<f64>,
-    /// Channels of one recording [default: 8]
-    #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_channels: Option<u16>,
-    /// Seconds of audio that a megabyte may decode to, beyond ten minutes [default: 2500]
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_seconds_per_megabyte: Option<f64>,
-    /// Bytes of one recording once decoded: 64,000 a second and lane [default: 2147483648]
-    #[arg(long, value_name = "BYTES")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_decoded_bytes: Option<usize>,
-    /// Seconds that decoding one recording may take [default: 60]
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_decode_seconds: Option<f64>,
-    /// Seconds that requests under way are given to end at shutdown [default: 20]
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    grace_seconds: Option<f64>,
-    /// How a log line is written [default: human]
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    log_format: Option<logs::LogFormat>,
-    /// Level of undertone's own lines, or directives such as info,h2=debug [default: info]
-    #[arg(long, value_name = "FILTER")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    log: Option<String>,
+    #[command(flatten)]
+    settings: config::Given,
 }
 
 /// Number of processors for each network thread. Under full load, network work takes a tenth of the processor time; the
@@ -137,17 +40,9 @@ pub(super) struct Flags {
 /// benefit.
 const PROCESSORS_PER_NETWORK_THREAD: usize = 4;
 
-fn address(text: &str) -> Result<Address, AddressError> {
-    Address::parse(text, config::PORT)
-}
-
-fn metrics_address(text: &str) -> Result<Address, AddressError> {
-    Address::parse(text, config::METRICS_PORT)
-}
-
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
     let file = flags.config.clone().or_else(config::file);
-    let config = Config::load(file.as_deref(), flags)?;
+    let config = Config::load(file.as_deref(), &flags.settings)?;
     let misspelt = config::misspelt();
     if flags.check {
         for config::Misspelt { variable, meant } in misspelt {

@@ -118,6 +118,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(replay::defaults())]
+
         #[test]
         fn the_property_holds_for_damaged_seeds(
             (_, seed) in prop::sample::select(seeds()),

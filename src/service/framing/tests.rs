@@ -247,7 +247,7 @@ fn little_memory_is_held_of_a_refused_message() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(replay::with_cases(64))]
 
     #[test]
     fn the_size_of_the_pieces_changes_nothing(

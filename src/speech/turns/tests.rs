@@ -236,7 +236,7 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(replay::with_cases(2_000))]
     #[test]
     fn each_stretch_of_enough_speech_is_one_turn_with_all_its_steps(
         frames in frames(), rule in rules(), hop in 1..=SEGMENT_FRAMES,
