@@ -45,7 +45,7 @@ async fn classify(flags: &ClassifyFlags) -> Result<ExitCode, CliError> {
     };
     let classifier = &classifier;
     let mut report = Report::new(flags);
-    let mut in_order = OrderedResults::default();
+    let mut ordered = OrderedResults::default();
     let files = flags.files.iter().enumerate();
     let work: Vec<_> = files
         .map(|(number, file)| (number, file, report.progress.decoded(number)))
@@ -63,15 +63,15 @@ async fn classify(flags: &ClassifyFlags) -> Result<ExitCode, CliError> {
                     break None;
                 };
                 report.finished(number, &result);
-                in_order.insert(number, result);
-                while let Some((number, result)) = in_order.next() {
+                ordered.insert(number, result);
+                while let Some((number, result)) = ordered.next() {
                     report.result(number, &result)?;
                 }
             }
             _ = refresh.tick() => report.progress.refresh(),
         }
     };
-    for (number, result) in in_order.early {
+    for (number, result) in ordered.early {
         report.result(number, &result)?;
     }
     let failures = report.end(stopped.map(Signal::name));
@@ -200,14 +200,14 @@ mod tests {
 
     #[test]
     fn an_early_result_waits_for_those_before_it_and_is_kept() {
-        let mut in_order = OrderedResults::default();
-        in_order.insert(1, 'b');
-        assert_eq!(in_order.next(), None);
-        in_order.insert(0, 'a');
-        in_order.insert(3, 'd');
-        assert_eq!(in_order.next(), Some((0, 'a')));
-        assert_eq!(in_order.next(), Some((1, 'b')));
-        assert_eq!(in_order.next(), None);
-        assert_eq!(Vec::from_iter(in_order.early), [(3, 'd')]);
+        let mut ordered = OrderedResults::default();
+        ordered.insert(1, 'b');
+        assert_eq!(ordered.next(), None);
+        ordered.insert(0, 'a');
+        ordered.insert(3, 'd');
+        assert_eq!(ordered.next(), Some((0, 'a')));
+        assert_eq!(ordered.next(), Some((1, 'b')));
+        assert_eq!(ordered.next(), None);
+        assert_eq!(Vec::from_iter(ordered.early), [(3, 'd')]);
     }
 }
