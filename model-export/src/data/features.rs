@@ -403,8 +403,8 @@ mod tests {
         assert_eq!(features.hashes[2], features.hashes[3]);
         let reasons: Vec<_> = features.skipped.iter().map(|(_, reason)| reason).collect();
         for (reason, expected) in reasons.iter().zip([
-            "whole.wav: its span from 1s to 2.2s leaves the 2.000 s that the file has",
-            "whole.wav: its span from 2s to its end leaves the 2.000 s that the file has",
+            "whole.wav: its span from 1s to 2.2s exceeds the file, which has 2.000 s",
+            "whole.wav: its span from 2s to its end exceeds the file, which has 2.000 s",
             "whole.wav: 80 samples at 16 kHz are too short to analyse",
         ]) {
             assert!(reason.ends_with(expected), "{reason}");

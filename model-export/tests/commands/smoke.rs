@@ -33,7 +33,7 @@ fn the_smoke_preset_makes_a_bundle_from_end_to_end() {
     );
     done(&["evaluate", &fold, "--out", &report]);
     let figures = std::fs::read_to_string(root.join("report/report.md")).unwrap();
-    assert!(figures.contains("figures say nothing"), "{figures}");
+    assert!(figures.contains("its figures mean nothing"), "{figures}");
     done(&[
         "export", &fold, "--report", &report, "--data", &data, "--name", "smoke", "--out", &bundle,
     ]);

@@ -284,8 +284,8 @@ fn another_corpus_is_refused_by_its_names() {
         (
             &empty,
             Corpus::from("calls"),
-            "no rules are known for a corpus `calls`, and DIR/ is neither a CSV manifest nor an audformat \
-             folder (with db.yaml); known are ravdess, banglaser, emodb, librispeech, iemocap, cremad, savee, \
+            "`calls` is not a known corpus, and DIR/ is neither a CSV manifest nor an audformat \
+             folder (with db.yaml); the known corpora are ravdess, banglaser, emodb, librispeech, iemocap, cremad, savee, \
              tess, esd, emovdb",
         ),
     ] {

@@ -237,7 +237,7 @@ fn a_weight_that_does_not_fit_is_named() {
     let error = onnx::step(&model).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "sequence: 4 heads cannot share a width of 6"
+        "sequence: a width of 6 does not divide into 4 heads"
     );
     model.logits = Random::new(0).linear(12, 3);
     let error = onnx::sequence(&model).unwrap_err();
