@@ -45,7 +45,7 @@ async fn classify(flags: &ClassifyFlags) -> Result<ExitCode, CliError> {
     };
     let classifier = &classifier;
     let mut report = Report::new(flags);
-    let mut in_order = InOrder::default();
+    let mut in_order = ReorderBuffer::default();
     let files = flags.files.iter().enumerate();
     let work: Vec<_> = files
         .map(|(number, file)| (number, file, report.progress.decoded(number)))
@@ -84,13 +84,13 @@ async fn classify(flags: &ClassifyFlags) -> Result<ExitCode, CliError> {
 
 /// Puts results into the order of the command line. A result is returned as soon as all results before it have been
 /// returned.
-struct InOrder<T> {
+struct ReorderBuffer<T> {
     next: usize,
     /// Results that came before an earlier file's result.
     early: BTreeMap<usize, T>,
 }
 
-impl<T> Default for InOrder<T> {
+impl<T> Default for ReorderBuffer<T> {
     fn default() -> Self {
         Self {
             next: 0,
@@ -99,7 +99,7 @@ impl<T> Default for InOrder<T> {
     }
 }
 
-impl<T> InOrder<T> {
+impl<T> ReorderBuffer<T> {
     fn insert(&mut self, number: usize, result: T) {
         self.early.insert(number, result);
     }
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn an_early_result_waits_for_those_before_it_and_is_kept() {
-        let mut in_order = InOrder::default();
+        let mut in_order = ReorderBuffer::default();
         in_order.insert(1, 'b');
         assert_eq!(in_order.next(), None);
         in_order.insert(0, 'a');

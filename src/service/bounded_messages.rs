@@ -159,7 +159,7 @@ impl http_body::Body for BoundedBody {
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
                 }
                 Ok(Some(FramingOutput::Refused(number, status))) => {
-                    this.refusals.push(number, status)
+                    this.refusals.push(number, status);
                 }
                 // Small messages are freed as soon as they are decoded, so their charge is not kept.
                 Ok(Some(FramingOutput::Charged(number, charge)))

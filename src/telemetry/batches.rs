@@ -1,4 +1,4 @@
-//! Metrics that the scheduler records.
+//! What the scheduler's shell records.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,9 +30,9 @@ pub struct FinishedBatch {
     pub predicted: Duration,
     /// Device time that it did cost.
     pub cost: Duration,
-    /// Wall-clock time on the device.
+    /// Time on the device, by the clock.
     pub duration: Duration,
-    /// Whether the batch produced results.
+    /// Whether it gave a result.
     pub succeeded: bool,
 }
 

@@ -56,8 +56,8 @@ fn silence(folder: &Path) -> String {
 fn audio_is_not_sent_unencrypted_if_tls_was_requested() {
     let server = Server::start();
     for (url, expected) in [
-        (format!("https://{}", server.address), "clear text"),
-        (format!("HTTPS://{}", server.address), "clear text"),
+        (format!("https://{}", server.address), "unencrypted"),
+        (format!("HTTPS://{}", server.address), "unencrypted"),
         (
             format!("grpc://{}", server.address),
             "`grpc` is not supported",
@@ -316,7 +316,7 @@ fn an_upload_that_the_server_would_refuse_is_not_sent() {
     assert!(!refused.is_empty());
     for error in refused {
         assert!(
-            error.contains("the server takes 100000 (its --max-audio-bytes)"),
+            error.contains("the server accepts at most 100000 (its --max-audio-bytes)"),
             "{error}"
         );
     }
