@@ -316,7 +316,7 @@ mod tests {
     fn what_one_default_limit_allows_the_others_do_not_refuse() {
         let config = Config::default();
         let seconds = config.max_audio_seconds;
-        // Two channels of 16 bits at 16 kHz, and room for a header.
+        // Two channels of 16 bits at 16 kHz, and space for a header.
         let pcm = seconds * 16_000.0 * 2.0 * 2.0 + 65_536.0;
         assert!(pcm <= config.max_audio_bytes as f64, "{pcm} bytes");
         // Every channel a lane of 32-bit floats at 16 kHz.
