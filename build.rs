@@ -1,4 +1,5 @@
-//! Compiles the protocol without an installed protoc, and provides ONNX Runtime's shared library.
+//! Build script: generates the protocol's Rust code, without an installed protoc, and provides ONNX Runtime's shared
+//! library.
 
 #[path = "build/onnxruntime.rs"]
 mod onnxruntime;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes dist/undertone-VERSION-ARCH: the server with ONNX Runtime's library beside it, and the licences.
-# It runs in any folder of any Linux with the same processor architecture and a C library no older than the
-# one that is named at the end. Needs what the build needs, and objdump and strip (Debian package binutils).
+# Makes the folder dist/undertone-VERSION-ARCH: the server with ONNX Runtime's library beside it, and the licences.
+# The folder runs on any Linux with the same processor architecture and with a C library of at least the version that
+# is printed at the end. The script needs the tools of the build, and objdump and strip (Debian package binutils).
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -12,13 +12,13 @@ for tool in objdump strip; do
   }
 done
 
-# Copies the licence files of each crate that is linked in to FOLDER/crates/NAME-VERSION. FOLDER/crates.txt lists all
-# these crates, FOLDER/crates-without-licence-file.txt those whose package has none.
+# Copies the licence files of each linked crate to FOLDER/crates/NAME-VERSION. FOLDER/crates.txt lists all these
+# crates, and FOLDER/crates-without-licence-file.txt lists those without a licence file in their package.
 copy_crate_licences() {
   local platform
   platform=$(rustc -vV | sed -n 's/^host: //p')
   cargo metadata --locked --format-version 1 --filter-platform "$platform" >"$1/metadata.json"
-  # Features of the whole workspace count in the metadata; the tree has the server's alone.
+  # The metadata include the features of the whole workspace. The tree contains only those of the server.
   cargo tree --locked --package undertone --edges normal --prefix none --no-dedupe --format '{p}' |
     python3 -c '
 import json, pathlib, re, shutil, sys
@@ -34,7 +34,7 @@ for package in linked:
     name = package["name"] + "-" + package["version"]
     crate = pathlib.Path(package["manifest_path"]).parent
     named = crate / (package["license_file"] or "LICENSE")
-    # Code of others that a crate carries has its licence in a folder inside.
+    # Third-party code within a crate has its licence in a subfolder.
     files = [path for path in crate.rglob("*") if path.is_file() and (licence.match(path.name) or path == named)]
     for file in files:
         copy = folder / "crates" / name / file.relative_to(crate)
@@ -52,7 +52,7 @@ print("".join("  " + line for line in without), end="")
   rm "$1/metadata.json"
 }
 
-# The library is fetched, and nothing of where it lies on this machine is compiled in.
+# The build fetches the library, and does not compile in its path on this machine.
 unset ORT_DYLIB_PATH
 UNDERTONE_PORTABLE_BUILD=1 cargo build --release --locked --bin undertone
 
@@ -60,7 +60,7 @@ target=$(cargo metadata --no-deps --format-version 1 |
   python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
 arch=$(uname -m)
 version=$("$target/release/undertone" --version | cut -d' ' -f2)
-# Libraries of earlier builds may lie beside the one that this build fetched.
+# Libraries of earlier builds may be beside the one that this build fetched.
 onnxruntime=$(sed -n 's/^const VERSION: &str = "\(.*\)";$/\1/p' build/onnxruntime.rs)
 library=$target/onnxruntime-$onnxruntime-$arch/libonnxruntime.so.$onnxruntime
 [ -f "$library" ] || {
@@ -72,7 +72,7 @@ folder=dist/undertone-$version-$arch
 rm -rf "$folder"
 mkdir -p "$folder/licences"
 cp "$target/release/undertone" "$library" "$folder"
-# Line tables are half of it; a panic names its line without them.
+# Line tables are half of the executable's size. A panic names its line without them.
 strip --strip-debug "$folder/undertone"
 cp LICENSE "$folder/licences/undertone"
 cp models/default/MODEL_CARD.md "$folder/licences/weights.md"
@@ -80,7 +80,7 @@ cp "${library%/*}/LICENSE" "$folder/licences/onnxruntime"
 cp "${library%/*}/ThirdPartyNotices.txt" "$folder/licences/onnxruntime-third-party"
 copy_crate_licences "$folder/licences"
 
-# The newest version of a set of symbols that one of the files asks for.
+# Prints the newest version of a set of symbols that one of the files requires.
 newest() {
   objdump -T "$folder/undertone" "$folder/${library##*/}" |
     grep -o "$1_[0-9.]*" | sort --unique --version-sort | tail -n 1
@@ -93,15 +93,20 @@ cat >"$folder/README.md" <<README
     ./undertone serve
     ./undertone classify FILE...
 
-Needs $needs. ONNX Runtime's library has to stay beside the executable, or in lib/ there.
+Requires $needs. ONNX Runtime's library must stay beside the executable, or in the folder lib/ beside it.
 
-licences/undertone is the program's own, licences/weights.md the model card with the licence of the weights,
-licences/onnxruntime and onnxruntime-third-party are of the library. licences/crates.txt lists the crates that are
-linked in, and licences/crates/ has their own licence files. $without of them have none in their package:
-licences/crates-without-licence-file.txt names these with their SPDX identifiers.
+The folder licences/ contains:
+
+- undertone: the licence of the program
+- weights.md: the model card, with the licence of the weights
+- onnxruntime and onnxruntime-third-party: the licences of ONNX Runtime's library
+- crates.txt: the linked crates
+- crates/: the licence files of the linked crates
+- crates-without-licence-file.txt: the $without linked crates without a licence file in their package, with their SPDX
+  identifiers
 README
 
-# As on another machine: elsewhere, with an empty environment, and without this build's library.
+# Tests the folder as on another machine: in another place, with an empty environment, without this build's library.
 elsewhere=$(mktemp -d)
 trap 'rm -rf "$elsewhere"' EXIT
 cp "$folder"/undertone "$folder"/libonnxruntime.so.* "$elsewhere"
@@ -112,4 +117,4 @@ fi
 (cd / && env -i "$elsewhere/undertone" classify "$OLDPWD/tests/audio/book.flac")
 
 du -sh "$folder"
-echo "needs $needs"
+echo "requires $needs"

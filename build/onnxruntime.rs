@@ -1,12 +1,12 @@
-//! Provides ONNX Runtime's shared library to whoever runs what was built.
+//! Provides ONNX Runtime's shared library for the built executables.
 //!
-//! At run time the order is: `--onnxruntime` or `ORT_DYLIB_PATH`, beside the executable, the copy
-//! that this script fetched, the system's folders (`src/runtime/library.rs`). The copy comes out of
-//! the `onnxruntime` wheel by the machine's own pip, once for all profiles, and only if its digest
-//! is the pinned one. Newer wheels than this carry telemetry (docs/design.md).
+//! At run time the library is searched in this order: `--onnxruntime` or `ORT_DYLIB_PATH`, beside the executable, the
+//! copy that this script fetched, the system's folders (`src/runtime/library.rs`). The script takes the copy from the
+//! `onnxruntime` wheel with the machine's own pip, once for all profiles, and checks its pinned digest. Later wheels
+//! contain telemetry (docs/decisions.md).
 //!
-//! The path of that copy is compiled in, so that what cargo builds runs where it lies. A build that goes to
-//! other machines (`dist.sh`) sets `UNDERTONE_PORTABLE_BUILD`, and has the library beside the executable instead.
+//! The path of the copy is compiled in, so that an executable runs in the folder in which cargo builds it. A build for
+//! other machines (`dist.sh`) sets `UNDERTONE_PORTABLE_BUILD` and has the library beside the executable instead.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,15 +14,15 @@ use std::process::Command;
 use sha2::{Digest, Sha256};
 
 const VERSION: &str = "1.28.0";
-const CURE: &str = "install ONNX Runtime 1.24 or newer and set ORT_DYLIB_PATH to its shared library, \
+const REMEDY: &str = "install ONNX Runtime 1.24 or newer and set ORT_DYLIB_PATH to its shared library, \
     or build with --no-default-features --features server,opus,embedded-model and provide it at run time";
 
-/// Files of the wheel that whoever passes the library on has to pass on as well.
+/// Files of the wheel that must accompany the library when it is distributed.
 const NOTICES: [&str; 2] = ["LICENSE", "ThirdPartyNotices.txt"];
 
 struct Wheel {
     platform: &'static str,
-    /// SHA-256 of the shared library inside.
+    /// SHA-256 of the shared library in the wheel.
     library: &'static str,
 }
 
@@ -50,11 +50,11 @@ pub(crate) fn provide(may_fetch: bool) -> Result<(), String> {
     }
     let path = match fetch() {
         Ok(path) => path,
-        Err(cause) if in_the_system() => {
+        Err(cause) if is_in_system() => {
             println!("cargo::warning=the system's ONNX Runtime will be used: {cause}");
             return Ok(());
         }
-        Err(cause) => return Err(format!("no ONNX Runtime: {cause}; {CURE}")),
+        Err(cause) => return Err(format!("no ONNX Runtime: {cause}; {REMEDY}")),
     };
     println!("cargo::rerun-if-changed={}", path.display());
     if std::env::var_os("UNDERTONE_PORTABLE_BUILD").is_some() {
@@ -65,8 +65,8 @@ pub(crate) fn provide(may_fetch: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the loader's folders hold a library, where the program looks last.
-fn in_the_system() -> bool {
+/// Returns whether the loader's folders contain a library. The program searches them last.
+fn is_in_system() -> bool {
     let listed = Command::new("ldconfig").arg("-p").output();
     listed.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("libonnxruntime.so"))
 }
@@ -97,7 +97,7 @@ fn fetch() -> Result<PathBuf, String> {
                 wheel.library
             ));
         }
-        // A rename is atomic, so a build beside this one sees all of a file or none.
+        // A rename is atomic, so a concurrent build sees a complete file or none.
         let keep = |from: &Path, to: &Path| {
             std::fs::rename(from, to).map_err(|error| format!("{}: {error}", to.display()))
         };
@@ -106,12 +106,12 @@ fn fetch() -> Result<PathBuf, String> {
         }
         keep(&fetched, &library)
     });
-    // Whatever is left is scratch; a failure to remove it harms nobody.
+    // What is left is scratch. A failure to remove it does no harm.
     let _ = std::fs::remove_dir_all(&unpacked);
     outcome.map(|()| library)
 }
 
-/// The target folder, which all profiles share, known by the tag that cargo puts there.
+/// Returns the target folder, which all profiles share. It contains cargo's cache tag.
 fn shared_folder(out_dir: &Path) -> PathBuf {
     let tagged = out_dir
         .ancestors()
@@ -119,7 +119,7 @@ fn shared_folder(out_dir: &Path) -> PathBuf {
     tagged.unwrap_or(out_dir).to_path_buf()
 }
 
-/// Fetches the wheel and unpacks it; gives the folder of its contents.
+/// Fetches the wheel and unpacks it. Returns the folder of its contents.
 fn unpack(wheel: &Wheel, folder: &Path) -> Result<PathBuf, String> {
     let requirement = format!("onnxruntime=={VERSION}");
     run(Command::new("python3")

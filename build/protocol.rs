@@ -1,4 +1,4 @@
-//! `proto/` → Rust in OUT_DIR, and the descriptor set that reflection serves.
+//! Generates Rust code from `proto/` into OUT_DIR, and the descriptor set that gRPC reflection serves.
 
 use std::path::PathBuf;
 
@@ -15,8 +15,8 @@ pub(crate) fn compile() -> Result<(), String> {
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())
         .map_err(|error| format!("the protocol's descriptors cannot be written: {error}"))?;
     tonic_prost_build::configure()
-        // Audio arrives as a slice of the transport's own buffer.
+        // With `Bytes`, audio is a slice of the transport's buffer and is not copied.
         .bytes(".undertone.v1.ClassifyRequest.audio")
         .compile_fds(descriptors)
-        .map_err(|error| format!("the protocol makes no code: {error}"))
+        .map_err(|error| format!("no code can be generated from the protocol: {error}"))
 }

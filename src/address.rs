@@ -1,7 +1,7 @@
-//! Addresses of listeners: parsing what a person writes, and binding it.
+//! Network addresses of listeners: parsing and binding.
 //!
-//! `HOST:PORT` with a name, an IPv4 address or an IPv6 address in brackets, or `unix:PATH`. Nothing
-//! here depends on what is served there.
+//! An address is `HOST:PORT` with a name, an IPv4 address or an IPv6 address in brackets, or `unix:PATH`. The module does
+//! not depend on the service that uses the address.
 
 mod socket_file;
 
@@ -15,14 +15,14 @@ use tokio::net::{TcpListener, TcpSocket, UnixListener, lookup_host};
 
 pub use socket_file::SocketFile;
 
-/// Connections that the system keeps until they are accepted.
+/// Number of connections that the system queues until they are accepted.
 const BACKLOG: u32 = 1_024;
 
-/// How often the system may choose a port until it is free on every address of a name. With a tenth of all ports
+/// How often the system may choose a port until the port is free on every address of a name. If a tenth of all ports is
 /// in use, one bind in 10⁸ fails.
 const PORTS_TRIED: usize = 8;
 
-/// Where to listen, or whom to call.
+/// An address on which a server listens, or which a client calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A TCP port.
@@ -36,7 +36,7 @@ pub enum Address {
     Unix(PathBuf),
 }
 
-/// Why a text is no address; says what to write instead.
+/// Why a text is not an address. The message states what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is no address: {what}")]
 pub struct AddressError {
@@ -44,17 +44,17 @@ pub struct AddressError {
     what: String,
 }
 
-/// Sockets that listen.
+/// Bound sockets that listen.
 #[derive(Debug)]
 pub enum Bound {
-    /// One for each address that the host's name stands for.
+    /// One socket for each address of the host's name.
     Tcp(Vec<TcpListener>),
     /// A Unix domain socket, and its file.
     Unix(UnixListener, SocketFile),
 }
 
 impl Address {
-    /// A TCP address.
+    /// Creates a TCP address.
     #[must_use]
     pub fn tcp(host: impl Into<String>, port: u16) -> Self {
         Self::Tcp {
@@ -63,10 +63,10 @@ impl Address {
         }
     }
 
-    /// Reads an address; `port` is for a host without one.
+    /// Parses an address. `port` is the port of a host without one.
     ///
     /// # Errors
-    /// What is wrong, and what to write instead.
+    /// [`AddressError`] if the text is not an address.
     ///
     /// # Example
     /// ```
@@ -102,7 +102,7 @@ impl Address {
             let Some((host, rest)) = bracketed.split_once(']') else {
                 return refuse("the bracket is not closed".into());
             };
-            // Behind `%` stands the interface of a link-local address.
+            // The part after `%` is the interface of a link-local address.
             let (number, _interface) = host.split_once('%').unwrap_or((host, ""));
             if number.parse::<Ipv6Addr>().is_err() {
                 return refuse(format!("`{host}` is no IPv6 address"));
@@ -110,13 +110,13 @@ impl Address {
             match rest.strip_prefix(':') {
                 Some(port) => (host, Some(port)),
                 None if rest.is_empty() => (host, None),
-                None => return refuse("a colon and a port may follow the bracket".into()),
+                None => return refuse("only a colon and a port may follow the bracket".into()),
             }
         } else {
             match text.split_once(':') {
                 Some((_, rest)) if rest.contains(':') => {
                     return refuse(format!(
-                        "an IPv6 address stands in brackets, as in [::1]:{port}"
+                        "write an IPv6 address in brackets, as in [::1]:{port}"
                     ));
                 }
                 Some((host, port)) => (host, Some(port)),
@@ -138,10 +138,10 @@ impl Address {
         Ok(Self::tcp(host, port))
     }
 
-    /// Reads an address from a configuration, for `deserialize_with`; `PORT` is for a host without one.
+    /// Parses an address of a configuration, for `deserialize_with`. `PORT` is the port of a host without one.
     ///
     /// # Errors
-    /// As [`Address::parse`].
+    /// Those of [`Address::parse`].
     pub fn deserialize<'de, const PORT: u16, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Self, D::Error> {
@@ -149,10 +149,10 @@ impl Address {
         Self::parse(&text, PORT).map_err(de::Error::custom)
     }
 
-    /// Binds all that the address stands for: a name may have an IPv4 and an IPv6 address.
+    /// Binds all addresses of the name, which may have an IPv4 and an IPv6 address.
     ///
     /// # Errors
-    /// The system's, if there is nothing to listen on, or if an address is taken.
+    /// The system's error if the name has no address on this machine, or if an address is taken.
     pub async fn bind(&self) -> io::Result<Bound> {
         match self {
             Self::Tcp { host, port } => Ok(Bound::Tcp(bind_tcp(host, *port).await?)),
@@ -164,7 +164,7 @@ impl Address {
     }
 }
 
-/// What is wrong with a host that is no IPv6 address, if something is.
+/// Returns the error in a host that is not an IPv6 address, if there is one.
 fn wrong_host(host: &str, port_text: Option<&str>, port: u16) -> Option<String> {
     let port = port_text.map_or_else(|| port.to_string(), str::to_owned);
     if host.is_empty() || host == "*" {
@@ -176,9 +176,10 @@ fn wrong_host(host: &str, port_text: Option<&str>, port: u16) -> Option<String> 
         .bytes()
         .all(|byte| byte.is_ascii_digit() || byte == b'.');
     if numeric && host.parse::<Ipv4Addr>().is_err() {
-        return Some(match host.contains('.') {
-            true => format!("`{host}` is no IPv4 address"),
-            false => format!("a host is missing, as in 127.0.0.1:{host}"),
+        return Some(if host.contains('.') {
+            format!("`{host}` is no IPv4 address")
+        } else {
+            format!("a host is missing, as in 127.0.0.1:{host}")
         });
     }
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
@@ -195,7 +196,7 @@ async fn bind_tcp(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
     listen_on_all(&found, listen)
 }
 
-/// Listens on all addresses with one port. If the system chose it and it is taken on one of them, the system
+/// Listens on all addresses with the same port. If the system chose the port and it is taken on one address, the system
 /// chooses again.
 fn listen_on_all(
     addresses: &[SocketAddr],
@@ -219,20 +220,20 @@ fn listen_once(
     let mut absent = None;
     for mut address in addresses.iter().copied() {
         if let Some(first) = listeners.first() {
-            // Of several addresses the system chooses one port.
+            // The system chooses a port for the first address. The others use the same one.
             address.set_port(first.local_addr()?.port());
         }
         match listen(address) {
             Ok(listener) => listeners.push(listener),
-            Err(error) if is_ours(&error) => return Err(error),
-            // `localhost` has an IPv6 address on machines that have no IPv6.
+            Err(error) if is_local(&error) => return Err(error),
+            // `localhost` may have an IPv6 address on a machine without IPv6.
             Err(error) => absent = Some(error),
         }
     }
     match (listeners.is_empty(), absent) {
         (false, _) => Ok(listeners),
         (true, Some(error)) => Err(error),
-        (true, None) => Err(io::Error::other("the name stands for no address")),
+        (true, None) => Err(io::Error::other("the name has no address")),
     }
 }
 
@@ -241,14 +242,14 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // A restart need not wait for connections of the last run to be forgotten.
+    // Without this option, a restart would have to wait until the system forgets the last run's connections.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// Whether the machine has the address, and it is taken or forbidden.
-fn is_ours(error: &io::Error) -> bool {
+/// Returns whether the machine has the address, but it is taken or not permitted.
+fn is_local(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
@@ -256,7 +257,7 @@ fn is_ours(error: &io::Error) -> bool {
 }
 
 impl Bound {
-    /// What was bound, as it is written; the port is the system's choice if 0 was asked for.
+    /// Returns the bound addresses as text. If port 0 was requested, this is the port that the system chose.
     #[must_use]
     pub fn address(&self) -> String {
         match self {
@@ -295,7 +296,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_write_is_read() {
+    fn the_usual_forms_of_addresses_are_parsed() {
         for (text, written) in [
             ("127.0.0.1:50051", "127.0.0.1:50051"),
             ("127.0.0.1", "127.0.0.1:7"),
@@ -317,8 +318,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_what_to_write() {
-        for (text, says) in [
+    fn a_text_that_is_no_address_is_refused_with_what_to_write() {
+        for (text, expected) in [
             ("", "127.0.0.1:7"),
             (":50051", "[::]:50051"),
             ("*:50051", "[::]:50051"),
@@ -339,12 +340,12 @@ mod tests {
             ("unix://run/u.sock", "unix:/PATH"),
         ] {
             let error = Address::parse(text, 7).unwrap_err().to_string();
-            assert!(error.contains(says), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
     }
 
     #[tokio::test]
-    async fn a_name_is_bound_with_one_port() {
+    async fn all_addresses_of_a_name_are_bound_to_the_same_port() {
         let bound = Address::tcp("localhost", 0).bind().await.unwrap();
         let Bound::Tcp(listeners) = &bound else {
             panic!("{bound:?}");
@@ -359,23 +360,24 @@ mod tests {
         assert_eq!(taken.unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }
 
-    /// Binds two addresses, of which the second is taken on the first `taken` ports; gives how many were tried.
+    /// Binds two addresses, of which the second is taken on the first `taken` ports. Also returns the number of tries.
     fn bind_beside_others(port: u16, taken: usize) -> (io::Result<Vec<TcpListener>>, usize) {
-        // Stand for two addresses of a machine; what is bound is any port of 127.0.0.1.
+        // They represent two addresses of a machine. The test binds any port of 127.0.0.1.
         let [first, second] = [1, 2].map(|last| SocketAddr::from(([127, 0, 0, last], port)));
         let mut tries = 0;
         let bound = listen_on_all(&[first, second], |address| {
             tries += usize::from(address.ip() == second.ip());
-            match address.ip() == second.ip() && tries <= taken {
-                true => Err(io::ErrorKind::AddrInUse.into()),
-                false => listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            if address.ip() == second.ip() && tries <= taken {
+                Err(io::ErrorKind::AddrInUse.into())
+            } else {
+                listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
             }
         });
         (bound, tries)
     }
 
     #[tokio::test]
-    async fn a_chosen_port_that_is_taken_on_a_second_address_is_chosen_again() {
+    async fn the_system_chooses_again_if_its_port_is_taken_on_a_second_address() {
         let (bound, tries) = bind_beside_others(0, 2);
         assert_eq!((bound.unwrap().len(), tries), (2, 3));
         let (bound, tries) = bind_beside_others(0, usize::MAX);
@@ -384,7 +386,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_that_was_asked_for_is_tried_once() {
+    async fn a_requested_port_is_tried_once() {
         let (bound, tries) = bind_beside_others(50_051, usize::MAX);
         assert_eq!(bound.unwrap_err().kind(), io::ErrorKind::AddrInUse);
         assert_eq!(tries, 1);

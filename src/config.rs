@@ -1,10 +1,12 @@
 //! One typed configuration: a TOML file, overridden by environment variables, overridden by flags.
 //!
 //! A key `metrics_listen` is `metrics_listen = "…"` in the file, `UNDERTONE_METRICS_LISTEN` in the
-//! environment and `--metrics-listen` on the command line.
+//! environment and `--metrics-listen` on the command line. [`Config`] declares all keys. [`settings`] lists them for
+//! the help, the environment and the reference page.
 
 mod check;
 mod environment;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,117 +17,118 @@ use figment::error::Kind;
 use figment::providers::{Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
-use crate::address::Address;
+use crate::address::{Address, AddressError};
 use crate::audio::Limits;
 use crate::engine;
 use crate::telemetry::logs::LogFormat;
 
 pub use environment::{Misspelt, PREFIX, file, misspelt};
+pub use settings::{Given, Setting, SettingKind, settings};
 
 /// Port of the gRPC service where none is given.
 pub const PORT: u16 = 50_051;
 /// Port of the admin listener where none is given.
 pub const METRICS_PORT: u16 = 9_464;
 
-/// Keys whose values are text, whatever they look like.
-const TEXTS: [&str; 7] = [
-    "listen",
-    "metrics_listen",
-    "bundle",
-    "onnxruntime",
-    "device",
-    "log_format",
-    "log",
-];
-
-/// The keys.
-const KEYS: [&str; 25] = [
-    "listen",
-    "metrics_listen",
-    "bundle",
-    "onnxruntime",
-    "device",
-    "workers",
-    "threads",
-    "max_requests",
-    "max_queue_bytes",
-    "max_interactive_seconds",
-    "max_bulk_seconds",
-    "max_batch_ms",
-    "max_queue_delay_ms",
-    "bulk_share",
-    "interactive_seconds",
-    "tenant_weights",
-    "max_audio_bytes",
-    "max_audio_seconds",
-    "max_channels",
-    "max_seconds_per_megabyte",
-    "max_decoded_bytes",
-    "max_decode_seconds",
-    "grace_seconds",
-    "log_format",
-    "log",
-];
-
-/// What a server runs with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The settings of a server.
+///
+/// This struct is the only place that lists them. A field's name is the key of the file, and gives the flag and the
+/// environment variable their names. A field's doc comment is the help of its flag and its entry in
+/// `docs/configuration.md`. [`Config::default`] gives the defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Address of the gRPC service.
+    /// Address of the gRPC service: HOST:PORT or unix:PATH.
+    #[arg(long, value_name = "ADDRESS", value_parser = address::<PORT>, default_value_t = Self::default().listen)]
     #[serde(deserialize_with = "Address::deserialize::<PORT, _>")]
     pub listen: Address,
-    /// Address of the admin listener with `/metrics`, `/healthz` and `/readyz`.
+    /// Address of the admin listener with /metrics, /healthz and /readyz: HOST:PORT.
+    #[arg(long, value_name = "ADDRESS", value_parser = address::<METRICS_PORT>, default_value_t = Self::default().metrics_listen)]
     #[serde(deserialize_with = "Address::deserialize::<METRICS_PORT, _>")]
     pub metrics_listen: Address,
-    /// Folder of the bundle; the embedded one if left out.
+    /// Folder of the model's bundle; if unset, the embedded bundle.
+    #[arg(long, value_name = "DIR")]
     pub bundle: Option<PathBuf>,
-    /// ONNX Runtime's shared library; searched for if left out.
+    /// ONNX Runtime's shared library; if unset, ORT_DYLIB_PATH, then the usual places.
+    #[arg(long, value_name = "FILE")]
     pub onnxruntime: Option<PathBuf>,
-    /// What batches run on: `cpu` or `cuda`.
+    /// Device that runs batches; cuda needs ONNX Runtime's GPU build, CUDA and cuDNN.
+    #[arg(long, value_enum, value_name = "DEVICE", default_value_t = Self::default().device)]
     pub device: engine::Provider,
-    /// Sets of sessions, each on its own thread; measured at start if left out.
+    /// Sets of sessions, each on its own thread; if unset, measured at start.
+    #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
-    /// Threads inside each session; measured at start if left out.
+    /// Threads inside each session; if unset, measured at start.
+    #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// Requests answered at a time; more are refused with a time to come back.
+    /// Requests answered at a time; more are refused with a time to retry.
+    #[arg(long, value_name = "N", default_value_t = Self::default().max_requests)]
     pub max_requests: usize,
-    /// Bytes of tensors that requests may hold together.
+    /// Bytes of tensors that all requests together may hold.
+    #[arg(long, value_name = "BYTES", default_value_t = Self::default().max_queue_bytes)]
     pub max_queue_bytes: usize,
-    /// Seconds of device time that interactive requests may hold together, as predicted.
+    /// Seconds of predicted device time that all interactive requests together may hold.
+    #[arg(long, value_name = "SECONDS", default_value_t = Self::default().max_interactive_seconds)]
     pub max_interactive_seconds: f64,
-    /// Seconds of device time that bulk requests may hold together, as predicted.
+    /// Seconds of predicted device time that all bulk requests together may hold.
+    #[arg(long, value_name = "SECONDS", default_value_t = Self::default().max_bulk_seconds)]
     pub max_bulk_seconds: f64,
-    /// Milliseconds that no batch exceeds, as predicted: how long interactive work may wait
-    /// behind a batch.
+    /// Milliseconds that no batch exceeds, as predicted: how long interactive work may wait behind a batch.
+    #[arg(long, value_name = "MS", default_value_t = Self::default().max_batch_ms)]
     pub max_batch_ms: f64,
-    /// Milliseconds that work may wait for companions on a free device, where larger batches are
-    /// cheaper; 0 never waits.
+    /// Milliseconds that work may wait on a free device for a larger batch, if that is cheaper; 0 never waits.
+    #[arg(long, value_name = "MS", default_value_t = Self::default().max_queue_delay_ms)]
     pub max_queue_delay_ms: f64,
-    /// Share of device time that bulk work is sure of while it waits, from 0 to 0.9.
+    /// Share of device time that bulk work gets at least while it waits, at most 250 ms late; from 0 to 0.9.
+    #[arg(long, value_name = "SHARE", default_value_t = Self::default().bulk_share)]
     pub bulk_share: f64,
-    /// Seconds of the longest recording that stays interactive without a deadline; longer ones are
-    /// scheduled as bulk.
+    /// Seconds of the longest recording that stays interactive without a deadline; longer ones are bulk.
+    #[arg(long, value_name = "SECONDS", default_value_t = Self::default().interactive_seconds)]
     pub interactive_seconds: f64,
-    /// Shares of tenants beside each other, by name; 1 for those that are not named.
+    /// Weights of tenants in the fair division of device time, by name, as in `{acme = 3}`; others have weight 1.
+    #[arg(long, value_name = "TABLE", value_parser = weights, default_value = "{}")]
     pub tenant_weights: BTreeMap<String, u32>,
     /// Bytes of one recording.
+    #[arg(long, value_name = "BYTES", default_value_t = Self::default().max_audio_bytes)]
     pub max_audio_bytes: usize,
     /// Seconds of one recording.
+    #[arg(long, value_name = "SECONDS", default_value_t = Self::default().max_audio_seconds)]
     pub max_audio_seconds: f64,
     /// Channels of one recording.
+    #[arg(long, value_name = "N", default_value_t = Self::default().max_channels)]
     pub max_channels: u16,
-    /// Seconds of audio that a megabyte (10⁶ bytes) may decode to, beyond the first ten minutes.
+    /// Seconds of audio that a megabyte (1,000,000 bytes) may decode to, beyond the first ten minutes.
+    #[arg(long, value_name = "SECONDS", default_value_t = Self::default().max_seconds_per_megabyte)]
     pub max_seconds_per_megabyte: f64,
-    /// Bytes of one recording once it is decoded: all lanes as 32-bit floats at 16 kHz.
+    /// Bytes of one recording once decoded: 64,000 for each second of each lane.
+    #[arg(long, value_name = "BYTES", default_value_t = Self::default().max_decoded_bytes)]
     pub max_decoded_bytes: usize,
     /// Seconds that decoding one recording may take.
+    #[arg(long, value_name = "SECONDS", default_value_t = Self::default().max_decode_seconds)]
     pub max_decode_seconds: f64,
-    /// Seconds that requests under way are given to end at shutdown.
+    /// Seconds that requests under way have to end at shutdown.
+    #[arg(long, value_name = "SECONDS", default_value_t = Self::default().grace_seconds)]
     pub grace_seconds: f64,
-    /// How a log line is written: `human` or `json`.
+    /// Format of log lines.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Self::default().log_format)]
     pub log_format: LogFormat,
-    /// Level of undertone's own lines, or directives such as `info,h2=debug`.
+    /// Level of undertone's own lines, or directives such as info,h2=debug.
+    #[arg(long, value_name = "FILTER", default_value_t = Self::default().log)]
     pub log: String,
+}
+
+fn address<const PORT: u16>(text: &str) -> Result<Address, AddressError> {
+    Address::parse(text, PORT)
+}
+
+/// Parses a TOML table of weights, as the environment variable has it.
+fn weights(text: &str) -> Result<BTreeMap<String, u32>, String> {
+    let value: toml::Value = text
+        .parse()
+        .map_err(|_| "a table is needed, such as {acme = 3}".to_owned())?;
+    value
+        .try_into()
+        .map_err(|error: toml::de::Error| error.message().to_owned())
 }
 
 impl Default for Config {
@@ -232,15 +235,11 @@ impl Config {
     /// # Errors
     /// A path that is no text.
     pub fn to_toml(&self) -> Result<String, ConfigError> {
+        let set = toml::Table::try_from(self)?;
         let mut unset = String::new();
-        for (key, is_set, instead) in [
-            ("bundle", self.bundle.is_some(), "the embedded one"),
-            ("onnxruntime", self.onnxruntime.is_some(), "searched for"),
-            ("workers", self.workers.is_some(), "measured at start"),
-            ("threads", self.threads.is_some(), "measured at start"),
-        ] {
-            if !is_set {
-                unset += &format!("# {key} is not set: {instead}\n");
+        for setting in settings() {
+            if let Some(instead) = setting.unset().filter(|_| !set.contains_key(&setting.key)) {
+                unset += &format!("# {} is not set: {instead}\n", setting.key);
             }
         }
         Ok(unset + &toml::to_string(self)?)
@@ -311,21 +310,6 @@ mod tests {
         assert_eq!((config.workers, config.max_channels), (Some(3), 2));
         let config = Config::load(Some(file.path()), &Flags { workers: Some(5) }).unwrap();
         assert_eq!((config.workers, config.max_channels), (Some(5), 2));
-    }
-
-    #[test]
-    fn every_key_can_be_set_by_the_environment() {
-        let written = serde_json::to_value(Config::default()).unwrap();
-        let mut fields: Vec<_> = written
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
-        let mut keys = KEYS;
-        fields.sort_unstable();
-        keys.sort_unstable();
-        assert_eq!(fields, keys);
     }
 
     #[test]

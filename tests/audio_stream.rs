@@ -279,7 +279,7 @@ fn samples_come_while_bytes_arrive_unless_the_format_prevents_it() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(replay::with_cases(96))]
 
     #[test]
     fn any_division_of_any_bytes_decodes_like_the_whole(

@@ -1,4 +1,4 @@
-//! Bad input over a real socket: the right status, the cause in words, and the next call served.
+//! Bad input over a real socket: the status is right, the message names the cause, and the next call succeeds.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,14 +11,14 @@ mod common;
 use common::{Client, Server};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
-use undertone::service::pb::{AudioConfig, AudioEncoding, ClassifyRequest, Options};
+use undertone::service::pb::{AudioConfig, AudioEncoding, ClassifyOptions, ClassifyRequest};
 
 struct Case {
     name: &'static str,
     request: ClassifyRequest,
     code: Code,
-    /// Words that the message must hold.
-    says: &'static [&'static str],
+    /// Texts that the message must contain.
+    contains: &'static [&'static str],
 }
 
 fn audio(bytes: Vec<u8>) -> ClassifyRequest {
@@ -28,7 +28,7 @@ fn audio(bytes: Vec<u8>) -> ClassifyRequest {
     }
 }
 
-/// A WAV file whose 44 header bytes are damaged.
+/// Returns a WAV file after `damage` has changed its 44 header bytes.
 fn damaged(samples: usize, damage: impl Fn(&mut [u8])) -> ClassifyRequest {
     let mut bytes = common::wav(&common::tone(samples), 16_000);
     damage(&mut bytes);
@@ -43,7 +43,7 @@ fn set_u32(bytes: &mut [u8], at: usize, value: u32) {
     bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
 }
 
-/// Where `hound` writes the fields of a plain WAV header.
+/// Offsets of the fields in a WAV header that `hound` writes.
 const RIFF_SIZE: usize = 4;
 const CHANNELS: usize = 22;
 const RATE: usize = 24;
@@ -84,7 +84,7 @@ fn cases() -> Vec<Case> {
     };
     let window = |nanos| {
         let window = Some(prost_types::Duration { seconds: 0, nanos });
-        let options = Some(Options {
+        let options = Some(ClassifyOptions {
             timeline: true,
             window,
             ..Default::default()
@@ -94,7 +94,7 @@ fn cases() -> Vec<Case> {
             ..audio(common::book())
         }
     };
-    let model = Some(Options {
+    let model = Some(ClassifyOptions {
         model: "whisper".into(),
         ..Default::default()
     });
@@ -103,85 +103,85 @@ fn cases() -> Vec<Case> {
             name: "empty blob",
             request: audio(vec![]),
             code: invalid,
-            says: &["empty"],
+            contains: &["empty"],
         },
         Case {
             name: "text file",
             request: audio(include_bytes!("../README.md").to_vec()),
             code: invalid,
-            says: &["text"],
+            contains: &["text"],
         },
         Case {
             name: "WAV header alone",
             request: damaged(0, |_| {}),
             code: invalid,
-            says: &["no audio"],
+            contains: &["no audio"],
         },
         Case {
             name: "zero-rate WAV",
             request: damaged(16_000, |bytes| set_u32(bytes, RATE, 0)),
             code: invalid,
-            says: &["0 Hz", "sample rate is needed"],
+            contains: &["0 Hz", "sample rate is needed"],
         },
         Case {
             name: "WAV that claims 65,535 channels",
             request: damaged(16_000, |bytes| set_u16(bytes, CHANNELS, 65_535)),
             code: Code::OutOfRange,
-            says: &["65535 channels", "at most 8"],
+            contains: &["65535 channels", "at most 8"],
         },
         Case {
             name: "NaN among the samples",
             request: floats(&not_finite),
             code: invalid,
-            says: &["not a finite number", "0.500 s"],
+            contains: &["not a finite number", "0.500 s"],
         },
         Case {
             name: "less than 10 ms",
             request: audio(common::wav(&common::tone(159), 16_000)),
             code: invalid,
-            says: &["9.9 ms", "10 ms are needed"],
+            contains: &["9.9 ms", "10 ms are needed"],
         },
         Case {
             name: "blob over the limit",
             request: audio(vec![7; LIMIT + 1]),
             code: Code::OutOfRange,
-            says: &["1000001 bytes", "at most 1000000"],
+            contains: &["1000001 bytes", "at most 1000000"],
         },
         Case {
             name: "blob over the transport's limit",
             request: audio(vec![7; LIMIT + (3 << 20)]),
             code: Code::OutOfRange,
-            says: &["4145728 bytes", "at most 1000000", "--max-audio-bytes"],
+            contains: &["4145728 bytes", "at most 1000000", "--max-audio-bytes"],
         },
         Case {
             name: "longer than the limit",
             request: audio(common::wav(&common::tone(31 * 8_000), 8_000)),
             code: Code::OutOfRange,
-            says: &["longer than 30 s"],
+            contains: &["longer than 30 s"],
         },
         Case {
             name: "unknown encoding",
             request: of(encoding),
             code: invalid,
-            says: &["99"],
+            contains: &["99"],
         },
         Case {
             name: "raw without a rate",
             request: of(no_rate),
             code: invalid,
-            says: &["sample rate is needed"],
+            contains: &["needs its sample rate"],
         },
         Case {
             name: "window shorter than a segment",
             request: window(1_000_000),
             code: invalid,
-            says: &["1 ms is too short", "264 ms"],
+            contains: &["1 ms is too short", "264 ms"],
         },
         Case {
             name: "negative window",
             request: window(-1_000_000),
             code: invalid,
-            says: &["not a positive duration"],
+            contains: &["not a positive duration"],
         },
         Case {
             name: "unknown model",
@@ -190,7 +190,7 @@ fn cases() -> Vec<Case> {
                 ..audio(common::book())
             },
             code: Code::NotFound,
-            says: &["whisper", "is served"],
+            contains: &["whisper", "it serves"],
         },
     ]
 }
@@ -198,19 +198,19 @@ fn cases() -> Vec<Case> {
 const LIMIT: usize = 1_000_000;
 
 #[tokio::test]
-async fn bad_input_gets_its_status_and_cause_and_the_next_call_is_served() {
+async fn bad_input_gets_its_status_and_its_cause_and_the_next_call_succeeds() {
     let server = Server::with(&["--max-audio-bytes", "1000000", "--max-audio-seconds", "30"]);
     let client = server.client().await;
     for Case {
         name,
         request,
         code,
-        says,
+        contains,
     } in cases()
     {
         let status = refused(&client, request, name).await;
         assert_eq!(status.code(), code, "{name}: {}", status.message());
-        for words in says {
+        for words in contains {
             assert!(
                 status.message().contains(words),
                 "{name}: {}",
@@ -236,14 +236,14 @@ async fn refused(client: &Client, request: ClassifyRequest, name: &str) -> Statu
     }
 }
 
-/// What a recorder that was cut off leaves, and what a live one sends: what came is judged.
+/// Files of a recorder that was stopped, and of a live recorder: the audio that is there is classified.
 #[tokio::test]
-async fn a_wav_that_ends_early_is_judged_as_far_as_it_goes() {
+async fn a_wav_file_that_ends_early_is_classified_up_to_its_end() {
     let server = Server::start();
     let client = server.client().await;
     let mut cut = common::wav(&common::tone(32_000), 16_000);
     cut.truncate(44 + 2 * 16_000);
-    // 4 GiB is how a live recorder says that it does not know; nothing is missing then.
+    // A live recorder writes 4 GiB because it does not know the length. Nothing is missing then.
     let four_gib = damaged(16_000, |bytes| {
         set_u32(bytes, RIFF_SIZE, u32::MAX);
         set_u32(bytes, DATA_SIZE, u32::MAX - 40);

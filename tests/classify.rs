@@ -1,4 +1,4 @@
-//! `Classify` and its neighbours, over a real socket, with real speech.
+//! `Classify`, `GetModel` and health over a real socket, with real speech.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,10 +21,10 @@ use tonic_health::pb::health_client::HealthClient;
 use undertone::audio;
 use undertone::bundle::{Bundle, Manifest, Turns, embedded, writer};
 use undertone::frontend::NarrowBand;
-use undertone::service::pb::lanes::Choice;
+use undertone::service::pb::lane_choice::Choice;
 use undertone::service::pb::{
-    AudioConfig, AudioEncoding, ClassifyRequest, ClassifyResponse, GetModelRequest, Lane, Lanes,
-    Options, Prediction, Span, TurnDetection,
+    AudioConfig, AudioEncoding, ClassifyOptions, ClassifyRequest, ClassifyResponse,
+    GetModelRequest, Lane, LaneChoice, Prediction, Span, TurnDetection,
 };
 
 async fn classify(client: &Client, audio: Vec<u8>) -> ClassifyResponse {
@@ -60,7 +60,7 @@ fn seconds(duration: Option<prost_types::Duration>) -> f64 {
 }
 
 fn with_lanes(choice: Choice) -> ClassifyRequest {
-    let lanes = Some(Lanes {
+    let lanes = Some(LaneChoice {
         choice: Some(choice),
     });
     let config = Some(AudioConfig {
@@ -88,7 +88,7 @@ fn raw(encoding: AudioEncoding, sample_rate_hz: u32, audio: Vec<u8>) -> Classify
 }
 
 #[tokio::test]
-async fn a_call_is_judged_lane_by_lane() {
+async fn each_lane_of_a_call_is_classified_by_itself() {
     let server = Server::start();
     let client = server.client().await;
     let model = client
@@ -132,7 +132,7 @@ async fn a_call_is_judged_lane_by_lane() {
     );
 }
 
-/// The customer's channel of the call, at 16 kHz.
+/// Returns the customer's channel of the call at 16 kHz.
 fn customer() -> Vec<f32> {
     let call = audio::decode(
         &common::call(),
@@ -143,12 +143,12 @@ fn customer() -> Vec<f32> {
     call.unwrap().lanes.remove(0)
 }
 
-/// The embedded bundle with another word in its manifest.
-fn saying(word: impl FnOnce(&mut Manifest)) -> Bundle {
+/// Returns the embedded bundle after `change` has changed its manifest.
+fn changed_bundle(change: impl FnOnce(&mut Manifest)) -> Bundle {
     let bundle = Bundle::from_files(embedded::files()).unwrap();
     let file = |name| bundle.file(name).unwrap().to_vec();
     let mut manifest = bundle.manifest.clone();
-    word(&mut manifest);
+    change(&mut manifest);
     writer::assemble(writer::Parts {
         manifest,
         encoder: file("encoder.onnx"),
@@ -161,27 +161,27 @@ fn saying(word: impl FnOnce(&mut Manifest)) -> Bundle {
 }
 
 #[tokio::test]
-async fn a_telephone_is_said_to_be_narrow_and_heard_as_the_bundle_says() {
+async fn telephone_audio_is_reported_as_narrow_band_and_handled_as_the_bundle_states() {
     for (handling, named) in [
-        (NarrowBand::AsIs, "NARROW_BAND_AS_IS"),
-        (NarrowBand::Mean, "NARROW_BAND_MEAN"),
+        (NarrowBand::AsIs, "NARROW_BAND_HANDLING_AS_IS"),
+        (NarrowBand::Mean, "NARROW_BAND_HANDLING_TRAINING_MEAN"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("bundle");
-        let bundle = saying(|manifest| manifest.frontend.narrow_band = handling);
+        let bundle = changed_bundle(|manifest| manifest.frontend.narrow_band = handling);
         writer::write(&bundle, &folder).unwrap();
         let server = Server::with(&["--bundle", folder.to_str().unwrap()]);
         let client = server.client().await;
         let model = client.clone().get_model(GetModelRequest::default()).await;
         let front_end = model.unwrap().into_inner().front_end.unwrap();
-        assert_eq!(front_end.narrow_band().as_str_name(), named);
+        assert_eq!(front_end.narrow_band_handling().as_str_name(), named);
 
         let narrow = ask(&client, with_lanes(Choice::Select(0))).await;
         assert!(narrow.narrow_band);
         let telephone = raw(AudioEncoding::Mulaw, 8_000, vec![0xff; 16_000]);
         assert!(ask(&client, telephone).await.narrow_band);
         assert!(!classify(&client, common::book()).await.narrow_band);
-        // The same samples at 16 kHz, of which nobody can know where they come from.
+        // The same samples at 16 kHz. Their origin cannot be detected.
         let samples = customer();
         let bytes = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
         let wide = ask(&client, raw(AudioEncoding::PcmF32le, 16_000, bytes)).await;
@@ -196,7 +196,7 @@ async fn a_telephone_is_said_to_be_narrow_and_heard_as_the_bundle_says() {
     }
 }
 
-/// Start and end of each turn in seconds, and its prediction.
+/// Returns start and end of each turn in seconds, and its prediction.
 fn turns(lane: &Lane) -> Vec<(f64, f64, &Prediction)> {
     let turn = |span: &Span| (seconds(span.start), seconds(span.end));
     let judged = lane.turns.iter().map(|span| span.prediction.as_ref());
@@ -208,7 +208,7 @@ fn turns(lane: &Lane) -> Vec<(f64, f64, &Prediction)> {
 }
 
 #[tokio::test]
-async fn a_call_has_the_turns_that_a_listener_hears() {
+async fn the_turns_of_a_call_are_those_that_a_person_hears() {
     let server = Server::start();
     let client = server.client().await;
     let answer = classify(&client, common::call()).await;
@@ -232,7 +232,7 @@ async fn a_call_has_the_turns_that_a_listener_hears() {
 }
 
 #[tokio::test]
-async fn turns_are_told_and_cut_as_the_bundle_says() {
+async fn turns_are_cut_as_the_bundle_states() {
     let patient = Turns {
         least_speech_ms: 144,
         end_silence_ms: 4_000,
@@ -242,19 +242,19 @@ async fn turns_are_told_and_cut_as_the_bundle_says() {
     for turns in [Some(patient), None] {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("bundle");
-        writer::write(&saying(|manifest| manifest.turns = turns), &folder).unwrap();
+        writer::write(&changed_bundle(|manifest| manifest.turns = turns), &folder).unwrap();
         let server = Server::with(&["--bundle", folder.to_str().unwrap()]);
         let client = server.client().await;
         let model = client.clone().get_model(GetModelRequest::default()).await;
         let told = model.unwrap().into_inner().turn_detection;
         let times = told.map(|told| {
             let TurnDetection {
-                least_speech,
+                min_speech,
                 end_silence,
                 lead_in,
                 lead_out,
             } = told;
-            [least_speech, end_silence, lead_in, lead_out].map(seconds)
+            [min_speech, end_silence, lead_in, lead_out].map(seconds)
         });
         let said = turns.map(|_| [0.144, 4.0, 0.504, 0.096]);
         assert_eq!(times, said);
@@ -262,7 +262,7 @@ async fn turns_are_told_and_cut_as_the_bundle_says() {
         let answer = classify(&client, common::book()).await;
         let cut = &answer.lanes[0];
         match turns {
-            // Cut at silences of a second it has two turns (tests/cli.rs).
+            // With cuts at silences of one second, it has two turns (tests/cli.rs).
             Some(_) => {
                 let [(start, end, _)] = self::turns(cut)[..] else {
                     panic!("{:?}", cut.turns);
@@ -281,11 +281,11 @@ async fn turns_are_told_and_cut_as_the_bundle_says() {
 }
 
 #[tokio::test]
-async fn what_is_said_in_turns_alone_decides_the_total() {
+async fn only_the_speech_in_turns_decides_the_total() {
     let server = Server::start();
     let client = server.client().await;
     let customer = customer();
-    // Behind the turn that ends at 2.7 s there is an idle line, of one length or another, or silence.
+    // After the turn that ends at 2.7 s there is an idle line of varying length, or silence.
     let ends = [
         customer[..64_000].to_vec(),
         customer.clone(),
@@ -304,7 +304,7 @@ async fn what_is_said_in_turns_alone_decides_the_total() {
 }
 
 #[tokio::test]
-async fn a_line_without_a_voice_has_no_turn_and_no_judgement() {
+async fn a_line_without_speech_has_no_turn_and_abstains() {
     let server = Server::start();
     let client = server.client().await;
     let mut random = StdRng::seed_from_u64(11);
@@ -316,7 +316,7 @@ async fn a_line_without_a_voice_has_no_turn_and_no_judgement() {
         0.001 * phase.sin() + 0.0005 * (3.0 * phase).sin()
     };
     let hum: Vec<f32> = (0..64_000).map(hum).collect();
-    // A knock in a quiet room.
+    // A knock in silence.
     let mut knock = vec![0.0; 64_000];
     for (i, sample) in knock[20_000..20_400].iter_mut().enumerate() {
         *sample = 0.5 * (random.random::<f32>() - 0.5) * (1.0 - i as f32 / 400.0);
@@ -335,7 +335,7 @@ async fn a_line_without_a_voice_has_no_turn_and_no_judgement() {
 }
 
 #[tokio::test]
-async fn lanes_are_picked_and_mixed() {
+async fn lanes_are_selected_and_mixed() {
     let server = Server::start();
     let client = server.client().await;
     let each = ask(&client, with_lanes(Choice::Each(true))).await;
@@ -369,7 +369,7 @@ async fn a_timeline_covers_the_recording_window_by_window() {
         seconds: 1,
         nanos: 500_000_000,
     });
-    let options = Some(Options {
+    let options = Some(ClassifyOptions {
         timeline: true,
         window,
         timing: true,
@@ -399,7 +399,7 @@ async fn a_timeline_covers_the_recording_window_by_window() {
 }
 
 #[tokio::test]
-async fn raw_samples_give_what_the_same_samples_in_a_file_give() {
+async fn headerless_samples_give_the_same_result_as_a_file_with_them() {
     let server = Server::start();
     let client = server.client().await;
     let samples: Vec<i16> = (0..16_000)
@@ -447,7 +447,7 @@ async fn thirty_two_callers_share_batches_and_each_gets_the_answer_it_gets_alone
         &audio::Limits::default(),
     );
     let samples = &book.unwrap().lanes[0];
-    // Each caller says something else, of another length.
+    // Each caller sends different speech of a different length.
     let files: Vec<_> = (0..32)
         .map(|caller| {
             common::wav(
@@ -464,7 +464,7 @@ async fn thirty_two_callers_share_batches_and_each_gets_the_answer_it_gets_alone
         let batches = server.metric(r#"undertone_batch_callers_count{graph="encoder"}"#);
         batches - server.metric(r#"undertone_batch_callers_bucket{graph="encoder",le="1"}"#)
     };
-    assert_eq!(shared(&server), 0.0, "a lone caller shares with nobody");
+    assert_eq!(shared(&server), 0.0, "a single caller shares no batch");
     for _ in 0..4 {
         let calls = clients
             .iter()
@@ -492,7 +492,7 @@ async fn thirty_two_callers_share_batches_and_each_gets_the_answer_it_gets_alone
 }
 
 #[tokio::test]
-async fn silence_and_scraps_of_sound_are_answered_by_abstaining() {
+async fn silence_and_very_short_sound_lead_to_abstention() {
     let server = Server::start();
     let client = server.client().await;
     for (samples, reason) in [
@@ -510,7 +510,7 @@ async fn silence_and_scraps_of_sound_are_answered_by_abstaining() {
             samples.len()
         );
     }
-    // One segment of a voice is enough.
+    // One segment of speech is enough.
     let book = audio::decode(
         &common::book(),
         audio::Encoding::Auto,
@@ -523,7 +523,7 @@ async fn silence_and_scraps_of_sound_are_answered_by_abstaining() {
 }
 
 #[tokio::test]
-async fn health_turns_and_the_process_ends_well_on_sigterm() {
+async fn health_changes_and_the_process_succeeds_on_sigterm() {
     let server = Server::start();
     let mut health = HealthClient::new(server.channel().await);
     for service in ["", "undertone.v1.EmotionService"] {

@@ -1,4 +1,4 @@
-//! The command line as a person or a script meets it.
+//! The command line: output, exit codes and error messages.
 
 #![allow(
     clippy::unwrap_used,
@@ -95,7 +95,7 @@ fn a_server_and_the_embedded_engine_print_the_same_numbers() {
 }
 
 #[test]
-fn a_table_has_a_line_a_lane() {
+fn a_table_has_one_line_for_each_lane() {
     let output = undertone(&["classify", "call.flac"]);
     let lines: Vec<_> = text(&output.stdout).lines().map(str::to_owned).collect();
     assert_eq!(lines.len(), 3);
@@ -112,7 +112,7 @@ fn a_table_has_a_line_a_lane() {
 }
 
 #[test]
-fn a_file_that_fails_is_named_and_the_others_are_judged() {
+fn a_file_that_fails_is_named_and_the_others_are_classified() {
     let output = undertone(&[
         "classify",
         "--json",
@@ -134,8 +134,8 @@ fn a_file_that_fails_is_named_and_the_others_are_judged() {
 }
 
 #[test]
-fn errors_name_the_cause_and_the_cure() {
-    for (arguments, code, says) in [
+fn errors_name_the_cause_and_the_remedy() {
+    for (arguments, code, expected) in [
         (&["classify"][..], 2, "FILE"),
         (&["serve", "--colour"], 2, "--colour"),
         (
@@ -148,7 +148,7 @@ fn errors_name_the_cause_and_the_cure() {
             1,
             "ONNX Runtime does not load from no-such.so",
         ),
-        // The library that the build fetches is the one without CUDA.
+        // The library that the build fetches is one without CUDA.
         (
             &["serve", "--device", "cuda"],
             1,
@@ -175,12 +175,12 @@ fn errors_name_the_cause_and_the_cure() {
         let output = undertone(&[arguments, extra].concat());
         let errors = text(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
-        assert!(errors.contains(says), "{arguments:?}: {errors}");
+        assert!(errors.contains(expected), "{arguments:?}: {errors}");
     }
 }
 
 #[test]
-fn inspect_tells_what_the_bundle_is_and_proves_it() {
+fn inspect_describes_the_bundle_and_verifies_it() {
     let output = undertone(&["inspect"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let told = text(&output.stdout);

@@ -1,5 +1,5 @@
-//! No work stands in the arguments of a log macro or a `debug_assert`: they are not evaluated where the
-//! level is off, or in a release build.
+//! The arguments of a log macro or a `debug_assert` do no work, because they are not evaluated if the level is off, or in
+//! a release build.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,7 +29,7 @@ const LAZY: [&str; 14] = [
     "debug_assert_ne",
 ];
 
-/// Functions and methods that only look. Whatever else is called there belongs before the macro.
+/// Functions and methods that only read. Any other call belongs before the macro.
 const PURE: [&str; 26] = [
     "all",
     "any",
@@ -60,7 +60,7 @@ const PURE: [&str; 26] = [
 ];
 
 #[test]
-fn no_work_stands_in_the_arguments_of_log_macros() {
+fn the_arguments_of_log_macros_do_no_work() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (mut seen, mut wrong) = (0, Vec::new());
     for folder in ["src", "model-export/src"] {
@@ -120,7 +120,7 @@ fn every_kind_of_work_is_found_wherever_the_macro_stands() {
     }
 }
 
-/// Calls `wrong` with each lazy macro's name and the work in its arguments; counts those macros.
+/// Calls `wrong` with the name of each lazy macro and the work in its arguments. Returns the number of such macros.
 fn check(tokens: TokenStream, wrong: &mut impl FnMut(&str, String)) -> usize {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let mut seen = 0;
@@ -139,7 +139,7 @@ fn check(tokens: TokenStream, wrong: &mut impl FnMut(&str, String)) -> usize {
     seen
 }
 
-/// The name of the macro whose arguments follow.
+/// Returns the name of the macro that the tokens before its arguments call.
 fn called(before: &[TokenTree]) -> Option<String> {
     match before {
         [.., TokenTree::Ident(name), TokenTree::Punct(mark)] if mark.as_char() == '!' => {
@@ -149,7 +149,7 @@ fn called(before: &[TokenTree]) -> Option<String> {
     }
 }
 
-/// Finds work among tokens; `fields` says that `name = value` is a field of the macro.
+/// Finds work among tokens. If `fields` is true, `name = value` is a field of the macro.
 fn find_work(tokens: TokenStream, fields: bool, found: &mut impl FnMut(String)) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     for (at, token) in tokens.iter().enumerate() {
@@ -157,7 +157,7 @@ fn find_work(tokens: TokenStream, fields: bool, found: &mut impl FnMut(String)) 
         match token {
             TokenTree::Ident(name) if name == "await" => found(".await".into()),
             TokenTree::Punct(mark) if mark.as_char() == '?' => {
-                // In front of a value it is a field's way to be shown.
+                // Before a value, it selects how the field is formatted.
                 let behind_a_value = matches!(before.last(), Some(token) if is_value(token));
                 if behind_a_value {
                     found("?".into());
@@ -198,12 +198,12 @@ fn is_value(token: &TokenTree) -> bool {
     }
 }
 
-/// The name of the function or method whose arguments follow.
+/// Returns the name of the function or method that the tokens before its arguments call.
 fn function(before: &[TokenTree]) -> Option<String> {
     match before {
         [.., TokenTree::Ident(name)] => {
             let name = name.to_string();
-            // Keywords before a bracket, and patterns and values like `Some(x)`, call nothing.
+            // Keywords before a bracket, and patterns and values such as `Some(x)`, are no calls.
             let keyword = ["if", "match", "in", "return", "let", "as", "mut"].contains(&&*name);
             let constructs = name.starts_with(|letter: char| letter.is_uppercase());
             (!keyword && !constructs).then_some(name)

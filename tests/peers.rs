@@ -1,8 +1,6 @@
-//! Other people's software against a real server: a Python client made from `proto/`, Prometheus
-//! and its promtool.
+//! Third-party software against a real server: a Python client generated from `proto/`, Prometheus and promtool.
 //!
-//! `./test` installs them. Where one is missing the test says so loudly and does nothing; with
-//! `CI` set it fails.
+//! `./test` installs them. If one is missing, the test prints a note and does nothing; if `CI` is set, the test fails.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,18 +21,18 @@ use serde_json::Value;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Says that a test cannot run here; in CI that is a failure.
+/// Prints that a test cannot run here. In CI, the test fails.
 fn missing(what: &str) {
     assert!(
         std::env::var_os("CI").is_none(),
         "{what} is missing, and in CI nothing is skipped"
     );
-    // Not `eprintln!`, which the test runner keeps to itself when a test passes.
+    // Not `eprintln!`, because the test runner hides its output if the test passes.
     let line = format!("\n*** SKIPPED: {what} is missing; ./test installs it ***\n\n");
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-/// Real speech: 20 files of all corpora where they lie beside the repository, else the fixtures.
+/// Returns real speech: 20 files of all corpora if they are beside the repository, otherwise the fixtures.
 fn files() -> Vec<PathBuf> {
     let data = Path::new(ROOT).join("../shared/data");
     if !data.is_dir() {
@@ -88,7 +86,7 @@ fn probabilities(output: &[u8]) -> Probabilities {
 }
 
 #[test]
-fn a_python_client_made_from_proto_gets_the_numbers_of_the_command_line() {
+fn a_python_client_generated_from_proto_gets_the_same_numbers_as_the_command_line() {
     let python = Path::new(ROOT).join(".venv/bin/python");
     if !python.is_file() {
         return missing(".venv with grpcio-tools");
@@ -123,7 +121,7 @@ fn a_python_client_made_from_proto_gets_the_numbers_of_the_command_line() {
 }
 
 #[test]
-fn promtool_has_no_complaint() {
+fn promtool_finds_no_fault_in_the_metrics() {
     if Command::new("promtool").arg("--version").output().is_err() {
         return missing("promtool");
     }
@@ -147,7 +145,7 @@ fn promtool_has_no_complaint() {
     assert!(output.status.success() && said.trim().is_empty(), "{said}");
 }
 
-/// A process that ends with its test.
+/// A process that is killed when this is dropped.
 struct Running(Child);
 
 impl Drop for Running {
@@ -190,7 +188,7 @@ fn prometheus_scrapes_the_server() {
             .unwrap(),
     );
     let query = r#"undertone_requests_total{method="Classify",code="OK"}"#;
-    // Prometheus scrapes when it likes; there is nothing to drive, so ask until it has.
+    // Prometheus decides when it scrapes, and a test cannot trigger it. So the test asks until it has.
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let answer = Command::new("promtool")

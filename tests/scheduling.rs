@@ -23,12 +23,12 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
 use undertone::service::pb::batch_classify_response::Result as Outcome;
 use undertone::service::pb::{
-    BatchClassifyRequest, BatchClassifyResponse, ClassifyRequest, ClassifyResponse,
-    GetModelRequest, Options, Priority,
+    BatchClassifyRequest, BatchClassifyResponse, ClassifyOptions, ClassifyRequest,
+    ClassifyResponse, GetModelRequest, Priority,
 };
 
 fn with_priority(request: ClassifyRequest, priority: Priority) -> ClassifyRequest {
-    let options = Some(Options {
+    let options = Some(ClassifyOptions {
         priority: priority.into(),
         ..Default::default()
     });

@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 use tonic::Code;
-use undertone::service::pb::{ClassifyRequest, Options, Priority};
+use undertone::service::pb::{ClassifyOptions, ClassifyRequest, Priority};
 
 use crate::caller::{Caller, Message};
 use crate::common::Server;
@@ -291,9 +291,9 @@ pub(crate) fn utterance() -> Message {
 pub(crate) fn recording(seconds: f64, priority: Priority) -> Message {
     Message::of(&ClassifyRequest {
         audio: speech::telephone(seconds).into(),
-        options: Some(Options {
+        options: Some(ClassifyOptions {
             priority: priority.into(),
-            ..Options::default()
+            ..ClassifyOptions::default()
         }),
         config: None,
     })

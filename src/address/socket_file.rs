@@ -1,4 +1,4 @@
-//! The file of a Unix domain socket: one that a dead server left is replaced, ours goes with us.
+//! The file of a Unix domain socket. A file that a dead server left is replaced; the own file is removed at the end.
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
 
-/// Owner and group may connect: to connect is to write.
+/// Mode of the file. Owner and group may connect, which requires permission to write.
 const MODE: u32 = 0o660;
 
-/// A socket's file; it is removed with this value, unless another has taken its place.
+/// The file of a bound socket. It is removed when this is dropped, unless another file has replaced it.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
@@ -22,7 +22,7 @@ impl SocketFile {
     /// Listens on a path.
     ///
     /// # Errors
-    /// The system's; a path on which somebody listens, or that is no socket, is taken.
+    /// The system's error. `AddrInUse` if another server listens on the path, or if the file there is not a socket.
     pub(super) fn bind(path: &Path) -> io::Result<(UnixListener, Self)> {
         remove_stale(path)?;
         let listener = UnixListener::bind(path)?;
@@ -34,7 +34,7 @@ impl SocketFile {
         Ok((listener, file))
     }
 
-    /// Where it is.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -44,7 +44,7 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if identity(&self.path).is_ok_and(|found| found == self.identity) {
-            // Left behind, it is replaced at the next start.
+            // If it cannot be removed, the next start replaces it.
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -55,7 +55,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Removes a socket's file if nobody listens there any more.
+/// Removes the file of a socket on which nobody listens any more.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let taken = |what: &str| Err(io::Error::new(io::ErrorKind::AddrInUse, what.to_owned()));
     match std::fs::symlink_metadata(path) {
@@ -79,10 +79,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_what_nobody_listens_on_is_replaced() {
+    async fn only_a_socket_on_which_nobody_listens_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("u.sock");
-        // As a server leaves it that was killed.
+        // A server that was killed leaves its file like this.
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let (listener, file) = SocketFile::bind(&path).unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_file_of_a_successor_stays() {
+    async fn the_file_of_another_server_is_not_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("u.sock");
         let (listener, file) = SocketFile::bind(&path).unwrap();

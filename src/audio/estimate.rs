@@ -308,6 +308,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(replay::defaults())]
+
         #[test]
         fn any_bytes_have_an_estimate(
             head in prop::sample::select(vec![

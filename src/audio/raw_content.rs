@@ -375,6 +375,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(replay::defaults())]
+
         #[test]
         fn the_sizes_of_the_pieces_change_nothing(
             head in prop::sample::select(vec![&b""[..], b"RIFF\0\0\0\0WAVE", b"////////", b"\xff\xfb\x90\0"]),

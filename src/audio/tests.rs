@@ -325,7 +325,7 @@ fn a_lane_has_the_same_samples_whatever_its_thread_resampled_before() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(replay::with_cases(48))]
 
     #[test]
     fn dividing_the_input_anywhere_changes_no_sample(

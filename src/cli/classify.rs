@@ -1,96 +1,42 @@
-//! `undertone classify`: files to predictions, by an engine of our own or by a server.
+//! `undertone classify`: classifies files, in this process or on a server.
+//!
+//! Files are classified several at a time. Their results are printed in the order of the command line.
 
 mod classifier;
+mod flags;
 mod progress;
+mod row;
 mod target;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
 use futures_util::{StreamExt as _, stream};
-use serde::Serialize;
-use serde_json::{Map, Value};
 
 use self::classifier::Classifier;
-use self::progress::{LOOK, Progress, Summary};
-use self::target::Target;
+pub(super) use self::flags::ClassifyFlags;
+use self::progress::{Progress, REFRESH_INTERVAL, Summary};
+use self::row::{LaneRow, seconds};
+use super::error::CliError;
 use super::signals::{Signal, Signals};
-use super::{CliError, say, table};
-use crate::service::pb::{AbstentionReason, ClassifyResponse, Lane, Prediction, Span};
+use super::{message, table};
+use crate::service::pb::ClassifyResponse;
 
-/// Files under way at a time: enough to fill batches.
+/// Files that are classified at a time: enough to fill batches.
 const FILES_AT_A_TIME: usize = 8;
 
-/// What stands where a prediction abstains, in place of its confidence.
-const NO_CONFIDENCE: &str = "-";
-
-#[derive(Debug, Args)]
-pub(super) struct Flags {
-    /// Audio files: WAV, FLAC, MP3, Ogg, M4A and more
-    #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
-    /// Ask a server instead: http://HOST:PORT, HOST:PORT or unix:PATH
-    #[arg(long, value_name = "URL", value_parser = Target::parse)]
-    server: Option<Target>,
-    /// One JSON object a line for each lane, and for each file that fails
-    #[arg(long)]
-    json: bool,
-    /// Folder of the model's bundle [default: the embedded one]
-    #[arg(long, value_name = "DIR", conflicts_with = "server")]
-    bundle: Option<PathBuf>,
-    /// ONNX Runtime's shared library [default: ORT_DYLIB_PATH, then the usual places]
-    #[arg(long, value_name = "FILE", conflicts_with = "server")]
-    onnxruntime: Option<PathBuf>,
-}
-
-/// One line of output.
-#[derive(Serialize)]
-struct Row<'a> {
-    file: &'a str,
-    lane: u32,
-    duration_s: f64,
-    narrow_band: bool,
-    truncated: bool,
-    remixed: bool,
-    #[serde(flatten)]
-    total: Said<'a>,
-    turns: Vec<Turn<'a>>,
-    model: String,
-}
-
-/// One turn of a lane.
-#[derive(Serialize)]
-struct Turn<'a> {
-    start_s: f64,
-    end_s: f64,
-    #[serde(flatten)]
-    said: Said<'a>,
-}
-
-/// A prediction.
-#[derive(Serialize)]
-struct Said<'a> {
-    label: &'a str,
-    confidence: f32,
-    abstained: bool,
-    reason: Option<&'static str>,
-    probabilities: Map<String, Value>,
-}
-
-pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
+pub(super) fn run(flags: &ClassifyFlags) -> Result<ExitCode, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let done = runtime.block_on(classify(flags));
-    // Decoding that nobody waits for any more is not waited for either.
+    let outcome = runtime.block_on(classify(flags));
+    // A decoder may still be running after a signal. The process does not wait for it.
     runtime.shutdown_background();
-    done
+    outcome
 }
 
-async fn classify(flags: &Flags) -> Result<ExitCode, CliError> {
+async fn classify(flags: &ClassifyFlags) -> Result<ExitCode, CliError> {
     let mut stop = Signals::listen()?.first();
     let classifier = tokio::select! {
         biased;
@@ -99,51 +45,52 @@ async fn classify(flags: &Flags) -> Result<ExitCode, CliError> {
     };
     let classifier = &classifier;
     let mut report = Report::new(flags);
-    let mut in_turn = InTurn::default();
+    let mut in_order = ReorderBuffer::default();
     let files = flags.files.iter().enumerate();
     let work: Vec<_> = files
         .map(|(number, file)| (number, file, report.progress.decoded(number)))
         .collect();
-    let mut answers = stream::iter(work)
-        .map(async |(number, file, decoded)| (number, classifier.file(file, decoded).await))
+    let mut results = stream::iter(work)
+        .map(async |(number, file, decoded)| (number, classifier.classify(file, decoded).await))
         .buffer_unordered(FILES_AT_A_TIME);
-    let mut look = tokio::time::interval(LOOK);
+    let mut refresh = tokio::time::interval(REFRESH_INTERVAL);
     let stopped = loop {
         tokio::select! {
             biased;
             Ok(signal) = &mut stop => break Some(signal),
-            answer = answers.next() => {
-                let Some((number, answer)) = answer else {
+            result = results.next() => {
+                let Some((number, result)) = result else {
                     break None;
                 };
-                report.done(number, &answer);
-                in_turn.done(number, answer);
-                while let Some((number, answer)) = in_turn.next() {
-                    report.answer(number, &answer)?;
+                report.finished(number, &result);
+                in_order.insert(number, result);
+                while let Some((number, result)) = in_order.next() {
+                    report.result(number, &result)?;
                 }
             }
-            _ = look.tick() => report.progress.look(),
+            _ = refresh.tick() => report.progress.refresh(),
         }
     };
-    for (number, answer) in in_turn.early {
-        report.answer(number, &answer)?;
+    for (number, result) in in_order.early {
+        report.result(number, &result)?;
     }
-    let failed = report.end(stopped.map(Signal::name));
+    let failures = report.end(stopped.map(Signal::name));
     Ok(match stopped {
         Some(signal) => ExitCode::from(signal.exit_code()),
-        None if failed > 0 => ExitCode::FAILURE,
+        None if failures > 0 => ExitCode::FAILURE,
         None => ExitCode::SUCCESS,
     })
 }
 
-/// What is done, in the order of the command line: each as soon as those before it are there.
-struct InTurn<T> {
+/// Puts results into the order of the command line. A result is returned as soon as all results before it have been
+/// returned.
+struct ReorderBuffer<T> {
     next: usize,
-    /// Done before their turn.
+    /// Results that came before an earlier file's result.
     early: BTreeMap<usize, T>,
 }
 
-impl<T> Default for InTurn<T> {
+impl<T> Default for ReorderBuffer<T> {
     fn default() -> Self {
         Self {
             next: 0,
@@ -152,177 +99,98 @@ impl<T> Default for InTurn<T> {
     }
 }
 
-impl<T> InTurn<T> {
-    fn done(&mut self, number: usize, what: T) {
-        self.early.insert(number, what);
+impl<T> ReorderBuffer<T> {
+    fn insert(&mut self, number: usize, result: T) {
+        self.early.insert(number, result);
     }
 
     fn next(&mut self) -> Option<(usize, T)> {
-        let what = self.early.remove(&self.next)?;
+        let result = self.early.remove(&self.next)?;
         self.next += 1;
-        Some((self.next - 1, what))
+        Some((self.next - 1, result))
     }
 }
 
-/// What comes of the files, on standard output and standard error.
+/// Prints results on standard output; errors, progress and summary on standard error.
 struct Report<'a> {
-    flags: &'a Flags,
+    flags: &'a ClassifyFlags,
     table: table::Table,
-    headed: bool,
+    /// Whether the head of the table has been printed.
+    has_head: bool,
     progress: Progress,
     summary: Summary,
 }
 
 impl<'a> Report<'a> {
-    fn new(flags: &'a Flags) -> Self {
+    fn new(flags: &'a ClassifyFlags) -> Self {
         let names = flags.files.iter();
         let names = names.map(|file| file.display().to_string().chars().count());
-        // The widest label is a reason for abstaining.
+        // The widest entry of the label's column is a reason for abstention.
         let widths = [names.max().unwrap_or(0).max(4), 4, 7, 14, 10, 0];
         Self {
             flags,
             table: table::Table::new(&widths),
-            headed: false,
+            has_head: false,
             progress: Progress::new(&flags.files),
             summary: Summary::new(flags.files.len()),
         }
     }
 
-    /// A file is done, whether or not it is its turn.
-    fn done(&mut self, number: usize, answer: &Result<ClassifyResponse, String>) {
-        let length = answer.as_ref().map(|answer| seconds(answer.audio_duration));
-        self.progress.done(number, length.unwrap_or(0.0));
+    /// Updates the progress when a file has a result, whether or not the result can be printed yet.
+    fn finished(&mut self, number: usize, result: &Result<ClassifyResponse, String>) {
+        let length = result.as_ref();
+        let length = length.map(|response| seconds(response.audio_duration));
+        self.progress.finished(number, length.unwrap_or(0.0));
     }
 
-    fn answer(
+    /// Prints the result of a file.
+    fn result(
         &mut self,
         number: usize,
-        answer: &Result<ClassifyResponse, String>,
+        result: &Result<ClassifyResponse, String>,
     ) -> io::Result<()> {
         let name = self.flags.files[number].display().to_string();
-        match answer {
-            Ok(answer) => {
-                self.summary.classified(seconds(answer.audio_duration));
-                answer
-                    .lanes
-                    .iter()
-                    .try_for_each(|lane| self.row(&row(&name, lane, answer)))
+        match result {
+            Ok(response) => {
+                self.summary.classified(seconds(response.audio_duration));
+                let mut lanes = response.lanes.iter();
+                lanes.try_for_each(|lane| self.row(&LaneRow::new(&name, lane, response)))
             }
             Err(reason) => {
                 self.summary.failed(reason);
-                self.progress.print(|| say(&format!("{name}: {reason}")));
-                match self.flags.json {
-                    true => self
-                        .print(&serde_json::json!({ "file": name, "error": reason }).to_string()),
-                    false => Ok(()),
+                self.progress
+                    .print(|| message::print(&format!("{name}: {reason}")));
+                if self.flags.json {
+                    let row = serde_json::json!({ "file": name, "error": reason });
+                    self.print(&row.to_string())?;
                 }
+                Ok(())
             }
         }
     }
 
-    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+    fn row(&mut self, row: &LaneRow<'_>) -> io::Result<()> {
         if self.flags.json {
             return self.print(&serde_json::json!(row).to_string());
         }
-        if !self.headed {
-            self.headed = true;
-            let head = ["file", "lane", "seconds", "label", "confidence", "note"];
-            self.print(&self.table.line(&head))?;
+        if !self.has_head {
+            self.has_head = true;
+            self.print(&self.table.line(&LaneRow::HEAD))?;
         }
-        let (label, confidence) = shown(&row.total);
-        // As many characters up to 28 hours.
-        let digits = if row.duration_s < 9_999.995 { 2 } else { 1 };
-        self.print(&self.table.line(&[
-            row.file,
-            &row.lane.to_string(),
-            &format!("{:.digits$}", row.duration_s),
-            label,
-            &confidence,
-            &note(row),
-        ]))
+        self.print(&self.table.line(&row.cells()))
     }
 
     fn print(&self, line: &str) -> io::Result<()> {
         self.progress.print(|| writeln!(io::stdout(), "{line}"))
     }
 
-    /// Ends with the summary; how many files failed.
+    /// Prints the summary, and returns the number of files that failed.
     fn end(self, stopped: Option<&str>) -> usize {
-        self.progress.finish();
+        self.progress.end();
         for line in self.summary.lines(stopped) {
-            say(&line);
+            message::print(&line);
         }
         self.summary.failures()
-    }
-}
-
-fn row<'a>(file: &'a str, lane: &'a Lane, answer: &ClassifyResponse) -> Row<'a> {
-    let model = answer.model.clone().unwrap_or_default();
-    Row {
-        file,
-        lane: lane.index,
-        duration_s: seconds(answer.audio_duration),
-        narrow_band: answer.narrow_band,
-        truncated: answer.truncated,
-        remixed: answer.remixed,
-        total: said(lane.total.as_ref()),
-        turns: lane.turns.iter().map(turn).collect(),
-        model: format!("{} {}", model.name, model.version),
-    }
-}
-
-fn turn(span: &Span) -> Turn<'_> {
-    Turn {
-        start_s: seconds(span.start),
-        end_s: seconds(span.end),
-        said: said(span.prediction.as_ref()),
-    }
-}
-
-fn said(prediction: Option<&Prediction>) -> Said<'_> {
-    let emotions = prediction.map_or(&[][..], |prediction| &prediction.emotions);
-    Said {
-        label: prediction.map_or("", |prediction| &prediction.label),
-        confidence: prediction.map_or(0.0, |prediction| prediction.confidence),
-        abstained: prediction.is_some_and(|prediction| prediction.abstained),
-        reason: prediction.and_then(|prediction| reason(prediction.reason())),
-        probabilities: emotions
-            .iter()
-            .map(|emotion| (emotion.label.clone(), emotion.probability.into()))
-            .collect(),
-    }
-}
-
-/// Label and confidence for a person: where the prediction abstains its reason, so that nobody takes the
-/// label for an answer.
-fn shown<'a>(said: &Said<'a>) -> (&'a str, String) {
-    match (said.abstained, said.reason) {
-        (false, _) => (said.label, format!("{:.3}", said.confidence)),
-        (true, reason) => (reason.unwrap_or("ABSTAINED"), NO_CONFIDENCE.into()),
-    }
-}
-
-/// What a person should know beside the label.
-fn note(row: &Row<'_>) -> String {
-    let band = row.narrow_band.then_some("narrow band");
-    let cut = row.truncated.then_some("truncated");
-    let mixed = row.remixed.then_some("channels change");
-    let facts = [band, cut, mixed].into_iter().flatten();
-    let notes: Vec<&str> = facts.collect();
-    notes.join(", ")
-}
-
-fn seconds(duration: Option<prost_types::Duration>) -> f64 {
-    let duration = duration.unwrap_or_default();
-    duration.seconds as f64 + f64::from(duration.nanos) / 1e9
-}
-
-fn reason(reason: AbstentionReason) -> Option<&'static str> {
-    match reason {
-        AbstentionReason::Unspecified => None,
-        AbstentionReason::NoSpeech => Some("NO_SPEECH"),
-        AbstentionReason::TooShort => Some("TOO_SHORT"),
-        AbstentionReason::LowConfidence => Some("LOW_CONFIDENCE"),
     }
 }
 
@@ -331,15 +199,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_done_early_waits_for_its_turn_and_is_kept() {
-        let mut in_turn = InTurn::default();
-        in_turn.done(1, 'b');
-        assert_eq!(in_turn.next(), None);
-        in_turn.done(0, 'a');
-        in_turn.done(3, 'd');
-        assert_eq!(in_turn.next(), Some((0, 'a')));
-        assert_eq!(in_turn.next(), Some((1, 'b')));
-        assert_eq!(in_turn.next(), None);
-        assert_eq!(Vec::from_iter(in_turn.early), [(3, 'd')]);
+    fn an_early_result_waits_for_those_before_it_and_is_kept() {
+        let mut in_order = ReorderBuffer::default();
+        in_order.insert(1, 'b');
+        assert_eq!(in_order.next(), None);
+        in_order.insert(0, 'a');
+        in_order.insert(3, 'd');
+        assert_eq!(in_order.next(), Some((0, 'a')));
+        assert_eq!(in_order.next(), Some((1, 'b')));
+        assert_eq!(in_order.next(), None);
+        assert_eq!(Vec::from_iter(in_order.early), [(3, 'd')]);
     }
 }

@@ -1,4 +1,4 @@
-//! `undertone inspect`: what a bundle is, whether it runs here, how good it is.
+//! `undertone inspect`: describes a bundle, checks that it runs on this machine and prints its model card.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -6,14 +6,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::CliError;
+use super::error::CliError;
 use crate::bundle::{Bundle, Sequence, Turns};
 use crate::engine::OpenError;
 use crate::frontend::{NarrowBand, SAMPLE_RATE};
 use crate::runtime::{Instance, Library, RuntimeError, golden};
 
 #[derive(Debug, Args)]
-pub(super) struct Flags {
+pub(super) struct InspectFlags {
     /// Folder of the bundle [default: the embedded one]
     bundle: Option<PathBuf>,
     /// ONNX Runtime's shared library [default: ORT_DYLIB_PATH, then the usual places]
@@ -21,12 +21,12 @@ pub(super) struct Flags {
     onnxruntime: Option<PathBuf>,
 }
 
-pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
+pub(super) fn run(flags: &InspectFlags) -> Result<ExitCode, CliError> {
     let bundle = match &flags.bundle {
         Some(folder) => Bundle::open(folder)?,
         None => Bundle::embedded()?,
     };
-    let proven = prove(flags, &bundle).map_err(OpenError::from)?;
+    let verified = verify(flags, &bundle).map_err(OpenError::from)?;
     let manifest = &bundle.manifest;
     let mut out = std::io::stdout().lock();
     let hop = manifest.frontend.segment_hop * manifest.frontend.frame_hop;
@@ -41,7 +41,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
         out,
         "narrow band {}",
         match manifest.frontend.narrow_band {
-            NarrowBand::AsIs => "heard as it is, silent above its band",
+            NarrowBand::AsIs => "left as it is, silent above its band",
             NarrowBand::Mean => "set to the training mean above its band",
         }
     )?;
@@ -53,10 +53,10 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
             lead_out_ms,
         }) => writeln!(
             out,
-            "turns       ended by {end_silence_ms} ms of silence, of {least_speech_ms} ms of speech or more, \
-             judged from {lead_in_ms} ms before it to {lead_out_ms} ms behind"
+            "turns       ended by {end_silence_ms} ms of silence, {least_speech_ms} ms of speech or more, classified \
+             from {lead_in_ms} ms before the speech to {lead_out_ms} ms after it"
         )?,
-        None => writeln!(out, "turns       none: a lane is one")?,
+        None => writeln!(out, "turns       none: a lane is one turn")?,
     }
     writeln!(out, "features    {}", manifest.encoder.features)?;
     match manifest.sequence {
@@ -71,12 +71,15 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
     }
     writeln!(out, "trained on  {}", manifest.training.corpora.join(", "))?;
     writeln!(out, "licence     {}", manifest.training.licence)?;
-    writeln!(out, "checks      files whole, graphs as agreed, {proven}")?;
+    writeln!(
+        out,
+        "checks      checksums hold, graphs have the expected inputs and outputs, {verified}"
+    )?;
     writeln!(out, "\n{}", bundle.card().trim_end())?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn prove(flags: &Flags, bundle: &Bundle) -> Result<String, RuntimeError> {
+fn verify(flags: &InspectFlags, bundle: &Bundle) -> Result<String, RuntimeError> {
     let library = Library::load(flags.onnxruntime.as_deref())?;
     let mut instance = Instance::open(&library, bundle)?;
     let difference = golden::verify(&mut instance, bundle, golden::TOLERANCE)?;

@@ -1,6 +1,6 @@
-//! `undertone serve`: bind, load, prove, serve, stop.
+//! `undertone serve`: binds the addresses, loads and checks the model, serves, and shuts down.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,149 +8,45 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use super::error::CliError;
+use super::message;
 use super::signals::Signals;
-use super::{CliError, say};
-use crate::address::{Address, AddressError, Bound};
+use crate::address::{Address, Bound};
 use crate::config::{self, Config};
-use crate::engine::{self, Engine, Provider};
-use crate::service::server::{self, ServerError};
-use crate::service::{Emotion, Health};
+use crate::engine::{self, Engine};
+use crate::service::{EmotionApi, Health, Listener, ServerError, server};
 use crate::telemetry::readiness::Readiness;
 use crate::telemetry::{admin, logs, metrics};
 
-/// Flags override environment variables (`UNDERTONE_LISTEN`), which override the file.
-#[derive(Debug, Default, Args, Serialize)]
+/// The flags of `undertone serve`: those of a run, and the settings of [`Config`].
+#[derive(Debug, Args)]
 pub(super) struct Flags {
     /// Configuration file, TOML; its keys are the flags' names with `_` for `-` [env: UNDERTONE_CONFIG]
     #[arg(long, value_name = "FILE")]
-    #[serde(skip)]
     config: Option<PathBuf>,
     /// Print the effective configuration as TOML and exit
     #[arg(long)]
-    #[serde(skip)]
     check: bool,
-    /// Address of the gRPC service: HOST:PORT or unix:PATH [default: 127.0.0.1:50051]
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    listen: Option<Address>,
-    /// Address of the admin listener with /metrics, /healthz and /readyz: HOST:PORT [default: 127.0.0.1:9464]
-    #[arg(long, value_name = "ADDRESS", value_parser = metrics_address)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metrics_listen: Option<Address>,
-    /// Folder of the model's bundle [default: the embedded one]
-    #[arg(long, value_name = "DIR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bundle: Option<PathBuf>,
-    /// ONNX Runtime's shared library [default: ORT_DYLIB_PATH, then the usual places]
-    #[arg(long, value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    onnxruntime: Option<PathBuf>,
-    /// What batches run on; cuda needs ONNX Runtime's GPU build, CUDA and cuDNN [default: cpu]
-    #[arg(long, value_enum, value_name = "DEVICE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    device: Option<Provider>,
-    /// Sets of sessions, each on its own thread [default: measured at start]
-    #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    workers: Option<usize>,
-    /// Threads inside each session [default: measured at start]
-    #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    threads: Option<usize>,
-    /// Requests answered at a time; more are refused with a time to come back [default: 256]
-    #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_requests: Option<usize>,
-    /// Bytes of tensors that requests may hold together [default: 536870912]
-    #[arg(long, value_name = "BYTES")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_queue_bytes: Option<usize>,
-    /// Seconds of device time that interactive requests may hold together [default: 10]
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_interactive_seconds: Option<f64>,
-    /// Seconds of device time that bulk requests may hold together [default: 120]
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_bulk_seconds: Option<f64>,
-    /// Milliseconds that no batch exceeds, as predicted [default: 10]
-    #[arg(long, value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_batch_ms: Option<f64>,
-    /// Milliseconds to wait for companions on a free device, where they pay [default: 0]
-    #[arg(long, value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_queue_delay_ms: Option<f64>,
-    /// Share of device time that waiting bulk work is sure of, at most 250 ms of it late, 0 to 0.9 [default: 0.1]
-    #[arg(long, value_name = "SHARE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bulk_share: Option<f64>,
-    /// Seconds of the longest recording that stays interactive without a deadline; longer ones are bulk [default: 30]
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    interactive_seconds: Option<f64>,
-    /// Bytes of one recording [default: 268435456]
-    #[arg(long, value_name = "BYTES")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_audio_bytes: Option<usize>,
-    /// Seconds of one recording [default: 3600]
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_audio_seconds: Option<f64>,
-    /// Channels of one recording [default: 8]
-    #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_channels: Option<u16>,
-    /// Seconds of audio that a megabyte may decode to, beyond ten minutes [default: 2500]
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_seconds_per_megabyte: Option<f64>,
-    /// Bytes of one recording once decoded: 64,000 a second and lane [default: 2147483648]
-    #[arg(long, value_name = "BYTES")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_decoded_bytes: Option<usize>,
-    /// Seconds that decoding one recording may take [default: 60]
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_decode_seconds: Option<f64>,
-    /// Seconds that requests under way are given to end at shutdown [default: 20]
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    grace_seconds: Option<f64>,
-    /// How a log line is written [default: human]
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    log_format: Option<logs::LogFormat>,
-    /// Level of undertone's own lines, or directives such as info,h2=debug [default: info]
-    #[arg(long, value_name = "FILTER")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    log: Option<String>,
+    #[command(flatten)]
+    settings: config::Given,
 }
 
-/// Talking to callers takes a tenth of the processors under full load, the rest is decoding and the model's.
-/// With a thread on each processor calls would be handed from one to the other for nothing.
+/// Number of processors for each network thread. Under full load, network work takes a tenth of the processor time; the
+/// rest is decoding and the model. With one network thread on each processor, calls would move between threads without a
+/// benefit.
 const PROCESSORS_PER_NETWORK_THREAD: usize = 4;
-
-fn address(text: &str) -> Result<Address, AddressError> {
-    Address::parse(text, config::PORT)
-}
-
-fn metrics_address(text: &str) -> Result<Address, AddressError> {
-    Address::parse(text, config::METRICS_PORT)
-}
 
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
     let file = flags.config.clone().or_else(config::file);
-    let config = Config::load(file.as_deref(), flags)?;
+    let config = Config::load(file.as_deref(), &flags.settings)?;
     let misspelt = config::misspelt();
     if flags.check {
         for config::Misspelt { variable, meant } in misspelt {
-            say(&format!("{variable} sets nothing; did you mean {meant}?"));
+            message::print(&format!("{variable} sets nothing; did you mean {meant}?"));
         }
         write!(std::io::stdout(), "{}", config.to_toml()?)?;
         return Ok(ExitCode::SUCCESS);
@@ -159,7 +55,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
     for config::Misspelt { variable, meant } in misspelt {
         tracing::warn!("{variable} sets nothing; did you mean {meant}?");
     }
-    // Before any other thread is started.
+    // Both calls must precede the start of any other thread.
     engine::use_batch_scheduling_policy();
     engine::limit_retained_memory();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -168,40 +64,41 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, CliError> {
         .enable_all()
         .build()?;
     let served = runtime.block_on(serve(config));
-    // A decode that was cut off is not waited for.
+    // A decoder may still be running. The process does not wait for it.
     runtime.shutdown_background();
     served.map(|()| ExitCode::SUCCESS)
 }
 
 async fn serve(config: Config) -> Result<(), CliError> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut signals = Signals::listen()?;
     let recorder = metrics::install()?;
-    // Addresses first: one that is taken should not cost a model's loading.
-    let listener = server::Listener::bind(&config.listen).await?;
+    // The addresses come first, so that a taken address is reported before the model is loaded.
+    let listener = Listener::bind(&config.listen).await?;
     let (metrics_listeners, metrics_address) = bind_metrics(&config.metrics_listen).await?;
     let readiness = Readiness::default();
     let (stop_admin, stopping) = oneshot::channel::<()>();
-    // Ends it if this returns early.
+    // The set aborts the listener if this function returns early.
     let mut admin = JoinSet::new();
     admin.spawn(admin::serve(
         metrics_listeners,
         recorder,
         readiness.clone(),
-        // Either way of ending the wait means that it is time to stop.
+        // The channel ends with a message or by being dropped. Both mean that the listener must stop.
         async { drop(stopping.await) },
     ));
     let address = listener.address.clone();
     tracing::info!(%address, metrics = %metrics_address, "listening");
 
-    let (emotion, health) = (Emotion::default(), Health::new().await);
+    let (emotion, health) = (EmotionApi::default(), Health::new().await);
     let (stop, drain) = oneshot::channel();
     let (end, cut) = oneshot::channel();
     let mut serving = tokio::spawn(server::run(
         listener,
         emotion.clone(),
         config.max_audio_bytes,
-        (health.clone(), readiness.clone()),
+        health.clone(),
+        readiness.clone(),
         async { drop(drain.await) },
         async { drop(cut.await) },
     ));
@@ -226,30 +123,30 @@ async fn serve(config: Config) -> Result<(), CliError> {
             %address,
             metrics = %metrics_address,
             onnxruntime = engine.runtime(),
-            ready_after_ms = begun.elapsed().as_millis(),
+            ready_after_ms = started.elapsed().as_millis(),
             "serving"
         );
         let signal = tokio::select! {
             signal = signals.next() => signal.name(),
             served = &mut serving => return Ok(served??),
         };
-        tracing::info!(signal, "stopping: requests under way end");
+        tracing::info!(signal, "stopping: waiting for requests under way");
     }
-    // The server is gone if nobody receives this.
+    // An error means that the server has already ended.
     let _ = stop.send(());
     let grace = config.grace();
     let ended = tokio::select! {
         served = &mut serving => Some(served),
         () = tokio::time::sleep(grace) => {
-            tracing::warn!(?grace, "the grace is over");
+            tracing::warn!(?grace, "the grace period is over");
             None
         }
         signal = signals.next() => {
-            tracing::warn!(signal = signal.name(), "a second signal: ending at once");
+            tracing::warn!(signal = signal.name(), "second signal: ending at once");
             None
         }
     };
-    // Connections that are still open end with the server.
+    // The server closes the connections that are still open.
     let _ = end.send(());
     match ended {
         Some(served) => served??,
@@ -263,11 +160,11 @@ async fn serve(config: Config) -> Result<(), CliError> {
     Ok(())
 }
 
-/// How long a model that is being loaded when a signal comes is waited for. It ends within one batch;
-/// a graph that is being compiled for a GPU cannot be stopped.
-const GIVING_UP: Duration = Duration::from_secs(2);
+/// How long to wait, after a signal, for a model that is being loaded. On a CPU, loading stops within the time of one
+/// batch. The compilation of a graph for a GPU cannot be stopped.
+const LOADING_STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The engine; none if a signal came first.
+/// Loads the engine. Returns `None` if a signal came first.
 async fn load(config: &Config, signals: &mut Signals) -> Result<Option<Arc<Engine>>, CliError> {
     let options = config.engine();
     let stopped = Arc::new(AtomicBool::new(false));
@@ -279,27 +176,26 @@ async fn load(config: &Config, signals: &mut Signals) -> Result<Option<Arc<Engin
         opened = &mut opening => return Ok(Some(Arc::new(opened??))),
         signal = signals.next() => signal.name(),
     };
-    tracing::info!(signal, "stopping: the model is not loaded any further");
+    tracing::info!(signal, "stopping: loading of the model is abandoned");
     stopped.store(true, Ordering::Relaxed);
-    // The process must not end under ONNX Runtime's threads. Whatever came of it is not wanted.
-    let _ = tokio::time::timeout(GIVING_UP, opening).await;
+    // The process must not end while ONNX Runtime's threads run. The result of loading is not needed.
+    let _ = tokio::time::timeout(LOADING_STOP_TIMEOUT, opening).await;
     Ok(None)
 }
 
-/// Binds the admin listener; what was bound, as it is written.
+/// Binds the admin listener. Also returns the bound address as text.
 async fn bind_metrics(address: &Address) -> Result<(Vec<TcpListener>, String), ServerError> {
-    let failed = |reason: String| ServerError::Listen {
+    let failed = |source: io::Error| ServerError::Listen {
         address: address.to_string(),
         flag: "metrics-listen",
-        reason,
+        source,
     };
-    let bound = address
-        .bind()
-        .await
-        .map_err(|error| failed(error.to_string()))?;
+    let bound = address.bind().await.map_err(failed)?;
     let written = bound.address();
     match bound {
         Bound::Tcp(listeners) => Ok((listeners, written)),
-        Bound::Unix(..) => Err(failed("Prometheus scrapes over TCP".into())),
+        Bound::Unix(..) => Err(failed(io::Error::other(
+            "the admin listener serves Prometheus, which needs a TCP address",
+        ))),
     }
 }

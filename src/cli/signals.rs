@@ -11,6 +11,7 @@ pub(super) enum Signal {
 }
 
 impl Signal {
+    /// Returns the name of the signal.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Terminate => "SIGTERM",
@@ -18,7 +19,7 @@ impl Signal {
         }
     }
 
-    /// The exit code of a command that it ended: 128 and the signal's number, as shells say it.
+    /// Returns the exit code of a command that the signal ended: 128 plus the signal's number, as shells report it.
     pub(super) fn exit_code(self) -> u8 {
         match self {
             Self::Terminate => 143,
@@ -27,13 +28,14 @@ impl Signal {
     }
 }
 
-/// SIGTERM and SIGINT, caught from the start.
+/// A receiver of SIGTERM and SIGINT. Signals no longer end the process by themselves.
 pub(super) struct Signals {
     terminate: unix::Signal,
     interrupt: unix::Signal,
 }
 
 impl Signals {
+    /// Starts to receive signals. Requires a tokio runtime.
     pub(super) fn listen() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -41,19 +43,19 @@ impl Signals {
         })
     }
 
-    /// Waits for the first; a second ends the process at once, whatever it is at.
+    /// Returns a receiver of the first signal. A second signal ends the process at once.
     pub(super) fn first(mut self) -> oneshot::Receiver<Signal> {
-        let (tell, first) = oneshot::channel();
+        let (sender, first) = oneshot::channel();
         tokio::spawn(async move {
-            // Nobody listens any more if the command is ending by itself.
-            let _ = tell.send(self.next().await);
+            // The receiver is gone if the command has ended by itself.
+            let _ = sender.send(self.next().await);
             let second = self.next().await;
             std::process::exit(second.exit_code().into());
         });
         first
     }
 
-    /// Waits for the next.
+    /// Waits for the next signal. Cancellation safe: no signal is lost.
     pub(super) async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.terminate.recv() => Signal::Terminate,

@@ -1,4 +1,4 @@
-//! A plain table for a terminal, line by line: the columns' widths are fixed beforehand.
+//! A plain-text table for a terminal. The widths of its columns are fixed, so that each line can be printed at once.
 
 /// Columns of a table.
 #[derive(Debug)]
@@ -7,18 +7,18 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// A column for each width, in characters.
+    /// Creates a column for each width, in characters.
     pub(super) fn new(widths: &[usize]) -> Self {
         Self {
             widths: widths.to_vec(),
         }
     }
 
-    /// One line; a cell that is too wide moves those behind it.
-    pub(super) fn line(&self, cells: &[&str]) -> String {
+    /// Returns one line. A cell that is too wide moves the cells after it to the right.
+    pub(super) fn line(&self, cells: &[impl AsRef<str>]) -> String {
         let cells = cells.iter().zip(&self.widths);
         let cells: Vec<_> = cells
-            .map(|(cell, width)| format!("{cell:<width$}"))
+            .map(|(cell, width)| format!("{:<width$}", cell.as_ref()))
             .collect();
         cells.join("  ").trim_end().to_owned()
     }
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_line_up() {
+    fn columns_are_aligned() {
         let table = Table::new(&[8, 5, 4]);
         assert_eq!(
             table.line(&["file", "label", "note"]),

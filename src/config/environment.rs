@@ -3,7 +3,7 @@
 use figment::value::{Dict, Map, Value};
 use figment::{Error, Metadata, Profile, Provider};
 
-use super::{KEYS, TEXTS};
+use super::settings::{Setting, settings};
 
 /// Prefix of the environment variables.
 pub const PREFIX: &str = "UNDERTONE_";
@@ -27,17 +27,18 @@ impl Provider for Environment {
     fn data(&self) -> Result<Map<Profile, Dict>, Error> {
         let mut set = Dict::new();
         for (key, text) in variables() {
-            let value = match TEXTS.contains(&&*key) {
-                // As it is: `[::1]` is an address, not a list.
-                true => Value::from(text),
-                false => match text.parse() {
+            let Some(setting) = setting(&key) else {
+                continue;
+            };
+            let value = if setting.kind.is_text() {
+                Value::from(text)
+            } else {
+                match text.parse() {
                     Ok(value) => value,
                     Err(never) => match never {},
-                },
+                }
             };
-            if KEYS.contains(&&*key) {
-                set.insert(key, value);
-            }
+            set.insert(key, value);
         }
         Ok(Profile::Default.collect(set))
     }
@@ -64,10 +65,13 @@ pub struct Misspelt {
 #[must_use]
 pub fn misspelt() -> Vec<Misspelt> {
     let named = |key: &str| format!("{PREFIX}{}", key.to_ascii_uppercase());
-    let unknown = variables().filter(|(key, _)| !KEYS.contains(&&**key) && key != CONFIG);
+    let unknown = variables().filter(|(key, _)| setting(key).is_none() && key != CONFIG);
     let mut misspelt: Vec<_> = unknown
         .filter_map(|(key, _)| {
-            let keys = KEYS.iter().copied().chain([CONFIG]);
+            let keys = settings()
+                .iter()
+                .map(|setting| &*setting.key)
+                .chain([CONFIG]);
             Some(Misspelt {
                 variable: named(&key),
                 meant: named(nearest(&key, keys)?),
@@ -76,6 +80,11 @@ pub fn misspelt() -> Vec<Misspelt> {
         .collect();
     misspelt.sort_by(|a, b| a.variable.cmp(&b.variable));
     misspelt
+}
+
+/// The setting of a key.
+fn setting(key: &str) -> Option<&'static Setting> {
+    settings().iter().find(|setting| setting.key == key)
 }
 
 /// The name that was probably meant by one that is unknown.
@@ -107,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_slip_is_told_from_a_name_of_others() {
-        let nearest = |unknown| nearest(unknown, KEYS.into_iter());
+        let nearest = |unknown| nearest(unknown, settings().iter().map(|each| &*each.key));
         for (unknown, meant) in [
             ("workrs", "workers"),
             ("worker", "workers"),

@@ -9,6 +9,14 @@ use super::prediction::{Abstention, Prediction, PredictionRule};
 /// Shortest window of a timeline: one segment, so that each whole window contains a step.
 pub const SHORTEST_WINDOW: Duration = Duration::from_millis(264);
 
+/// From this articulation on, a turn is clearly articulated, if at least [`ARTICULATED_STEPS`] of its steps contain
+/// speech. The decisions page ("Speech") has the shares of speech and music on either side.
+const ARTICULATED: f32 = 0.4;
+/// One second at the default hop. A shorter turn may be articulated by chance.
+const ARTICULATED_STEPS: usize = 8;
+/// Below this articulation, a turn may be music.
+const UNARTICULATED: f32 = 0.25;
+
 /// The time of one step in the lane.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepTime {
@@ -38,6 +46,8 @@ pub struct Turn {
     pub start: Duration,
     /// End, from the start of the audio.
     pub end: Duration,
+    /// How much its sound changes as articulated speech does, −1 to 1: the mean over its steps that contain speech.
+    pub articulation: f32,
 }
 
 /// A part of a lane with its prediction.
@@ -69,14 +79,21 @@ pub struct SpanClassifier<'a> {
 }
 
 impl SpanClassifier<'_> {
-    /// Predicts all turns together. Without a turn, pools all steps; the prediction then abstains, because
-    /// no step outside of a turn contains speech. Returns `None` if there is no step or the evidence is not
-    /// finite.
+    /// Predicts all turns together. If one of them is clearly articulated, those that may be music are left out.
+    /// Without a turn, pools all steps; the prediction then abstains, because no step outside of a turn contains
+    /// speech. Returns `None` if there is no step or the evidence is not finite.
     #[must_use]
     pub fn total(&self, turns: &[Turn]) -> Option<Prediction> {
+        let is_clear = |turn: &Turn| {
+            turn.articulation >= ARTICULATED
+                && self.steps_with_speech(turn.steps.clone()) >= ARTICULATED_STEPS
+        };
+        let any_clear = turns.iter().any(is_clear);
+        let may_be_music = |turn: &Turn| any_clear && turn.articulation < UNARTICULATED;
+        let counted = turns.iter().filter(|turn| !may_be_music(turn));
         let predicted = match turns {
             [] => self.predict(0..self.times.steps.len()),
-            turns => self.predict(turns.iter().flat_map(|turn| turn.steps.clone())),
+            _ => self.predict(counted.flat_map(|turn| turn.steps.clone())),
         };
         predicted.map(|(prediction, _)| prediction)
     }
@@ -129,11 +146,16 @@ impl SpanClassifier<'_> {
     /// Predicts some steps, and returns the share of them that contain speech.
     fn predict(&self, steps: impl Iterator<Item = usize> + Clone) -> Option<(Prediction, f32)> {
         let probabilities = self.evidence.pool(steps.clone(), self.temperature)?;
-        let has_speech = |step: &usize| self.times.steps.get(*step).is_some_and(|step| step.speech);
-        let speech = steps.clone().filter(has_speech).count();
+        let speech = self.steps_with_speech(steps.clone());
         let silent = (speech == 0).then_some(Abstention::NoSpeech);
         let prediction = self.rule.predict(probabilities, self.reason.or(silent));
         Some((prediction, speech as f32 / steps.count() as f32))
+    }
+
+    /// Returns how many of some steps contain speech.
+    fn steps_with_speech(&self, steps: impl Iterator<Item = usize>) -> usize {
+        let has_speech = |step: &usize| self.times.steps.get(*step).is_some_and(|step| step.speech);
+        steps.filter(has_speech).count()
     }
 }
 
@@ -201,6 +223,7 @@ mod tests {
             steps: 0..16,
             start: Duration::ZERO,
             end: lane.1.end,
+            articulation: 1.0,
         };
         let turn = classifier.turn(&all).unwrap();
         assert_eq!(
@@ -218,6 +241,7 @@ mod tests {
         let turn = |steps: Range<usize>| Turn {
             start: spoken.1.steps[steps.start].start,
             end: spoken.1.end,
+            articulation: 0.0,
             steps,
         };
         let total = classifier(&spoken)
@@ -232,5 +256,41 @@ mod tests {
         // Without a turn, no step is marked as speech.
         let total = classifier(&silent).total(&[]).unwrap();
         assert_eq!(total.abstention, Some(Abstention::NoSpeech));
+    }
+
+    #[test]
+    fn what_may_be_music_counts_only_where_nothing_is_clearly_articulated() {
+        // Steps 0 to 39 are sure of label 0, the rest of label 1.
+        let (_, times) = lane(60, |_| true);
+        let mut evidence = Evidence::new(2);
+        for t in 0..60 {
+            evidence.extend(if t < 40 { &[9.0, 0.0] } else { &[0.0, 9.0] }, &[0.0]);
+        }
+        let lane = (evidence, times);
+        let classifier = classifier(&lane);
+        let turn = |steps: Range<usize>, articulation: f32| Turn {
+            start: Duration::ZERO,
+            end: lane.1.end,
+            steps,
+            articulation,
+        };
+        for (first, second, label) in [
+            (0.1, 0.7, 1),
+            (0.7, 0.1, 0),
+            (0.1, 0.35, 0),
+            (0.1, 0.2, 0),
+            (0.6, 0.7, 0),
+        ] {
+            let total = classifier.total(&[turn(0..40, first), turn(41..60, second)]);
+            assert_eq!(total.unwrap().label, label, "{first}, {second}");
+        }
+        // Less than a second may be articulated by chance.
+        let total = classifier.total(&[turn(10..40, 0.1), turn(41..48, 0.9)]);
+        assert_eq!(total.unwrap().label, 0);
+        let all = classifier
+            .total(&[turn(0..40, 0.7), turn(40..60, 0.6)])
+            .unwrap();
+        let pooled = lane.0.pool(0..60, 1.0).unwrap();
+        assert_eq!(all.probabilities, pooled);
     }
 }

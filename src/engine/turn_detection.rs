@@ -35,6 +35,8 @@ pub(super) struct LaneAnalyser {
     tracker: TurnTracker,
     one_turn: bool,
     steps: Vec<speech::DetectedStep>,
+    /// The detector's degree of articulation at the end of each step.
+    articulation: Vec<f32>,
     turns: Vec<speech::DetectedTurn>,
 }
 
@@ -69,6 +71,7 @@ impl TurnDetection {
             tracker: TurnTracker::new(self.rule, self.segment_hop),
             one_turn: self.one_turn,
             steps: Vec::new(),
+            articulation: Vec::new(),
             turns: Vec::new(),
         }
     }
@@ -87,6 +90,7 @@ impl frontend::FrameObserver for LaneAnalyser {
 
     fn segment(&mut self) {
         self.steps.push(self.tracker.segment());
+        self.articulation.push(self.detector.articulation());
     }
 }
 
@@ -110,6 +114,7 @@ impl LaneAnalyser {
                 steps: 0..steps.len(),
                 start: sample_time(0),
                 end: sample_time(samples),
+                articulation: 1.0,
             };
             return LaneTurns {
                 steps,
@@ -127,7 +132,10 @@ impl LaneAnalyser {
         };
         let turns = turns.into_iter().map(|turn| {
             let (start, end) = span(&turn.frames);
+            let spoken = turn.steps.clone().filter(|step| self.steps[*step].speech);
+            let articulation: f32 = spoken.clone().map(|step| self.articulation[step]).sum();
             Turn {
+                articulation: articulation / spoken.count().max(1) as f32,
                 steps: turn.steps,
                 start,
                 end,

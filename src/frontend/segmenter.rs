@@ -330,7 +330,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(replay::with_cases(64))]
         #[test]
         fn any_chunking_gives_the_segments_of_the_contract(
             length in SEGMENT_SAMPLES..40_000usize, hop in 1..=SEGMENT_FRAMES, chunk in 1..6_000usize,

@@ -261,6 +261,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(replay::defaults())]
+
         #[test]
         fn the_bins_above_a_narrow_band_are_set_to_the_mean_and_the_others_are_kept(
             frame in vec(-23.0f32..0.0, BINS), rate in 2_000u32..48_000,

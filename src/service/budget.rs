@@ -1,33 +1,33 @@
-//! The bytes that compressed messages may hold once they are inflated, all calls of a server together.
+//! The memory budget for decompressed messages, shared by all calls of a server.
 //!
-//! Some kilobytes inflate to the largest message, so the bound of one message does not bound many of them. A
-//! message is charged from its first inflated byte until its recording is answered or its call has ended.
+//! A small compressed message can decompress to the largest one, so the limit of one message does not limit the memory
+//! of many. A message is charged from its first decompressed byte until its recording is answered or its call ends.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-/// Bytes of all calls together: two messages of the largest size by default (256 MiB), or a hundred telephone
-/// calls of five minutes (4.8 MB each at 8 kHz and 16 bits). As many bytes of tensors may be held by default.
+/// Bytes of all calls together. This is enough for two messages of the default largest size (256 MiB), or for a hundred
+/// telephone calls of five minutes (4.8 MB each at 8 kHz and 16 bits). The default budget for tensors is as large.
 const LIMIT: usize = 512 << 20;
-/// Bytes are charged in multiples of this. A wait is for exactly one chunk, and every message that ends gives
-/// back one or more, so each end serves a wait.
+/// Bytes are charged in multiples of a chunk. A wait is for exactly one chunk. Each message that ends gives back at least
+/// one chunk, so each end serves at least one wait.
 pub(super) const CHUNK: usize = 512 << 10;
 
-/// What is left to be charged. Clones are one.
+/// The budget. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     chunks: Arc<Semaphore>,
 }
 
 impl Budget {
-    /// The budget of a server where one message may hold `largest` bytes. Such a message always fits.
+    /// Creates the budget of a server on which one message may hold `largest` bytes. One such message always fits.
     pub(super) fn of_server(largest: usize) -> Self {
         Self::of_bytes(LIMIT.max(largest))
     }
 
-    /// A budget of so many bytes, rounded up to whole chunks.
+    /// Creates a budget of `bytes`, rounded up to whole chunks.
     pub(super) fn of_bytes(bytes: usize) -> Self {
         let chunks = bytes.div_ceil(CHUNK).min(Semaphore::MAX_PERMITS);
         Self {
@@ -35,7 +35,7 @@ impl Budget {
         }
     }
 
-    /// A charge of nothing so far.
+    /// Creates an empty charge.
     pub(super) fn charge(&self) -> Charge {
         Charge {
             budget: self.clone(),
@@ -43,7 +43,7 @@ impl Budget {
         }
     }
 
-    /// Waits for one chunk. Waits are served in their order, before anything else is charged.
+    /// Waits for one chunk. Waits are served in their order, and before any other charge.
     pub(super) fn wait(
         &self,
     ) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send + use<> {
@@ -56,7 +56,7 @@ impl Budget {
     }
 }
 
-/// What one message is charged; given back when this is dropped.
+/// The chunks that one message holds. They are given back when this is dropped.
 #[derive(Debug)]
 pub(super) struct Charge {
     budget: Budget,
@@ -64,13 +64,13 @@ pub(super) struct Charge {
 }
 
 impl Charge {
-    /// Bytes that are charged.
+    /// Returns the charged bytes.
     pub(super) fn bytes(&self) -> usize {
         let held = self.held.as_ref();
         held.map_or(0, OwnedSemaphorePermit::num_permits) * CHUNK
     }
 
-    /// Charges what is missing of so many bytes. Charges nothing, and gives false, if the budget has less left.
+    /// Increases the charge to at least `bytes`. Returns false and charges nothing if the budget has too little left.
     pub(super) fn cover(&mut self, bytes: usize) -> bool {
         let missing = bytes.saturating_sub(self.bytes()).div_ceil(CHUNK);
         let Ok(missing) = u32::try_from(missing) else {
@@ -86,7 +86,7 @@ impl Charge {
         true
     }
 
-    /// Adds chunks that were waited for.
+    /// Adds chunks from [`Budget::wait`].
     pub(super) fn add(&mut self, chunks: OwnedSemaphorePermit) {
         match &mut self.held {
             Some(held) => held.merge(chunks),
@@ -94,7 +94,7 @@ impl Charge {
         }
     }
 
-    /// Gives back the chunks that so many bytes do not need.
+    /// Gives back the chunks that `bytes` do not need.
     pub(super) fn shrink(&mut self, bytes: usize) {
         let needed = bytes.div_ceil(CHUNK);
         if let Some(held) = &mut self.held {
@@ -102,29 +102,30 @@ impl Charge {
         }
     }
 
+    /// Returns the budget of this charge.
     pub(super) fn budget(&self) -> &Budget {
         &self.budget
     }
 }
 
-/// The charges of a call's messages that were passed on, by their numbers. Clones are one.
+/// The charges of a call's messages that were passed to the transport, by message number. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Charges(Arc<Mutex<Vec<(u64, Charge)>>>);
 
 impl Charges {
-    /// A message is passed on. Comes before its bytes.
+    /// Adds the charge of a message. Must be called before its bytes are passed on.
     pub(super) fn push(&self, number: u64, charge: Charge) {
         if charge.bytes() > 0 {
             self.change(|charges| charges.push((number, charge)));
         }
     }
 
-    /// A message is no longer needed.
+    /// Gives back the charge of a message that is no longer needed.
     pub(super) fn give_back(&self, number: u64) {
         self.change(|charges| charges.retain(|(other, _)| *other != number));
     }
 
-    /// Whether nothing will be given back.
+    /// Returns whether the call's messages hold no charge.
     pub(super) fn is_empty(&self) -> bool {
         self.change(|charges| charges.is_empty())
     }
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_is_charged_than_the_budget_has_and_all_comes_back() {
+    fn charges_never_exceed_the_budget_and_are_all_given_back() {
         let budget = Budget::of_bytes(3 * CHUNK);
         let (mut one, mut other) = (budget.charge(), budget.charge());
         assert!(one.cover(1) && one.cover(CHUNK));
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_served_first_by_what_a_message_gives_back() {
+    fn chunks_that_a_message_gives_back_go_to_a_wait_first() {
         let budget = Budget::of_bytes(CHUNK);
         let charges = Charges::default();
         let mut charge = budget.charge();

@@ -1,5 +1,5 @@
-//! The outermost layer: a log line and the metrics of each call, from the arrival of its head to the end of
-//! its answer, with the code that its caller reads.
+//! The outermost layer: the log line and the metrics of each call, from the arrival of its headers to the end of its
+//! response, with the status code that the caller receives.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,45 +14,45 @@ use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Status};
 
-use super::around::{self, Around, Inner};
 use super::budget::Charges;
+use super::intercept::{AnswerFuture, InnerService, Intercept};
 use super::status;
 use crate::engine::{Classification, TenantId};
 use crate::telemetry::calls::{self, Call, Facts};
 use crate::telemetry::requests::InFlight;
 
-/// What is learnt of a call on its way, beside it in the request's extensions. Clones are one.
+/// The facts about a call that other layers and methods collect, in the request's extensions. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CallFacts {
     id: u64,
     facts: Arc<Mutex<Facts>>,
-    /// What its compressed messages are charged, until their recordings are answered or the call has ended.
+    /// The charges of its compressed messages, until their recordings are answered or the call ends.
     inflated: Charges,
 }
 
 impl CallFacts {
-    /// Those of a request; of a call within this process nobody asks for them.
+    /// Returns the facts of a request. A call within this process has none and gets a value that nobody reads.
     pub(super) fn of<T>(request: &tonic::Request<T>) -> Self {
         let facts = request.extensions().get::<Self>();
         facts.cloned().unwrap_or_default()
     }
 
-    /// What its compressed messages are charged.
+    /// Returns the charges of the call's compressed messages.
     pub(super) fn inflated(&self) -> &Charges {
         &self.inflated
     }
 
-    /// Whose call it is.
+    /// Sets the tenant of the call.
     pub(super) fn tenant(&self, tenant: &TenantId) {
         self.change(|facts| facts.tenant = tenant.0.to_string());
     }
 
-    /// The call's only recording has ended, with an answer if all went well. Its message is no longer charged.
+    /// Adds the only recording of the call, with its answer unless it failed. Gives back the charge of its message.
     pub(super) fn recording(&self, answer: Option<&Classification>) {
         self.ended(0, answer);
     }
 
-    /// A recording of a stream has ended; also logs it. Its message is no longer charged.
+    /// Adds and logs one recording of a stream. Gives back the charge of its message.
     pub(super) fn recording_of_many(
         &self,
         number: u64,
@@ -63,7 +63,7 @@ impl CallFacts {
         calls::recording(self.id, number, status::name(code), &facts);
     }
 
-    /// A recording has ended, by the number of its message.
+    /// Adds a recording by the number of its message, and returns its facts.
     fn ended(&self, number: u64, answer: Option<&Classification>) -> Facts {
         self.inflated.give_back(number);
         let mut one = Facts {
@@ -95,53 +95,53 @@ impl CallFacts {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LogCalls;
 
-impl Around for LogCalls {
-    fn call<S: Inner>(
+impl Intercept for LogCalls {
+    fn call<S: InnerService>(
         &self,
         mut request: http::Request<Body>,
         inner: &mut S,
-    ) -> around::Answer<S::Error> {
-        let mut record = Record::new(request.uri().path(), request.extensions());
+    ) -> AnswerFuture<S::Error> {
+        let mut record = CallRecord::new(request.uri().path(), request.extensions());
         request.extensions_mut().insert(record.facts.clone());
         let answer = inner.call(request);
         Box::pin(async move {
             let response = answer.await?;
-            // An error without an answer has its status here.
-            record.saw(response.headers());
-            Ok(response.map(|body| Body::new(Logged { body, record })))
+            // An error without a response message has its status in the headers.
+            record.observe(response.headers());
+            Ok(response.map(|body| Body::new(LoggedBody { body, record })))
         })
     }
 }
 
-/// A call under way. It has ended once it has a status; dropped before, its caller has gone away.
-struct Record {
+/// A call under way. It ends when its status is known. If it is dropped before, its caller has gone away.
+struct CallRecord {
     begun: Instant,
     peer: Option<std::net::SocketAddr>,
     method: Method,
-    /// Counts a call of our own methods; none once it has ended.
+    /// Counts a call of `EmotionService` as in flight. `None` after its end.
     in_flight: Option<InFlight>,
-    /// Its code, once it has ended.
+    /// The status code, after the call's end.
     ended: Option<Code>,
     facts: CallFacts,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Method {
-    /// One of our own.
-    Ours(&'static str),
-    /// One that nobody offers.
+    /// A method of `EmotionService`.
+    Own(&'static str),
+    /// A method that the server does not have.
     Unknown,
-    /// One that asks for what is served, and whether it is.
+    /// Health checking or reflection.
     Probe(&'static str),
 }
 
 impl Method {
-    /// The path is the caller's word, and may be any.
+    /// Returns the method of a path. The caller may send any path, so only known names reach logs and metrics.
     fn of(path: &str) -> Self {
         match path {
-            "/undertone.v1.EmotionService/Classify" => Self::Ours("Classify"),
-            "/undertone.v1.EmotionService/BatchClassify" => Self::Ours("BatchClassify"),
-            "/undertone.v1.EmotionService/GetModel" => Self::Ours("GetModel"),
+            "/undertone.v1.EmotionService/Classify" => Self::Own("Classify"),
+            "/undertone.v1.EmotionService/BatchClassify" => Self::Own("BatchClassify"),
+            "/undertone.v1.EmotionService/GetModel" => Self::Own("GetModel"),
             "/grpc.health.v1.Health/Check" => Self::Probe("Health.Check"),
             "/grpc.health.v1.Health/Watch" => Self::Probe("Health.Watch"),
             path if path.ends_with("/ServerReflectionInfo") => Self::Probe("ServerReflectionInfo"),
@@ -150,13 +150,13 @@ impl Method {
     }
 }
 
-impl Record {
+impl CallRecord {
     fn new(path: &str, extensions: &Extensions) -> Self {
         static CALLS: AtomicU64 = AtomicU64::new(1);
         let peer = extensions.get::<TcpConnectInfo>();
         let method = Method::of(path);
         let in_flight = match method {
-            Method::Ours(method) => Some(InFlight::new(method)),
+            Method::Own(method) => Some(InFlight::new(method)),
             Method::Probe(_) | Method::Unknown => None,
         };
         Self {
@@ -173,8 +173,8 @@ impl Record {
         }
     }
 
-    /// Ends with the status of headers or trailers that have one.
-    fn saw(&mut self, headers: &HeaderMap) {
+    /// Ends the call if headers or trailers contain a status.
+    fn observe(&mut self, headers: &HeaderMap) {
         if let Some(code) = headers.get(Status::GRPC_STATUS) {
             self.end(Code::from_bytes(code.as_bytes()));
         }
@@ -200,26 +200,26 @@ impl Record {
             facts,
         };
         match self.method {
-            Method::Ours(method) => calls::ended(&call(method)),
+            Method::Own(method) => calls::ended(&call(method)),
             Method::Unknown => calls::ended(&call("unknown")),
             Method::Probe(method) => calls::probed(&call(method)),
         }
     }
 }
 
-impl Drop for Record {
+impl Drop for CallRecord {
     fn drop(&mut self) {
         self.end(Code::Cancelled);
     }
 }
 
-/// An answer's body, whose end has the status: trailers, or the error with which it breaks off.
-struct Logged {
+/// A response's body. The status is in its trailers, or in the error with which it ends early.
+struct LoggedBody {
     body: Body,
-    record: Record,
+    record: CallRecord,
 }
 
-impl http_body::Body for Logged {
+impl http_body::Body for LoggedBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -231,7 +231,7 @@ impl http_body::Body for Logged {
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_ref() {
-                    self.record.saw(trailers);
+                    self.record.observe(trailers);
                 }
             }
             Some(Err(status)) => self.record.end(status.code()),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_breaks_off_has_the_code_of_its_error() {
+    async fn a_response_that_ends_early_has_the_code_of_its_error() {
         let trailers = HeaderMap::from_iter([(Status::GRPC_STATUS, "8".parse().unwrap())]);
         for (last, code) in [
             (Ok(Frame::trailers(trailers)), Code::ResourceExhausted),
@@ -286,9 +286,12 @@ mod tests {
         ] {
             let first = Ok(Frame::data(Bytes::from_static(b"answer")));
             let body = StreamBody::new(stream::iter([first, last]));
-            let mut logged = Logged {
+            let mut logged = LoggedBody {
                 body: Body::new(body),
-                record: Record::new("/undertone.v1.EmotionService/Classify", &Extensions::new()),
+                record: CallRecord::new(
+                    "/undertone.v1.EmotionService/Classify",
+                    &Extensions::new(),
+                ),
             };
             assert!(logged.frame().await.unwrap().unwrap().is_data());
             assert_eq!(logged.record.ended, None);

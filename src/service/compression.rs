@@ -1,9 +1,9 @@
-//! gRPC's message encodings: a message inflated within a bound, and an answer compressed.
+//! gRPC's message encodings: decompression of a message within a limit, and compression of a response.
 //!
-//! The transport can do both, but inflates a message in one go on a network thread, holds it twice, and
-//! ends the call with words of its own where its bound is met.
+//! The transport can do both, but it decompresses a message in one piece on a network thread, holds the message twice,
+//! and ends the call with an error that does not name the server's limit.
 
-mod inflated;
+mod inflated_message;
 
 use std::io::{self, Write as _};
 
@@ -14,30 +14,30 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation as _, OutBuffer};
 
 use super::budget::{Budget, Charge};
-use inflated::{Inflated, Refused};
+use inflated_message::{InflateLimit, InflatedMessage};
 
-/// How the messages of one direction are compressed.
+/// The header with the encoding of the messages of one direction.
 pub(super) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-/// What whoever sends it can inflate.
+/// The header with the encodings that its sender can decompress.
 pub(super) const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
-/// What this server can inflate.
+/// The encodings that this server can decompress.
 pub(super) const ACCEPTED: HeaderValue = HeaderValue::from_static("identity,deflate,gzip,zstd");
 
-/// Largest window of Zstandard, as a power of two: the 8 MiB that RFC 8878 asks a decoder for, and that
+/// Largest window of Zstandard, as a power of two: the 8 MiB that RFC 8878 recommends decoders to support, and that
 /// encoders use up to level 19.
 const ZSTD_WINDOW_LOG: u32 = 23;
-/// Bytes of that window. It is held beside the message while that is inflated, and charged with it.
+/// Bytes of that window. It is held while the message is decompressed, and is charged with the message.
 const ZSTD_WINDOW: usize = 1 << ZSTD_WINDOW_LOG;
-/// Bytes that must be charged before a step, for it and for the end of the message. A step gives 64 KiB at most.
-/// At its end Zstandard may have a block of 128 KiB left, which counts twice: in the window and in the message.
+/// Bytes that must be charged in advance, for the next step and for the end of the message. A step returns at most
+/// 64 KiB. At the end, Zstandard may hold a block of 128 KiB, which counts twice: in the window and in the message.
 const AHEAD: usize = 320 << 10;
 
-/// Bytes that are charged at most for a message that may have `limit` bytes.
-pub(super) fn most_charged(limit: usize) -> usize {
+/// Returns the largest charge of a message that may have `limit` bytes.
+pub(super) fn max_charge(limit: usize) -> usize {
     limit.saturating_add(ZSTD_WINDOW + AHEAD)
 }
 
-/// A way to compress messages.
+/// A compression method of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {
     Gzip,
@@ -46,7 +46,7 @@ pub(super) enum Compression {
 }
 
 impl Compression {
-    /// As headers write it.
+    /// Returns the name of the method in headers.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
@@ -55,19 +55,20 @@ impl Compression {
         }
     }
 
+    /// Returns the method with a name.
     pub(super) fn named(name: &str) -> Option<Self> {
         let all = [Self::Gzip, Self::Deflate, Self::Zstd];
         all.into_iter().find(|encoding| encoding.name() == name)
     }
 
-    /// The first that the sender of these headers accepts.
+    /// Returns the first supported method that the sender of these headers accepts.
     pub(super) fn accepted(headers: &HeaderMap) -> Option<Self> {
         let accepted = headers.get(ACCEPT_ENCODING)?.to_str().ok()?;
         accepted.split(',').map(str::trim).find_map(Self::named)
     }
 
-    /// One message compressed. Fast levels: an answer repeats its labels, and hardly shrinks further by
-    /// more work.
+    /// Compresses one message. It uses fast levels, because a response mostly repeats its labels and higher levels
+    /// hardly make it smaller.
     pub(super) fn compress(self, message: &[u8]) -> io::Result<Vec<u8>> {
         let level = flate2::Compression::fast();
         match self {
@@ -86,67 +87,67 @@ impl Compression {
     }
 }
 
-/// Why a message does not inflate.
+/// Why a message cannot be decompressed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum InflateError {
-    /// It is larger than its bound.
+    /// It is larger than its limit.
     TooLarge,
-    /// All messages together would hold more than their budget.
+    /// All messages together would exceed their memory budget.
     OverBudget,
-    /// It is not what its encoding says.
+    /// It is not valid for its encoding.
     Corrupt(String),
 }
 
-/// Inflates one message that comes in pieces.
+/// Decompresses one message that arrives in pieces.
 pub(super) struct Inflater {
     encoding: Compression,
-    stream: Inflating,
+    stream: InflateStream,
 }
 
-enum Inflating {
-    Gzip(GzDecoder<Inflated>),
-    /// Those whose decoders do not tell by themselves whether the message is whole.
-    Counted {
-        decoder: Counted,
-        inflated: Inflated,
+enum InflateStream {
+    Gzip(GzDecoder<InflatedMessage>),
+    /// A decoder that does not check by itself whether the message is complete.
+    Raw {
+        decoder: RawDecoder,
+        inflated: InflatedMessage,
         whole: bool,
     },
 }
 
-enum Counted {
+enum RawDecoder {
     Deflate(Decompress),
     Zstd(Decoder<'static>),
 }
 
 impl Inflater {
-    /// For a message that may have `limit` bytes, which are charged to the budget.
+    /// Creates the decoder of a message that may have `limit` bytes, which are charged to `budget`.
     pub(super) fn new(
         encoding: Compression,
         limit: usize,
         budget: &Budget,
     ) -> Result<Self, InflateError> {
         let window = match encoding {
-            // Of 32 KiB, and held by the decoder whether or not there is a message.
+            // The decoder holds its window of 32 KiB from the start, whatever the message.
             Compression::Gzip | Compression::Deflate => 0,
             Compression::Zstd => ZSTD_WINDOW,
         };
-        let inflated = Inflated::new(limit, window, budget.charge());
+        let inflated = InflatedMessage::new(limit, window, budget.charge());
         let decoder = match encoding {
             Compression::Gzip => {
-                let stream = Inflating::Gzip(GzDecoder::new(inflated));
+                let stream = InflateStream::Gzip(GzDecoder::new(inflated));
                 return Ok(Self { encoding, stream });
             }
-            Compression::Deflate => Counted::Deflate(Decompress::new(true)),
+            Compression::Deflate => RawDecoder::Deflate(Decompress::new(true)),
             Compression::Zstd => {
                 let decoder = Decoder::new().and_then(|mut decoder| {
                     decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG))?;
                     Ok(decoder)
                 });
                 let failed = |error: io::Error| InflateError::Corrupt(error.to_string());
-                Counted::Zstd(decoder.map_err(failed)?)
+                RawDecoder::Zstd(decoder.map_err(failed)?)
             }
         };
-        let stream = Inflating::Counted {
+        let stream = InflateStream::Raw {
             decoder,
             inflated,
             whole: false,
@@ -154,25 +155,26 @@ impl Inflater {
         Ok(Self { encoding, stream })
     }
 
-    /// Charges ahead for a step; the charge, if the budget has too little left. A step may be taken without it.
+    /// Charges the next step in advance. Returns the charge if the budget has too little left; the step may still be
+    /// tried then.
     pub(super) fn short_of_budget(&mut self) -> Option<&mut Charge> {
         let inflated = self.inflated_mut();
         (!inflated.charge_ahead(AHEAD)).then_some(&mut inflated.charge)
     }
 
-    /// Takes some of the input, and inflates 64 KiB of it at most.
+    /// Consumes some of the input and decompresses at most 64 KiB.
     pub(super) fn step(&mut self, input: &mut Bytes) -> Result<(), InflateError> {
         let ran = match &mut self.stream {
-            // It takes something unless the message is whole.
-            Inflating::Gzip(decoder) => decoder.write(input).map(|taken| (taken, 0)),
-            Inflating::Counted {
+            // It consumes input until the message is complete.
+            InflateStream::Gzip(decoder) => decoder.write(input).map(|taken| (taken, 0)),
+            InflateStream::Raw {
                 decoder,
                 inflated,
                 whole,
             } => decoder.run(input, inflated, whole),
         };
         match ran {
-            Ok((0, 0)) => Err(self.corrupt("bytes follow its end")),
+            Ok((0, 0)) => Err(self.corrupt("there are bytes after its end")),
             Ok((taken, _)) => {
                 input.advance(taken);
                 Ok(())
@@ -181,11 +183,11 @@ impl Inflater {
         }
     }
 
-    /// All input has come. The message, in pieces, and what it is charged.
+    /// Ends the input. Returns the message in pieces, and its charge.
     pub(super) fn finish(&mut self) -> Result<(Vec<Bytes>, Charge), InflateError> {
         let ended = match &mut self.stream {
-            Inflating::Gzip(decoder) => decoder.try_finish(),
-            Inflating::Counted {
+            InflateStream::Gzip(decoder) => decoder.try_finish(),
+            InflateStream::Raw {
                 decoder,
                 inflated,
                 whole,
@@ -201,48 +203,50 @@ impl Inflater {
         match ended {
             Ok(()) => Ok(self.inflated_mut().take()),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Err(self.corrupt("it is cut off"))
+                Err(self.corrupt("it is incomplete"))
             }
             Err(error) => Err(self.failed(&error)),
         }
     }
 
-    /// The first bytes of what was inflated.
+    /// Returns the first decompressed bytes.
     pub(super) fn start(&self) -> &[u8] {
         let inflated = match &self.stream {
-            Inflating::Gzip(decoder) => decoder.get_ref(),
-            Inflating::Counted { inflated, .. } => inflated,
+            InflateStream::Gzip(decoder) => decoder.get_ref(),
+            InflateStream::Raw { inflated, .. } => inflated,
         };
         inflated.start()
     }
 
-    fn inflated_mut(&mut self) -> &mut Inflated {
+    fn inflated_mut(&mut self) -> &mut InflatedMessage {
         match &mut self.stream {
-            Inflating::Gzip(decoder) => decoder.get_mut(),
-            Inflating::Counted { inflated, .. } => inflated,
+            InflateStream::Gzip(decoder) => decoder.get_mut(),
+            InflateStream::Raw { inflated, .. } => inflated,
         }
     }
 
     fn failed(&mut self, error: &io::Error) -> InflateError {
         match self.inflated_mut().refused {
-            Some(Refused::TooLarge) => InflateError::TooLarge,
-            Some(Refused::OverBudget) => InflateError::OverBudget,
+            Some(InflateLimit::TooLarge) => InflateError::TooLarge,
+            Some(InflateLimit::OverBudget) => InflateError::OverBudget,
             None => self.corrupt(&error.to_string()),
         }
     }
 
     fn corrupt(&self, what: &str) -> InflateError {
         let name = self.encoding.name();
-        InflateError::Corrupt(format!("a message does not inflate as {name}: {what}"))
+        InflateError::Corrupt(format!(
+            "a message cannot be decompressed as {name}: {what}"
+        ))
     }
 }
 
-impl Counted {
-    /// Bytes of the input taken, and bytes inflated. Where both are none, there is nothing to be done.
+impl RawDecoder {
+    /// Returns the number of consumed and of decompressed bytes. If both are 0, the decoder can do nothing more.
     fn run(
         &mut self,
         input: &[u8],
-        inflated: &mut Inflated,
+        inflated: &mut InflatedMessage,
         whole: &mut bool,
     ) -> io::Result<(usize, usize)> {
         let mut buffer = [0; 16 << 10];
@@ -261,7 +265,7 @@ impl Counted {
                 let mut sink = OutBuffer::around(&mut buffer[..]);
                 let wanted = decoder.run(&mut source, &mut sink)?;
                 let (taken, given) = (source.pos(), sink.pos());
-                // Asked again behind its end, it wants the next frame.
+                // When it is called again after the end, it expects another frame.
                 if taken > 0 || given > 0 {
                     *whole = wanted == 0;
                 }
@@ -297,13 +301,13 @@ mod tests {
         Ok(inflater.finish()?.0.concat())
     }
 
-    /// Neither all alike nor random.
+    /// A message that is neither constant nor random.
     fn message(bytes: usize) -> Vec<u8> {
         (0..bytes).map(|i| (i * i / 300 % 251) as u8).collect()
     }
 
     #[test]
-    fn a_message_inflates_to_what_it_was_however_it_is_cut() {
+    fn a_message_is_restored_whatever_the_size_of_its_pieces() {
         for encoding in ALL {
             for bytes in [0, 1, 5_000, 300_000] {
                 let message = message(bytes);
@@ -317,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn one_byte_too_many_is_too_large_and_a_bomb_is_not_inflated() {
+    fn one_byte_too_many_is_refused_and_a_decompression_bomb_is_not_expanded() {
         for encoding in ALL {
             let compressed = encoding.compress(&message(300_000)).unwrap();
             let inflated = inflate(encoding, 299_999, &compressed, 1_000);
@@ -336,11 +340,11 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_charged_for_what_it_holds_and_refused_beyond_the_budget() {
+    fn a_message_is_charged_for_its_memory_and_refused_beyond_the_budget() {
         for encoding in ALL {
             let bytes = 3 * CHUNK;
             let compressed = encoding.compress(&vec![0; bytes]).unwrap();
-            // With the window, of which as much is filled, for Zstandard.
+            // Zstandard needs the window too, of which as many bytes are filled.
             let needed = match encoding {
                 Compression::Zstd => 2 * bytes,
                 _ => bytes,
@@ -372,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_damaged_or_followed_by_more_is_corrupt() {
+    fn a_message_that_is_cut_or_damaged_or_followed_by_bytes_is_corrupt() {
         for encoding in ALL {
             let whole = encoding.compress(&message(5_000)).unwrap();
             let mut damaged = whole.clone();
@@ -392,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_known_encoding_that_a_caller_accepts_is_taken() {
+    fn the_first_supported_encoding_that_a_caller_accepts_is_used() {
         let accepted = |value: &'static str| {
             let value = HeaderValue::from_static(value);
             Compression::accepted(&HeaderMap::from_iter([(ACCEPT_ENCODING, value)]))

@@ -1,7 +1,7 @@
-//! A caller's deadline: read once, when the call's head arrives, and kept by everything behind.
+//! A caller's deadline (`grpc-timeout`), read once when the headers of the call arrive.
 //!
-//! The transport keeps it too, but answers CANCELLED. This layer lies inside the transport's and is
-//! as early, so its DEADLINE_EXCEEDED is what a caller gets (gRPC over HTTP/2, `grpc-timeout`).
+//! The transport also enforces the deadline, but it answers CANCELLED. This layer is inside the transport's and ends at
+//! the same time, so the caller receives its DEADLINE_EXCEEDED.
 
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,14 @@ use http::HeaderMap;
 use tonic::body::Body;
 use tonic::{Request, Status};
 
-use super::around::{Answer, Around, Inner};
+use super::intercept::{AnswerFuture, InnerService, Intercept};
 use crate::telemetry::batches;
 
-/// What the layer leaves in a request's extensions.
+/// The deadline in a request's extensions.
 #[derive(Clone, Copy, Debug)]
 struct Deadline(Instant);
 
-/// When a call must be answered, if its caller said so.
+/// Returns the deadline of a call, if it has one.
 pub(super) fn of<T>(request: &Request<T>) -> Option<Instant> {
     request
         .extensions()
@@ -24,19 +24,23 @@ pub(super) fn of<T>(request: &Request<T>) -> Option<Instant> {
         .map(|deadline| deadline.0)
 }
 
-/// The status of a call that was not answered by its deadline; counts it.
+/// Returns the status of a call that was not answered by its deadline, and counts the call.
 pub(super) fn exceeded() -> Status {
     batches::expired("answer");
-    Status::deadline_exceeded("the deadline passed before the answer was there")
+    Status::deadline_exceeded("the deadline passed before the response was ready")
 }
 
-/// Answers DEADLINE_EXCEEDED at a call's deadline, until the answer's head is there; a stream of
-/// answers keeps the deadline itself.
+/// Answers DEADLINE_EXCEEDED if the headers of the response are not ready at the call's deadline. A stream of responses
+/// checks the deadline itself.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KeepDeadline;
 
-impl Around for KeepDeadline {
-    fn call<S: Inner>(&self, mut request: http::Request<Body>, inner: &mut S) -> Answer<S::Error> {
+impl Intercept for KeepDeadline {
+    fn call<S: InnerService>(
+        &self,
+        mut request: http::Request<Body>,
+        inner: &mut S,
+    ) -> AnswerFuture<S::Error> {
         let timeout = timeout(request.headers());
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         if let Some(deadline) = deadline {
@@ -58,7 +62,7 @@ impl Around for KeepDeadline {
     }
 }
 
-/// `grpc-timeout`: up to eight digits and a unit. What is not one is the transport's to refuse.
+/// Parses `grpc-timeout`: up to eight digits and a unit. The transport refuses a value that is not valid.
 pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
@@ -82,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timeout_is_read_as_the_protocol_writes_it() {
+    fn a_timeout_is_parsed_as_the_grpc_specification_states() {
         let read = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert("grpc-timeout", value.parse().unwrap());

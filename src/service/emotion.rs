@@ -4,25 +4,25 @@ use std::sync::{Arc, OnceLock};
 
 use tonic::{Request, Response, Status, Streaming};
 
-use super::batch::{self, Answers};
+use super::batch_stream::{self, AnswerStream};
 use super::call_log::CallFacts;
 use super::pb::emotion_service_server::EmotionService;
 use super::pb::{
     BatchClassifyRequest, ClassifyRequest, ClassifyResponse, GetModelRequest, GetModelResponse,
 };
-use super::refusals::Refusals;
+use super::refused_messages::RefusedMessages;
 use super::{deadline, messages, status, tenant};
 use crate::audio::{Encoding, LaneChoice};
 use crate::engine::{self, Audio, AudioFile, Caller, Class, Engine, TenantId};
 
-/// `EmotionService` over an engine, which may come later. Clones share it.
+/// `EmotionService` on an engine. The engine may be set later. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Emotion {
+pub struct EmotionApi {
     engine: Arc<OnceLock<Arc<Engine>>>,
 }
 
-impl Emotion {
-    /// Serves an engine.
+impl EmotionApi {
+    /// Creates the service with an engine.
     #[must_use]
     pub fn new(engine: Arc<Engine>) -> Self {
         let service = Self::default();
@@ -30,13 +30,13 @@ impl Emotion {
         service
     }
 
-    /// The engine is there; every call before was answered UNAVAILABLE. A second one is not taken.
+    /// Sets the engine. Calls before this were answered UNAVAILABLE. A second engine is ignored.
     pub fn open(&self, engine: Arc<Engine>) {
-        // An error is the second engine.
+        // The error contains the second engine.
         let _ = self.engine.set(engine);
     }
 
-    /// The engine, or UNAVAILABLE while it is being loaded.
+    /// Returns the engine, or UNAVAILABLE while it is loading.
     pub(super) fn engine(&self) -> Result<&Arc<Engine>, Status> {
         self.engine.get().ok_or_else(status::loading)
     }
@@ -58,10 +58,10 @@ impl Emotion {
         Ok(messages::response(&answer, engine.manifest(), wants_timing))
     }
 
-    /// Classifies a file of this machine, as `Classify` does a recording that is sent.
+    /// Classifies a file of this machine in the same way as `Classify` does.
     ///
     /// # Errors
-    /// As `Classify`.
+    /// Those of `Classify`.
     pub async fn classify_file(&self, file: AudioFile) -> Result<ClassifyResponse, Status> {
         let request = engine::Request {
             audio: Audio::File(Arc::new(file)),
@@ -80,7 +80,7 @@ impl Emotion {
     }
 }
 
-/// Who calls; `class` is for requests that name no priority.
+/// Returns the caller. `class` is the class of requests without a priority.
 fn caller<T>(request: &Request<T>, class: Class) -> Result<Caller, Status> {
     Ok(Caller {
         tenant: tenant::of(request)?,
@@ -90,7 +90,7 @@ fn caller<T>(request: &Request<T>, class: Class) -> Result<Caller, Status> {
 }
 
 #[tonic::async_trait]
-impl EmotionService for Emotion {
+impl EmotionService for EmotionApi {
     async fn classify(
         &self,
         request: Request<ClassifyRequest>,
@@ -98,20 +98,24 @@ impl EmotionService for Emotion {
         self.classify_request(request).await.map(Response::new)
     }
 
-    type BatchClassifyStream = Answers;
+    type BatchClassifyStream = AnswerStream;
 
     async fn batch_classify(
         &self,
         request: Request<Streaming<BatchClassifyRequest>>,
-    ) -> Result<Response<Answers>, Status> {
+    ) -> Result<Response<AnswerStream>, Status> {
         let caller = caller(&request, Class::Bulk)?;
         let engine = Arc::clone(self.engine()?);
         let facts = CallFacts::of(&request);
         facts.tenant(&caller.tenant);
-        let refusals = request.extensions().get::<Refusals>().cloned();
-        let incoming = (request.into_inner(), refusals.unwrap_or_default());
-        Ok(Response::new(batch::answers(
-            engine, caller, incoming, facts,
+        let refusals = request.extensions().get::<RefusedMessages>().cloned();
+        let refusals = refusals.unwrap_or_default();
+        Ok(Response::new(batch_stream::answers(
+            engine,
+            caller,
+            request.into_inner(),
+            refusals,
+            facts,
         )))
     }
 
@@ -120,7 +124,7 @@ impl EmotionService for Emotion {
         request: Request<GetModelRequest>,
     ) -> Result<Response<GetModelResponse>, Status> {
         let engine = self.engine()?;
-        messages::known_model(&request.into_inner().model, engine.manifest())?;
+        messages::check_model(&request.into_inner().model, engine.manifest())?;
         Ok(Response::new(messages::model(engine)))
     }
 }

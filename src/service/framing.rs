@@ -1,9 +1,9 @@
-//! A request's messages, kept within their bound before the transport decodes them. Sans-IO.
+//! The size limit of a request's messages, enforced before the transport decodes them. Sans-IO.
 //!
-//! The transport refuses a message by its announced length too, but with words of its own, and ends the
-//! stream with it. Here a message is followed by its frame (a flag, a length of 32 bits, the bytes): what
-//! is in bounds passes as it came, what is compressed is inflated, and of what is too large no more than
-//! its first bytes are held, which tell its id and how long its audio is.
+//! The transport also refuses a message by its announced length, but its error does not name the server's limit, and it
+//! ends the whole stream. This parser follows the frames of the messages (a flag, a length of 32 bits, the bytes). A
+//! message within the limit passes unchanged, and a compressed message is decompressed. Of a message that is too large,
+//! only the first bytes are held, because they contain its id and the length of its audio.
 
 use std::collections::VecDeque;
 
@@ -15,26 +15,27 @@ use super::budget::{Budget, Charge};
 use super::compression::{Compression, InflateError, Inflater};
 use super::{pb, status};
 
-/// Flag and length in front of a message.
+/// Bytes of a message's header: a flag and a length.
 pub(super) const HEADER: usize = 5;
-/// First bytes of a message that is too large: an id of the longest kind, and what stands in front of audio.
+/// First bytes that are held of a message that is too large: enough for the longest id and for the fields before the
+/// audio.
 const START: usize = 1 << 10;
-/// Bytes of a request beside its audio, and of a message that has none.
+/// Largest size in bytes of a request without its audio, and of a message that has no audio.
 pub(super) const OVERHEAD: usize = 64 << 10;
 
-/// What a method takes.
+/// The messages that a method accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Takes {
-    /// One recording of so many bytes at most.
+pub(super) enum MethodInput {
+    /// One recording of at most this many bytes.
     Recording(usize),
-    /// Many of them, each with an id.
+    /// Many recordings of at most this many bytes each, with ids.
     Recordings(usize),
-    /// Something small.
+    /// One message without a recording.
     Small,
 }
 
-impl Takes {
-    /// Bytes of one message.
+impl MethodInput {
+    /// Returns the largest size of a message in bytes.
     fn limit(self) -> usize {
         match self {
             Self::Recording(audio) | Self::Recordings(audio) => audio.saturating_add(OVERHEAD),
@@ -43,114 +44,115 @@ impl Takes {
     }
 }
 
-/// What comes of some bytes of a request.
+/// The result of a step.
 #[derive(Debug)]
-pub(super) enum Passed {
+pub(super) enum FramingOutput {
     /// Bytes for the transport.
     Bytes(Bytes),
-    /// A message of a stream that was refused, by its number; a substitute follows.
+    /// A message of a stream was refused: its number and the reason. Its substitute follows.
     Refused(u64, Status),
-    /// What a message that was inflated is charged, by its number; its bytes follow.
+    /// The charge of a decompressed message: its number and the charge. Its bytes follow.
     Charged(u64, Charge),
 }
 
-/// Follows the messages of one call.
+/// The parser of the messages of one call.
 pub(super) struct Framing {
-    takes: Takes,
+    accepts: MethodInput,
     encoding: Option<Compression>,
     budget: Budget,
-    place: Place,
-    /// Messages that have begun.
+    state: FramingState,
+    /// Number of messages that have begun.
     begun: u64,
-    /// What was inflated or put in a message's place, to be handed out.
-    ready: VecDeque<Passed>,
+    /// Results that the next steps return.
+    ready: VecDeque<FramingOutput>,
 }
 
-/// Where in its frames a call is; `left` bytes of a message are to come.
-enum Place {
+/// The position within the frames of a call. `left` bytes of a message have not arrived yet.
+enum FramingState {
+    /// In a header, of which these bytes have arrived.
     Header(BytesMut),
-    Passing {
-        left: usize,
-    },
+    /// In a message that passes unchanged.
+    Passing { left: usize },
+    /// In a message that is decompressed.
     Inflating {
         left: usize,
         inflater: Box<Inflater>,
     },
+    /// In the first bytes of a message that is too large.
     Starting {
         left: usize,
         bytes: usize,
         start: BytesMut,
     },
-    Skipping {
-        left: usize,
-    },
+    /// In the rest of a message that was refused.
+    Skipping { left: usize },
 }
 
 impl Framing {
-    /// At the start of a call whose messages are compressed so, if at all. What they inflate to is charged to
-    /// the budget.
-    pub(super) fn new(takes: Takes, encoding: Option<Compression>, budget: Budget) -> Self {
+    /// Creates the parser at the start of a call. Messages compressed with `encoding` are decompressed and charged to
+    /// `budget`.
+    pub(super) fn new(accepts: MethodInput, encoding: Option<Compression>, budget: Budget) -> Self {
         Self {
-            takes,
+            accepts,
             encoding,
             budget,
-            place: Place::Header(BytesMut::new()),
+            state: FramingState::Header(BytesMut::new()),
             begun: 0,
             ready: VecDeque::new(),
         }
     }
 
-    /// The message that is being inflated, if the budget has too little left for its next step.
+    /// Returns the charge of the message that is being decompressed if the budget has too little left for its next step.
     pub(super) fn short_of_budget(&mut self) -> Option<&mut Charge> {
-        match &mut self.place {
-            Place::Inflating { inflater, .. } => inflater.short_of_budget(),
+        match &mut self.state {
+            FramingState::Inflating { inflater, .. } => inflater.short_of_budget(),
             _ => None,
         }
     }
 
-    /// Takes some of the input, at a bounded cost, and gives what comes of it, if anything. To be called
-    /// until it gives nothing and has left nothing of the input.
+    /// Consumes some of the input at a bounded cost, and returns a result if there is one. Call it until it returns
+    /// `None` and the input is empty.
     ///
     /// # Errors
     /// The status with which the call ends.
-    pub(super) fn step(&mut self, input: &mut Bytes) -> Result<Option<Passed>, Status> {
+    pub(super) fn step(&mut self, input: &mut Bytes) -> Result<Option<FramingOutput>, Status> {
         if let Some(passed) = self.ready.pop_front() {
             return Ok(Some(passed));
         }
         if input.is_empty() {
             return Ok(None);
         }
-        match &mut self.place {
-            // A whole header that needs no change is not taken apart from what follows it.
-            Place::Header(header) if header.is_empty() && input.len() >= HEADER => {
-                let header: [u8; HEADER] = std::array::from_fn(|place| input[place]);
-                self.place = match self.begin(header)? {
-                    Place::Passing { left } => Place::Passing {
+        match &mut self.state {
+            // If the header passes unchanged, it stays in one piece with the bytes after it.
+            FramingState::Header(header) if header.is_empty() && input.len() >= HEADER => {
+                let header: [u8; HEADER] = std::array::from_fn(|index| input[index]);
+                self.state = match self.begin(header)? {
+                    FramingState::Passing { left } => FramingState::Passing {
                         left: left.saturating_add(HEADER),
                     },
-                    place => {
+                    state => {
                         input.advance(HEADER);
-                        place
+                        state
                     }
                 };
             }
-            Place::Header(header) => {
+            FramingState::Header(header) => {
                 let taken = (HEADER - header.len()).min(input.len());
                 header.put(input.split_to(taken));
                 if let Ok(whole) = <[u8; HEADER]>::try_from(&header[..]) {
-                    self.place = self.begin(whole)?;
-                    if let Place::Passing { .. } = self.place {
+                    self.state = self.begin(whole)?;
+                    if let FramingState::Passing { .. } = self.state {
                         let header = Bytes::copy_from_slice(&whole);
-                        self.ready.push_back(Passed::Bytes(header));
+                        self.ready.push_back(FramingOutput::Bytes(header));
                     }
                 }
             }
-            Place::Passing { left } => {
+            FramingState::Passing { left } => {
                 let passed = input.split_to((*left).min(input.len()));
                 *left -= passed.len();
-                self.ready.push_back(Passed::Bytes(passed));
+                self.ready.push_back(FramingOutput::Bytes(passed));
             }
-            Place::Inflating { left, inflater } => {
+            FramingState::Inflating { left, inflater } => {
                 let mut some = input.slice(..(*left).min(input.len()));
                 let before = some.len();
                 let inflated = inflater.step(&mut some);
@@ -159,21 +161,21 @@ impl Framing {
                 *left -= taken;
                 if let Err(error) = inflated {
                     let start = Bytes::copy_from_slice(start_of(inflater.start()));
-                    self.place = Place::Skipping { left: *left };
+                    self.state = FramingState::Skipping { left: *left };
                     self.not_inflated(error, &start)?;
                 }
             }
-            Place::Starting { left, bytes, start } => {
+            FramingState::Starting { left, bytes, start } => {
                 let taken = (*left).min(input.len()).min(START - start.len());
                 start.put(input.split_to(taken));
                 *left -= taken;
                 if *left == 0 || start.len() == START {
                     let (bytes, start) = (*bytes, std::mem::take(start).freeze());
-                    self.place = Place::Skipping { left: *left };
+                    self.state = FramingState::Skipping { left: *left };
                     self.too_large(Some(bytes), &start)?;
                 }
             }
-            Place::Skipping { left } => {
+            FramingState::Skipping { left } => {
                 let skipped = (*left).min(input.len());
                 input.advance(skipped);
                 *left -= skipped;
@@ -183,41 +185,41 @@ impl Framing {
         Ok(self.ready.pop_front())
     }
 
-    /// The call's input has ended.
+    /// Ends the input of the call.
     ///
     /// # Errors
-    /// If a message is not whole, or the only one is missing.
+    /// A message is incomplete, or the only message is missing.
     pub(super) fn finish(&self) -> Result<(), Status> {
-        let left = match &self.place {
-            Place::Header(header) if header.is_empty() => {
-                let needs_one = matches!(self.takes, Takes::Recording(_));
+        let left = match &self.state {
+            FramingState::Header(header) if header.is_empty() => {
+                let needs_one = matches!(self.accepts, MethodInput::Recording(_));
                 return match self.begun {
                     0 if needs_one => Err(Status::invalid_argument("the call has no message")),
                     _ => Ok(()),
                 };
             }
-            Place::Header(_) => None,
-            Place::Passing { left }
-            | Place::Inflating { left, .. }
-            | Place::Starting { left, .. }
-            | Place::Skipping { left } => Some(*left),
+            FramingState::Header(_) => None,
+            FramingState::Passing { left }
+            | FramingState::Inflating { left, .. }
+            | FramingState::Starting { left, .. }
+            | FramingState::Skipping { left } => Some(*left),
         };
         Err(Status::invalid_argument(match left {
             None => "the call ends inside the header of a message".to_owned(),
             Some(left) => {
-                format!("the call ends inside a message, of which {left} bytes are missing")
+                format!("the call ends inside a message; {left} bytes are missing")
             }
         }))
     }
 
-    /// What comes behind a header.
-    fn begin(&mut self, header: [u8; HEADER]) -> Result<Place, Status> {
+    /// Returns the state after a header.
+    fn begin(&mut self, header: [u8; HEADER]) -> Result<FramingState, Status> {
         self.begun += 1;
         let [flag, length @ ..] = header;
         let left = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
         match flag {
-            0 if left <= self.takes.limit() => Ok(Place::Passing { left }),
-            0 => Ok(Place::Starting {
+            0 if left <= self.accepts.limit() => Ok(FramingState::Passing { left }),
+            0 => Ok(FramingState::Starting {
                 left,
                 bytes: left,
                 start: BytesMut::new(),
@@ -231,44 +233,46 @@ impl Framing {
                 })?;
                 if left == 0 {
                     // What an encoder makes of an empty message if it makes nothing.
-                    self.ready.push_back(Passed::Bytes(header_of(0)));
-                    return Ok(Place::Skipping { left });
+                    self.ready.push_back(FramingOutput::Bytes(header_of(0)));
+                    return Ok(FramingState::Skipping { left });
                 }
-                let inflater = Inflater::new(encoding, self.takes.limit(), &self.budget);
+                let inflater = Inflater::new(encoding, self.accepts.limit(), &self.budget);
                 let inflater = inflater.map_err(|error| {
                     Status::internal(format!("{} cannot be inflated: {error:?}", encoding.name()))
                 })?;
-                Ok(Place::Inflating {
+                Ok(FramingState::Inflating {
                     left,
                     inflater: Box::new(inflater),
                 })
             }
             flag => Err(Status::invalid_argument(format!(
-                "a message starts with the byte {flag}, where gRPC has 0, or 1 if it is compressed"
+                "a message starts with the byte {flag}; in gRPC it is 0, or 1 for a compressed message"
             ))),
         }
     }
 
-    /// On to the next header, once nothing is left of a message.
+    /// Moves on to the next header at the end of a message.
     fn end_if_empty(&mut self) -> Result<(), Status> {
-        match &mut self.place {
-            Place::Inflating { left: 0, inflater } => match inflater.finish() {
+        match &mut self.state {
+            FramingState::Inflating { left: 0, inflater } => match inflater.finish() {
                 Ok((pieces, charge)) => {
-                    self.place = Place::Header(BytesMut::new());
+                    self.state = FramingState::Header(BytesMut::new());
                     self.ready
-                        .push_back(Passed::Charged(self.begun - 1, charge));
+                        .push_back(FramingOutput::Charged(self.begun - 1, charge));
                     let length = pieces.iter().map(Bytes::len).sum();
-                    self.ready.push_back(Passed::Bytes(header_of(length)));
-                    self.ready.extend(pieces.into_iter().map(Passed::Bytes));
+                    self.ready
+                        .push_back(FramingOutput::Bytes(header_of(length)));
+                    self.ready
+                        .extend(pieces.into_iter().map(FramingOutput::Bytes));
                 }
                 Err(error) => {
                     let start = Bytes::copy_from_slice(start_of(inflater.start()));
-                    self.place = Place::Header(BytesMut::new());
+                    self.state = FramingState::Header(BytesMut::new());
                     self.not_inflated(error, &start)?;
                 }
             },
-            Place::Passing { left: 0 } | Place::Skipping { left: 0 } => {
-                self.place = Place::Header(BytesMut::new());
+            FramingState::Passing { left: 0 } | FramingState::Skipping { left: 0 } => {
+                self.state = FramingState::Header(BytesMut::new());
             }
             _ => {}
         }
@@ -283,51 +287,53 @@ impl Framing {
         }
     }
 
-    /// Refuses a message of so many bytes; of one that was not inflated to its end nobody knows how many.
+    /// Refuses a message that is too large. `bytes` is its size, or `None` for a compressed message, which was not
+    /// decompressed to its end.
     fn too_large(&mut self, bytes: Option<usize>, start: &[u8]) -> Result<(), Status> {
-        let refused = match self.takes {
-            Takes::Recording(most) | Takes::Recordings(most) => {
-                match self.about(start).audio.filter(|audio| *audio > most) {
-                    Some(audio) => status::too_many_bytes(audio, most),
-                    None => status::message_too_large(bytes, most, OVERHEAD),
+        let refusal = match self.accepts {
+            MethodInput::Recording(limit) | MethodInput::Recordings(limit) => {
+                match self.head(start).audio.filter(|audio| *audio > limit) {
+                    Some(audio) => status::too_many_bytes(audio, limit),
+                    None => status::message_too_large(bytes, limit, OVERHEAD),
                 }
             }
-            Takes::Small => status::small_message_too_large(bytes, OVERHEAD),
+            MethodInput::Small => status::small_message_too_large(bytes, OVERHEAD),
         };
-        self.refuse(refused, start)
+        self.refuse(refusal, start)
     }
 
-    /// A stream goes on without the message; a call of one message ends.
-    fn refuse(&mut self, refused: Status, start: &[u8]) -> Result<(), Status> {
-        if !matches!(self.takes, Takes::Recordings(_)) {
-            return Err(refused);
+    /// Refuses a message. A stream continues with a substitute; a call of one message ends.
+    fn refuse(&mut self, refusal: Status, start: &[u8]) -> Result<(), Status> {
+        if !matches!(self.accepts, MethodInput::Recordings(_)) {
+            return Err(refusal);
         }
         let substitute = pb::BatchClassifyRequest {
-            id: self.about(start).id,
+            id: self.head(start).id,
             request: None,
         };
         let substitute = Bytes::from(substitute.encode_to_vec());
         self.ready.extend([
-            Passed::Refused(self.begun - 1, refused),
-            Passed::Bytes(header_of(substitute.len())),
-            Passed::Bytes(substitute),
+            FramingOutput::Refused(self.begun - 1, refusal),
+            FramingOutput::Bytes(header_of(substitute.len())),
+            FramingOutput::Bytes(substitute),
         ]);
         Ok(())
     }
 
-    fn about(&self, start: &[u8]) -> About {
-        let mut about = About::default();
-        // Whatever cannot be read stays unknown.
-        let _ = match self.takes {
-            Takes::Recordings(_) => about.read_item(start),
-            Takes::Recording(_) => about.read_request(start),
-            Takes::Small => None,
+    /// Reads the fields in the first bytes of a message.
+    fn head(&self, start: &[u8]) -> MessageHead {
+        let mut head = MessageHead::default();
+        // A field that cannot be read keeps its default.
+        let _ = match self.accepts {
+            MethodInput::Recordings(_) => head.read_item(start),
+            MethodInput::Recording(_) => head.read_request(start),
+            MethodInput::Small => None,
         };
-        about
+        head
     }
 }
 
-/// A header in front of so many bytes as they are.
+/// Returns the header of an uncompressed message of `length` bytes.
 fn header_of(length: usize) -> Bytes {
     let mut header = BytesMut::with_capacity(HEADER);
     header.put_u8(0);
@@ -339,21 +345,21 @@ fn start_of(message: &[u8]) -> &[u8] {
     &message[..message.len().min(START)]
 }
 
-/// What the first bytes of a message tell.
+/// The fields in the first bytes of a message.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct About {
-    /// Empty if it is not among them.
+struct MessageHead {
+    /// The id of the recording. Empty if the first bytes do not contain it.
     id: String,
-    /// Announced bytes of audio.
+    /// Announced size of the audio in bytes.
     audio: Option<usize>,
 }
 
-/// Tags of fields that hold bytes: number and wire type.
+/// Tags of fields with bytes: the field's number and its wire type.
 const ITEM_ID: usize = 1 << 3 | 2;
 const ITEM_REQUEST: usize = 2 << 3 | 2;
 const REQUEST_AUDIO: usize = 2 << 3 | 2;
 
-impl About {
+impl MessageHead {
     fn read_item(&mut self, mut bytes: &[u8]) -> Option<()> {
         loop {
             let (tag, length) = field(&mut bytes)?;
@@ -383,9 +389,9 @@ impl About {
     }
 }
 
-/// Tag and length of the next field, if it is one that has a length.
+/// Reads the tag and the length of the next field. Returns `None` for a field without a length.
 fn field(bytes: &mut &[u8]) -> Option<(usize, usize)> {
-    // A varint, as a length is.
+    // A tag is a varint, as a length is.
     let tag = decode_length_delimiter(&mut *bytes).ok()?;
     if tag & 7 != 2 {
         return None;

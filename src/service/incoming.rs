@@ -1,5 +1,6 @@
-//! Connections as they are accepted. An accept that fails is logged and tried again after a pause: the
-//! transport would try at once, for ever, and say nothing.
+//! A stream of accepted connections. If accepting fails, the error is logged and accepting is retried after a pause.
+//!
+//! The transport by itself would retry at once and without end, and would not log the error.
 
 use std::io;
 use std::pin::Pin;
@@ -9,15 +10,15 @@ use futures_util::Stream;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::time::Sleep;
 
-use super::listener::Connection;
+use super::connection::Connection;
 use crate::telemetry::accept::AcceptErrors;
 
-/// What accepts connections.
+/// A listener that accepts connections.
 pub(super) trait Accept {
-    /// A connection.
+    /// An accepted connection.
     type Connection;
 
-    /// Waits for the next.
+    /// Polls for the next connection.
     fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Self::Connection>>;
 }
 
@@ -26,8 +27,8 @@ impl Accept for TcpListener {
 
     fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Connection>> {
         let (connection, _) = ready!(TcpListener::poll_accept(self, context))?;
-        // Without it an answer waits 40 ms for the acknowledgement of the one before. An error is that of a
-        // connection that is gone already.
+        // Without this option, a response waits 40 ms for the acknowledgement of the previous one. The call fails
+        // only if the connection has been closed already.
         let _ = connection.set_nodelay(true);
         Poll::Ready(Ok(Connection::Tcp(connection)))
     }
@@ -42,7 +43,7 @@ impl Accept for UnixListener {
     }
 }
 
-/// Connections, without end or errors.
+/// An endless stream of connections without errors.
 #[derive(Debug)]
 pub(super) struct Incoming<A> {
     listener: A,
@@ -51,7 +52,7 @@ pub(super) struct Incoming<A> {
 }
 
 impl<A: Accept> Incoming<A> {
-    /// Those of a listener that the log names so.
+    /// Creates the stream of a listener. `name` identifies the listener in the log.
     pub(super) fn new(listener: A, name: &'static str) -> Self {
         Self {
             listener,
@@ -88,7 +89,7 @@ mod tests {
 
     use super::*;
 
-    /// Fails so often, then accepts.
+    /// Fails with these errors, the last first, and then accepts.
     struct Failing {
         errors: Vec<io::Error>,
         tries: usize,
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failed_accept_is_tried_again_after_a_pause_and_a_lost_connection_at_once() {
+    async fn accepting_is_retried_after_a_pause_and_at_once_if_only_one_connection_was_lost() {
         let lost = io::ErrorKind::ConnectionAborted.into();
         let failing = Failing {
             errors: vec![rustix::io::Errno::MFILE.into(), lost],

@@ -1,8 +1,9 @@
-//! Between the protocol's messages and the engine's types.
+//! Conversion between the protocol's messages and the engine's types.
 
 use std::time::Duration;
 
 use tonic::Status;
+use tonic_types::StatusExt as _;
 
 use super::pb;
 use super::status::invalid;
@@ -13,7 +14,7 @@ use crate::engine::{Caller, Class, Classification, Engine, Lane, Request, Timing
 use crate::frontend::{NarrowBand, SAMPLE_RATE, SEGMENT_SAMPLES};
 
 const DEFAULT_WINDOW: Duration = Duration::from_secs(1);
-/// What is told of formats; a codec inside them may still be refused by name.
+/// The formats that `GetModel` lists. A file of such a format may still be refused because of its codec.
 const FORMATS: &[&str] = &[
     "WAV",
     "Wave64",
@@ -35,7 +36,10 @@ const FORMATS: &[&str] = &[
     "ALAW",
 ];
 
-/// A request as the engine takes it. The caller's class is for one that names no priority.
+/// Converts a request for the engine. The caller's class applies to a request without a priority.
+///
+/// # Errors
+/// INVALID_ARGUMENT with the path of the field, or NOT_FOUND for another model.
 pub(super) fn request(
     request: pb::ClassifyRequest,
     manifest: &Manifest,
@@ -43,7 +47,7 @@ pub(super) fn request(
 ) -> Result<Request, Status> {
     let config = request.config.unwrap_or_default();
     let options = request.options.unwrap_or_default();
-    known_model(&options.model, manifest)?;
+    check_model(&options.model, manifest)?;
     if let Some(class) = class(options.priority)? {
         caller.class = class;
     }
@@ -62,26 +66,29 @@ fn class(priority: i32) -> Result<Option<Class>, Status> {
         Ok(pb::Priority::Interactive) => Ok(Some(Class::Interactive)),
         Ok(pb::Priority::Bulk) => Ok(Some(Class::Bulk)),
         Err(_) => {
-            let message = format!("priority {priority} is not known to this server");
+            let message = format!("priority {priority} is not defined; use INTERACTIVE or BULK");
             Err(invalid("options.priority", message))
         }
     }
 }
 
-/// Whether the answer should say where the time went.
+/// Returns whether the response must contain the timing.
 pub(super) fn wants_timing(request: &pb::ClassifyRequest) -> bool {
     let options = request.options.as_ref();
     options.is_some_and(|options| options.timing)
 }
 
-/// Refuses a model that is not served.
-pub(super) fn known_model(name: &str, manifest: &Manifest) -> Result<(), Status> {
+/// Checks that a model is the served one.
+///
+/// # Errors
+/// NOT_FOUND for another model.
+pub(super) fn check_model(name: &str, manifest: &Manifest) -> Result<(), Status> {
     if name.is_empty() || name == manifest.name {
         return Ok(());
     }
     let served = &manifest.name;
     Err(Status::not_found(format!(
-        "there is no model `{name}` here; `{served}` is served"
+        "there is no model `{name}` on this server; it serves `{served}`"
     )))
 }
 
@@ -93,12 +100,12 @@ fn encoding(config: &pb::AudioConfig) -> Result<Encoding, Status> {
         Ok(pb::AudioEncoding::Mulaw) => RawFormat::Mulaw,
         Ok(pb::AudioEncoding::Alaw) => RawFormat::Alaw,
         Err(_) => {
-            let message = format!("encoding {} is not known to this server", config.encoding);
+            let message = format!("encoding {} is not defined", config.encoding);
             return Err(invalid("config.encoding", message));
         }
     };
     if config.sample_rate_hz == 0 {
-        let message = "a raw encoding has no header; its sample rate is needed here";
+        let message = "a headerless encoding needs its sample rate in this field";
         return Err(invalid("config.sample_rate_hz", message));
     }
     let channels = u16::try_from(config.channels.max(1)).map_err(|_| {
@@ -114,8 +121,8 @@ fn encoding(config: &pb::AudioConfig) -> Result<Encoding, Status> {
     })
 }
 
-fn lanes(lanes: Option<pb::Lanes>) -> Result<LaneChoice, Status> {
-    use pb::lanes::Choice;
+fn lanes(lanes: Option<pb::LaneChoice>) -> Result<LaneChoice, Status> {
+    use pb::lane_choice::Choice;
     Ok(match lanes.and_then(|lanes| lanes.choice) {
         None | Some(Choice::Mix(false) | Choice::Each(false)) => LaneChoice::Auto,
         Some(Choice::Mix(true)) => LaneChoice::Mix,
@@ -131,7 +138,7 @@ fn lanes(lanes: Option<pb::Lanes>) -> Result<LaneChoice, Status> {
     })
 }
 
-fn window(options: &pb::Options) -> Result<Option<Duration>, Status> {
+fn window(options: &pb::ClassifyOptions) -> Result<Option<Duration>, Status> {
     let window = match options.window {
         None => DEFAULT_WINDOW,
         Some(window) => Duration::try_from(window)
@@ -140,7 +147,7 @@ fn window(options: &pb::Options) -> Result<Option<Duration>, Status> {
     if window < SHORTEST_WINDOW {
         let least = SHORTEST_WINDOW.as_millis();
         let message = format!(
-            "a window of {} ms is too short; {least} ms are needed",
+            "a window of {} ms is too short; the shortest is {least} ms",
             window.as_millis()
         );
         return Err(invalid("options.window", message));
@@ -148,7 +155,7 @@ fn window(options: &pb::Options) -> Result<Option<Duration>, Status> {
     Ok(options.timeline.then_some(window))
 }
 
-/// The answer as the protocol gives it.
+/// Converts a classification into a response, with its timing if `timing` is true.
 pub(super) fn response(
     answer: &Classification,
     manifest: &Manifest,
@@ -163,7 +170,7 @@ pub(super) fn response(
             .map(|lane| self::lane(lane, manifest))
             .collect(),
         truncated: answer.truncated,
-        remixed: answer.remixed,
+        channels_changed: answer.remixed,
         narrow_band: answer.narrow_band,
         timing: timing.then(|| self::timing(answer.timing)),
     }
@@ -225,7 +232,24 @@ fn timing(timing: Timing) -> pb::Timing {
     }
 }
 
-/// What is served, as the protocol says it.
+/// Returns a status as the error of one recording of a `BatchClassify` call.
+pub(super) fn batch_error(status: &Status) -> pb::BatchClassifyError {
+    let field = status.get_details_bad_request().and_then(|details| {
+        let first = details.field_violations.into_iter().next();
+        first.map(|violation| violation.field)
+    });
+    let retry_delay = status
+        .get_details_retry_info()
+        .and_then(|info| info.retry_delay);
+    pb::BatchClassifyError {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+        field: field.unwrap_or_default(),
+        retry_delay: retry_delay.map(duration),
+    }
+}
+
+/// Returns the response of `GetModel`.
 pub(super) fn model(engine: &Engine) -> pb::GetModelResponse {
     let (manifest, limits) = (engine.manifest(), engine.limits());
     let samples = |samples: usize| Duration::from_secs_f64(samples as f64 / f64::from(SAMPLE_RATE));
@@ -237,12 +261,12 @@ pub(super) fn model(engine: &Engine) -> pb::GetModelResponse {
             sample_rate_hz: SAMPLE_RATE,
             segment: Some(duration(samples(SEGMENT_SAMPLES))),
             hop: Some(duration(samples(hop))),
-            narrow_band: narrow_band(manifest.frontend.narrow_band).into(),
+            narrow_band_handling: narrow_band_handling(manifest.frontend.narrow_band).into(),
         }),
         limits: Some(pb::Limits {
-            audio_bytes: limits.bytes as u64,
-            audio_duration: Some(duration(Duration::from_secs_f64(limits.seconds))),
-            channels: limits.channels.into(),
+            max_audio_bytes: limits.bytes as u64,
+            max_audio_duration: Some(duration(Duration::from_secs_f64(limits.seconds))),
+            max_channels: limits.channels.into(),
         }),
         formats: FORMATS.iter().map(ToString::to_string).collect(),
         card: engine.card().to_owned(),
@@ -260,17 +284,17 @@ fn turn_detection(turns: Turns) -> pb::TurnDetection {
     } = turns;
     let milliseconds = |ms: u32| Some(duration(Duration::from_millis(ms.into())));
     pb::TurnDetection {
-        least_speech: milliseconds(least_speech_ms),
+        min_speech: milliseconds(least_speech_ms),
         end_silence: milliseconds(end_silence_ms),
         lead_in: milliseconds(lead_in_ms),
         lead_out: milliseconds(lead_out_ms),
     }
 }
 
-fn narrow_band(handling: NarrowBand) -> pb::NarrowBand {
+fn narrow_band_handling(handling: NarrowBand) -> pb::NarrowBandHandling {
     match handling {
-        NarrowBand::AsIs => pb::NarrowBand::AsIs,
-        NarrowBand::Mean => pb::NarrowBand::Mean,
+        NarrowBand::AsIs => pb::NarrowBandHandling::AsIs,
+        NarrowBand::Mean => pb::NarrowBandHandling::TrainingMean,
     }
 }
 
@@ -281,10 +305,26 @@ fn model_ref(manifest: &Manifest) -> pb::ModelRef {
     }
 }
 
-/// Exact: a day of audio is far inside the range of the protocol's durations.
+/// Converts a duration. The conversion is exact for all durations below 2⁶³ seconds.
 pub(super) fn duration(duration: Duration) -> prost_types::Duration {
     prost_types::Duration {
         seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
         nanos: i32::try_from(duration.subsec_nanos()).unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::status;
+
+    #[test]
+    fn a_batch_error_keeps_the_fields_of_its_status() {
+        let retry_after = Duration::from_millis(70);
+        let busy = status::busy("full".into(), retry_after);
+        let error = batch_error(&busy);
+        assert_eq!((error.code, &*error.message), (8, busy.message()));
+        assert_eq!(error.retry_delay, Some(duration(retry_after)));
+        assert_eq!(batch_error(&invalid("audio", "empty")).field, "audio");
     }
 }

@@ -1,37 +1,34 @@
-//! gRPC on one side, the engine on the other: messages, status codes, the server's stack.
+//! The gRPC service: messages, status codes and the server's stack of layers.
 //!
-//! Only translates. What a request means is decided in `engine` and behind it.
+//! The module only translates between gRPC and [`crate::engine`]. It makes no decision about audio, scheduling or
+//! predictions.
 
-mod answers;
-mod around;
-mod batch;
+mod batch_stream;
+mod bounded_messages;
 mod budget;
 mod call_log;
+mod compress_answers;
 mod compression;
+mod connection;
 mod deadline;
 mod emotion;
+mod error;
 mod framing;
-mod gate;
 mod health;
 mod incoming;
+mod intercept;
 mod listener;
+mod loading;
 mod messages;
+pub mod pb;
 #[cfg(any(test, fuzzing))]
 pub mod property;
-mod refusals;
-mod requests;
+mod refused_messages;
 pub mod server;
 mod status;
 mod tenant;
 
-/// The generated protocol, `undertone.v1`.
-#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
-pub mod pb {
-    tonic::include_proto!("undertone.v1");
-
-    /// Descriptors of the protocol, for reflection.
-    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
-}
-
-pub use emotion::Emotion;
+pub use emotion::EmotionApi;
+pub use error::ServerError;
 pub use health::Health;
+pub use listener::Listener;

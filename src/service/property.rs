@@ -1,5 +1,5 @@
-//! What holds for any request that the transport lets through. For the fuzz target `request`, and
-//! the test that replays its seeds; compiled for these alone.
+//! The property that must hold for any request that reaches the service. The fuzz target `request` and the tests below
+//! check it; it is compiled for these only.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use prost::Message as _;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Status};
 
-use super::{deadline, messages, pb, status, tenant};
+use super::{deadline, messages, pb, tenant};
 use crate::bundle::{Manifest, embedded, names};
 use crate::decision::SHORTEST_WINDOW;
 use crate::engine::{Caller, Class};
@@ -18,16 +18,18 @@ use crate::engine::{Caller, Class};
 static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| {
     let files = embedded::files();
     let manifest = files.get(names::MANIFEST).map(Manifest::parse);
-    manifest.expect("it is there").expect("it is sound")
+    manifest
+        .expect("the embedded bundle has a manifest")
+        .expect("the embedded manifest is valid")
 });
 
-/// Any metadata and message are translated, or refused in words that name a field or the rule.
+/// Checks that any metadata and message are translated, or refused with a message that names the field or the rule.
 ///
-/// Input: length and bytes of `undertone-tenant`, the same of `grpc-timeout`, then a
-/// `BatchClassifyRequest`. Nothing in front of a length of 0 is no such header.
+/// Input: length and bytes of `undertone-tenant`, length and bytes of `grpc-timeout`, then a `BatchClassifyRequest`. A
+/// length of 0 means that the header is absent.
 ///
 /// # Panics
-/// If that does not hold.
+/// If the property does not hold.
 pub fn holds(data: &[u8]) {
     let mut headers = HeaderMap::new();
     let rest = header(&mut headers, "undertone-tenant", data);
@@ -39,7 +41,7 @@ pub fn holds(data: &[u8]) {
     *request.metadata_mut() = MetadataMap::from_headers(headers);
     let tenant = match tenant::of(&request) {
         Ok(tenant) => tenant,
-        Err(status) => return refused(&status, &[Code::InvalidArgument]),
+        Err(status) => return check_refusal(&status, &[Code::InvalidArgument]),
     };
     assert!(tenant.0.len() <= 64);
 
@@ -47,7 +49,10 @@ pub fn holds(data: &[u8]) {
         return;
     };
     let again = pb::BatchClassifyRequest::decode(&*message.encode_to_vec());
-    assert!(again.is_ok(), "what was read can be written and read");
+    assert!(
+        again.is_ok(),
+        "a decoded message can be encoded and decoded"
+    );
     let caller = Caller {
         tenant,
         class: Class::Bulk,
@@ -64,7 +69,7 @@ pub fn holds(data: &[u8]) {
                     .is_none_or(|window| window >= SHORTEST_WINDOW)
             );
         }
-        Err(status) => refused(&status, &[Code::InvalidArgument, Code::NotFound]),
+        Err(status) => check_refusal(&status, &[Code::InvalidArgument, Code::NotFound]),
     }
 }
 
@@ -79,10 +84,10 @@ fn header<'d>(headers: &mut HeaderMap, name: &'static str, data: &'d [u8]) -> &'
     rest
 }
 
-fn refused(status: &Status, codes: &[Code]) {
+fn check_refusal(status: &Status, codes: &[Code]) {
     assert!(codes.contains(&status.code()), "{status}");
     assert!(status.message().len() > 10, "{status}");
-    let item = status::item(status);
+    let item = messages::batch_error(status);
     assert_eq!(item.message, status.message());
 }
 
@@ -105,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn seeds_hold() {
+    fn the_property_holds_for_the_seeds() {
         for (name, seed) in seeds() {
             println!("{name}");
             holds(&seed);
@@ -113,8 +118,10 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(replay::defaults())]
+
         #[test]
-        fn damaged_seeds_hold(
+        fn the_property_holds_for_damaged_seeds(
             (_, seed) in prop::sample::select(seeds()),
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3), 1..6),
         ) {

@@ -1,65 +1,46 @@
-//! The gRPC server: what it offers, how connections are kept, how it stops.
+//! The gRPC server: its services, its connections, its stack of layers and its shutdown.
 
 use std::future::Future;
 use std::time::Duration;
 
 use tonic::transport::Server;
 
-use super::Emotion;
-use super::answers::CompressAnswers;
-use super::around::AroundLayer;
+use super::bounded_messages::BoundMessages;
 use super::call_log::LogCalls;
+use super::compress_answers::CompressAnswers;
 use super::deadline::KeepDeadline;
-use super::gate::RefuseWhileLoading;
+use super::emotion::EmotionApi;
+use super::error::ServerError;
 use super::health::Health;
-pub use super::listener::Listener;
+use super::intercept::InterceptLayer;
+use super::listener::Listener;
+use super::loading::RefuseWhileLoading;
 use super::pb::{self, emotion_service_server::EmotionServiceServer};
-use super::requests::BoundMessages;
 use crate::telemetry::readiness::Readiness;
 
-/// A dead peer is noticed within keepalive interval + timeout.
+/// A connection to a peer that has disappeared is closed after at most interval + timeout.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Bytes of a frame: the protocol's own 16 KiB cut an utterance into several, each with a read and a buffer
-/// of its own on both sides.
+/// Largest HTTP/2 frame in bytes. The protocol's default of 16 KiB would cut an utterance into several frames, each
+/// with a read and a buffer of its own on both sides.
 const FRAME: u32 = 64 << 10;
-/// Streams of one connection; a caller who wants more opens another.
+/// Concurrent streams of one connection. A caller that needs more opens another connection.
 const STREAMS_PER_CONNECTION: u32 = 256;
 
-/// Why the server does not start or does not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// The address is taken or is not ours.
-    #[error("cannot listen on {address}: {reason}; choose another with --{flag}")]
-    Listen {
-        /// The address.
-        address: String,
-        /// The flag that sets it.
-        flag: &'static str,
-        /// What the system said.
-        reason: String,
-    },
-    /// The transport failed.
-    #[error("the gRPC server failed: {0}")]
-    Transport(#[from] tonic::transport::Error),
-    /// The descriptors do not register.
-    #[error("reflection cannot be offered: {0}")]
-    Reflection(#[from] tonic_reflection::server::Error),
-}
-
-/// Serves until `stop` is ready, then lets requests under way end, or until `cut` is ready. Recordings
-/// may have `largest_audio` bytes.
+/// Serves until `stop` completes and all requests under way have ended, or until `cut` completes. Recordings may have
+/// `largest_audio` bytes.
 ///
-/// Health and reflection answer at once. While `readiness` says that the model is being loaded, the methods
-/// of `emotion` are UNAVAILABLE. Health and readiness end with `stop`.
+/// Health and reflection answer from the start. The methods of `emotion` return UNAVAILABLE while `readiness` is
+/// loading. When `stop` completes, health reports NOT_SERVING and `readiness` drains.
 ///
 /// # Errors
-/// [`ServerError`].
+/// [`ServerError::Transport`] and [`ServerError::Reflection`].
 pub async fn run(
     listener: Listener,
-    emotion: Emotion,
+    emotion: EmotionApi,
     largest_audio: usize,
-    (health, readiness): (Health, Readiness),
+    health: Health,
+    readiness: Readiness,
     stop: impl Future<Output = ()>,
     cut: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
@@ -68,7 +49,7 @@ pub async fn run(
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    // The layer of messages has its bound, and better words.
+    // `BoundMessages` enforces the limit on messages, with an error message that names the flag.
     let service = EmotionServiceServer::new(emotion.clone()).max_decoding_message_size(usize::MAX);
     let stopping = async {
         stop.await;
@@ -78,22 +59,23 @@ pub async fn run(
             engine.drain();
         }
     };
+    // The socket's file is removed when this function returns.
     let (connections, _file) = listener.into_connections();
     let serving = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_frame_size(Some(FRAME))
         .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
-        // Outermost, so that no call goes without its line.
-        .layer(AroundLayer(LogCalls))
-        // Next, so that the deadline counts from the arrival of a call's head.
-        .layer(AroundLayer(KeepDeadline))
-        // Above all that reads a body: nothing is read for a model that is not there.
-        .layer(AroundLayer(RefuseWhileLoading(readiness.clone())))
-        // Above what makes answers; errors of the layers above have nothing to compress.
-        .layer(AroundLayer(CompressAnswers))
-        // Next to the decoder, which must get no message that is out of bounds or compressed.
-        .layer(AroundLayer(BoundMessages::new(largest_audio)))
+        // Outermost, so that each call is logged and counted, however it ends.
+        .layer(InterceptLayer(LogCalls))
+        // Second, so that the deadline counts from the arrival of the call's headers.
+        .layer(InterceptLayer(KeepDeadline))
+        // Outside the layers that read request bodies, so that no body is read while the model is loading.
+        .layer(InterceptLayer(RefuseWhileLoading(readiness.clone())))
+        // Outside the layers that produce responses. The errors of the layers above contain nothing to compress.
+        .layer(InterceptLayer(CompressAnswers))
+        // Innermost, next to the transport's decoder, which must receive decompressed messages within their limit.
+        .layer(InterceptLayer(BoundMessages::new(largest_audio)))
         .add_service(health.service())
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)

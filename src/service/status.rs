@@ -1,4 +1,4 @@
-//! The one table from what went wrong to a gRPC status.
+//! The table from errors to gRPC statuses.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,17 +7,16 @@ use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::{messages, pb};
 use crate::audio::AudioError;
 use crate::engine::EngineError;
 
-/// When to send a compressed message again for which there was no memory: about what a recording takes whose
-/// message is large enough to fill it.
+/// Delay after which to retry a compressed message for which there was no memory. It is about the time that the server
+/// needs for a recording that is large enough to fill the memory.
 const INFLATED_RETRY: Duration = Duration::from_secs(1);
-/// Metadata by which gRPC's own retry policies learn when to come back, in milliseconds.
+/// The metadata from which gRPC's own retry policies read the delay, in milliseconds.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
-/// The status that a caller gets for an engine's error.
+/// Returns the status for an error of the engine.
 pub(super) fn of(error: EngineError) -> Status {
     let message = error.to_string();
     match error {
@@ -42,8 +41,8 @@ pub(super) fn of(error: EngineError) -> Status {
     }
 }
 
-/// RESOURCE_EXHAUSTED with the time after which to try again.
-fn busy(message: String, retry_after: Duration) -> Status {
+/// Returns RESOURCE_EXHAUSTED with the time after which to retry.
+pub(super) fn busy(message: String, retry_after: Duration) -> Status {
     let details = ErrorDetails::with_retry_info(Some(retry_after));
     let mut status = Status::with_error_details(Code::ResourceExhausted, message, details);
     let pushback = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
@@ -53,7 +52,7 @@ fn busy(message: String, retry_after: Duration) -> Status {
     status
 }
 
-/// The flag that sets the limit which audio exceeds.
+/// Returns the flag of the limit that the audio exceeds.
 fn flag(error: &AudioError) -> Option<&'static str> {
     Some(match error {
         AudioError::TooLong { .. } => "max-audio-seconds",
@@ -67,7 +66,7 @@ fn flag(error: &AudioError) -> Option<&'static str> {
 
 const AUDIO_BYTES_FLAG: &str = "max-audio-bytes";
 
-/// OUT_OF_RANGE for a recording of too many bytes, whoever finds it.
+/// Returns OUT_OF_RANGE for a recording of too many bytes.
 pub(super) fn too_many_bytes(bytes: usize, limit: usize) -> Status {
     let over = bytes.saturating_sub(limit);
     let error = AudioError::TooLarge { bytes, limit };
@@ -76,31 +75,31 @@ pub(super) fn too_many_bytes(bytes: usize, limit: usize) -> Status {
     ))
 }
 
-/// OUT_OF_RANGE for a message that is too large for any recording of `limit` bytes and its `overhead`. One
-/// that was compressed is not inflated to find out how large it is.
+/// Returns OUT_OF_RANGE for a message that is larger than a recording of `limit` bytes and its `overhead`. `bytes` is
+/// `None` for a compressed message, which is not decompressed to its end.
 pub(super) fn message_too_large(bytes: Option<usize>, limit: usize, overhead: usize) -> Status {
     let most = limit.saturating_add(overhead);
     let size = size(bytes, most);
     Status::out_of_range(format!(
-        "the message has {size}; at most {most} are taken: audio of {limit} bytes (the server's \
-         --{AUDIO_BYTES_FLAG}) and {overhead} beside it"
+        "the message has {size}; at most {most} are accepted: {limit} bytes of audio (the server's \
+         --{AUDIO_BYTES_FLAG}) and {overhead} bytes of other fields"
     ))
 }
 
-/// OUT_OF_RANGE for a message that holds no recording.
+/// Returns OUT_OF_RANGE for a message without a recording.
 pub(super) fn small_message_too_large(bytes: Option<usize>, most: usize) -> Status {
     let size = size(bytes, most);
     Status::out_of_range(format!(
-        "the message has {size}; at most {most} are taken by this method"
+        "the message has {size}; this method accepts at most {most}"
     ))
 }
 
-/// RESOURCE_EXHAUSTED for a message that was not inflated to its end, since messages under way hold all that they
-/// may together.
+/// Returns RESOURCE_EXHAUSTED for a compressed message for which the memory budget of all messages has too little
+/// left.
 pub(super) fn too_much_inflated() -> Status {
     let message = format!(
-        "busy: compressed messages under way hold as many inflated bytes as they may; one that is not \
-         compressed needs none of them; try again in {} ms",
+        "busy: decompressed messages use all of their memory budget; a message that is not compressed \
+         needs none of it; try again in {} ms",
         INFLATED_RETRY.as_millis()
     );
     busy(message, INFLATED_RETRY)
@@ -109,23 +108,29 @@ pub(super) fn too_much_inflated() -> Status {
 fn size(bytes: Option<usize>, most: usize) -> String {
     match bytes {
         Some(bytes) => format!("{bytes} bytes, {} too many", bytes.saturating_sub(most)),
-        None => format!("more than {most} bytes once it is inflated"),
+        None => format!("more than {most} bytes after decompression"),
     }
 }
 
-/// The status of a call that comes before the model is there.
+/// Returns the status of a call while the model is loading.
 pub(super) fn loading() -> Status {
     Status::unavailable("the model is being loaded and warmed up; try again in a second")
 }
 
-/// A fault of ours is logged under an id that the caller can quote.
+/// Returns INTERNAL for a fault of the server, and logs the fault under an id that the caller can quote.
 fn fault(message: &str) -> Status {
     let id = fault_id();
-    tracing::error!(error = message, id, "request failed by a fault of ours");
-    Status::internal(format!("{message} (a fault of the server's; quote {id})"))
+    tracing::error!(
+        error = message,
+        id,
+        "a request failed because of a fault of the server"
+    );
+    Status::internal(format!(
+        "{message} (a fault of the server; quote {id} in a report)"
+    ))
 }
 
-/// Unlike any other of this process, and most likely of any other.
+/// Returns an id that is unique in this process and very likely unique among processes.
 fn fault_id() -> String {
     static FAULTS: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now()
@@ -135,31 +140,14 @@ fn fault_id() -> String {
     format!("{:x}-{}-{number}", now.as_millis(), std::process::id())
 }
 
-/// INVALID_ARGUMENT that names the field by its path in the request.
+/// Returns INVALID_ARGUMENT with the path of the field in the request.
 pub(super) fn invalid(field: &str, message: impl Into<String>) -> Status {
     let message = message.into();
     let details = ErrorDetails::with_bad_request_violation(field, message.as_str());
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
-/// A status as the error of one request among many.
-pub(super) fn item(status: &Status) -> pb::Error {
-    let field = status.get_details_bad_request().and_then(|details| {
-        let first = details.field_violations.into_iter().next();
-        first.map(|violation| violation.field)
-    });
-    let retry_delay = status
-        .get_details_retry_info()
-        .and_then(|info| info.retry_delay);
-    pb::Error {
-        code: status.code().into(),
-        message: status.message().to_owned(),
-        field: field.unwrap_or_default(),
-        retry_delay: retry_delay.map(messages::duration),
-    }
-}
-
-/// A code as the gRPC specification spells it.
+/// Returns the name of a code as the gRPC specification spells it.
 pub(super) fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -223,22 +211,12 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_when_to_come_back_in_both_ways() {
+    fn a_refusal_states_its_retry_delay_in_details_and_metadata() {
         let retry_after = Duration::from_millis(70);
         let status = of(full(retry_after));
         assert_eq!(status.metadata().get(PUSHBACK).unwrap(), "70");
         let info = status.get_details_retry_info().unwrap();
         assert_eq!(info.retry_delay, Some(retry_after));
-    }
-
-    #[test]
-    fn the_error_of_one_among_many_keeps_what_the_status_says() {
-        let retry_after = Duration::from_millis(70);
-        let busy = of(full(retry_after));
-        let error = item(&busy);
-        assert_eq!((error.code, &*error.message), (8, busy.message()));
-        assert_eq!(error.retry_delay, Some(messages::duration(retry_after)));
-        assert_eq!(item(&invalid("audio", "empty")).field, "audio");
     }
 
     #[test]

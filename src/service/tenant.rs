@@ -1,13 +1,13 @@
-//! Whose share of the device a call is charged to: what its metadata says, else its peer.
+//! The tenant to which the device time of a call is charged: the name in its metadata, otherwise its IP address.
 
 use tonic::{Request, Status};
 
 use crate::engine::{TENANT_NAME, TenantId, is_tenant_name};
 
-/// Metadata by which a caller names its tenant.
+/// The metadata with the name of the tenant.
 const KEY: &str = "undertone-tenant";
 
-/// The tenant of a call. Calls from within this process have none of their own.
+/// Returns the tenant of a call. A call without a name and without a peer address gets the empty name.
 pub(super) fn of<T>(request: &Request<T>) -> Result<TenantId, Status> {
     if let Some(name) = request.metadata().get(KEY) {
         let named = name.to_str().ok().filter(|name| is_tenant_name(name));
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_taken_from_metadata_and_bounded() {
+    fn a_tenant_is_read_from_metadata_and_its_length_is_limited() {
         let mut request = Request::new(());
         assert_eq!(of(&request).unwrap(), TenantId::from(""));
         request.metadata_mut().insert(KEY, "acme".parse().unwrap());

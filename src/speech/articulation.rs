@@ -35,6 +35,13 @@ const FEWEST_PARTIALS: f32 = 0.05;
 const TONE_SHARE: f32 = 0.5;
 const TONE_WEIGHT: f32 = 8.0;
 const TONE_PRIOR: f32 = 12.0;
+/// More than this share of frames whose loudest partial moves evenly speaks against speech, by this weight.
+const EVEN_SHARE: f32 = 0.72;
+const EVEN_WEIGHT: f32 = 24.0;
+/// More than this share of frames softer than the one before, on the mean over the bands, speaks against speech, by
+/// this weight: what is struck or plucked only fades.
+const FADING_SHARE: f32 = 0.68;
+const FADING_WEIGHT: f32 = 16.0;
 /// What one frame can speak for speech, or against, at most.
 const MOST: f32 = 1.0;
 /// So much against speech is enough, and what goes on is speech again below the other.
@@ -51,10 +58,15 @@ pub(super) struct Articulation {
     shape_squared: [f32; TELEPHONE_BANDS],
     /// Weighted sums.
     seen: Observation,
+    fading: f32,
+    /// Mean level of the bands in the frame before.
+    level: f32,
     /// The loudest frame's loudest bin, in ln power.
     loudest: f32,
     /// Frames that were added, up to [`KNOWN_FRAMES`].
     frames: usize,
+    /// The newest frame's margin, at most [`MOST`] either way; 0 until a frame was added.
+    margin: f32,
     /// What speaks against speech.
     against: f32,
     /// That was enough.
@@ -83,8 +95,8 @@ impl Articulation {
         }
         self.loudest = self.loudest.max(seen.loudest);
         self.add(levels, seen);
-        let margin = self.margin().clamp(-MOST, MOST);
-        self.against = (self.against - margin).clamp(0.0, ENOUGH);
+        self.margin = self.margin().clamp(-MOST, MOST);
+        self.against = (self.against - self.margin).clamp(0.0, ENOUGH);
         if self.tone {
             if self.against < SPEECH_AGAIN {
                 self.tone = false;
@@ -100,9 +112,15 @@ impl Articulation {
         self.sound()
     }
 
+    /// How far what stands out of the noise is articulated: the newest frame's margin, −1 to 1. As long as that is not
+    /// known, 1.
+    pub(super) fn degree(&self) -> f32 {
+        if self.known() { self.margin } else { MOST }
+    }
+
     fn sound(&self) -> Sound {
         if self.tone {
-            Sound::Silence
+            Sound::Steady(0)
         } else {
             Sound::Speech
         }
@@ -117,6 +135,8 @@ impl Articulation {
         self.weight += 1.0;
         let levels = &levels[..TELEPHONE_BANDS];
         let mean = levels.iter().sum::<f32>() / TELEPHONE_BANDS as f32;
+        self.fading += f32::from(mean < self.level);
+        self.level = mean;
         for (band, level) in levels.iter().enumerate() {
             let shape = level - mean;
             self.shape[band] += shape;
@@ -125,6 +145,7 @@ impl Articulation {
         self.seen.partials += seen.partials;
         self.seen.still += seen.still;
         self.seen.tone += seen.tone;
+        self.seen.even += seen.even;
         self.frames = (self.frames + 1).min(KNOWN_FRAMES);
     }
 
@@ -135,6 +156,8 @@ impl Articulation {
         self.seen.partials *= factor;
         self.seen.still *= factor;
         self.seen.tone *= factor;
+        self.seen.even *= factor;
+        self.fading *= factor;
     }
 
     /// By how much more the spectrum's shape varies, in ln power, than without syllables; as long as that is not
@@ -146,7 +169,9 @@ impl Articulation {
             return -tones;
         }
         let still = self.seen.still / self.seen.partials.max(FEWEST_PARTIALS * self.weight);
-        self.variation() - LEAST_VARIATION - STILL_WEIGHT * still - tones
+        let even = EVEN_WEIGHT * (self.seen.even / self.weight - EVEN_SHARE).max(0.0);
+        let fading = FADING_WEIGHT * (self.fading / self.weight - FADING_SHARE).max(0.0);
+        self.variation() - LEAST_VARIATION - STILL_WEIGHT * still - tones - even - fading
     }
 
     /// Standard deviation of the shape, in ln power: the mean over the bands.

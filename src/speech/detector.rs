@@ -81,6 +81,13 @@ impl Detector {
         sounds.into_iter().take(known)
     }
 
+    /// How far the newest sound that stands out of the noise is articulated, −1 to 1: speech lies about 0.7, music that
+    /// passes for speech about 0.2. As long as that is not known, 1.
+    #[must_use]
+    pub fn articulation(&self) -> f32 {
+        self.articulation.degree()
+    }
+
     /// What the next frame holds, as far as the noise is known.
     fn classify(&mut self, levels: &Levels, seen: &Observation) -> Sound {
         let enough = if self.speech { ENDS } else { BEGINS };

@@ -29,6 +29,6 @@ pub enum Sound {
     /// Somebody speaks.
     Speech,
     /// A sound that came and does not vary as speech does is none: neither is this frame, nor are so many before
-    /// it, up to [`MOST_TAKEN_BACK`], whatever was said of them.
+    /// it, up to [`MOST_TAKEN_BACK`], whatever was said of them. A tone or music that goes on gives 0.
     Steady(usize),
 }

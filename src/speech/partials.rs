@@ -27,10 +27,12 @@ const ALONE: f32 = 5.0;
 const SKIRT: usize = 4;
 /// End of the bins in which nothing else may be: 6.5 kHz.
 const ALONE_END: usize = 104;
-/// The loudest partial glides evenly if its step, in bins, differs from the one before by less than this, and its
-/// level, in ln power, by less than this from the one 24 ms before.
-const EVEN_STEP: f32 = 0.1;
-const EVEN_LEVEL: f32 = 0.2;
+/// The loudest partial moves evenly if it lies on a line through the partials nearest to it in the two frames before,
+/// to within this many bins, and if the loudest level, in ln power, differs by less than this from the one 24 ms before.
+const EVEN_STEP: f32 = 0.5;
+const EVEN_LEVEL: f32 = 0.4;
+/// A partial moves by no more than so many whole bins, 16 kHz a second, from one frame to the next.
+const REACH: usize = 2;
 
 /// What is seen in one frame.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,8 +40,10 @@ pub(super) struct Observation {
     /// How many partials there are, and how many of them stand still.
     pub(super) partials: f32,
     pub(super) still: f32,
-    /// 1 if the frame is a tone: its loudest partial stands alone, or glides evenly. Else 0.
+    /// 1 if the frame is a tone: its loudest partial stands alone. Otherwise 0.
     pub(super) tone: f32,
+    /// 1 if the loudest partial stands or glides evenly at an even level. Otherwise 0.
+    pub(super) even: f32,
     /// Level of the loudest bin, in ln power.
     pub(super) loudest: f32,
 }
@@ -51,8 +55,6 @@ pub(super) struct Partials {
     offsets: [[f32; WIDTH]; LAG],
     /// Levels of those frames' loudest bins.
     loudest: [f32; LAG],
-    /// Where the loudest partial lay in the last two frames, in bins; the newest first.
-    positions: [f32; 2],
     frames: usize,
 }
 
@@ -61,7 +63,6 @@ impl Partials {
         Self {
             offsets: [[f32::NAN; WIDTH]; LAG],
             loudest: [f32::NEG_INFINITY; LAG],
-            positions: [0.0; 2],
             frames: 0,
         }
     }
@@ -75,15 +76,13 @@ impl Partials {
         let (partials, still) = self.count(oldest, frame, loudest);
         let change = (loudest - self.loudest[oldest]).abs();
         self.loudest[oldest] = loudest;
-        let position = top as f32 + offset(frame, top);
-        let step = position - self.positions[0];
-        let step_before = self.positions[0] - self.positions[1];
-        self.positions = [position, self.positions[0]];
-        let glides = (step - step_before).abs() < EVEN_STEP && change < EVEN_LEVEL;
+        let even =
+            change < EVEN_LEVEL && self.moves_evenly(oldest, top as f32 + offset(frame, top));
         Observation {
             partials,
             still,
-            tone: f32::from(glides || loudest - highest_beside(frame, top) > ALONE),
+            tone: f32::from(loudest - highest_beside(frame, top) > ALONE),
+            even: f32::from(even),
             loudest,
         }
     }
@@ -112,6 +111,29 @@ impl Partials {
             }
         }
         (partials, still)
+    }
+
+    /// Whether a partial at this position, in bins, of the frame in `place` lies on a line through the partials
+    /// nearest to it in the two frames before.
+    fn moves_evenly(&self, place: usize, position: f32) -> bool {
+        let (newer, older) = ((place + LAG - 1) % LAG, (place + LAG - 2) % LAG);
+        let before = self.nearest(newer, position);
+        let expected = 2.0 * before - position;
+        // Where there is none, NaN is not less than anything.
+        (self.nearest(older, expected) - expected).abs() < EVEN_STEP
+    }
+
+    /// Where the partial of the frame in `place` lies that is nearest to a position, in bins; NaN if there is none
+    /// in its [`REACH`].
+    fn nearest(&self, place: usize, position: f32) -> f32 {
+        // A position that is NaN or below the first bin gives the lowest bins, in which nothing is near to it.
+        let middle = position.round() as usize;
+        let bins = middle.saturating_sub(REACH).max(FIRST)..=(middle + REACH).min(LAST);
+        let partials = bins.map(|bin| bin as f32 + self.offsets[place][bin - FIRST]);
+        let distance = |partial: &f32| (partial - position).abs();
+        // NaN is more than any number.
+        let nearest = partials.min_by(|a, b| distance(a).total_cmp(&distance(b)));
+        nearest.unwrap_or(f32::NAN)
     }
 }
 
@@ -178,6 +200,8 @@ fn offset(frame: &[f32], bin: usize) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use std::f32::consts::TAU;
+
     use super::*;
     use crate::frontend::Analyser;
 
@@ -194,7 +218,7 @@ mod tests {
     }
 
     fn sine(hertz: f32, seconds: f32) -> f32 {
-        (std::f32::consts::TAU * hertz * seconds).sin()
+        (TAU * hertz * seconds).sin()
     }
 
     #[test]
@@ -209,8 +233,21 @@ mod tests {
         // From 500 Hz up by 1 kHz a second.
         for seen in observe(|t| 0.1 * sine(500.0 + 500.0 * t, t)) {
             assert_eq!((seen.partials, seen.tone), (1.0, 1.0), "{seen:?}");
-            assert_eq!(seen.still, 0.0, "{seen:?}");
+            assert_eq!((seen.still, seen.even), (0.0, 1.0), "{seen:?}");
         }
+    }
+
+    #[test]
+    fn partials_of_a_siren_that_jump_in_loudness_move_evenly() {
+        // Two harmonics, now the one and now the other louder, between 500 and 1,500 Hz twice a second.
+        let siren = |t: f32| {
+            let phase = TAU * 1_000.0 * t - 250.0 * (TAU * 2.0 * t).cos();
+            let second = if (5.0 * t).fract() < 0.5 { 0.11 } else { 0.09 };
+            0.1 * phase.sin() + second * (2.0 * phase).sin()
+        };
+        let seen = observe(siren);
+        let even: f32 = seen.iter().map(|seen| seen.even).sum();
+        assert!(even > 0.8 * seen.len() as f32, "{even} of {}", seen.len());
     }
 
     #[test]

@@ -29,8 +29,8 @@ pub struct TurnRule {
     pub least_speech: usize,
     /// So much silence ends a turn; at least [`ENDING_FRAMES`] more than the lead-out.
     pub end_silence: usize,
-    /// The first segment may start so long before the speech, but not in the turn before. The first that
-    /// holds [`CONFIRMED_FRAMES`] of it is a turn's however short this is.
+    /// The first segment may start so long before the speech, but not in the turn before, nor in a tone or music that
+    /// goes on. The first that holds [`CONFIRMED_FRAMES`] of it is a turn's however short this is.
     pub lead_in: usize,
     /// Segments are a turn's that start so long after its speech.
     pub lead_out: usize,
@@ -67,6 +67,8 @@ pub struct TurnTracker {
     steps: usize,
     /// Steps up to the end of the turn before.
     over: usize,
+    /// Frames up to the end of the last tone or music that went on.
+    tone_end: usize,
     /// Frames of speech without a gap until now.
     run: usize,
     /// Which of the newest frames hold speech.
@@ -96,6 +98,7 @@ impl TurnTracker {
             frames: 0,
             steps: 0,
             over: 0,
+            tone_end: 0,
             run: 0,
             recent: Recent::default(),
             current: None,
@@ -111,8 +114,11 @@ impl TurnTracker {
         if let Some(current) = &mut self.current {
             current.advance(self.frames);
         }
-        if let Sound::Steady(before) = sound {
-            self.take_back(before + 1);
+        match sound {
+            // What goes on was taken back when it was found.
+            Sound::Steady(0) => self.tone_end = self.frames,
+            Sound::Steady(before) => self.take_back(before + 1),
+            Sound::Silence | Sound::Speech => {}
         }
         if self.run >= CONFIRMED_FRAMES {
             self.speak();
@@ -143,7 +149,8 @@ impl TurnTracker {
         };
         if let Some(Current { turn, .. }) = &mut self.current {
             if turn.steps.is_empty() {
-                let earliest = turn.frames.start.saturating_sub(self.rule.lead_in);
+                let lead_in = turn.frames.start.saturating_sub(self.rule.lead_in);
+                let earliest = lead_in.max(self.tone_end.min(turn.frames.start));
                 let first = earliest.div_ceil(self.hop).clamp(self.over, self.steps);
                 step.begins = Some(first);
                 turn.steps = first..self.steps + 1;

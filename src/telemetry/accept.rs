@@ -1,14 +1,14 @@
-//! Connections that the system does not let a listener accept: logged with the cure, at a bounded rate.
+//! Errors of accepting connections, logged with their remedy at a bounded rate.
 
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
-/// From one line to the next.
+/// Shortest time between two log lines.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// Before the next try. Trying at once would only keep a processor busy until a connection is closed.
+/// Pause before the next try. Without a pause, the retries would keep a processor busy until a connection closes.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A listener's failures to accept.
+/// The accept errors of one listener.
 #[derive(Debug)]
 pub struct AcceptErrors {
     listener: &'static str,
@@ -17,7 +17,7 @@ pub struct AcceptErrors {
 }
 
 impl AcceptErrors {
-    /// None so far, of a listener that the log names so.
+    /// Creates the state for a listener without errors so far. `listener` is its name in the log.
     #[must_use]
     pub fn new(listener: &'static str) -> Self {
         Self {
@@ -27,8 +27,8 @@ impl AcceptErrors {
         }
     }
 
-    /// Takes an error of `accept`, and says how long not to try again; not at all if it was only that
-    /// connection's.
+    /// Records an error of `accept`. Returns the pause before the next try, or `None` if the error concerned one
+    /// connection only.
     pub fn pause_after(&mut self, error: &io::Error) -> Option<Duration> {
         if matches!(
             error.kind(),
@@ -51,7 +51,7 @@ impl AcceptErrors {
                 listener = self.listener,
                 %error,
                 failures,
-                "connections wait, since none can be accepted; if there are too many open files, raise \
+                "connections wait because none can be accepted; if too many files are open, raise \
                  their limit (`ulimit -n`, LimitNOFILE= of systemd)"
             );
         }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_error_of_the_whole_process_pauses() {
+    fn only_an_error_of_the_whole_process_causes_a_pause() {
         let mut errors = AcceptErrors::new("test");
         for kind in [ErrorKind::ConnectionAborted, ErrorKind::Interrupted] {
             assert_eq!(errors.pause_after(&kind.into()), None);
@@ -72,7 +72,7 @@ mod tests {
         for errno in [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE] {
             assert_eq!(errors.pause_after(&errno.into()), Some(PAUSE));
         }
-        // The first was logged, the second counts for the next line.
+        // The first error was logged. The second is counted for the next line.
         assert_eq!(errors.since_logged, 1);
     }
 }

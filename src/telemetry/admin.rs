@@ -18,13 +18,13 @@ use tokio::task::JoinSet;
 use super::accept::AcceptErrors;
 use super::readiness::Readiness;
 
-/// A scraper and a prober need one connection each; more than this at a time on one listener is a mistake or an
-/// attack.
-const MOST_CONNECTIONS: usize = 32;
-/// How long a client may take to send its request's head.
+/// Largest number of concurrent connections of one listener. A scraper and a prober need one connection each; more than
+/// this is a mistake or an attack.
+const MAX_CONNECTIONS: usize = 32;
+/// Time in which a client must send the head of its request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves on all of these listeners, and tends the metrics, until `stop` is ready.
+/// Serves on all listeners and maintains the metrics until `stop` completes.
 pub async fn serve(
     listeners: Vec<TcpListener>,
     metrics: PrometheusHandle,
@@ -37,30 +37,31 @@ pub async fn serve(
     tokio::select! {
         () = stop => {}
         _ = join_all(accepting) => {}
-        _ = tend(&metrics) => {}
+        _ = maintain(&metrics) => {}
     }
     super::calls::report_left_out();
 }
 
-/// Tends the metrics of the process every few seconds. Must run once: a gauge tells what was since the last time.
-async fn tend(metrics: &PrometheusHandle) -> Infallible {
+/// Maintains the metrics of the process every [`super::metrics::UPKEEP`]. Must run once a process, because a gauge covers
+/// the time since the last run.
+async fn maintain(metrics: &PrometheusHandle) -> Infallible {
     let mut upkeep = tokio::time::interval(super::metrics::UPKEEP);
     loop {
         upkeep.tick().await;
         super::calls::report_left_out();
         let metrics = metrics.clone();
-        // Milliseconds under load, which calls would wait for.
-        let tended = tokio::task::spawn_blocking(move || {
+        // This takes milliseconds under load, for which calls would wait on a network thread.
+        let maintained = tokio::task::spawn_blocking(move || {
             super::batches::busy_since_last();
             metrics.run_upkeep();
         });
-        if let Err(error) = tended.await {
-            tracing::error!(%error, "the metrics were not tended");
+        if let Err(error) = maintained.await {
+            tracing::error!(%error, "the maintenance of the metrics panicked");
         }
     }
 }
 
-/// Answers on one listener. Connections end with this.
+/// Serves one listener. Its connections end when this future is dropped.
 async fn accept(
     listener: TcpListener,
     metrics: PrometheusHandle,
@@ -71,7 +72,7 @@ async fn accept(
     loop {
         tokio::select! {
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => {
+            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => {
                 let stream = match accepted {
                     Ok((stream, _)) => stream,
                     Err(error) => {
@@ -87,7 +88,7 @@ async fn accept(
                     async move { Ok::<_, Infallible>(answer(&request, metrics, &readiness).await) }
                 });
                 connections.spawn(async move {
-                    // A scraper that hangs up is no event of ours.
+                    // An error means that the client closed the connection, which needs no action.
                     let _ = http1::Builder::new()
                         .timer(TokioTimer::new())
                         .header_read_timeout(HEAD_TIMEOUT)
@@ -104,14 +105,14 @@ async fn answer(
     metrics: PrometheusHandle,
     readiness: &Readiness,
 ) -> Response<Full<Bytes>> {
-    let asks = matches!(*request.method(), Method::GET | Method::HEAD);
+    let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
     let (status, body) = match request.uri().path() {
-        "/metrics" | "/healthz" | "/readyz" if !asks => (
+        "/metrics" | "/healthz" | "/readyz" if !is_get => (
             StatusCode::METHOD_NOT_ALLOWED,
-            "only GET is answered here\n".into(),
+            "this path accepts only GET\n".into(),
         ),
         "/metrics" => rendered(metrics).await,
-        // That this is answered is all that there is to say.
+        // A response by itself shows that the process is alive.
         "/healthz" => (StatusCode::OK, "the process runs\n".into()),
         "/readyz" => match readiness.state().reason() {
             None => (StatusCode::OK, "ready\n".into()),
@@ -122,7 +123,7 @@ async fn answer(
         },
         _ => (
             StatusCode::NOT_FOUND,
-            "only /metrics, /healthz and /readyz are served here\n".into(),
+            "this server has only /metrics, /healthz and /readyz\n".into(),
         ),
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));
@@ -141,7 +142,7 @@ async fn rendered(metrics: PrometheusHandle) -> (StatusCode, String) {
         Ok(rendered) => (StatusCode::OK, rendered),
         Err(_) => (
             StatusCode::INTERNAL_SERVER_ERROR,
-            "the metrics cannot be rendered; the log says why\n".into(),
+            "the metrics cannot be rendered; see the log\n".into(),
         ),
     }
 }
@@ -156,7 +157,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn all_listeners_are_served_by_one_call_until_it_is_stopped() {
+    async fn all_listeners_are_served_until_the_server_is_stopped() {
         let mut listeners = Vec::new();
         for _ in 0..2 {
             listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());

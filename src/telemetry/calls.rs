@@ -1,38 +1,37 @@
-//! One log line a call, at a bounded rate.
+//! The log line of each call, at a bounded rate.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Lines a second. A line costs some 10 µs of a network thread, so that all of them together stay under a
-/// thousandth of its time.
+/// Largest number of lines a second. It bounds the time that network threads spend on logging and the size of the log.
 const LINES_A_SECOND: u32 = 100;
 
 /// A call that has ended.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The process's number for it.
+    /// The number of the call within the process.
     pub id: u64,
-    /// Who called, unless by a socket without addresses.
+    /// The caller's address. `None` for a Unix domain socket.
     pub peer: Option<SocketAddr>,
-    /// The method, one of a closed set.
+    /// The method. It is one of a fixed set of names.
     pub method: &'static str,
-    /// gRPC code of the answer; CANCELLED if the caller went away.
+    /// The gRPC code of the response. CANCELLED if the caller went away.
     pub code: &'static str,
-    /// From the arrival of the call's head to the end of its answer.
+    /// Time from the arrival of the call's headers to the end of its response.
     pub total: Duration,
-    /// What the call was about, as far as it came.
+    /// The facts about the call's work, as far as it was done.
     pub facts: Facts,
 }
 
-/// What is learnt of a call while it is answered.
+/// The facts about the work of a call.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// Whose share of the device it was charged to.
+    /// The tenant to which its device time was charged.
     pub tenant: String,
-    /// Recordings that were answered, well or not.
+    /// Number of recordings that were answered, with a result or an error.
     pub recordings: u64,
-    /// Their audio, of each as long as it is.
+    /// Total duration of their audio. A recording with several lanes counts once.
     pub audio: Duration,
     /// Time spent decoding.
     pub decode: Duration,
@@ -42,7 +41,7 @@ pub struct Facts {
     pub device: Duration,
 }
 
-/// Logs a call at INFO, unless 100 calls have been logged within the second under way.
+/// Logs a call at INFO, unless 100 calls have been logged within the current second.
 pub fn ended(call: &Call) {
     if !tracing::enabled!(tracing::Level::INFO) {
         return;
@@ -71,7 +70,7 @@ pub fn ended(call: &Call) {
     );
 }
 
-/// Logs a call of no interest but to who looks for a fault: a probe's, at DEBUG.
+/// Logs a call of health checking or reflection at DEBUG, because it is of interest only when a fault is searched.
 pub fn probed(call: &Call) {
     let (peer, total_ms) = (call.peer.map(tracing::field::display), millis(call.total));
     tracing::debug!(
@@ -99,7 +98,7 @@ pub fn recording(id: u64, number: u64, code: &'static str, facts: &Facts) {
     );
 }
 
-/// Says how many calls got no line since this was last said; to be called now and then, and at the end.
+/// Logs how many calls got no line since the last report. Must be called regularly and at the end.
 pub fn report_left_out() {
     let left_out = lock().take_left_out();
     report(left_out);
@@ -109,12 +108,12 @@ fn report(left_out: u64) {
     if left_out > 0 {
         tracing::info!(
             left_out,
-            "calls that got no log line, since {LINES_A_SECOND} a second are written"
+            "calls without a log line, because at most {LINES_A_SECOND} lines a second are written"
         );
     }
 }
 
-/// To a microsecond.
+/// Returns milliseconds with the precision of a microsecond.
 fn millis(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1e3
 }
@@ -129,7 +128,7 @@ fn lock() -> std::sync::MutexGuard<'static, Rate> {
     RATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Lines of the second under way.
+/// The lines of the current second.
 struct Rate {
     since: Option<Instant>,
     written: u32,
@@ -137,7 +136,7 @@ struct Rate {
 }
 
 impl Rate {
-    /// Whether a call's line is written, and how many were left out before if that is to be said now.
+    /// Returns whether a call's line is written, and the number of calls left out before if it is to be logged now.
     fn call(&mut self, now: Instant) -> (bool, u64) {
         let second = Duration::from_secs(1);
         let over = |since| now.saturating_duration_since(since) >= second;
@@ -164,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_lines_a_second_are_written_and_the_others_are_counted() {
+    fn a_bounded_number_of_lines_a_second_is_written_and_the_others_are_counted() {
         let mut rate = Rate {
             since: None,
             written: 0,

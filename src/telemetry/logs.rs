@@ -21,18 +21,17 @@ pub enum LogFormat {
     Json,
 }
 
-/// A filter that does not say what it seems to.
+/// A log filter that is not valid, or that would hide everything.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0}; off, error, warn, info, debug or trace are possible, or directives such as \
-     info,undertone=debug"
+    "{0}; write off, error, warn, info, debug or trace, or directives such as info,undertone=debug"
 )]
 pub struct FilterError(String);
 
-/// Starts logging what a [`filter`] lets through.
+/// Starts logging the lines that a [`filter`] selects.
 ///
 /// # Errors
-/// A logger that is already there.
+/// The process already has a logger.
 pub fn start(format: LogFormat, filter: EnvFilter) -> Result<(), TryInitError> {
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer()
@@ -44,12 +43,11 @@ pub fn start(format: LogFormat, filter: EnvFilter) -> Result<(), TryInitError> {
     }
 }
 
-/// Reads a filter: a level for what is logged here, or directives as `tracing` reads them
-/// (`info,h2=debug`).
+/// Parses a filter: a level for undertone's own lines, or directives in the syntax of `tracing` (`info,h2=debug`).
 ///
 /// # Errors
-/// A directive that does not parse, or a single word that is no level: `tracing` would take it for a
-/// module's name and hide all others, so that `wran` would log nothing.
+/// A directive does not parse, or a single word is no level. `tracing` would read such a word as the name of a module
+/// and hide all other modules, so that `wran` would log nothing.
 pub fn filter(text: &str) -> Result<EnvFilter, FilterError> {
     let directives = text.split(',').map(str::trim);
     let directives: Vec<&str> = directives.filter(|each| !each.is_empty()).collect();
@@ -71,12 +69,12 @@ pub fn filter(text: &str) -> Result<EnvFilter, FilterError> {
     parsed.map_err(|error| FilterError(error.to_string()))
 }
 
-/// What other crates log whatever the level: warnings, and of symphonia errors alone, since it warns of audio that
-/// callers send.
+/// The directives for other crates. They log warnings; symphonia logs errors only, because its warnings concern the audio
+/// that callers send.
 const LIBRARIES: &str = "warn,symphonia=error";
 
-/// A filter in which a level without a name is undertone's own; other crates have their own directives or are
-/// quiet.
+/// Returns a filter in which a level without a module's name applies to undertone only. Other crates follow their own
+/// directives, otherwise [`LIBRARIES`].
 fn with_defaults(directives: &[&str]) -> String {
     let written = directives.iter().map(|directive| own_level(directive));
     written.collect::<Vec<_>>().join(",")
@@ -84,7 +82,7 @@ fn with_defaults(directives: &[&str]) -> String {
 
 fn own_level(directive: &str) -> Cow<'_, str> {
     match directive.parse::<LevelFilter>() {
-        // Quieter than the libraries may be, it is for all.
+        // A level below that of the libraries applies to all crates.
         Ok(level) if level < LevelFilter::WARN => level.to_string().into(),
         Ok(level) => format!("{LIBRARIES},undertone={level}").into(),
         Err(_) => directive.into(),
@@ -96,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels_and_directives_are_read() {
+    fn levels_and_directives_are_parsed() {
         for text in [
             "off",
             "warn",
@@ -111,8 +109,8 @@ mod tests {
     }
 
     #[test]
-    fn what_would_hide_everything_is_refused_with_an_example() {
-        for (text, says) in [
+    fn a_filter_that_would_hide_everything_is_refused_with_an_example() {
+        for (text, expected) in [
             ("wran", "`wran` is no level"),
             ("info,debgu", "`debgu` is no level"),
             ("undertone", "`undertone=trace`"),
@@ -123,16 +121,16 @@ mod tests {
             (" , ", "empty"),
         ] {
             let Err(error) = filter(text) else {
-                panic!("{text} is taken");
+                panic!("{text} is accepted");
             };
             let error = error.to_string();
-            assert!(error.contains(says), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
             assert!(error.contains("info,undertone=debug"), "{error}");
         }
     }
 
     #[test]
-    fn a_level_is_for_undertone_and_directives_reach_the_libraries() {
+    fn a_level_applies_to_undertone_and_directives_apply_to_libraries() {
         for (filter, expected) in [
             ("debug", "warn,symphonia=error,undertone=debug"),
             ("error", "error"),

@@ -1,8 +1,7 @@
-//! What operators see: metrics and probes with an HTTP listener of their own, and logs.
+//! Observability for operators: metrics, probes and logs. Metrics and probes have an HTTP listener of their own.
 //!
-//! Names, units, label sets and buckets of all metrics stand in [`metrics`]; [`batches`] and
-//! [`requests`] are the two places that record them. Knows nothing of what it watches but the
-//! words in its labels, and no label takes a value from a caller.
+//! [`metrics`] defines the names, units, labels and buckets of all metrics; [`batches`] and [`requests`] record them. The
+//! module does not depend on the modules that it observes. No label contains a value from a caller.
 
 #[cfg(feature = "server")]
 pub mod accept;

@@ -1,22 +1,22 @@
-//! Whether calls are answered: one state of the process, which probes and health read.
+//! Whether calls are answered: one state of the process, which the probe `/readyz` and the service read.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Where a serving process is between its start and its end.
+/// The phase of a server process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// The model is not there yet.
+pub enum ReadinessState {
+    /// The model is loading.
     Loading,
     /// Calls are answered.
     Ready,
-    /// No new call is taken.
+    /// No new call is accepted.
     Draining,
 }
 
-impl State {
-    /// Why no call is answered; none if calls are.
+impl ReadinessState {
+    /// Returns why no call is answered, or `None` if calls are answered.
     #[must_use]
     pub fn reason(self) -> Option<&'static str> {
         match self {
@@ -27,38 +27,38 @@ impl State {
     }
 }
 
-/// The state, shared. Clones are one. It moves forward only: what drains is never ready again.
+/// The shared state of the process. Clones share it. It only moves forward: a draining process is never ready again.
 #[derive(Clone, Debug)]
-pub struct Readiness(Arc<watch::Sender<State>>);
+pub struct Readiness(Arc<watch::Sender<ReadinessState>>);
 
 impl Default for Readiness {
-    /// A process that is loading.
+    /// Creates the state of a process that is loading.
     fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(State::Loading)))
+        Self(Arc::new(watch::Sender::new(ReadinessState::Loading)))
     }
 }
 
 impl Readiness {
-    /// The state now.
+    /// Returns the present state.
     #[must_use]
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> ReadinessState {
         *self.0.borrow()
     }
 
-    /// The model is there and warm.
+    /// Moves from loading to ready.
     pub fn ready(&self) {
         self.0.send_if_modified(|state| {
-            let loaded = *state == State::Loading;
+            let loaded = *state == ReadinessState::Loading;
             if loaded {
-                *state = State::Ready;
+                *state = ReadinessState::Ready;
             }
             loaded
         });
     }
 
-    /// The process is about to end.
+    /// Moves to draining.
     pub fn drain(&self) {
-        self.0.send_replace(State::Draining);
+        self.0.send_replace(ReadinessState::Draining);
     }
 }
 
@@ -67,13 +67,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_drains_is_never_ready_again() {
+    fn a_draining_process_is_never_ready_again() {
         let readiness = Readiness::default();
-        assert_eq!(readiness.state(), State::Loading);
+        assert_eq!(readiness.state(), ReadinessState::Loading);
         readiness.ready();
-        assert_eq!(readiness.state(), State::Ready);
+        assert_eq!(readiness.state(), ReadinessState::Ready);
         readiness.drain();
         readiness.ready();
-        assert_eq!(readiness.state(), State::Draining);
+        assert_eq!(readiness.state(), ReadinessState::Draining);
     }
 }

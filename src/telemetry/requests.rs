@@ -1,4 +1,4 @@
-//! What the engine and the service record.
+//! Metrics that the engine and the service record.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use super::names::{
     REQUESTS_IN_FLIGHT,
 };
 
-/// Audio judged so far, in milliseconds: interactive, bulk.
+/// Audio classified so far, in milliseconds: interactive, bulk.
 static AUDIO_MILLIS: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 
-/// A request being answered; counts as in flight until it is dropped.
+/// A request being answered. It counts as in flight until it is dropped.
 #[derive(Debug)]
 pub struct InFlight {
     method: &'static str,
@@ -22,7 +22,7 @@ pub struct InFlight {
 }
 
 impl InFlight {
-    /// A request has come. Until [`InFlight::answered`] says otherwise, its caller has gone away.
+    /// Counts a new request. Its code is CANCELLED unless [`InFlight::answered`] is called.
     #[must_use]
     pub fn new(method: &'static str) -> Self {
         gauge!(REQUESTS_IN_FLIGHT, "method" => method).increment(1.0);
@@ -33,7 +33,7 @@ impl InFlight {
         }
     }
 
-    /// The request is answered with a gRPC code.
+    /// Ends the request with a gRPC code.
     pub fn answered(mut self, code: &'static str) {
         self.code = code;
     }
@@ -48,19 +48,19 @@ impl Drop for InFlight {
     }
 }
 
-/// A recording was decoded. `codec` is the decoder's own name for itself, never a caller's word.
+/// Records the time to decode a recording. `codec` is a name from the decoder, never from a caller.
 pub fn decoded(codec: &str, time: Duration) {
     histogram!(DECODE_DURATION, "codec" => codec.to_owned()).record(time.as_secs_f64());
 }
 
-/// A request found no place: as many as may be are answered, or the server is shutting down.
+/// Counts a request that was refused at admission.
 pub fn refused(reason: &'static str, class: &'static str) {
     counter!(REFUSED, "reason" => reason, "class" => class).increment(1);
 }
 
-/// A lane was judged. `label` and `reason` come from the model and the code, never from a caller.
+/// Counts the prediction of a lane. `label` and `reason` come from the model and the code, never from a caller.
 pub fn predicted(audio: Duration, class: &'static str, label: &str, reason: Option<&'static str>) {
-    // The counter is whole seconds; rounding the sum and not each lane lets utterances add up.
+    // The counter holds whole seconds. The sum is rounded and not each lane, so that short lanes add up.
     let lane = u64::try_from(audio.as_millis()).unwrap_or(u64::MAX);
     let sum = AUDIO_MILLIS[usize::from(class == "bulk")]
         .fetch_add(lane, Ordering::Relaxed)

@@ -1,4 +1,4 @@
-//! Requests, and a client that leaves deadlines to the server.
+//! Requests, and a client that does not enforce deadlines by itself.
 
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
@@ -12,7 +12,7 @@ use undertone::service::pb::{AudioConfig, AudioEncoding, ClassifyRequest};
 
 use super::Server;
 
-/// A request to classify these bytes, whatever they are.
+/// Returns a request to classify these bytes, which need not be audio.
 pub(crate) fn audio(bytes: Vec<u8>) -> ClassifyRequest {
     ClassifyRequest {
         audio: bytes.into(),
@@ -20,7 +20,7 @@ pub(crate) fn audio(bytes: Vec<u8>) -> ClassifyRequest {
     }
 }
 
-/// So many seconds of a telephone line on which nobody speaks, 8 kB each.
+/// Returns a request with seconds of a silent telephone line, 8 kB each.
 pub(crate) fn silence(seconds: usize) -> ClassifyRequest {
     let config = AudioConfig {
         encoding: AudioEncoding::Mulaw.into(),
@@ -33,7 +33,7 @@ pub(crate) fn silence(seconds: usize) -> ClassifyRequest {
     }
 }
 
-/// A client that leaves a deadline to the server: tonic's keeps it too, and answers CANCELLED.
+/// Returns a client that leaves the deadline to the server. Tonic's own client also enforces it and reports CANCELLED.
 pub(crate) async fn patient(
     server: &Server,
 ) -> EmotionServiceClient<impl GrpcService<Body, ResponseBody = Incoming>> {
@@ -41,7 +41,7 @@ pub(crate) async fn patient(
     let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
         .await
         .unwrap();
-    // It ends with the last of its senders.
+    // It ends when its last sender is dropped.
     tokio::spawn(connection);
     let service = tower::service_fn(move |request| {
         let mut sender = sender.clone();
@@ -50,7 +50,7 @@ pub(crate) async fn patient(
     EmotionServiceClient::with_origin(service, server.url().parse().unwrap())
 }
 
-/// A request with a `grpc-timeout`.
+/// Returns a request with a `grpc-timeout`.
 pub(crate) fn timed<T>(message: T, timeout: &str) -> Request<T> {
     let mut request = Request::new(message);
     let timeout = timeout.parse().unwrap();

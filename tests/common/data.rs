@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// A file or folder in the data folder beside the checkout. Where it is missing, this says so and gives
-/// none; in CI that is a failure.
+/// Returns a file or folder in the data folder beside the checkout. If it is missing, this prints a note and returns
+/// `None`; in CI the test fails.
 pub(crate) fn shared(part: &str) -> Option<PathBuf> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")).join(part);
     if path.exists() {
@@ -16,7 +16,7 @@ pub(crate) fn shared(part: &str) -> Option<PathBuf> {
         path.display()
     );
     let line = format!("\n*** SKIPPED: {} is not there ***\n\n", path.display());
-    // Not `eprintln!`, which the test runner keeps to itself when a test passes.
+    // Not `eprintln!`, because the test runner hides its output if the test passes.
     let _ = std::io::stderr().write_all(line.as_bytes());
     None
 }

@@ -1,4 +1,4 @@
-//! A real server process on ports of its own, and real audio.
+//! A real server process on its own ports, and real audio.
 
 #![allow(
     dead_code,
@@ -21,7 +21,7 @@ pub(crate) use wav::wav;
 
 pub type Client = EmotionServiceClient<Channel>;
 
-/// A server that lives as long as this value.
+/// A server process. It ends when this is dropped.
 pub struct Server {
     process: Child,
     pub address: String,
@@ -37,13 +37,13 @@ impl Server {
         Self::listening("127.0.0.1:0", flags)
     }
 
-    /// With an address of its own.
+    /// Starts a server that listens on `address`.
     pub fn listening(address: &str, flags: &[&str]) -> Self {
         let addresses = ["--listen", address, "--metrics-listen", "127.0.0.1:0"];
         Self::spawned(&[&addresses, flags].concat())
     }
 
-    /// With no flags but these.
+    /// Starts a server with these flags only.
     pub fn spawned(flags: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_undertone"))
             .arg("serve")
@@ -63,7 +63,7 @@ impl Server {
                 _ => eprintln!("server: {line}"),
             }
         };
-        // Somebody must read on, or a server that logs much would wait for the pipe.
+        // The pipe must be read on, otherwise a server that logs much would block.
         std::thread::spawn(move || {
             lines
                 .map_while(Result::ok)
@@ -93,12 +93,12 @@ impl Server {
         EmotionServiceClient::new(self.channel().await)
     }
 
-    /// The process' number.
+    /// Returns the id of the process.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Sends SIGTERM and waits for the end.
+    /// Sends SIGTERM and waits for the end of the process.
     pub fn terminate(self) -> std::process::ExitStatus {
         self.signal();
         self.ended()
@@ -116,12 +116,12 @@ impl Server {
         );
     }
 
-    /// Waits for the end.
+    /// Waits for the end of the process.
     pub fn ended(mut self) -> std::process::ExitStatus {
         self.process.wait().unwrap()
     }
 
-    /// What Prometheus would scrape.
+    /// Returns the text that Prometheus scrapes.
     pub fn scrape(&self) -> String {
         use std::io::{Read as _, Write as _};
         let mut stream = std::net::TcpStream::connect(&self.metrics).unwrap();
@@ -137,7 +137,7 @@ impl Server {
         body.to_owned()
     }
 
-    /// The value of one sample in [`Server::scrape`], by name and labels as written there.
+    /// Returns the value of one sample in [`Server::scrape`], by its name and labels as written there.
     pub fn metric(&self, sample: &str) -> f64 {
         let scrape = self.scrape();
         let line = scrape
@@ -154,7 +154,7 @@ impl Drop for Server {
     }
 }
 
-/// A fixture in the repository: `tests/audio/NAME`.
+/// Returns a fixture in the repository: `tests/audio/NAME`.
 pub fn fixture(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/audio")
@@ -172,14 +172,14 @@ pub fn book() -> Vec<u8> {
     fixture("book.flac")
 }
 
-/// A tone with a slow swell, half of full scale.
+/// Returns a tone with slowly changing amplitude, at most half of full scale.
 pub fn tone(samples: usize) -> Vec<f32> {
     (0..samples)
         .map(|i| 0.5 * (i as f32 * 0.2).sin() * (i as f32 * 0.001).sin().abs())
         .collect()
 }
 
-/// A port of this machine that was free a moment ago, for a server that does not say which it took.
+/// Returns a port that was free a moment ago, for a server that does not report the port that it chose.
 pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()

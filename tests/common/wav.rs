@@ -1,6 +1,6 @@
 //! WAV files for tests and benchmarks.
 
-/// A 16-bit WAV file of mono samples, as a recorder writes it.
+/// Returns a 16-bit WAV file of mono samples, as a recorder writes it.
 pub(crate) fn wav(samples: &[f32], sample_rate: u32) -> Vec<u8> {
     let spec = hound::WavSpec {
         channels: 1,

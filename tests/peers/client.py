@@ -1,10 +1,10 @@
-"""Classifies audio files with nothing of undertone's but its .proto files.
+"""Classifies audio files with a client that is generated from the .proto files alone.
 
 usage: client.py ADDRESS FILE...
 
-Prints one JSON object a line for each lane: file, lane, label, probabilities by label. Also holds
-the server's reflection (v1alpha, which grpcurl uses) and health against what a stranger expects, and
-asks again with compressed requests.
+Prints one JSON object a line for each lane: file, lane, label, probabilities by label. Also
+checks the server's reflection (v1alpha, which grpcurl uses) and health, and repeats each request with
+compression.
 """
 
 import json

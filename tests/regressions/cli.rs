@@ -20,7 +20,7 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// A command whose output and errors are read, or not.
+/// Starts a command with pipes for its output and errors.
 fn piped(arguments: &[&str]) -> Child {
     command(arguments)
         .stdout(Stdio::piped())
@@ -45,7 +45,7 @@ fn objects(output: &Output) -> Vec<Value> {
     lines.collect()
 }
 
-/// Silence, in which nobody speaks.
+/// Writes a file of silence.
 fn silence(folder: &Path) -> String {
     let path = folder.join("silence.wav");
     std::fs::write(&path, common::wav(&[0.0; 32_000], 16_000)).unwrap();
@@ -53,26 +53,26 @@ fn silence(folder: &Path) -> String {
 }
 
 #[test]
-fn audio_is_not_sent_in_clear_text_where_tls_was_asked_for() {
+fn audio_is_not_sent_unencrypted_if_tls_was_requested() {
     let server = Server::start();
-    for (url, says) in [
-        (format!("https://{}", server.address), "clear text"),
-        (format!("HTTPS://{}", server.address), "clear text"),
+    for (url, expected) in [
+        (format!("https://{}", server.address), "unencrypted"),
+        (format!("HTTPS://{}", server.address), "unencrypted"),
         (
             format!("grpc://{}", server.address),
-            "`grpc` is not spoken here",
+            "`grpc` is not supported",
         ),
         (
             format!("http://{}/api", server.address),
-            "names more than a server",
+            "contains more than a server's address",
         ),
     ] {
         let output = classify(&["--server", &url, "book.flac"]);
         assert_eq!(output.status.code(), Some(2), "{url}");
-        assert!(text(&output.stderr).contains(says), "{output:?}");
+        assert!(text(&output.stderr).contains(expected), "{output:?}");
         assert_eq!(text(&output.stdout), "");
     }
-    // Nor does a proxy that the environment names get any of it: nothing listens on port 9.
+    // A proxy in an environment variable does not receive it either: nothing listens on port 9.
     let proxies = [
         "http_proxy",
         "HTTP_PROXY",
@@ -90,7 +90,7 @@ fn audio_is_not_sent_in_clear_text_where_tls_was_asked_for() {
 }
 
 #[test]
-fn an_abstention_does_not_look_like_an_answer() {
+fn an_abstention_does_not_look_like_a_label() {
     let folder = tempfile::tempdir().unwrap();
     let silence = silence(folder.path());
     let table = text(&classify(&[&silence]).stdout);
@@ -103,7 +103,7 @@ fn an_abstention_does_not_look_like_an_answer() {
     assert!(object["label"].is_string() && object["confidence"].is_number());
 }
 
-/// A file that never ends: somebody may write to it for ever.
+/// Creates a named pipe, which never ends as long as it is open for writing.
 fn pipe(folder: &Path) -> String {
     let pipe = folder.join("never-ends.wav");
     let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
@@ -112,11 +112,11 @@ fn pipe(folder: &Path) -> String {
 }
 
 #[test]
-fn rows_are_printed_as_they_come() {
+fn rows_are_printed_as_soon_as_they_are_ready() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = pipe(folder.path());
     let mut child = piped(&["book.flac", "README.md", &pipe]);
-    // A recording that goes on for as long as somebody writes.
+    // A recording that lasts as long as the pipe is open for writing.
     let mut writer = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
     writer
         .write_all(&common::wav(&common::tone(1_600), 16_000))
@@ -139,17 +139,17 @@ fn rows_are_printed_as_they_come() {
         .unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{errors}");
     assert!(rows.next().is_none());
-    for says in [
+    for expected in [
         "1 of 3 files classified: 6.0 s of audio",
         "stopped by SIGINT with 1 left",
         "1 refused: 1 × unknown audio format",
     ] {
-        assert!(errors.contains(says), "{errors}");
+        assert!(errors.contains(expected), "{errors}");
     }
 }
 
 #[test]
-fn a_summary_ends_it_and_files_that_fail_are_objects_too() {
+fn the_output_ends_with_a_summary_and_failed_files_are_json_objects_too() {
     let output = classify(&[
         "--json",
         "README.md",
@@ -191,7 +191,7 @@ fn a_summary_ends_it_and_files_that_fail_are_objects_too() {
 }
 
 #[test]
-fn no_complaint_is_made_to_a_reader_who_stops() {
+fn a_reader_that_stops_early_causes_no_error() {
     for flags in [&[][..], &["--json"]] {
         let files = [flags, &["README.md", "book.flac", "call.flac"]].concat();
         let mut child = piped(&files);
@@ -205,7 +205,7 @@ fn no_complaint_is_made_to_a_reader_who_stops() {
             "{errors}"
         );
     }
-    // Nor does a closed standard error make it fail.
+    // A closed standard error is no failure either.
     let mut child = piped(&["book.flac"]);
     drop(child.stderr.take());
     let rows = std::io::read_to_string(child.stdout.take().unwrap()).unwrap();
@@ -213,7 +213,7 @@ fn no_complaint_is_made_to_a_reader_who_stops() {
     assert!(rows.contains("book.flac"));
 }
 
-/// A WAV file of so many seconds of 16-bit silence at 44.1 kHz, which take no place on the disk.
+/// Writes a WAV file with seconds of 16-bit silence at 44.1 kHz. The file is sparse and needs no space on the disk.
 #[cfg(target_os = "linux")]
 fn long_wav(folder: &Path, seconds: u32) -> String {
     let path = folder.join(format!("{seconds}.wav"));
@@ -227,10 +227,10 @@ fn long_wav(folder: &Path, seconds: u32) -> String {
     path.display().to_string()
 }
 
-/// Classifies a file; its row, and the most memory that the process held until then, in bytes.
+/// Classifies a file. Returns its row, and the peak memory of the process in bytes.
 #[cfg(target_os = "linux")]
 fn measured(file: &str, pipe: &str) -> (Value, u64) {
-    // The process waits for the pipe when the row is there, so that it can be looked at.
+    // After the row, the process waits for the pipe, so that its memory can be read.
     let mut child = command(&["--json", file, pipe])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -254,7 +254,7 @@ fn a_file_of_any_size_is_classified_without_a_server() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = pipe(folder.path());
     let (_, least) = measured(&long_wav(folder.path(), 60), &pipe);
-    // Longer than a request may be and larger: 323 MB, and 234 MB of samples at 16 kHz.
+    // Longer and larger than a request may be: 323 MB, and 234 MB of samples at 16 kHz.
     let (row, peak) = measured(&long_wav(folder.path(), 3_660), &pipe);
     assert_eq!(row["duration_s"], 3_660.0, "{row}");
     let more = peak.saturating_sub(least) >> 20;
@@ -262,10 +262,10 @@ fn a_file_of_any_size_is_classified_without_a_server() {
 }
 
 #[test]
-fn a_file_gives_what_its_bytes_give() {
+fn a_file_gives_the_same_result_as_its_bytes_in_a_request() {
     let server = Server::start();
     let folder = tempfile::tempdir().unwrap();
-    // Longer than the pieces that are submitted, with turns that lie across their borders.
+    // Longer than the pieces that are submitted, with turns across the boundaries of pieces.
     let mut samples = Vec::new();
     for _ in 0..5 {
         let book = undertone::audio::decode(
@@ -316,7 +316,7 @@ fn an_upload_that_the_server_would_refuse_is_not_sent() {
     assert!(!refused.is_empty());
     for error in refused {
         assert!(
-            error.contains("the server takes 100000 (its --max-audio-bytes)"),
+            error.contains("the server accepts at most 100000 (its --max-audio-bytes)"),
             "{error}"
         );
     }

@@ -1,5 +1,4 @@
-//! Faults that were reported, each with the answer that is right. A case stands in the file of the part
-//! that was at fault.
+//! Reported faults, each with the correct result. A case is in the file of the part that had the fault.
 
 #![allow(
     clippy::unwrap_used,

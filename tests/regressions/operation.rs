@@ -1,4 +1,4 @@
-//! Starting, configuring and watching a server.
+//! Start, configuration and metrics of a server.
 
 mod library;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -14,7 +14,7 @@ use undertone::service::pb::GetModelRequest;
 
 use crate::common::{Client, Server, free_port};
 
-/// `undertone serve --check`, with nothing in the environment that a developer may have set.
+/// Runs `undertone serve --check` without the environment variables that a developer may have set.
 fn check(flags: &[&str], environment: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_undertone"))
         .args(["serve", "--check"])
@@ -28,14 +28,14 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// What a configuration prints as.
+/// Returns the printed configuration.
 fn printed(flags: &[&str], environment: &[(&str, &str)]) -> String {
     let output = check(flags, environment);
     assert!(output.status.success(), "{}", text(&output.stderr));
     text(&output.stdout)
 }
 
-/// Starts a server that may log nothing, and waits until it listens: for a minute at most.
+/// Starts a server that may log nothing, and waits for at most a minute until it listens.
 fn start(flags: &[&str], environment: &[(&str, &str)]) -> (Child, u16) {
     let port = free_port();
     let mut server = Command::new(env!("CARGO_BIN_EXE_undertone"))
@@ -56,9 +56,9 @@ fn start(flags: &[&str], environment: &[(&str, &str)]) -> (Child, u16) {
     (server, port)
 }
 
-// The client answers the server's goodbye while this waits for its end.
+// The client must answer the end of the connection while the test waits for the server's end.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_serves_whatever_it_logs() {
+async fn a_server_works_with_any_log_level() {
     let flag = |level| (vec!["--log", level], vec![]);
     let levels = ["off", "error", "warn", "info", "debug", "trace"].map(flag);
     let directives = ["undertone=warn", "info,undertone=off"].map(flag);
@@ -100,7 +100,7 @@ fn a_filter_that_would_log_nothing_is_refused_with_an_example() {
     }
 }
 
-/// Classifies a fixture by the server at `address`.
+/// Classifies a fixture on the server at `address`.
 fn classify(address: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_undertone"))
         .args(["classify", "--server", address, "book.flac"])
@@ -135,7 +135,7 @@ fn names_ipv6_and_unix_sockets_are_listened_on_and_called() {
 }
 
 #[test]
-fn metrics_are_served_under_a_name_too() {
+fn metrics_are_also_served_under_a_host_name() {
     let port = free_port().to_string();
     let metrics = format!("localhost:{port}");
     let server = Server::spawned(&["--listen", "127.0.0.1:0", "--metrics-listen", &metrics]);
@@ -147,12 +147,12 @@ fn metrics_are_served_under_a_name_too() {
 }
 
 #[test]
-fn a_unix_socket_of_a_dead_server_is_replaced_and_that_of_a_living_one_is_not() {
+fn the_socket_of_a_dead_server_is_replaced_and_that_of_a_running_server_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("u.sock");
     let address = format!("unix:{}", path.display());
     let killed = Server::listening(&address, &[]);
-    // SIGKILL, so that nobody cleans up.
+    // SIGKILL, so that the server cannot remove its file.
     drop(killed);
     assert!(path.exists());
     let server = Server::listening(&address, &[]);
@@ -175,7 +175,7 @@ fn a_unix_socket_of_a_dead_server_is_replaced_and_that_of_a_living_one_is_not() 
 }
 
 #[test]
-fn addresses_are_read_as_people_write_them_wherever_they_are_set() {
+fn the_usual_forms_of_addresses_are_accepted_in_flags_variables_and_files() {
     for (written, listen) in [
         ("localhost:50051", "localhost:50051"),
         ("localhost", "localhost:50051"),
@@ -207,7 +207,7 @@ fn addresses_are_read_as_people_write_them_wherever_they_are_set() {
     }
 }
 
-/// A configuration file.
+/// Writes a configuration file.
 fn file(folder: &Path, content: &str) -> String {
     let path = folder.join("undertone.toml");
     std::fs::write(&path, content).unwrap();
@@ -238,7 +238,7 @@ fn an_empty_variable_counts_as_unset() {
 }
 
 #[test]
-fn a_variable_or_key_that_is_nearly_one_of_ours_is_named() {
+fn a_misspelt_variable_or_key_is_named() {
     let others = [
         ("UNDERTONE_SERVICE_HOST", "10.0.0.1"),
         ("UNDERTONE_SERVICE_PORT", "50051"),
@@ -281,7 +281,7 @@ fn a_tenant_without_a_share_is_refused_by_name() {
 }
 
 #[test]
-fn a_checked_configuration_is_what_holds_and_can_be_loaded_again() {
+fn a_printed_configuration_is_the_effective_one_and_can_be_loaded_again() {
     let folder = tempfile::tempdir().unwrap();
     let original = file(
         folder.path(),

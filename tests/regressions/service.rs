@@ -1,4 +1,4 @@
-//! The gRPC service and the admin listener, as a caller and an operator meet them.
+//! The gRPC service and the admin listener.
 
 mod compressed;
 mod limits;

@@ -3,6 +3,8 @@
 use std::f32::consts::TAU;
 use std::path::PathBuf;
 
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use undertone::audio::{Encoding, LaneChoice, Limits, decode};
 use undertone::service::pb::{AudioConfig, AudioEncoding, ClassifyRequest, Lane, Prediction};
 
@@ -171,6 +173,45 @@ fn siren(period: f32) -> Vec<f32> {
     samples.collect()
 }
 
+/// One period of a sound with harmonics, by its phase.
+type Wave = fn(f32) -> f32;
+
+/// The sum of odd or of all harmonics up to the eighth, each as loud as its number is small.
+fn harmonics(phase: f32, step: usize) -> f32 {
+    let numbers = (1..=8).step_by(step).map(|k| k as f32);
+    numbers.map(|k| (k * phase).sin() / k).sum()
+}
+
+#[tokio::test]
+async fn sirens_with_harmonics_are_no_speech() {
+    let server = Server::start();
+    let client = server.client().await;
+    let waves: [(&str, Wave); 4] = [
+        ("square", |phase| harmonics(phase, 2)),
+        ("sawtooth", |phase| harmonics(phase, 1)),
+        ("cubed sine", |phase| phase.sin().powi(3)),
+        // The loudest harmonic is now the one and now the other.
+        ("two alike", |phase| phase.sin() + (2.0 * phase).sin()),
+    ];
+    let sweeps: [(&str, Wave); 3] = [
+        ("yelp", |t| 1_000.0 + 500.0 * (TAU * 4.0 * t).sin()),
+        ("wail", |t| 900.0 - 500.0 * (TAU * 0.25 * t).cos()),
+        ("whoop", |t| 500.0 + 700.0 * (0.8 * t).fract().powi(2)),
+    ];
+    for (name, wave) in waves {
+        for (path, hertz) in sweeps {
+            let mut phase = 0.0;
+            let samples = (0..8 * 16_000).map(|i| {
+                phase = (phase + TAU * hertz(i as f32 / 16_000.0) / 16_000.0) % TAU;
+                0.2 * wave(phase)
+            });
+            let samples: Vec<f32> = samples.collect();
+            let lane = classify(&client, file(common::wav(&samples, 16_000))).await;
+            assert_no_speech(&lane, &format!("{path}, {name}"));
+        }
+    }
+}
+
 #[tokio::test]
 async fn sirens_are_no_speech() {
     let server = Server::start();
@@ -217,6 +258,193 @@ fn play(music: &mut [f32], start: usize, length: usize, tone: i32, level: f32, d
         let attack = (seconds / 0.01).min(1.0);
         let release = ((length - i) as f32 / 160.0).min(1.0);
         *sample += level * attack * release * (-decay * seconds).exp() * partials.sum::<f32>();
+    }
+}
+
+/// An instrument: the sound of a note by its frequency in hertz and the seconds since it began.
+type Instrument = fn(f32, f32) -> f32;
+
+/// Partials of a bell, as multiples of its note, each with its level and how fast it fades.
+fn bell(hertz: f32, t: f32) -> f32 {
+    let partials = [
+        (0.5, 0.5, 1.2),
+        (1.0, 1.0, 2.0),
+        (1.19, 0.6, 2.5),
+        (1.56, 0.4, 3.0),
+        (2.0, 0.7, 3.5),
+        (2.66, 0.4, 5.0),
+        (3.01, 0.3, 6.0),
+        (4.1, 0.2, 8.0),
+    ];
+    let partial = |(ratio, level, decay): (f32, f32, f32)| {
+        level * (-decay * t).exp() * (TAU * ratio * hertz * t).sin()
+    };
+    partials.map(partial).iter().sum()
+}
+
+/// Harmonics up to the twelfth of a phase in turns.
+fn bowed(turns: f32) -> f32 {
+    (1..=12)
+        .map(|k| (TAU * turns * k as f32).sin() / k as f32)
+        .sum()
+}
+
+fn violin(hertz: f32, t: f32) -> f32 {
+    let vibrato = 0.01 * (1.0 - (TAU * 5.5 * t).cos()) / (TAU * 5.5);
+    (t / 0.08).min(1.0) * (1.0 + 0.2 * (TAU * 5.5 * t).sin()) * bowed(hertz * (t + vibrato))
+}
+
+/// Slides up by a third into each note.
+fn wail(hertz: f32, t: f32) -> f32 {
+    let vibrato = 0.015 * (1.0 - (TAU * 6.0 * t).cos()) / (TAU * 6.0);
+    let slide = 0.2 * 0.15 * (1.0 - (-t / 0.15).exp());
+    bowed(hertz * (t - slide + vibrato))
+}
+
+fn organ(hertz: f32, t: f32) -> f32 {
+    let tremolo = 1.0 + 0.15 * (TAU * 6.2 * t).sin();
+    let stops = [(1.0, 1.0), (2.0, 0.7), (3.0, 0.4), (4.0, 0.4), (6.0, 0.2)];
+    let stop = |(ratio, level): (f32, f32)| level * (TAU * ratio * hertz * t).sin();
+    tremolo * stops.map(stop).iter().sum::<f32>()
+}
+
+fn piano(hertz: f32, t: f32) -> f32 {
+    let partial = |k: f32| (-(1.2 + 0.8 * k) * t).exp() * (TAU * hertz * k * t).sin() / k;
+    (1..=10).map(|k| partial(k as f32)).sum()
+}
+
+fn plucked(hertz: f32, t: f32) -> f32 {
+    let partial =
+        |k: f32| (-(1.0 + 0.3 * k * k) * t).exp() * (TAU * hertz * k * t).sin() / k.sqrt();
+    (1..=14).map(|k| partial(k as f32)).sum()
+}
+
+/// What plays while somebody waits.
+struct Music {
+    name: &'static str,
+    chords: Option<Instrument>,
+    melody: Option<Instrument>,
+    /// A kick on the first beat and noise on the second.
+    drums: bool,
+}
+
+const MUSICS: [Music; 7] = [
+    Music {
+        name: "chords of bells",
+        chords: Some(bell),
+        melody: None,
+        drums: false,
+    },
+    Music {
+        name: "chords of violins with a beat",
+        chords: Some(violin),
+        melody: None,
+        drums: true,
+    },
+    Music {
+        name: "a wail over an organ",
+        chords: Some(organ),
+        melody: Some(wail),
+        drums: false,
+    },
+    Music {
+        name: "a wail alone",
+        chords: None,
+        melody: Some(wail),
+        drums: false,
+    },
+    Music {
+        name: "a piano with a beat",
+        chords: Some(piano),
+        melody: Some(piano),
+        drums: true,
+    },
+    Music {
+        name: "plucked strings",
+        chords: Some(plucked),
+        melody: Some(plucked),
+        drums: false,
+    },
+    Music {
+        name: "plucked strings with a beat",
+        chords: Some(plucked),
+        melody: Some(plucked),
+        drums: true,
+    },
+];
+
+impl Music {
+    /// Thirty seconds at 16 kHz, 60 beats.
+    fn samples(&self) -> Vec<f32> {
+        const BEAT: usize = 8_000;
+        let mut random = StdRng::seed_from_u64(5);
+        let mut music = vec![0.0; 60 * BEAT];
+        let mut play =
+            |start: usize, beats: usize, level: f32, sound: &mut dyn FnMut(f32) -> f32| {
+                let length = beats * BEAT;
+                for (i, sample) in music.iter_mut().skip(start * BEAT).take(length).enumerate() {
+                    let edge = (i.min(length - i) as f32 / 160.0).min(1.0);
+                    *sample += level * edge * sound(i as f32 / 16_000.0);
+                }
+            };
+        let hertz = |tone: i32| 261.6 * 2f32.powf(tone as f32 / 12.0);
+        let chords: [[i32; 3]; 4] = [[0, 4, 7], [-3, 0, 4], [-7, -3, 0], [-5, -1, 2]];
+        let melody = [
+            12, 16, 19, 16, 14, 12, 9, 12, 17, 16, 14, 12, 11, 14, 19, 17,
+        ];
+        for beat in 0..60 {
+            if let Some(chord) = self.chords.filter(|_| beat % 4 == 0) {
+                for tone in chords[beat / 4 % chords.len()] {
+                    play(beat, 4, 0.08, &mut |t| chord(hertz(tone), t));
+                }
+            }
+            if let Some(voice) = self.melody {
+                play(beat, 1, 0.12, &mut |t| {
+                    voice(hertz(melody[beat % melody.len()]), t)
+                });
+            }
+            if self.drums && beat % 2 == 0 {
+                play(beat, 1, 0.3, &mut |t| {
+                    (-18.0 * t).exp() * (TAU * 60.0 * t).sin()
+                });
+            } else if self.drums {
+                play(beat, 1, 0.1, &mut |t| {
+                    (-16.0 * t).exp() * random.random_range(-1.0..1.0)
+                });
+            }
+        }
+        music
+    }
+}
+
+/// The first ten seconds of a book, or an angry sentence from EMO-DB where that is.
+fn sentences() -> Vec<Vec<f32>> {
+    let mut paths = vec![PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/audio/book.flac"
+    ))];
+    paths.extend(angry());
+    let samples = paths.iter().map(|path| {
+        let audio = std::fs::read(path).unwrap();
+        let decoded = decode(&audio, Encoding::Auto, LaneChoice::Mix, &Limits::default());
+        decoded.unwrap().lanes.remove(0)
+    });
+    samples.collect()
+}
+
+#[tokio::test]
+async fn a_sentence_after_any_hold_music_decides_the_total() {
+    let server = Server::start();
+    let client = server.client().await;
+    for sentence in sentences() {
+        let alone = classify(&client, file(common::wav(&sentence, 16_000))).await;
+        for kind in &MUSICS {
+            let call = [kind.samples(), vec![0.0; 20_000], sentence.clone()].concat();
+            let call = classify(&client, file(common::wav(&call, 16_000))).await;
+            let (alone, total) = (total(&alone), total(&call));
+            assert_eq!(total.label, alone.label, "after {}", kind.name);
+            assert_eq!(total.abstained, alone.abstained, "after {}", kind.name);
+        }
     }
 }
 

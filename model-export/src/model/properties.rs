@@ -94,7 +94,7 @@ fn innermost(tensor: Tensor<4>) -> Vec<f32> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(replay::with_cases(24))]
 
     #[test]
     fn a_convolution_by_hand_is_burns_both_ways(

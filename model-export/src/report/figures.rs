@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use super::ablation::{Ablation, CodebookEpoch, Epoch, SystemRuns};
-use super::charts::{Panel, Series, Style, confusions, panels};
+use super::charts::{Panel, Series, Style, panels};
 use super::colours::Ink;
 use super::embedding;
+use super::matrices::confusions;
 use super::summary::{Summary, predictions};
 use crate::evaluate::metrics::{Confusion, reliability, risk_coverage};
 use crate::evaluate::systems::System;

@@ -1,11 +1,13 @@
 //! The report of an ablation: from run folders to one self-contained page, its numbers and its charts.
 //!
 //! [`ablation`] reads the folder. [`summary`] computes the numbers, and [`claims`] compares them with the
-//! paper's. [`figures`] chooses the data of each chart, [`charts`] draws it, and [`png`] renders it. [`page`]
+//! paper's. [`figures`] chooses the data of each chart, [`charts`] or [`matrices`]
+//! draws it on a `canvas` of `plotters`, and [`png`] renders it. [`page`]
 //! writes the page. The same folder gives the same bytes. [`card`] is a bundle's model card, with the results of
 //! [`telephone`].
 
 pub mod ablation;
+mod canvas;
 pub mod card;
 pub mod charts;
 pub mod claims;
@@ -13,6 +15,7 @@ pub mod colours;
 pub mod embedding;
 pub mod figures;
 pub mod html;
+pub mod matrices;
 pub mod page;
 pub mod paper;
 pub mod png;

@@ -5,8 +5,8 @@ use anyhow::{Context as _, Result};
 use resvg::tiny_skia::{Color, Pixmap, Transform};
 use resvg::usvg::{Options, Tree};
 
-use super::charts::FONT;
-
+/// The compiled font, which charts name first.
+const FONT: &str = "Noto Sans";
 /// Pixels per point: enough for a high-density screen.
 const SCALE: f32 = 2.0;
 

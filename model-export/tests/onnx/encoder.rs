@@ -43,7 +43,7 @@ fn model(random: &mut Random, codebook: bool) -> EncoderWeights {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(replay::with_cases(12))]
 
     #[test]
     fn the_graph_agrees_with_plain_loops(

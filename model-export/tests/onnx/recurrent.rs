@@ -87,7 +87,7 @@ fn cell() -> impl Strategy<Value = CellKind> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(replay::with_cases(24))]
 
     #[test]
     fn any_partition_into_chunks_gives_the_whole(

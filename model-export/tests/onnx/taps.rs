@@ -89,7 +89,7 @@ fn expect_past(past: &Past, sizes: Sizes, expected: &reference::Evidence) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(replay::with_cases(24))]
 
     #[test]
     fn any_partition_into_chunks_gives_the_whole(

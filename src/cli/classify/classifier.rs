@@ -1,39 +1,38 @@
-//! What classifies a file: an engine in this process, or a server.
+//! Classifies a file with an engine in this process or on a server.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use tonic::Status;
 use tonic::transport::Channel;
 
-use super::Flags;
+use super::flags::ClassifyFlags;
 use super::target::Target;
-use crate::cli::CliError;
+use crate::cli::error::{CliError, describe};
 use crate::engine::{AudioFile, Decoded, Engine, EngineOptions};
-use crate::service::Emotion;
+use crate::service::EmotionApi;
 use crate::service::pb::emotion_service_client::EmotionServiceClient;
 use crate::service::pb::{ClassifyRequest, ClassifyResponse, GetModelRequest};
 
-/// What uploads may hold together, in MiB; one that is larger goes alone.
+/// Memory that uploads may hold together, in MiB. A larger file is uploaded alone.
 const UPLOADS_MIB: u32 = 512;
 
-/// What classifies.
+/// Classifies files.
 pub(super) enum Classifier {
-    Here(Emotion),
+    Local(EmotionApi),
     Server(Box<Remote>),
 }
 
-/// A server.
+/// A connection to a server.
 pub(super) struct Remote {
     client: EmotionServiceClient<Channel>,
-    /// Bytes of a recording that it takes, if it says so.
-    most: Option<u64>,
+    /// Largest recording that the server accepts, in bytes. `None` if the server does not report it.
+    max_bytes: Option<u64>,
     uploads: Semaphore,
 }
 
 impl Classifier {
-    pub(super) async fn new(flags: &Flags) -> Result<Self, CliError> {
+    pub(super) async fn new(flags: &ClassifyFlags) -> Result<Self, CliError> {
         if let Some(target) = &flags.server {
             return Ok(Self::Server(Box::new(Remote::connect(target).await?)));
         }
@@ -43,64 +42,62 @@ impl Classifier {
             ..EngineOptions::for_own_files()
         };
         let engine = tokio::task::spawn_blocking(move || Engine::open(&options)).await??;
-        Ok(Self::Here(Emotion::new(Arc::new(engine))))
+        Ok(Self::Local(EmotionApi::new(Arc::new(engine))))
     }
 
-    /// Classifies a file; the reason in words if it cannot be done. `decoded` is told how far it is.
-    pub(super) async fn file(
+    /// Classifies a file. An error is a message for the user. `decoded` is updated while the file is decoded in this
+    /// process.
+    pub(super) async fn classify(
         &self,
         file: &Path,
         decoded: Decoded,
     ) -> Result<ClassifyResponse, String> {
         match self {
-            Self::Here(service) => {
+            Self::Local(service) => {
                 let path = file.to_owned();
                 let open = move || AudioFile::open(&path, decoded);
                 let opened = tokio::task::spawn_blocking(open).await;
                 let opened = opened.map_err(|error| error.to_string())?;
                 let file = opened.map_err(|error| error.to_string())?;
                 let answer = service.classify_file(file).await;
-                answer.map_err(|status| in_words(&status))
+                answer.map_err(|status| describe(&status))
             }
-            Self::Server(remote) => remote.file(file).await,
+            Self::Server(remote) => remote.classify(file).await,
         }
     }
 }
 
 impl Remote {
     async fn connect(target: &Target) -> Result<Self, CliError> {
-        let failed = |error: tonic::transport::Error| {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            CliError::Connect {
-                url: target.to_string(),
-                reason: cause.unwrap_or(error.to_string()),
-            }
+        let failed = |source| CliError::Connect {
+            url: target.to_string(),
+            source,
         };
         let channel = target.endpoint().map_err(failed)?.connect().await;
         let client = EmotionServiceClient::new(channel.map_err(failed)?);
         let mut client = client.max_decoding_message_size(usize::MAX);
         let model = client.get_model(GetModelRequest::default()).await;
-        let model = model.map_err(|status| CliError::Limits {
+        let model = model.map_err(|status| CliError::GetModel {
             url: target.to_string(),
-            reason: in_words(&status),
+            source: Box::new(status),
         })?;
         let limits = model.into_inner().limits;
         Ok(Self {
             client,
-            most: limits
-                .map(|limits| limits.audio_bytes)
-                .filter(|most| *most > 0),
+            max_bytes: limits
+                .map(|limits| limits.max_audio_bytes)
+                .filter(|bytes| *bytes > 0),
             uploads: Semaphore::new(UPLOADS_MIB as usize),
         })
     }
 
-    async fn file(&self, file: &Path) -> Result<ClassifyResponse, String> {
+    async fn classify(&self, file: &Path) -> Result<ClassifyResponse, String> {
         let metadata = tokio::task::block_in_place(|| std::fs::metadata(file));
         let size = metadata.map_err(|error| error.to_string())?.len();
-        if let Some(most) = self.most.filter(|most| size > *most) {
+        if let Some(max) = self.max_bytes.filter(|max| size > *max) {
             return Err(format!(
-                "the file has {size} bytes and the server takes {most} (its --max-audio-bytes); \
-                 classify it without --server, where nothing is too large"
+                "the file has {size} bytes, and the server accepts at most {max} (its --max-audio-bytes); \
+                 classify it without --server, which has no such limit"
             ));
         }
         let mebibytes = u32::try_from(size >> 20).unwrap_or(u32::MAX);
@@ -114,10 +111,6 @@ impl Remote {
         let answer = self.client.clone().classify(request).await;
         answer
             .map(tonic::Response::into_inner)
-            .map_err(|status| in_words(&status))
+            .map_err(|status| describe(&status))
     }
-}
-
-fn in_words(status: &Status) -> String {
-    format!("{} ({:?})", status.message(), status.code())
 }

@@ -1,4 +1,4 @@
-//! A bar that moves with seconds of audio, and the summary at the end.
+//! A progress bar in seconds of audio, and the summary at the end.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,32 +8,32 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::engine::{AudioFile, Decoded};
 
-/// Between two looks at how far decoding is.
-pub(super) const LOOK: Duration = Duration::from_millis(100);
+/// Time between two updates of the bar while files are decoded.
+pub(super) const REFRESH_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How far the files are.
+/// The progress over all files, as a bar.
 pub(super) struct Progress {
     bar: ProgressBar,
-    files: Vec<Seconds>,
+    files: Vec<FileProgress>,
 }
 
-/// Seconds of audio of one file.
-struct Seconds {
-    /// All of it, as far as that is known.
-    all: f64,
+/// The progress of one file.
+struct FileProgress {
+    /// Seconds of audio of the whole file. An estimate until the file is finished.
+    length: f64,
     decoded: Decoded,
-    done: bool,
+    finished: bool,
 }
 
 impl Progress {
-    /// A bar on standard error, if that is a terminal.
+    /// Creates a bar on standard error. The bar is hidden if standard error is not a terminal.
     pub(super) fn new(files: &[PathBuf]) -> Self {
         let bar = ProgressBar::new(0);
-        let seen = !bar.is_hidden();
-        let files = files.iter().map(|file| Seconds {
-            all: if seen { estimate(file) } else { 0.0 },
+        let visible = !bar.is_hidden();
+        let files = files.iter().map(|file| FileProgress {
+            length: if visible { estimate(file) } else { 0.0 },
             decoded: Decoded::default(),
-            done: false,
+            finished: false,
         });
         let files = files.collect();
         let template = "{bar:40} {human_pos}/{human_len} s of audio, {eta} left";
@@ -44,71 +44,76 @@ impl Progress {
         Self { bar, files }
     }
 
-    /// Where a file's decoding says how far it is.
+    /// Returns the counter of decoded seconds of a file. The decoder updates it.
     pub(super) fn decoded(&self, file: usize) -> Decoded {
         self.files[file].decoded.clone()
     }
 
-    /// A file is done, with so many seconds of audio.
-    pub(super) fn done(&mut self, file: usize, seconds: f64) {
+    /// Records that a file is finished, and how many seconds of audio it has.
+    pub(super) fn finished(&mut self, file: usize, seconds: f64) {
         let file = &mut self.files[file];
-        (file.all, file.done) = (seconds, true);
-        self.look();
+        (file.length, file.finished) = (seconds, true);
+        self.refresh();
     }
 
-    /// Looks at how far decoding is.
-    pub(super) fn look(&self) {
+    /// Moves the bar to the present state of decoding.
+    pub(super) fn refresh(&self) {
         if self.bar.is_hidden() {
             return;
         }
-        let (mut all, mut done) = (0.0, 0.0);
+        let (mut length, mut position) = (0.0, 0.0);
         for file in &self.files {
-            let decoded = file.decoded.seconds();
-            let length = file.all.max(if file.done { 0.0 } else { decoded });
-            all += length;
-            done += if file.done { length } else { decoded };
+            if file.finished {
+                length += file.length;
+                position += file.length;
+            } else {
+                let decoded = file.decoded.seconds();
+                length += file.length.max(decoded);
+                position += decoded;
+            }
         }
-        self.bar.set_length(all as u64);
-        self.bar.set_position(done as u64);
+        self.bar.set_length(length as u64);
+        self.bar.set_position(position as u64);
     }
 
-    /// Prints while the bar is out of the way.
+    /// Calls `print` while the bar is hidden, so that the output does not mix with the bar.
     pub(super) fn print<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bar.suspend(print)
     }
 
-    pub(super) fn finish(self) {
+    /// Removes the bar.
+    pub(super) fn end(self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// Seconds of audio that a file seems to have; 0 if only decoding can tell.
+/// Estimates the seconds of audio of a file. Returns 0 if only decoding can show them.
 fn estimate(file: &Path) -> f64 {
-    // Bytes read from a pipe are gone, so that decoding would miss the start. Even opening one may block.
+    // Bytes that are read from a pipe here would be missing when the file is decoded. Opening a pipe may also block.
     let regular = std::fs::metadata(file).is_ok_and(|metadata| metadata.is_file());
     if !regular {
         return 0.0;
     }
-    // Decoding reports what cannot be read.
+    // If the file cannot be read, decoding reports it.
     let opened = AudioFile::open(file, Decoded::default());
     opened.map_or(0.0, |file| file.estimate().seconds)
 }
 
-/// What was done.
+/// The summary of a run.
 pub(super) struct Summary {
-    begun: Instant,
+    started: Instant,
     files: usize,
     classified: usize,
     seconds: f64,
-    /// Files that failed, by reason.
+    /// Number of files that failed, by kind of reason.
     failed: BTreeMap<String, usize>,
 }
 
 impl Summary {
-    /// Of so many files.
+    /// Starts the summary of `files` files.
     pub(super) fn new(files: usize) -> Self {
         Self {
-            begun: Instant::now(),
+            started: Instant::now(),
             files,
             classified: 0,
             seconds: 0.0,
@@ -116,32 +121,36 @@ impl Summary {
         }
     }
 
+    /// Counts a classified file and its seconds of audio.
     pub(super) fn classified(&mut self, seconds: f64) {
         self.classified += 1;
         self.seconds += seconds;
     }
 
+    /// Counts a file that failed.
     pub(super) fn failed(&mut self, reason: &str) {
         *self.failed.entry(kind(reason).to_owned()).or_default() += 1;
     }
 
+    /// Returns the number of files that failed.
     pub(super) fn failures(&self) -> usize {
         self.failed.values().sum()
     }
 
-    /// One line, or two if something failed.
+    /// Returns one line, or two if a file failed. `stopped` names the signal that ended the command early.
     pub(super) fn lines(&self, stopped: Option<&str>) -> Vec<String> {
-        self.lines_after(self.begun.elapsed(), stopped)
+        self.lines_after(self.started.elapsed(), stopped)
     }
 
-    fn lines_after(&self, took: Duration, stopped: Option<&str>) -> Vec<String> {
-        let (took, plural) = (took.as_secs_f64(), if self.files == 1 { "" } else { "s" });
+    fn lines_after(&self, elapsed: Duration, stopped: Option<&str>) -> Vec<String> {
+        let elapsed = elapsed.as_secs_f64();
+        let plural = if self.files == 1 { "" } else { "s" };
         let mut first = format!(
-            "{} of {} file{plural} classified: {:.1} s of audio in {took:.1} s",
+            "{} of {} file{plural} classified: {:.1} s of audio in {elapsed:.1} s",
             self.classified, self.files, self.seconds
         );
-        if self.classified > 0 && took > 0.0 {
-            first += &format!(", {:.1} × real time", self.seconds / took);
+        if self.classified > 0 && elapsed > 0.0 {
+            first += &format!(", {:.1} × real time", self.seconds / elapsed);
         }
         if let Some(signal) = stopped {
             let left = self.files - self.classified - self.failures();
@@ -162,7 +171,7 @@ impl Summary {
     }
 }
 
-/// What kind of reason it is: its words before what is particular to a file.
+/// Returns the kind of a reason: its text up to the part that is particular to one file.
 fn kind(reason: &str) -> &str {
     let lane = reason
         .strip_prefix("lane ")
@@ -188,7 +197,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn no_byte_of_a_pipe_is_read_for_an_estimate() {
+    fn an_estimate_reads_no_byte_of_a_pipe() {
         use std::io::{Read as _, Write as _};
         use std::os::fd::AsRawFd as _;
 
@@ -233,11 +242,12 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_of_what_was_stopped_says_what_is_left() {
+    fn the_summary_of_a_stopped_command_states_how_many_files_are_left() {
         let mut summary = Summary::new(1);
         let lines = summary.lines_after(Duration::from_secs(1), Some("SIGINT"));
-        let said = "0 of 1 file classified: 0.0 s of audio in 1.0 s; stopped by SIGINT with 1 left";
-        assert_eq!(lines, [said]);
+        let expected =
+            "0 of 1 file classified: 0.0 s of audio in 1.0 s; stopped by SIGINT with 1 left";
+        assert_eq!(lines, [expected]);
         summary.failed("lane 1: too short");
         assert_eq!(
             summary.lines_after(Duration::ZERO, None)[1],

@@ -1,4 +1,4 @@
-//! The server that `--server` names.
+//! The value of `--server`: the address of the server to call.
 
 use std::fmt;
 
@@ -7,41 +7,41 @@ use tonic::transport::Endpoint;
 use crate::address::{Address, AddressError};
 use crate::config;
 
-/// Port of an `http` URL that has none.
+/// The port of an `http` URL without a port.
 const HTTP_PORT: u16 = 80;
 
-/// A server to call, in clear text.
+/// The address of a server that is called without TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     text: String,
     address: Address,
 }
 
-/// Why a text names no server; says what to write instead.
+/// Why a text is not the address of a server. The message states what to write instead.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TargetError {
     #[error(
-        "`{0}` asks for TLS, which is not there yet: the audio would go in clear text. If that is meant, \
-         write http:// in place of https://"
+        "`{0}` requires TLS, which is not supported yet. To send the audio unencrypted, write http:// in place of \
+         https://"
     )]
     Tls(String),
-    #[error("`{scheme}` is not spoken here: write http://HOST:PORT, HOST:PORT or unix:PATH")]
+    #[error("`{scheme}` is not supported: write http://HOST:PORT, HOST:PORT or unix:PATH")]
     Scheme { scheme: String },
-    #[error("`{0}` names more than a server: write http://HOST:PORT alone")]
+    #[error("`{0}` contains more than a server's address: write only http://HOST:PORT")]
     More(String),
     #[error(transparent)]
     Address(#[from] AddressError),
 }
 
 impl Target {
-    /// Reads `http://HOST[:PORT]`, `HOST[:PORT]` or `unix:PATH`.
+    /// Parses `http://HOST[:PORT]`, `HOST[:PORT]` or `unix:PATH`.
     pub(super) fn parse(text: &str) -> Result<Self, TargetError> {
         let address = address(text)?;
         let text = text.to_owned();
         Ok(Self { text, address })
     }
 
-    /// Where a channel connects to. Proxies that the environment names are not asked.
+    /// Returns the endpoint for a channel. Proxies in environment variables are not used.
     pub(super) fn endpoint(&self) -> Result<Endpoint, tonic::transport::Error> {
         Endpoint::from_shared(match &self.address {
             Address::Tcp { .. } => format!("http://{}", self.address),
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn servers_are_named_as_people_name_them() {
+    fn the_usual_forms_of_an_address_are_accepted() {
         for (text, address) in [
             ("http://127.0.0.1:50051", "127.0.0.1:50051"),
             ("HTTP://speech.example.com:1/", "speech.example.com:1"),
@@ -100,25 +100,28 @@ mod tests {
     }
 
     #[test]
-    fn what_would_not_be_called_as_it_says_is_refused() {
-        for (text, says) in [
+    fn an_address_that_would_be_called_in_another_way_than_it_states_is_refused() {
+        for (text, expected) in [
             ("https://127.0.0.1:50051", "TLS"),
             ("HTTPS://127.0.0.1:50051", "TLS"),
             ("https:127.0.0.1:50051", "TLS"),
-            ("grpc://127.0.0.1:50051", "`grpc` is not spoken here"),
-            ("grpcs://127.0.0.1:50051", "`grpcs` is not spoken here"),
-            ("dns:///speech:50051", "`dns` is not spoken here"),
-            ("ftp://speech", "`ftp` is not spoken here"),
-            ("http://speech/api", "names more than a server"),
-            ("http://me:secret@speech", "names more than a server"),
-            ("http://speech?x=1", "names more than a server"),
+            ("grpc://127.0.0.1:50051", "`grpc` is not supported"),
+            ("grpcs://127.0.0.1:50051", "`grpcs` is not supported"),
+            ("dns:///speech:50051", "`dns` is not supported"),
+            ("ftp://speech", "`ftp` is not supported"),
+            ("http://speech/api", "contains more than a server's address"),
+            (
+                "http://me:secret@speech",
+                "contains more than a server's address",
+            ),
+            ("http://speech?x=1", "contains more than a server's address"),
             ("http:speech", "no port"),
             ("http://", "127.0.0.1:80"),
             ("", "127.0.0.1:50051"),
             ("50051", "127.0.0.1:50051"),
         ] {
             let error = Target::parse(text).unwrap_err().to_string();
-            assert!(error.contains(says), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 }

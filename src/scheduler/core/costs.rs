@@ -38,9 +38,10 @@ const HARDLY_LONGER: f64 = 1.25;
 /// Each observation moves the prediction of its shape by an exponential average:
 ///
 /// ```text
-/// prediction = prediction · (1 − 1 / MEMORY) + clipped observation / MEMORY
-/// clipped to prediction · (1 ± 1 / CLIP)
+/// prediction = prediction · (1 − 1 / MEMORY) + observation / MEMORY
 /// ```
+///
+/// The observation is clipped to `prediction · (1 ± 1 / CLIP)`. `MEMORY` and `CLIP` are 8.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CostTable {
     shapes: Shapes,

@@ -130,11 +130,11 @@ impl FairQueue {
 
     /// Returns the entries that wait for a graph, in fair order. `charge` gives the device time and the weight by
     /// which an entry moves its tenant's tag; the queue itself does not change.
-    pub(super) fn in_order<C>(&self, graph: Graph, charge: C) -> InOrder<'_, C>
+    pub(super) fn in_order<C>(&self, graph: Graph, charge: C) -> FairOrder<'_, C>
     where
         C: Fn(EntryId) -> (Duration, u32),
     {
-        InOrder {
+        FairOrder {
             queue: self,
             graph,
             fresh: self.ready[graph].iter().peekable(),
@@ -172,7 +172,7 @@ fn cost(time: Duration, weight: u32) -> Tag {
 }
 
 /// The iterator of [`FairQueue::in_order`].
-pub(super) struct InOrder<'a, C> {
+pub(super) struct FairOrder<'a, C> {
     queue: &'a FairQueue,
     graph: Graph,
     /// Tenants of which no entry was returned yet.
@@ -184,7 +184,7 @@ pub(super) struct InOrder<'a, C> {
     charge: C,
 }
 
-impl<C: Fn(EntryId) -> (Duration, u32)> Iterator for InOrder<'_, C> {
+impl<C: Fn(EntryId) -> (Duration, u32)> Iterator for FairOrder<'_, C> {
     type Item = EntryId;
 
     fn next(&mut self) -> Option<EntryId> {

@@ -18,7 +18,7 @@ fn item(id: &str, audio: usize) -> Vec<u8> {
     let request = pb::ClassifyRequest {
         config: Some(pb::AudioConfig::default()),
         audio: vec![7; audio].into(),
-        options: Some(pb::Options::default()),
+        options: Some(pb::ClassifyOptions::default()),
     };
     pb::BatchClassifyRequest {
         id: id.into(),
@@ -31,16 +31,16 @@ fn budget() -> Budget {
     Budget::of_server(LIMIT)
 }
 
-/// What a call makes of its bytes: those for the transport, refusals, and how it ends.
+/// The results of a call: the bytes for the transport, the refused messages and the final error.
 #[derive(Debug, Default, PartialEq)]
-struct Outcome {
+struct CallResult {
     bytes: Vec<u8>,
     refused: Vec<(u64, Code, String)>,
     ended: Option<(Code, String)>,
 }
 
-fn follow(mut framing: Framing, input: &[u8], cuts: &[usize]) -> Outcome {
-    let mut outcome = Outcome::default();
+fn follow(mut framing: Framing, input: &[u8], cuts: &[usize]) -> CallResult {
+    let mut outcome = CallResult::default();
     let mut input = Bytes::copy_from_slice(input);
     let mut cuts = cuts.iter().cycle();
     let code_and_message = |status: Status| (status.code(), status.message().to_owned());
@@ -51,9 +51,9 @@ fn follow(mut framing: Framing, input: &[u8], cuts: &[usize]) -> Outcome {
         let mut piece = input.split_to(cut);
         loop {
             match framing.step(&mut piece) {
-                Ok(Some(Passed::Bytes(bytes))) => outcome.bytes.extend_from_slice(&bytes),
-                Ok(Some(Passed::Charged(..))) => {}
-                Ok(Some(Passed::Refused(number, status))) => {
+                Ok(Some(FramingOutput::Bytes(bytes))) => outcome.bytes.extend_from_slice(&bytes),
+                Ok(Some(FramingOutput::Charged(..))) => {}
+                Ok(Some(FramingOutput::Refused(number, status))) => {
                     let (code, message) = code_and_message(status);
                     outcome.refused.push((number, code, message));
                 }
@@ -71,7 +71,7 @@ fn follow(mut framing: Framing, input: &[u8], cuts: &[usize]) -> Outcome {
 }
 
 #[test]
-fn what_is_too_large_gives_way_to_its_id_and_the_rest_passes() {
+fn a_message_that_is_too_large_is_replaced_by_its_id_and_the_others_pass() {
     let small = item("small", 1_000);
     let large = item("large", AUDIO + 1_000_000);
     let bomb = Compression::Gzip
@@ -86,7 +86,11 @@ fn what_is_too_large_gives_way_to_its_id_and_the_rest_passes() {
         framed(1, b"no gzip"),
         framed(0, &small),
     ];
-    let framing = Framing::new(Takes::Recordings(AUDIO), Some(Compression::Gzip), budget());
+    let framing = Framing::new(
+        MethodInput::Recordings(AUDIO),
+        Some(Compression::Gzip),
+        budget(),
+    );
     let outcome = follow(framing, &call.concat(), &[]);
     let id = |id| framed(0, &item_of(id));
     let passed = [
@@ -104,12 +108,12 @@ fn what_is_too_large_gives_way_to_its_id_and_the_rest_passes() {
     };
     for (refused, number, bytes) in [(large, 1, 1_100_000), (bomb, 3, 5_000_000)] {
         assert_eq!((refused.0, refused.1), (number, Code::OutOfRange));
-        let says = format!(
+        let expected = format!(
             "the audio has {bytes} bytes; at most 100000 are accepted in one request ({} too many; the \
              server's --max-audio-bytes)",
             bytes - AUDIO
         );
-        assert_eq!(refused.2, says);
+        assert_eq!(refused.2, expected);
     }
     assert_eq!((broken.0, broken.1), (4, Code::InvalidArgument));
     assert!(broken.2.contains("gzip"), "{}", broken.2);
@@ -121,19 +125,19 @@ fn item_of(id: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_message_beyond_the_budget_is_refused_and_what_is_read_is_charged() {
+fn a_message_beyond_the_budget_is_refused_and_the_others_are_charged() {
     let message = item("large", AUDIO);
     let budget = Budget::of_bytes(2 * CHUNK);
     let frame = framed(1, &Compression::Gzip.compress(&message).unwrap());
-    let takes = Takes::Recordings(AUDIO);
+    let takes = MethodInput::Recordings(AUDIO);
     let mut framing = Framing::new(takes, Some(Compression::Gzip), budget.clone());
     let mut input = Bytes::from([frame.clone(), frame.clone(), frame].concat());
     let (mut charges, mut refused, mut passed) = (Vec::new(), Vec::new(), Vec::new());
     while !input.is_empty() || passed.len() < 2 * (HEADER + message.len()) {
         match framing.step(&mut input).unwrap() {
-            Some(Passed::Charged(number, charge)) => charges.push((number, charge)),
-            Some(Passed::Refused(number, status)) => refused.push((number, status)),
-            Some(Passed::Bytes(bytes)) => passed.extend_from_slice(&bytes),
+            Some(FramingOutput::Charged(number, charge)) => charges.push((number, charge)),
+            Some(FramingOutput::Refused(number, status)) => refused.push((number, status)),
+            Some(FramingOutput::Bytes(bytes)) => passed.extend_from_slice(&bytes),
             None => {}
         }
     }
@@ -162,8 +166,8 @@ fn a_call_of_one_message_ends_with_the_reason() {
         request.encode_to_vec()
     };
     let announced = |bytes: u32| [&[0][..], &bytes.to_be_bytes(), &[7; 2 * START]].concat();
-    let takes = Takes::Recording(AUDIO);
-    for (name, takes, bytes, code, says) in [
+    let takes = MethodInput::Recording(AUDIO);
+    for (name, takes, bytes, code, expected) in [
         (
             "audio",
             takes,
@@ -180,7 +184,7 @@ fn a_call_of_one_message_ends_with_the_reason() {
         ),
         (
             "small",
-            Takes::Small,
+            MethodInput::Small,
             announced(70_000),
             Code::OutOfRange,
             "70000 bytes, 4464 too many",
@@ -217,14 +221,14 @@ fn a_call_of_one_message_ends_with_the_reason() {
         let outcome = follow(Framing::new(takes, None, budget()), &bytes, &[]);
         let (ended, message) = outcome.ended.unwrap();
         assert_eq!(ended, code, "{name}: {message}");
-        assert!(message.contains(says), "{name}: {message}");
+        assert!(message.contains(expected), "{name}: {message}");
         assert!(outcome.bytes.len() <= 7, "{name}");
     }
 }
 
 #[test]
-fn of_what_is_refused_little_is_held() {
-    let mut framing = Framing::new(Takes::Recordings(AUDIO), None, budget());
+fn little_memory_is_held_of_a_refused_message() {
+    let mut framing = Framing::new(MethodInput::Recordings(AUDIO), None, budget());
     let mut head = Bytes::from([&[0][..], &u32::MAX.to_be_bytes()].concat());
     assert!(framing.step(&mut head).unwrap().is_none());
     let piece = Bytes::from(vec![7; 64 << 10]);
@@ -233,44 +237,45 @@ fn of_what_is_refused_little_is_held() {
         while !piece.is_empty() {
             let _ = framing.step(&mut piece).unwrap();
         }
-        let held = match &framing.place {
-            Place::Starting { start, .. } => start.len(),
-            Place::Skipping { .. } => 0,
-            _ => panic!("it is not refused"),
+        let held = match &framing.state {
+            FramingState::Starting { start, .. } => start.len(),
+            FramingState::Skipping { .. } => 0,
+            _ => panic!("the message is not refused"),
         };
         assert!(held <= START && framing.ready.len() <= 3);
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(replay::with_cases(64))]
 
     #[test]
-    fn cuts_change_nothing(
+    fn the_size_of_the_pieces_changes_nothing(
         sizes in prop::collection::vec((0..4_usize, any::<bool>()), 1..6),
         cuts in prop::collection::vec(1..70_000_usize, 1..5),
         end in any::<prop::sample::Index>(),
     ) {
         let call = sizes.iter().enumerate().map(|(place, (size, compressed))| {
             let message = item(&place.to_string(), [0, 10, AUDIO, 3 * AUDIO][*size]);
-            match compressed {
-                true => framed(1, &Compression::Zstd.compress(&message).unwrap()),
-                false => framed(0, &message),
+            if *compressed {
+                framed(1, &Compression::Zstd.compress(&message).unwrap())
+            } else {
+                framed(0, &message)
             }
         });
         let mut call = call.collect::<Vec<_>>().concat();
         call.truncate(end.index(2 * call.len()).max(1));
-        let framing = || Framing::new(Takes::Recordings(AUDIO), Some(Compression::Zstd), budget());
+        let framing = || Framing::new(MethodInput::Recordings(AUDIO), Some(Compression::Zstd), budget());
         let whole = follow(framing(), &call, &[]);
         prop_assert!(whole == follow(framing(), &call, &cuts));
     }
 
     #[test]
-    fn garbage_ends_a_call_or_passes(
+    fn random_bytes_end_a_call_or_pass(
         bytes in prop::collection::vec(any::<u8>(), 0..2_000),
         encoding in prop::sample::select(vec![None, Some(Compression::Gzip), Some(Compression::Deflate), Some(Compression::Zstd)]),
     ) {
-        for takes in [Takes::Recording(1_000), Takes::Recordings(1_000), Takes::Small] {
+        for takes in [MethodInput::Recording(1_000), MethodInput::Recordings(1_000), MethodInput::Small] {
             follow(Framing::new(takes, encoding, budget()), &bytes, &[100]);
         }
     }

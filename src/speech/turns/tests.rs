@@ -167,6 +167,26 @@ fn a_noise_takes_nothing_from_the_lead_in_of_the_turn_behind_it() {
     assert_eq!(begins, [1, 13]);
 }
 
+#[test]
+fn a_tone_that_goes_on_is_no_part_of_the_lead_in_behind_it() {
+    let rule = TurnRule {
+        lead_in: 187,
+        ..RULE
+    };
+    let mut sounds = sounds(&lane(600, &[50..120, 280..400]));
+    sounds[120] = Sound::Steady(70);
+    sounds[121..250].fill(Sound::Steady(0));
+    let (steps, turns) = follow_sounds(rule, &sounds, 16);
+    // Step 16 starts at 256, behind the tone.
+    assert_eq!((turns.len(), turns[0].steps.start), (1, 16));
+    let begins: Vec<usize> = steps.iter().filter_map(|step| step.begins).collect();
+    assert_eq!(begins, [0, 16]);
+    // Speech that follows at once has the first step that holds enough of it all the same.
+    sounds[250..280].fill(Sound::Speech);
+    let (_, turns) = follow_sounds(rule, &sounds, 16);
+    assert_eq!((turns.len(), turns[0].steps.start), (1, 15));
+}
+
 /// Stretches of speech, of so many frames that count, without the silence that ends a turn.
 fn stretches(rule: TurnRule, frames: &[bool]) -> Vec<(Range<usize>, usize)> {
     let mut stretches: Vec<(Range<usize>, usize)> = Vec::new();
@@ -216,7 +236,7 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(replay::with_cases(2_000))]
     #[test]
     fn each_stretch_of_enough_speech_is_one_turn_with_all_its_steps(
         frames in frames(), rule in rules(), hop in 1..=SEGMENT_FRAMES,

@@ -31,7 +31,11 @@ async fn the_response_reports_that_audio_changes_or_ends_early_and_refuses_files
     let joined = [clip("flac.ogg"), clip("call-flac.ogg")].concat();
     let response = classify(joined.clone(), AudioEncoding::Auto).await.unwrap();
     assert_eq!(
-        (response.remixed, response.truncated, response.lanes.len()),
+        (
+            response.channels_changed,
+            response.truncated,
+            response.lanes.len()
+        ),
         (true, false, 1)
     );
     let cut = joined[..joined.len() - 9].to_vec();
@@ -40,7 +44,7 @@ async fn the_response_reports_that_audio_changes_or_ends_early_and_refuses_files
     let response = classify(clip("call.flac"), AudioEncoding::Auto)
         .await
         .unwrap();
-    assert!(!response.remixed && !response.truncated);
+    assert!(!response.channels_changed && !response.truncated);
     let status = classify(clip("call.mp3"), AudioEncoding::Mulaw)
         .await
         .unwrap_err();

@@ -1,4 +1,4 @@
-//! Where ONNX Runtime's library is found.
+//! The search for ONNX Runtime's library.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use undertone::runtime::Library;
 
-/// The library that a server loads which is started with nothing in the environment that names one.
+/// Returns the library that a server loads if no environment variable names one.
 fn loaded_by(program: &Path) -> String {
     let mut server = Command::new(program)
         .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen"])
@@ -28,7 +28,7 @@ fn loaded_by(program: &Path) -> String {
 }
 
 #[test]
-fn the_library_beside_the_program_comes_before_the_builds() {
+fn the_library_beside_the_program_is_preferred_to_that_of_the_build() {
     let real = Library::load(None).unwrap().path;
     for place in ["", "lib"] {
         let folder = tempfile::tempdir().unwrap();

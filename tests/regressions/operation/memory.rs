@@ -1,4 +1,4 @@
-//! Memory goes back to the system after a peak.
+//! Memory returns to the system after a peak.
 
 use std::time::{Duration, Instant};
 
@@ -7,21 +7,21 @@ use undertone::service::pb::ClassifyRequest;
 
 use crate::common::{self, Server};
 
-/// Recordings at a time.
+/// Number of concurrent recordings.
 const RECORDINGS: usize = 8;
-/// Seconds of each.
+/// Seconds of each recording.
 const SECONDS: usize = 360;
-/// Seconds of a recording with so many samples a second that its message is hardly below the limit.
+/// Seconds of a recording with so high a sample rate that its message is just below the limit.
 const SHORT_SECONDS: usize = 75;
 const HIGH_RATE: u32 = 192_000;
-/// What the peak must have needed beyond the memory at rest, so that there is something to give back.
+/// Memory that the peak must need beyond the memory at rest, so that the test is meaningful.
 const PEAK_MIB: f64 = 80.0;
-/// What may be left of it.
+/// Memory of the peak that may remain.
 const LEFT_MIB: f64 = 40.0;
-/// How long a server may take to give memory back; it looks every five seconds.
+/// Time in which a server must return memory. It checks every five seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A field of a server's `/proc/PID/status` in MiB.
+/// Returns a field of a server's `/proc/PID/status` in MiB.
 fn mib(server: &Server, field: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(field));
@@ -37,12 +37,12 @@ fn request(audio: bytes::Bytes) -> ClassifyRequest {
 }
 
 #[tokio::test]
-async fn memory_of_long_recordings_goes_back_to_the_system() {
+async fn memory_of_long_recordings_returns_to_the_system() {
     let server = Server::start();
     let book = request(common::book().into());
     server.client().await.classify(book).await.unwrap();
     let rest = mib(&server, "VmRSS");
-    // glibc keeps by itself twice as much of each heap as the largest piece was that it ever gave back.
+    // By default, glibc keeps in each heap twice the size of the largest piece that was ever returned.
     let tone = common::tone(SHORT_SECONDS * HIGH_RATE as usize);
     let large = request(common::wav(&tone, HIGH_RATE).into());
     server.client().await.classify(large).await.unwrap();

@@ -1,4 +1,4 @@
-//! Calls that are compressed, and answers to callers who accept it.
+//! Compressed requests and responses.
 
 use std::io::Write as _;
 
@@ -7,10 +7,10 @@ use tonic::codec::CompressionEncoding;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use undertone::service::pb::batch_classify_response::Result as Outcome;
-use undertone::service::pb::lanes::Choice;
+use undertone::service::pb::lane_choice::Choice;
 use undertone::service::pb::{
-    AudioConfig, AudioEncoding, BatchClassifyRequest, BatchClassifyResponse, ClassifyRequest,
-    ClassifyResponse, GetModelRequest, GetModelResponse, Lanes, Options,
+    AudioConfig, AudioEncoding, BatchClassifyRequest, BatchClassifyResponse, ClassifyOptions,
+    ClassifyRequest, ClassifyResponse, GetModelRequest, GetModelResponse, LaneChoice,
 };
 
 use super::raw::{BATCH_CLASSIFY, CLASSIFY, GET_MODEL, call, encoded, framed};
@@ -54,9 +54,10 @@ fn book() -> ClassifyRequest {
     }
 }
 
-/// Twelve seconds of eight idle lines in windows: an answer of more than the 32 KiB that are compressed at once.
+/// Returns twelve seconds of eight idle lines with a timeline. Its response is larger than the 32 KiB that are compressed
+/// on a network thread.
 fn long_answer() -> ClassifyRequest {
-    let lanes = Some(Lanes {
+    let lanes = Some(LaneChoice {
         choice: Some(Choice::Each(true)),
     });
     ClassifyRequest {
@@ -67,7 +68,7 @@ fn long_answer() -> ClassifyRequest {
             lanes,
         }),
         audio: vec![0xff; 8 * 8_000 * 12].into(),
-        options: Some(Options {
+        options: Some(ClassifyOptions {
             timeline: true,
             window: Some(prost_types::Duration {
                 seconds: 0,
@@ -79,7 +80,7 @@ fn long_answer() -> ClassifyRequest {
 }
 
 #[tokio::test]
-async fn a_client_that_compresses_gets_the_answers_of_one_that_does_not() {
+async fn a_client_with_compression_gets_the_same_responses_as_one_without() {
     let server = Server::start();
     let channel = server.channel().await;
     let mut plain = server.client().await.max_decoding_message_size(16 << 20);
@@ -129,7 +130,7 @@ async fn a_client_that_compresses_gets_the_answers_of_one_that_does_not() {
 }
 
 #[tokio::test]
-async fn an_answer_is_compressed_if_that_is_asked_for_and_worth_it() {
+async fn a_response_is_compressed_if_the_caller_accepts_it_and_the_size_is_worth_it() {
     let server = Server::start();
     let channel = server.channel().await;
     let classify = framed(0, &encoded(&book()));
@@ -144,11 +145,11 @@ async fn an_answer_is_compressed_if_that_is_asked_for_and_worth_it() {
             "deflate"
         };
         let accept = [("grpc-accept-encoding", accepted)];
-        // A clip's answer is a few hundred bytes.
+        // The response for a clip has a few hundred bytes.
         let small = call(&channel, CLASSIFY, &accept, classify.clone()).await;
         assert_eq!(small.header("grpc-encoding"), Some(first));
         assert_eq!(small.message::<ClassifyResponse>(0).lanes.len(), 1);
-        // The model's card is some kilobytes of text.
+        // The model card has several kilobytes of text.
         let large = call(&channel, GET_MODEL, &accept, get_model.clone()).await;
         assert_eq!(large.header("grpc-encoding"), Some(first));
         let (flag, message) = &large.messages[0];
@@ -160,7 +161,7 @@ async fn an_answer_is_compressed_if_that_is_asked_for_and_worth_it() {
             message.len()
         );
     }
-    // An error has no message.
+    // An error has no response message.
     let accept = [("grpc-accept-encoding", "gzip")];
     let refused = call(&channel, CLASSIFY, &accept, framed(0, b"")).await;
     assert_eq!(refused.status.code(), Code::InvalidArgument);
@@ -168,7 +169,7 @@ async fn an_answer_is_compressed_if_that_is_asked_for_and_worth_it() {
 }
 
 #[tokio::test]
-async fn the_limit_holds_for_what_a_message_inflates_to() {
+async fn the_limit_applies_to_the_decompressed_message() {
     let server = Server::with(&["--max-audio-bytes", "200000"]);
     let channel = server.channel().await;
     for encoding in ENCODINGS {
@@ -181,12 +182,12 @@ async fn the_limit_holds_for_what_a_message_inflates_to() {
             let (id, request) = (id.into(), Some(request.clone()));
             compress(encoding, &encoded(&BatchClassifyRequest { id, request }))
         };
-        let says = "the audio has 104857600 bytes; at most 200000 are accepted in one request \
+        let expected = "the audio has 104857600 bytes; at most 200000 are accepted in one request \
                     (104657600 too many; the server's --max-audio-bytes)";
         let body = framed(1, &compress(encoding, &encoded(&bomb)));
         let answer = call(&channel, CLASSIFY, &headers, body).await;
         assert_eq!(answer.status.code(), Code::OutOfRange);
-        assert_eq!(answer.status.message(), says);
+        assert_eq!(answer.status.message(), expected);
 
         let mut damaged = item("damaged", &book());
         damaged[0] ^= 0xff;
@@ -206,20 +207,20 @@ async fn the_limit_holds_for_what_a_message_inflates_to() {
         assert_eq!([no_id, bomb, last], ["", "bomb", "book"]);
         assert!(matches!(damaged, Some(Outcome::Error(error))
             if error.code == i32::from(Code::InvalidArgument) && error.message.contains(name(encoding))));
-        assert!(matches!(large, Some(Outcome::Error(error)) if error.message == says));
+        assert!(matches!(large, Some(Outcome::Error(error)) if error.message == expected));
         assert!(matches!(whole, Some(Outcome::Response(_))));
 
-        // Cut in the middle of what is compressed, with a frame that is whole.
+        // The compressed bytes are cut in the middle, but the frame is complete.
         let whole = compress(encoding, &encoded(&book()));
         let body = framed(1, &whole[..whole.len() / 2]);
         let status = call(&channel, CLASSIFY, &headers, body).await.status;
         assert_eq!(status.code(), Code::InvalidArgument);
-        assert!(status.message().contains("cut off"), "{status}");
+        assert!(status.message().contains("incomplete"), "{status}");
     }
 }
 
 #[tokio::test]
-async fn an_encoding_that_is_not_known_is_refused_with_those_that_are() {
+async fn an_unsupported_encoding_is_refused_and_the_supported_ones_are_named() {
     let server = Server::start();
     let channel = server.channel().await;
     let headers = [("grpc-encoding", "snappy")];
@@ -236,7 +237,7 @@ async fn an_encoding_that_is_not_known_is_refused_with_those_that_are() {
     assert!(marked.status.message().contains("grpc-encoding"));
 }
 
-/// Largest memory of a process so far, in bytes.
+/// Returns the peak memory of a process in bytes.
 #[cfg(target_os = "linux")]
 fn peak(process: u32) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
@@ -247,8 +248,8 @@ fn peak(process: u32) -> usize {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn what_all_calls_inflate_is_bounded() {
-    /// What the server lets compressed messages hold together.
+async fn the_decompressed_bytes_of_all_calls_are_bounded() {
+    /// The server's budget for decompressed messages.
     const BUDGET: usize = 512 << 20;
     let server = Server::start();
     let audio = ClassifyRequest {
@@ -291,10 +292,10 @@ async fn what_all_calls_inflate_is_bounded() {
     let mut outcome = |code: Code, message: &str| {
         match code {
             Code::ResourceExhausted => {
-                assert!(message.contains("inflated"), "{message}");
+                assert!(message.contains("decompressed"), "{message}");
                 refused += 1;
             }
-            // It fits, and is no audio.
+            // It fits in the budget and is not audio.
             code => assert_eq!(code, Code::InvalidArgument, "{message}"),
         };
     };
@@ -327,7 +328,7 @@ async fn what_all_calls_inflate_is_bounded() {
     let more = peak(server.id()) - before;
     println!("{} MiB more, {refused} refused", more >> 20);
     assert!(more < BUDGET + (256 << 20), "{} MiB", more >> 20);
-    // All of it came back.
+    // The whole budget was given back.
     let mut compressing = client.send_compressed(CompressionEncoding::Zstd);
     let after = compressing.classify(book()).await.unwrap().into_inner();
     assert_eq!(after, expected);

@@ -1,4 +1,5 @@
-//! Messages that are too large, cut or garbage: refused in our words, and what follows is answered.
+//! Messages that are too large, cut or invalid: they are refused with the server's own messages, and later messages are
+//! answered.
 
 use std::collections::BTreeMap;
 
@@ -47,11 +48,11 @@ fn too_large(bytes: usize) -> String {
     )
 }
 
-/// From a byte too many to beyond every slack of the transport's.
+/// From one byte too many to beyond every tolerance of the transport.
 const SIZES: [usize; 4] = [LIMIT + 1, LIMIT + (64 << 10), LIMIT + (2 << 20), 40 << 20];
 
 #[tokio::test]
-async fn a_recording_that_is_too_large_is_refused_by_our_limit_whatever_its_size() {
+async fn a_recording_that_is_too_large_is_refused_by_the_servers_limit_at_any_size() {
     let server = server();
     let client = server.client().await;
     for bytes in SIZES {
@@ -65,7 +66,7 @@ async fn a_recording_that_is_too_large_is_refused_by_our_limit_whatever_its_size
 }
 
 #[tokio::test]
-async fn an_item_that_is_too_large_is_its_own_error_and_the_stream_goes_on() {
+async fn a_recording_that_is_too_large_gets_its_own_error_and_the_stream_continues() {
     let server = server();
     let mut client = server.client().await;
     let mut items = vec![item("first", book())];
@@ -97,10 +98,10 @@ async fn an_item_that_is_too_large_is_its_own_error_and_the_stream_goes_on() {
 }
 
 #[tokio::test]
-async fn an_item_of_which_too_much_is_announced_is_answered_before_it_has_come() {
+async fn a_message_that_announces_too_much_is_answered_before_it_has_arrived() {
     let server = server();
     let channel = server.channel().await;
-    // 4 GiB but for a byte are announced, an id and some audio come, and then the call ends.
+    // One byte less than 4 GiB is announced. An id and some audio arrive, and then the call ends.
     let start = encoded(&item("endless", audio(10_000)));
     let endless = [&[0][..], &u32::MAX.to_be_bytes(), &start].concat();
     let body = [framed(0, &encoded(&item("book", book()))), endless].concat();
@@ -135,7 +136,7 @@ async fn an_item_of_which_too_much_is_announced_is_answered_before_it_has_come()
 }
 
 #[tokio::test]
-async fn frames_that_are_cut_or_garbage_get_a_clean_status_and_the_server_serves_on() {
+async fn cut_or_invalid_frames_get_a_clear_status_and_the_server_continues() {
     let server = server();
     let channel = server.channel().await;
     let whole = framed(0, &encoded(&book()));
@@ -151,7 +152,7 @@ async fn frames_that_are_cut_or_garbage_get_a_clean_status_and_the_server_serves
             GET_MODEL,
             announced(u32::MAX),
             Code::OutOfRange,
-            "at most 65536 are taken",
+            "accepts at most 65536",
         ),
         (
             GET_MODEL,
@@ -209,11 +210,11 @@ async fn frames_that_are_cut_or_garbage_get_a_clean_status_and_the_server_serves
             "failed to decode",
         ),
     ];
-    for (path, body, code, says) in cases {
+    for (path, body, code, expected) in cases {
         let name = format!("{path}, {} bytes", body.len());
         let status = call(&channel, path, &[], body).await.status;
         assert_eq!(status.code(), code, "{name}: {status}");
-        assert!(status.message().contains(says), "{name}: {status}");
+        assert!(status.message().contains(expected), "{name}: {status}");
     }
     still_serves(&channel).await;
 }

@@ -1,4 +1,4 @@
-//! What an operator reads in the log.
+//! The log lines for operators.
 
 use std::io::Read as _;
 use std::net::TcpStream;
@@ -26,15 +26,15 @@ fn field<'a>(line: &'a Value, name: &str) -> &'a str {
     line["fields"][name].as_str().unwrap()
 }
 
-/// Which of the lines say this.
-fn saying<'a>(lines: &'a [Value], message: &str) -> Vec<&'a Value> {
-    let says = |line: &&Value| line["fields"]["message"] == message;
-    lines.iter().filter(says).collect()
+/// Returns the lines with this message.
+fn with_message<'a>(lines: &'a [Value], message: &str) -> Vec<&'a Value> {
+    let has_message = |line: &&Value| line["fields"]["message"] == message;
+    lines.iter().filter(has_message).collect()
 }
 
-// The client's half of a connection must close while the test waits for the process.
+// The client must close its half of the connection while the test waits for the process.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_has_one_line_with_who_what_and_how_long_and_nothing_of_its_content() {
+async fn a_call_has_one_line_with_caller_work_and_duration_and_without_its_content() {
     let server = Logged::listening(&["--max-audio-bytes", "1000000"]);
     server.line("serving");
     let mut client = EmotionServiceClient::new(server.channel().await);
@@ -57,7 +57,7 @@ async fn a_call_has_one_line_with_who_what_and_how_long_and_nothing_of_its_conte
     }
     assert!(line["fields"]["queue_ms"].as_f64().unwrap() >= 0.0);
 
-    // Whatever is refused, wherever it is, has its line.
+    // Each refused call has its line, whichever layer refused it.
     let empty = client
         .classify(ClassifyRequest::default())
         .await
@@ -87,7 +87,7 @@ async fn a_call_has_one_line_with_who_what_and_how_long_and_nothing_of_its_conte
         ("unknown", "UNIMPLEMENTED")
     );
 
-    // The metrics have what the lines say.
+    // The metrics agree with the lines.
     let (_, metrics) = server.get("/metrics");
     for (method, code) in [
         ("Classify", "OK"),
@@ -109,7 +109,7 @@ async fn a_call_has_one_line_with_who_what_and_how_long_and_nothing_of_its_conte
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn items_are_told_at_debug_and_libraries_are_not() {
+async fn recordings_of_a_stream_are_logged_at_debug_and_libraries_are_not() {
     let server = Logged::listening(&["--log", "debug"]);
     server.line("serving");
     let channel = server.channel().await;
@@ -128,14 +128,14 @@ async fn items_are_told_at_debug_and_libraries_are_not() {
     let answer = call(&channel, BATCH_CLASSIFY, &headers, items.concat()).await;
     assert_eq!((answer.status.code(), answer.messages.len()), (Code::Ok, 2));
     let lines = server.lines_until("call");
-    let [line] = saying(&lines, "call")[..] else {
+    let [line] = with_message(&lines, "call")[..] else {
         panic!("{lines:?}");
     };
     assert_eq!(field(line, "method"), "BatchClassify");
     assert_eq!(field(line, "tenant"), "archive");
     assert_eq!(line["fields"]["recordings"], 2);
     assert_eq!(line["fields"]["audio_seconds"], 6.0);
-    let mut items: Vec<_> = saying(&lines, "recording")
+    let mut items: Vec<_> = with_message(&lines, "recording")
         .into_iter()
         .map(|item| {
             assert_eq!(item["level"], "DEBUG");
@@ -164,7 +164,7 @@ async fn items_are_told_at_debug_and_libraries_are_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directive_still_reaches_a_library() {
+async fn a_directive_applies_to_a_library() {
     let server = Logged::listening(&["--log", "info,h2=debug"]);
     server.line("serving");
     let mut client = EmotionServiceClient::new(server.channel().await);
@@ -186,7 +186,7 @@ async fn calls_beyond_the_lines_of_a_second_are_counted() {
     }
     server.terminate();
     let (_, lines) = server.ended();
-    let written = saying(&lines, "call").len() as u64;
+    let written = with_message(&lines, "call").len() as u64;
     let left_out = lines
         .iter()
         .filter_map(|line| line["fields"]["left_out"].as_u64());
@@ -194,7 +194,7 @@ async fn calls_beyond_the_lines_of_a_second_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lack_of_file_descriptors_is_logged_with_its_cure_and_gets_over() {
+async fn a_lack_of_file_descriptors_is_logged_with_its_remedy_and_the_server_recovers() {
     let mut command = Command::new("sh");
     command
         .args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""])
@@ -221,7 +221,7 @@ async fn a_lack_of_file_descriptors_is_logged_with_its_cure_and_gets_over() {
         assert!(field(&warned, "message").contains("ulimit -n"), "{warned}");
         assert!(field(&warned, "error").contains("open files"), "{warned}");
     }
-    // Those that were accepted are served, and once they go the others are.
+    // The accepted connections are served. When they close, the others are served too.
     drop(connections);
     let mut client = EmotionServiceClient::new(server.channel().await);
     assert!(client.classify(book()).await.is_ok());
@@ -230,7 +230,7 @@ async fn a_lack_of_file_descriptors_is_logged_with_its_cure_and_gets_over() {
     assert_eq!(server.ended().0.code(), Some(0));
 }
 
-/// What a command that must fail says.
+/// Returns the error message of a command that must fail.
 fn failing(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -249,7 +249,7 @@ fn a_library_that_does_not_load_is_named_with_the_loader_s_reason() {
     };
     let executable = std::fs::read(env!("CARGO_BIN_EXE_undertone")).unwrap();
     let mut foreign = executable[..4_096].to_vec();
-    // The class of 32-bit files.
+    // The ELF class of 32-bit files.
     foreign[4] = 1;
     let missing = folder.path().join("missing.so");
     for (path, reason) in [
@@ -284,8 +284,8 @@ fn a_library_that_does_not_load_is_named_with_the_loader_s_reason() {
 }
 
 #[test]
-fn a_skipped_library_is_named_with_its_reason() {
-    // A copy of the binary, beside which there is a file that does not load; the build's own is taken.
+fn a_library_that_is_skipped_is_named_with_its_reason() {
+    // Beside a copy of the binary there is a file that does not load. The library of the build is used.
     let folder = tempfile::tempdir().unwrap();
     let binary = folder.path().join("undertone");
     std::fs::copy(env!("CARGO_BIN_EXE_undertone"), &binary).unwrap();
@@ -295,7 +295,8 @@ fn a_skipped_library_is_named_with_its_reason() {
     command.env_remove("ORT_DYLIB_PATH");
     let server = Logged::run(command, &[]);
     let lines = server.lines_until("serving");
-    let [skipped] = saying(&lines, "skipped a copy of ONNX Runtime that does not load")[..] else {
+    let [skipped] = with_message(&lines, "skipped a copy of ONNX Runtime that does not load")[..]
+    else {
         panic!("{lines:?}");
     };
     let reason = format!("{}: file too short", beside.display());

@@ -1,4 +1,4 @@
-//! A server process whose log can be read, from before its model is loaded.
+//! A server process with a readable log, from before its model is loaded.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tonic::transport::Channel;
 
-/// Far beyond what any answer takes; a server that hangs fails its test.
+/// Far longer than any response takes. A server that hangs fails its test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Logged {
@@ -25,7 +25,7 @@ impl Logged {
         Self::run(Command::new(env!("CARGO_BIN_EXE_undertone")), flags)
     }
 
-    /// Starts a server by a command that takes its arguments.
+    /// Starts a server with a command that passes these flags on.
     pub(super) fn run(mut command: Command, flags: &[&str]) -> Self {
         let mut process = command
             .args(["serve", "--listen", "127.0.0.1:0"])
@@ -57,12 +57,12 @@ impl Logged {
         server
     }
 
-    /// The next line with this message.
+    /// Waits for the next line with this message.
     pub(super) fn line(&self, message: &str) -> Value {
         self.lines_until(message).pop().unwrap()
     }
 
-    /// The next line with a field of this name.
+    /// Waits for the next line with a field of this name.
     pub(super) fn line_with(&self, field: &str) -> Value {
         loop {
             let line = self.next_line(field);
@@ -77,7 +77,7 @@ impl Logged {
         next.unwrap_or_else(|error| panic!("no line has {wanted:?}: {error}"))
     }
 
-    /// The lines up to the next one with this message, which is the last.
+    /// Returns the lines up to and including the next one with this message.
     pub(super) fn lines_until(&self, message: &str) -> Vec<Value> {
         let mut lines = Vec::new();
         loop {
@@ -95,7 +95,7 @@ impl Logged {
         Channel::from_shared(url).unwrap().connect().await.unwrap()
     }
 
-    /// Status and body of a GET on the admin listener.
+    /// Returns status and body of a GET on the admin listener.
     pub(super) fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.metrics).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -119,7 +119,7 @@ impl Logged {
         assert!(sent.success());
     }
 
-    /// Waits for the end; gives the lines that were left.
+    /// Waits for the end of the process. Also returns the lines that have not been read.
     pub(super) fn ended(mut self) -> (ExitStatus, Vec<Value>) {
         let status = self.process.wait().unwrap();
         (status, self.lines.iter().collect())

@@ -1,4 +1,4 @@
-//! Calls whose frames the test writes by hand.
+//! Calls with frames that the test writes itself.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -12,7 +12,7 @@ pub(super) const CLASSIFY: &str = "/undertone.v1.EmotionService/Classify";
 pub(super) const BATCH_CLASSIFY: &str = "/undertone.v1.EmotionService/BatchClassify";
 pub(super) const GET_MODEL: &str = "/undertone.v1.EmotionService/GetModel";
 
-/// What came back.
+/// The response of a call.
 pub(super) struct Answer {
     pub(super) headers: HeaderMap,
     /// Flag and bytes of each message.
@@ -21,9 +21,9 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// A message that was not compressed.
-    pub(super) fn message<M: prost::Message + Default>(&self, place: usize) -> M {
-        let (flag, message) = &self.messages[place];
+    /// Decodes a message that was not compressed.
+    pub(super) fn message<M: prost::Message + Default>(&self, index: usize) -> M {
+        let (flag, message) = &self.messages[index];
         assert_eq!(*flag, 0);
         M::decode(message.clone()).unwrap()
     }
@@ -33,7 +33,7 @@ impl Answer {
     }
 }
 
-/// A message in its frame.
+/// Returns a message in its frame.
 pub(super) fn framed(flag: u8, message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).unwrap();
     [&[flag][..], &length.to_be_bytes(), message].concat()
@@ -43,7 +43,7 @@ pub(super) fn encoded(message: &impl prost::Message) -> Vec<u8> {
     message.encode_to_vec()
 }
 
-/// Sends a body under these headers.
+/// Sends a body with these headers.
 pub(super) async fn call(
     channel: &Channel,
     path: &str,

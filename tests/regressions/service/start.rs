@@ -1,4 +1,4 @@
-//! Before the model is there, and when it goes.
+//! The server before its model is loaded and at its end.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -17,8 +17,8 @@ use crate::common;
 
 const SERVICES: [&str; 2] = ["", "undertone.v1.EmotionService"];
 
-/// A bundle that cannot be opened as long as this lives: another process has a lease on its manifest, for
-/// which the system lets whoever opens it wait.
+/// A bundle that cannot be opened until this is released. Another process has a lease on its manifest, and the system
+/// blocks the opening of a file with a lease.
 struct Held {
     folder: tempfile::TempDir,
     holder: Child,
@@ -35,11 +35,12 @@ sys.stdin.read()
 
 impl Held {
     fn new() -> Self {
-        // Not every file system has leases; memory has.
+        // Not every file system has leases. One in memory has.
         let memory = Path::new("/dev/shm");
-        let folder = match memory.is_dir() {
-            true => tempfile::tempdir_in(memory),
-            false => tempfile::tempdir(),
+        let folder = if memory.is_dir() {
+            tempfile::tempdir_in(memory)
+        } else {
+            tempfile::tempdir()
         };
         let folder = folder.unwrap();
         let bundle = folder.path().join("bundle");
@@ -63,7 +64,7 @@ impl Held {
         Logged::listening(&["--bundle", bundle.to_str().unwrap()])
     }
 
-    /// Lets the bundle be opened.
+    /// Ends the lease, so that the bundle can be opened.
     fn release(&mut self) {
         drop(self.holder.stdin.take());
         self.holder.wait().unwrap();
@@ -88,7 +89,7 @@ async fn next(watched: &mut Streaming<HealthCheckResponse>) -> Option<ServingSta
 }
 
 #[tokio::test]
-async fn health_and_readiness_turn_when_the_model_is_warm_and_back_when_it_drains() {
+async fn health_and_readiness_change_when_the_model_is_warm_and_when_the_server_drains() {
     let mut held = Held::new();
     let server = held.server();
     let channel = server.channel().await;
@@ -156,8 +157,8 @@ async fn health_and_readiness_turn_when_the_model_is_warm_and_back_when_it_drain
 }
 
 #[test]
-fn a_signal_while_the_model_is_loaded_ends_the_process_well() {
-    // One whose loading cannot be stopped, and one whose can.
+fn a_signal_during_loading_ends_the_process_successfully() {
+    // The loading of the first bundle cannot be stopped, that of the second can.
     let held = Held::new();
     for server in [held.server(), Logged::listening(&[])] {
         server.terminate();

@@ -53,6 +53,8 @@ prop_compose! {
 }
 
 proptest! {
+    #![proptest_config(replay::defaults())]
+
     #[test]
     fn every_speaker_is_tested_once_and_never_in_two_parts(
         (folds, utterances) in corpora(), seed: u64,
@@ -351,6 +353,8 @@ fn sessions_are_tested_one_by_one_and_validated_from_another() {
 }
 
 proptest! {
+    #![proptest_config(replay::defaults())]
+
     #[test]
     fn random_folds_test_all_once_keep_copies_together_and_are_even(
         copies in prop::collection::vec(0..120usize, 120), seed: u64,

@@ -199,6 +199,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(replay::defaults())]
+
         #[test]
         fn no_temperature_on_a_grid_beats_the_fitted_one(
             pairs in prop::collection::vec((prop::collection::vec(-6.0f32..6.0, 4), 0..4usize), 1..40),

@@ -370,6 +370,8 @@ UA 68.8 (chance 25.0)  WA 70.0 (chance 40.0)  F1 68.9  n 50";
     }
 
     proptest! {
+        #![proptest_config(replay::defaults())]
+
         #[test]
         fn figures_are_shares(counts in prop::array::uniform4(prop::array::uniform4(0..50u64))) {
             let confusion = confusion(counts);

@@ -54,6 +54,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(replay::defaults())]
+
         #[test]
         fn equal_confidence_is_worth_the_error_rate_in_any_order(
             rights in prop::collection::vec(any::<bool>(), 1..30),

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use proptest::prelude::{
-    Just, ProptestConfig, prop, prop_assert, prop_assert_eq, prop_oneof, proptest,
-};
+use proptest::prelude::{Just, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use undertone::frontend::{
     BINS, Band, NarrowBand, SEGMENT_FRAMES, SEGMENT_VALUES, Segmenter, Segments, Spec,
 };
@@ -509,7 +507,7 @@ fn what_cannot_make_a_batch_is_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(replay::with_cases(64))]
     #[test]
     fn any_utterance_any_hop_any_augmentation_gives_finite_batches_of_the_shape_promised(
         lengths in prop::collection::vec(32..160usize, 1..6), hop in 1..=32usize,

@@ -47,7 +47,7 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(320))]
+    #![proptest_config(replay::with_cases(320))]
 
     #[test]
     fn an_idle_core_admits_any_job_of_under_half_its_deadline_whatever_happened_before(

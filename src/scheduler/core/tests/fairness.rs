@@ -87,7 +87,7 @@ fn parts(batch: &Batch) -> Vec<(usize, Time)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(80))]
+    #![proptest_config(replay::with_cases(80))]
 
     /// The device times of two backlogged tenants, each divided by its weight, differ over any interval by at most
     /// two batches of each: a tenant may be one batch ahead at the start, and one at the end. This holds for entries
@@ -272,7 +272,7 @@ fn run_one(driver: &mut Driver) -> Batch {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(replay::with_cases(60))]
 
     /// Until its first batch, a call waits for at most a round of each other call of its tenant and a batch,
     /// however long those calls are.

@@ -289,7 +289,7 @@ fn play(setup: &Setup, events: &[Event], check: Check) -> Driver {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(320))]
+    #![proptest_config(replay::with_cases(320))]
 
     #[test]
     fn every_admitted_entry_ends_exactly_once_and_tallies_agree(

@@ -1,4 +1,4 @@
-//! The bytes of one message as they are inflated, in pieces, within its bound and its charge.
+//! The decompressed bytes of one message, in pieces, within its size limit and its charge.
 
 use std::io;
 
@@ -6,36 +6,36 @@ use bytes::Bytes;
 
 use crate::service::budget::Charge;
 
-/// Inflated bytes are held in pieces, each of which is freed once it is read. The first is small, as most messages
-/// are.
+/// Bytes of the first piece. Decompressed bytes are held in pieces, and each piece is freed as soon as it is read. The
+/// first piece is small because most messages are small.
 const FIRST_PIECE: usize = 64 << 10;
-/// Further pieces. So large a one goes back to the system when it is freed, and not to the heap: with pieces of
-/// 64 KiB the system had twice as much as was charged.
+/// Bytes of a further piece. A piece of this size returns to the system and not to the heap when it is freed. With
+/// pieces of 64 KiB, the process held twice the memory that was charged.
 const PIECE: usize = 4 << 20;
 
-/// What was inflated: never more than the bound, and nothing that is not charged.
-pub(super) struct Inflated {
+/// The decompressed bytes: never more than the limit, and all of them charged.
+pub(super) struct InflatedMessage {
     pieces: Vec<Bytes>,
-    /// The last piece, which fills.
+    /// The last piece, which is being filled.
     open: Vec<u8>,
     bytes: usize,
     limit: usize,
-    /// Bytes of the decoder's window, which fills with the first bytes of the message.
+    /// Bytes of the decoder's window. The first bytes of the message fill it.
     window: usize,
     pub(super) charge: Charge,
-    /// Why something was not taken.
-    pub(super) refused: Option<Refused>,
+    /// Why a write was refused.
+    pub(super) refused: Option<InflateLimit>,
 }
 
-/// Why inflated bytes are not taken.
+/// The limit that a write exceeds.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Refused {
+pub(super) enum InflateLimit {
     TooLarge,
     OverBudget,
 }
 
-impl Inflated {
-    /// Nothing yet of a message that may have `limit` bytes, beside a window that may have `window`.
+impl InflatedMessage {
+    /// Creates an empty message that may have `limit` bytes, for a decoder with a window of `window` bytes.
     pub(super) fn new(limit: usize, window: usize, charge: Charge) -> Self {
         Self {
             pieces: Vec::new(),
@@ -48,48 +48,49 @@ impl Inflated {
         }
     }
 
-    /// Charges so many bytes more than are held, if the budget has them.
+    /// Charges `more` bytes beyond those that are held. Returns false if the budget has too little left.
     pub(super) fn charge_ahead(&mut self, more: usize) -> bool {
         let held = self.bytes.saturating_add(self.bytes.min(self.window));
         self.charge.cover(held.saturating_add(more))
     }
 
-    /// The first bytes, as many as the first piece has.
+    /// Returns the bytes of the first piece.
     pub(super) fn start(&self) -> &[u8] {
         self.pieces.first().map_or(&self.open, |piece| piece)
     }
 
-    /// All that was inflated, in pieces, and what it is charged.
+    /// Takes all bytes in pieces, and their charge.
     pub(super) fn take(&mut self) -> (Vec<Bytes>, Charge) {
         let mut pieces = std::mem::take(&mut self.pieces);
         pieces.push(std::mem::take(&mut self.open).into());
-        // The window goes with the decoder.
+        // The window is freed with the decoder.
         self.charge.shrink(self.bytes);
         let nothing = self.charge.budget().charge();
         (pieces, std::mem::replace(&mut self.charge, nothing))
     }
 
-    fn refuse(&mut self, refused: Refused) -> io::Error {
+    fn refuse(&mut self, refused: InflateLimit) -> io::Error {
         self.refused = Some(refused);
         io::ErrorKind::FileTooLarge.into()
     }
 }
 
-impl io::Write for Inflated {
+impl io::Write for InflatedMessage {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.len() > self.limit - self.bytes {
-            return Err(self.refuse(Refused::TooLarge));
+            return Err(self.refuse(InflateLimit::TooLarge));
         }
         let filled = self.window.saturating_sub(self.bytes).min(bytes.len());
         if !self.charge_ahead(bytes.len() + filled) {
-            return Err(self.refuse(Refused::OverBudget));
+            return Err(self.refuse(InflateLimit::OverBudget));
         }
         self.bytes += bytes.len();
         let mut left = bytes;
         while !left.is_empty() {
-            let size = match self.pieces.is_empty() {
-                true => FIRST_PIECE,
-                false => PIECE,
+            let size = if self.pieces.is_empty() {
+                FIRST_PIECE
+            } else {
+                PIECE
             };
             if self.open.is_empty() {
                 self.open = Vec::with_capacity(size);

@@ -1,8 +1,8 @@
-//! One call of `BatchClassify`: a stream of recordings in, their answers out as they are done.
+//! One call of `BatchClassify`: a stream of recordings in, a stream of responses out in the order of completion.
 //!
-//! Recordings are read one by one, and no further than [`UNDER_WAY`] ahead of the answers, so that
-//! HTTP/2's flow control stops a sender who is faster than we are. All that a call holds is in its
-//! stream of answers: dropped with it when the caller goes away.
+//! At most [`MAX_UNDER_WAY`] recordings are read ahead of the responses, so that HTTP/2's flow control stops a sender
+//! that is faster than the server. The stream of responses owns everything that the call holds. If the caller goes away,
+//! the stream is dropped and its work ends.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -14,91 +14,95 @@ use tokio::task::{self, JoinError, JoinSet};
 use tonic::{Code, Status, Streaming};
 
 use super::call_log::CallFacts;
-use super::pb::batch_classify_response::Result as Outcome;
+use super::pb::batch_classify_response::Result as BatchResult;
 use super::pb::{BatchClassifyRequest, BatchClassifyResponse, ClassifyResponse};
-use super::refusals::Refusals;
+use super::refused_messages::RefusedMessages;
 use super::status::{self, invalid};
 use super::{deadline, messages};
 use crate::engine::{Caller, Classification, Engine, EngineError, InternalError};
 
-/// Recordings of one stream that are decoded, wait or run at a time.
-const UNDER_WAY: usize = 16;
-/// Longest id, in bytes: it is held, and sent back, for as long as its recording takes.
+/// Recordings of one stream that are decoded, wait for the device or run on it at a time.
+const MAX_UNDER_WAY: usize = 16;
+/// Longest id in bytes. An id is kept while its recording is under way, and is returned with the response.
 const LONGEST_ID: usize = 256;
-/// Shortest pause before a recording that found the server busy is tried again. It doubles with
-/// each try, for a try may decode the recording anew, up to the longest.
+/// Shortest pause before a recording is retried because the server was busy. The pause doubles with each try up to the
+/// longest, because each try may decode the recording again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The answers to a call, as tonic takes them.
-pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<BatchClassifyResponse, Status>> + Send>>;
+/// The responses of a call, as tonic requires them.
+pub(super) type AnswerStream =
+    Pin<Box<dyn Stream<Item = Result<BatchClassifyResponse, Status>> + Send>>;
 
-/// Judges what comes in.
+/// Returns the responses to a stream of requests.
 pub(super) fn answers(
     engine: Arc<Engine>,
     caller: Caller,
-    (incoming, refusals): (Streaming<BatchClassifyRequest>, Refusals),
+    incoming: Streaming<BatchClassifyRequest>,
+    refusals: RefusedMessages,
     facts: CallFacts,
-) -> Answers {
-    let batch = Batch {
+) -> AnswerStream {
+    let stream = BatchStream {
         engine,
         caller,
         incoming,
         refusals,
         facts,
         read: 0,
-        over: None,
+        input_end: None,
         under_way: JoinSet::new(),
         ids: HashMap::new(),
         ended: false,
     };
-    let next = |mut batch: Batch| async { Some((batch.next().await?, batch)) };
-    Box::pin(stream::unfold(batch, next))
+    let next = |mut stream: BatchStream| async { Some((stream.next().await?, stream)) };
+    Box::pin(stream::unfold(stream, next))
 }
 
-/// A call under way.
-struct Batch {
+/// The state of a call.
+struct BatchStream {
     engine: Arc<Engine>,
-    /// Who calls; its deadline is the whole stream's.
+    /// The caller. Its deadline is that of the whole stream.
     caller: Caller,
     incoming: Streaming<BatchClassifyRequest>,
-    /// Which of them were refused on their way.
-    refusals: Refusals,
-    /// What the call's log line tells.
+    /// The messages that were refused before they were decoded.
+    refusals: RefusedMessages,
+    /// The facts for the call's log line.
     facts: CallFacts,
-    /// Messages read so far.
+    /// Number of messages that have been read.
     read: u64,
-    /// How the incoming stream ended, once it has.
-    over: Option<Result<(), Status>>,
-    /// Tasks, and not futures that are polled with the stream: a caller who does not read answers
-    /// must not hold places and decoded audio meanwhile.
+    /// How the incoming stream ended. `None` while it is open.
+    input_end: Option<Result<(), Status>>,
+    /// The recordings under way. They are tasks and not futures that are polled with the stream, because they must
+    /// finish and free their memory even if the caller does not read responses.
     under_way: JoinSet<Result<ClassifyResponse, Status>>,
-    /// The id of each, kept here so that one that panics is still answered.
+    /// The id of each task's request. It is kept here so that a task that panics still gets a response.
     ids: HashMap<task::Id, String>,
-    /// Whether the stream of answers has ended.
+    /// Whether the stream of responses has ended.
     ended: bool,
 }
 
-impl Batch {
-    /// The next answer, or how the stream ends. Not cancelled but with all of the call.
+impl BatchStream {
+    /// Returns the next response, or the error with which the stream ends. `None` is the end without an error.
+    ///
+    /// This future is dropped only together with the whole call.
     async fn next(&mut self) -> Option<Result<BatchClassifyResponse, Status>> {
         if self.ended {
             return None;
         }
         loop {
             if self.under_way.is_empty()
-                && let Some(over) = self.over.take()
+                && let Some(end) = self.input_end.take()
             {
-                return self.end(over);
+                return self.end(end);
             }
-            let reads = self.over.is_none()
-                && self.under_way.len() < UNDER_WAY
+            let reads = self.input_end.is_none()
+                && self.under_way.len() < MAX_UNDER_WAY
                 && !self.engine.is_draining();
             tokio::select! {
-                // Reading is bounded and cheap; so it comes before answers, and keeps us busy.
+                // Reading comes before responses, because it is bounded and cheap and supplies the device with work.
                 biased;
                 () = reached(self.caller.deadline) => return self.end(Err(deadline::exceeded())),
-                // Nobody keeps the server, by an open stream or by sending more and more.
+                // During shutdown nothing more is read, so that no open stream can keep the server running.
                 () = self.engine.draining(), if reads || self.under_way.is_empty() => {
                     if self.under_way.is_empty() {
                         return self.end(Err(status::of(EngineError::Draining)));
@@ -106,8 +110,8 @@ impl Batch {
                 }
                 message = self.incoming.message(), if reads => match message {
                     Ok(Some(item)) => self.begin(item),
-                    Ok(None) => self.over = Some(Ok(())),
-                    Err(status) => self.over = Some(Err(status)),
+                    Ok(None) => self.input_end = Some(Ok(())),
+                    Err(status) => self.input_end = Some(Err(status)),
                 },
                 Some(ended) = self.under_way.join_next_with_id() => {
                     return Some(Ok(self.answer(ended)));
@@ -116,8 +120,9 @@ impl Batch {
         }
     }
 
+    /// Starts to classify a recording.
     fn begin(&mut self, mut item: BatchClassifyRequest) {
-        let refused = self.refusals.take(self.read);
+        let refusal = self.refusals.take(self.read);
         let (number, facts) = (self.read, self.facts.clone());
         self.read += 1;
         let id = std::mem::take(&mut item.id);
@@ -125,10 +130,11 @@ impl Batch {
         let too_long = id.len() > LONGEST_ID;
         let task = self.under_way.spawn(async move {
             let timed = item.request.as_ref().is_some_and(messages::wants_timing);
-            let answer = match refused {
-                Some(refused) => Err(refused),
+            let answer = match refusal {
+                Some(refusal) => Err(refusal),
                 None if too_long => {
-                    let message = format!("an id may have {LONGEST_ID} bytes");
+                    let message =
+                        format!("the id is longer than {LONGEST_ID} bytes; use a shorter one");
                     Err(invalid("id", message))
                 }
                 None => classify_request(&engine, item, caller).await,
@@ -141,6 +147,7 @@ impl Batch {
         self.ids.insert(task.id(), id);
     }
 
+    /// Returns the response of a task that has ended.
     fn answer(
         &mut self,
         ended: Result<(task::Id, Result<ClassifyResponse, Status>), JoinError>,
@@ -152,20 +159,21 @@ impl Batch {
         BatchClassifyResponse {
             id: self.ids.remove(&task).unwrap_or_default(),
             result: Some(match answer {
-                Ok(response) => Outcome::Response(response),
-                Err(status) => Outcome::Error(status::item(&status)),
+                Ok(response) => BatchResult::Response(response),
+                Err(status) => BatchResult::Error(messages::batch_error(&status)),
             }),
         }
     }
 
-    /// Ends the stream of answers, and what is still under way.
-    fn end(&mut self, over: Result<(), Status>) -> Option<Result<BatchClassifyResponse, Status>> {
+    /// Ends the stream of responses and the recordings under way.
+    fn end(&mut self, end: Result<(), Status>) -> Option<Result<BatchClassifyResponse, Status>> {
         self.under_way.abort_all();
         self.ended = true;
-        over.err().map(Err)
+        end.err().map(Err)
     }
 }
 
+/// Completes at a deadline, or never if there is none.
 async fn reached(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -173,7 +181,7 @@ async fn reached(deadline: Option<Instant>) {
     }
 }
 
-/// Judges one recording; while the server is busy it is tried again, if the deadline allows.
+/// Classifies one recording. While the server is busy, it is retried as long as the deadline allows.
 async fn classify_request(
     engine: &Engine,
     item: BatchClassifyRequest,
@@ -197,7 +205,8 @@ async fn classify_request(
         }
         tokio::select! {
             () = tokio::time::sleep_until(again.into()) => {}
-            // It would wait out the grace, and lose the answers of the stream's other items.
+            // Further waiting could last for the whole grace period, and the other responses of the stream would be
+            // lost when the server ends.
             () = engine.draining() => return Err(status::of(EngineError::Draining)),
         }
         pause = (2 * pause).min(LONGEST_PAUSE);

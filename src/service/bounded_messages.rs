@@ -1,7 +1,7 @@
-//! The layer that keeps a request's messages within their bounds, and inflates them ([`Framing`]) within the
+//! The layer that enforces the size limit of a request's messages and decompresses them ([`Framing`]) within the memory
 //! budget of all calls ([`Budget`]).
 //!
-//! It lies around the transport's decoder, which gets frames in bounds that are not compressed.
+//! The transport's decoder is inside this layer. It receives messages within their limit that are not compressed.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,48 +12,53 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::around::{Answer, Around, Inner};
 use super::budget::{Budget, Charges};
 use super::call_log::CallFacts;
 use super::compression::{self, ACCEPT_ENCODING, ACCEPTED, Compression, ENCODING};
-use super::framing::{Framing, OVERHEAD, Passed, Takes};
+use super::framing::{Framing, FramingOutput, MethodInput, OVERHEAD};
+use super::intercept::{AnswerFuture, InnerService, Intercept};
 use super::pb::emotion_service_server::SERVICE_NAME;
-use super::refusals::Refusals;
+use super::refused_messages::RefusedMessages;
 
-/// Steps of framing between two looks at what else there is to do: 512 KiB that are inflated.
+/// Steps of [`Framing`] before other tasks may run on the thread. They decompress 512 KiB at most.
 const STEPS_A_POLL: usize = 8;
 
-/// Bounds messages.
+/// Enforces the size limit of messages and decompresses them.
 #[derive(Clone, Debug)]
 pub(super) struct BoundMessages {
-    /// Bytes of one recording.
+    /// Largest recording in bytes.
     largest_audio: usize,
     budget: Budget,
 }
 
 impl BoundMessages {
-    /// For recordings of so many bytes at most.
+    /// Creates the layer for recordings of at most `largest_audio` bytes.
     pub(super) fn new(largest_audio: usize) -> Self {
-        let largest = compression::most_charged(largest_audio.saturating_add(OVERHEAD));
+        let largest = compression::max_charge(largest_audio.saturating_add(OVERHEAD));
         Self {
             largest_audio,
             budget: Budget::of_server(largest),
         }
     }
 
-    fn takes(&self, path: &str) -> Takes {
+    /// Returns the kind of messages that the method at `path` accepts.
+    fn accepts(&self, path: &str) -> MethodInput {
         let method = path.strip_prefix('/').and_then(|path| path.split_once('/'));
         match method {
-            Some((SERVICE_NAME, "Classify")) => Takes::Recording(self.largest_audio),
-            Some((SERVICE_NAME, "BatchClassify")) => Takes::Recordings(self.largest_audio),
-            _ => Takes::Small,
+            Some((SERVICE_NAME, "Classify")) => MethodInput::Recording(self.largest_audio),
+            Some((SERVICE_NAME, "BatchClassify")) => MethodInput::Recordings(self.largest_audio),
+            _ => MethodInput::Small,
         }
     }
 }
 
-impl Around for BoundMessages {
-    fn call<S: Inner>(&self, mut request: http::Request<Body>, inner: &mut S) -> Answer<S::Error> {
-        // The transport decodes what is inflated already.
+impl Intercept for BoundMessages {
+    fn call<S: InnerService>(
+        &self,
+        mut request: http::Request<Body>,
+        inner: &mut S,
+    ) -> AnswerFuture<S::Error> {
+        // The header is removed, because the transport receives decompressed messages.
         let encoding = match request.headers_mut().remove(ENCODING) {
             Some(name) if name != "identity" => {
                 match name.to_str().ok().and_then(Compression::named) {
@@ -63,18 +68,18 @@ impl Around for BoundMessages {
             }
             _ => None,
         };
-        let takes = self.takes(request.uri().path());
+        let accepts = self.accepts(request.uri().path());
         let charges = request.extensions().get::<CallFacts>();
         let charges = charges.map_or_else(Charges::default, |facts| facts.inflated().clone());
-        let refusals = Refusals::default();
-        if let Takes::Recordings(_) = takes {
+        let refusals = RefusedMessages::default();
+        if let MethodInput::Recordings(_) = accepts {
             request.extensions_mut().insert(refusals.clone());
         }
         let request = request.map(|body| {
-            Body::new(Messages {
+            Body::new(BoundedBody {
                 body,
-                framing: Framing::new(takes, encoding, self.budget.clone()),
-                takes,
+                framing: Framing::new(accepts, encoding, self.budget.clone()),
+                accepts,
                 input: Bytes::new(),
                 refusals,
                 charges,
@@ -87,38 +92,39 @@ impl Around for BoundMessages {
 }
 
 fn unknown_encoding() -> http::Response<Body> {
-    let message = "the call's grpc-encoding is not known here; deflate, gzip and zstd are";
+    let message =
+        "the call's grpc-encoding is not supported; use deflate, gzip or zstd, or no compression";
     let mut response = Status::unimplemented(message).into_http();
     response.headers_mut().insert(ACCEPT_ENCODING, ACCEPTED);
     response
 }
 
-/// A request's body, in bounds.
-struct Messages {
+/// A request's body with messages within their limit and without compression.
+struct BoundedBody {
     body: Body,
     framing: Framing,
-    takes: Takes,
-    /// What has come and is not looked at yet.
+    accepts: MethodInput,
+    /// Received bytes that have not been processed yet.
     input: Bytes,
-    refusals: Refusals,
+    refusals: RefusedMessages,
     charges: Charges,
-    /// Is ready when the message that is being inflated may be charged one chunk more.
-    waiting: Option<Waiting>,
+    /// A wait for one more chunk for the message that is being decompressed.
+    waiting: Option<ChunkWait>,
     over: bool,
 }
 
-type Waiting =
+type ChunkWait =
     Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send + 'static>>;
 
-impl Messages {
-    /// Waits for budget where recordings of the same stream hold some, as flow control stops a sender who is
-    /// ahead. Without one of those nobody waits, and the message is refused.
+impl BoundedBody {
+    /// Waits for budget if other recordings of the same stream hold some of it. Meanwhile flow control stops the
+    /// sender. If no other recording of the stream holds any, there is no wait, and the message is refused.
     ///
-    /// Waits do not hold each other up for good. Whoever begins to wait has a recording under way, and each that ends
-    /// gives back what one wait is for.
+    /// Waits cannot block each other for ever: a stream that waits has a recording under way, and a recording that ends
+    /// gives back at least the one chunk that a wait needs.
     fn poll_budget(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.waiting.is_none()
-            && matches!(self.takes, Takes::Recordings(_))
+            && matches!(self.accepts, MethodInput::Recordings(_))
             && !self.input.is_empty()
             && let Some(charge) = self.framing.short_of_budget()
             && !self.charges.is_empty()
@@ -136,7 +142,7 @@ impl Messages {
     }
 }
 
-impl http_body::Body for Messages {
+impl http_body::Body for BoundedBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -149,13 +155,19 @@ impl http_body::Body for Messages {
         while !this.over {
             ready!(this.poll_budget(context));
             match this.framing.step(&mut this.input) {
-                Ok(Some(Passed::Bytes(bytes))) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                Ok(Some(Passed::Refused(number, status))) => this.refusals.push(number, status),
-                // What is small is read and forgotten.
-                Ok(Some(Passed::Charged(number, charge))) if this.takes != Takes::Small => {
+                Ok(Some(FramingOutput::Bytes(bytes))) => {
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                Ok(Some(FramingOutput::Refused(number, status))) => {
+                    this.refusals.push(number, status);
+                }
+                // Small messages are freed as soon as they are decoded, so their charge is not kept.
+                Ok(Some(FramingOutput::Charged(number, charge)))
+                    if this.accepts != MethodInput::Small =>
+                {
                     this.charges.push(number, charge);
                 }
-                Ok(Some(Passed::Charged(..))) => {}
+                Ok(Some(FramingOutput::Charged(..))) => {}
                 Ok(None) if !this.input.is_empty() => {
                     steps += 1;
                     if steps == STEPS_A_POLL {
@@ -198,8 +210,8 @@ mod tests {
     use super::*;
     use crate::service::budget::CHUNK;
 
-    /// A stream of messages that inflate to so many zeros, which are charged to the budget.
-    fn messages(sizes: &[usize], takes: Takes, budget: &Budget) -> Messages {
+    /// A stream of messages that decompress to `sizes` zeros each, which are charged to the budget.
+    fn messages(sizes: &[usize], accepts: MethodInput, budget: &Budget) -> BoundedBody {
         let frames: Vec<_> = sizes
             .iter()
             .map(|size| {
@@ -209,22 +221,22 @@ mod tests {
                 Ok::<_, Status>(Frame::data(Bytes::from(frame)))
             })
             .collect();
-        Messages {
+        BoundedBody {
             body: Body::new(StreamBody::new(stream::iter(frames))),
-            framing: Framing::new(takes, Some(Compression::Gzip), budget.clone()),
-            takes,
+            framing: Framing::new(accepts, Some(Compression::Gzip), budget.clone()),
+            accepts,
             input: Bytes::new(),
-            refusals: Refusals::default(),
+            refusals: RefusedMessages::default(),
             charges: Charges::default(),
             waiting: None,
             over: false,
         }
     }
 
-    /// Reads until all so far is read, or nothing comes.
-    fn read(messages: &mut Messages) -> (usize, bool) {
+    /// Reads until the end, or until nothing more comes. Returns the number of bytes, and whether the end was reached.
+    fn read(messages: &mut BoundedBody) -> (usize, bool) {
         let mut bytes = 0;
-        // Unready at times, to let others have the thread.
+        // The body is not ready at times, to let other tasks run on the thread.
         for _ in 0..100 {
             while let Some(frame) = messages.frame().now_or_never() {
                 match frame {
@@ -237,16 +249,16 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_waits_for_its_own_recordings_and_refuses_without() {
+    fn a_stream_waits_for_its_own_recordings_and_refuses_a_message_if_there_are_none() {
         let budget = Budget::of_bytes(4 * CHUNK);
-        let takes = Takes::Recordings(8 * CHUNK);
+        let accepts = MethodInput::Recordings(8 * CHUNK);
         let size = 2 * CHUNK;
-        let mut messages = messages(&[size, size, 6 * CHUNK], takes, &budget);
-        // The first is whole; beside it the second needs more than is left, until the first is answered.
+        let mut messages = messages(&[size, size, 6 * CHUNK], accepts, &budget);
+        // The first message is complete. The second needs more than is left, until the first is answered.
         assert_eq!(read(&mut messages), (5 + size, false));
         assert!(messages.waiting.is_some());
         messages.charges.give_back(0);
-        // Now the third waits for the second, and is more than there is.
+        // Now the third message waits for the second. It needs more than the whole budget.
         assert_eq!(read(&mut messages), (5 + size, false));
         assert!(messages.refusals.take(1).is_none());
         messages.charges.give_back(1);
@@ -263,8 +275,8 @@ mod tests {
         let budget = Budget::of_bytes(2 * CHUNK);
         let mut other = budget.charge();
         assert!(other.cover(CHUNK));
-        let takes = Takes::Recording(8 * CHUNK);
-        let mut refused = messages(&[2 * CHUNK], takes, &budget);
+        let accepts = MethodInput::Recording(8 * CHUNK);
+        let mut refused = messages(&[2 * CHUNK], accepts, &budget);
         let status = loop {
             if let Some(Some(Err(status))) = refused.frame().now_or_never() {
                 break status;
@@ -272,7 +284,7 @@ mod tests {
         };
         assert_eq!(status.code(), Code::ResourceExhausted);
         drop((refused, other));
-        let mut whole = messages(&[2 * CHUNK], takes, &budget);
+        let mut whole = messages(&[2 * CHUNK], accepts, &budget);
         assert_eq!(read(&mut whole), (5 + 2 * CHUNK, true));
         assert_eq!(budget.left(), 0);
         whole.charges.give_back(0);

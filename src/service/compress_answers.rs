@@ -1,7 +1,7 @@
-//! The layer that compresses answers for callers who accept it.
+//! The layer that compresses responses for callers that accept compression.
 //!
-//! Not the transport's own compression: that takes an answer of any size, of which the small ones gain
-//! nothing, and does a large one in one go on a network thread.
+//! It replaces the transport's own compression, which has two faults. It compresses small responses, which gain nothing,
+//! and it compresses a large response in one piece on a network thread.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,23 +13,27 @@ use tokio::task::JoinHandle;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::around::{Answer, Around, Inner};
 use super::compression::{Compression, ENCODING};
 use super::framing::HEADER;
+use super::intercept::{AnswerFuture, InnerService, Intercept};
 
-/// Smaller messages go as they are: they fit into a packet, and a clip's answer of 500 bytes takes longer to
-/// compress than to send.
-const WORTHWHILE: usize = 1 << 10;
-/// Larger pieces of an answer are not compressed on a network thread, which they would keep for more than
-/// about half a millisecond.
-const SMALL: usize = 32 << 10;
+/// Smallest message in bytes that is compressed. A smaller one fits into one network packet, and the 500 bytes of a
+/// clip's response take longer to compress than to send.
+const MIN_COMPRESSED: usize = 1 << 10;
+/// Largest piece of a response in bytes that is compressed on a network thread. A larger piece would block the thread for
+/// more than about half a millisecond.
+const MAX_INLINE: usize = 32 << 10;
 
-/// Compresses answers.
+/// Compresses responses.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CompressAnswers;
 
-impl Around for CompressAnswers {
-    fn call<S: Inner>(&self, request: http::Request<Body>, inner: &mut S) -> Answer<S::Error> {
+impl Intercept for CompressAnswers {
+    fn call<S: InnerService>(
+        &self,
+        request: http::Request<Body>,
+        inner: &mut S,
+    ) -> AnswerFuture<S::Error> {
         let encoding = Compression::accepted(request.headers());
         let answer = inner.call(request);
         Box::pin(async move {
@@ -42,7 +46,7 @@ impl Around for CompressAnswers {
             let name = HeaderValue::from_static(encoding.name());
             response.headers_mut().insert(ENCODING, name);
             Ok(response.map(|body| {
-                Body::new(Compressed {
+                Body::new(CompressedBody {
                     body,
                     encoding,
                     under_way: None,
@@ -52,15 +56,15 @@ impl Around for CompressAnswers {
     }
 }
 
-/// The body of an answer.
-struct Compressed {
+/// The body of a response with compressed messages.
+struct CompressedBody {
     body: Body,
     encoding: Compression,
-    /// A piece that is compressed elsewhere. It ends by itself if the caller goes away.
+    /// A piece that is being compressed on another thread. If the caller goes away, this work still ends by itself.
     under_way: Option<JoinHandle<Bytes>>,
 }
 
-impl http_body::Body for Compressed {
+impl http_body::Body for CompressedBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -72,8 +76,9 @@ impl http_body::Body for Compressed {
             if let Some(under_way) = &mut self.under_way {
                 let compressed = ready!(Pin::new(under_way).poll(context));
                 self.under_way = None;
-                let failed =
-                    |error| Status::internal(format!("an answer was not compressed: {error}"));
+                let failed = |error| {
+                    Status::internal(format!("the response could not be compressed: {error}"))
+                };
                 return Poll::Ready(Some(compressed.map(Frame::data).map_err(failed)));
             }
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
@@ -85,7 +90,7 @@ impl http_body::Body for Compressed {
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             };
             let encoding = self.encoding;
-            if piece.len() <= SMALL {
+            if piece.len() <= MAX_INLINE {
                 return Poll::Ready(Some(Ok(Frame::data(compressed(encoding, piece)))));
             }
             let work = tokio::task::spawn_blocking(move || compressed(encoding, piece));
@@ -94,18 +99,18 @@ impl http_body::Body for Compressed {
     }
 }
 
-/// Whole messages with their headers, each compressed if that makes it smaller. The transport's encoder
-/// gives whole messages in each piece.
+/// Compresses each message of a piece if that makes it smaller. A piece from the transport's encoder consists of complete
+/// messages with their headers.
 fn compressed(encoding: Compression, piece: Bytes) -> Bytes {
     let mut left = &piece[..];
-    let mut smaller = Vec::new();
+    let mut output = Vec::new();
     while let Some((header, rest)) = left.split_first_chunk::<HEADER>() {
         let [flag, length @ ..] = *header;
         let length = u32::from_be_bytes(length) as usize;
         let Some((message, rest)) = rest.split_at_checked(length) else {
             return piece;
         };
-        let shorter = (flag == 0 && length >= WORTHWHILE)
+        let shorter = (flag == 0 && length >= MIN_COMPRESSED)
             .then(|| encoding.compress(message).ok())
             .flatten()
             .filter(|compressed| compressed.len() < length);
@@ -114,16 +119,16 @@ fn compressed(encoding: Compression, piece: Bytes) -> Bytes {
             .map(|shorter| (shorter, u32::try_from(shorter.len())))
         {
             Some((shorter, Ok(length))) => {
-                smaller.push(1);
-                smaller.extend_from_slice(&length.to_be_bytes());
-                smaller.extend_from_slice(shorter);
+                output.push(1);
+                output.extend_from_slice(&length.to_be_bytes());
+                output.extend_from_slice(shorter);
             }
             _ => {
-                smaller.extend_from_slice(header);
-                smaller.extend_from_slice(message);
+                output.extend_from_slice(header);
+                output.extend_from_slice(message);
             }
         }
         left = rest;
     }
-    smaller.into()
+    output.into()
 }
