@@ -102,6 +102,10 @@ impl Engine {
         options: &EngineOptions,
         should_stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<Self, OpenError> {
+        let bundle = match &options.bundle {
+            Some(folder) => Bundle::open(folder)?,
+            None => Bundle::embedded()?,
+        };
         let library = Library::load(options.onnxruntime.as_deref())
             .map_err(RuntimeError::from)?
             .on(options.provider);
@@ -111,10 +115,6 @@ impl Engine {
                 "skipped a copy of ONNX Runtime that does not load"
             );
         }
-        let bundle = match &options.bundle {
-            Some(folder) => Bundle::open(folder)?,
-            None => Bundle::embedded()?,
-        };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let layouts = Layout::candidates(options.provider, cores, options.workers, options.threads);
         let warm_up = warm_up::measure(&library, &bundle, &layouts, should_stop)?;
