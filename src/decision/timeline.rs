@@ -11,11 +11,11 @@ pub const SHORTEST_WINDOW: Duration = Duration::from_millis(264);
 
 /// From this articulation on, a turn is clearly articulated, if at least [`ARTICULATED_STEPS`] of its steps contain
 /// speech. The decisions page ("Speech") has the shares of speech and music on either side.
-const ARTICULATED: f32 = 0.4;
+const ARTICULATED: f32 = 0.5;
 /// One second at the default hop. A shorter turn may be articulated by chance.
 const ARTICULATED_STEPS: usize = 8;
 /// Below this articulation, a turn may be music.
-const UNARTICULATED: f32 = 0.25;
+const UNARTICULATED: f32 = 0.3;
 
 /// The time of one step in the lane.
 #[derive(Clone, Copy, Debug, PartialEq)]
