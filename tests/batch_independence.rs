@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use ndarray::ArrayView4;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use undertone::audio::{self, Encoding, LaneChoice, Limits};
@@ -37,10 +38,10 @@ impl Device for Fallible {
         self.0.stopper()
     }
 
-    fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError> {
+    fn encode(&mut self, segments: ArrayView4<'_, f32>) -> Result<Encoded, RuntimeError> {
         if segments
-            .chunks(SEGMENT_VALUES)
-            .any(|segment| segment[0] == POISON)
+            .outer_iter()
+            .any(|segment| segment[[0, 0, 0]] == POISON)
         {
             return Err(RuntimeError::Panicked);
         }

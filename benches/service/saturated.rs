@@ -4,6 +4,7 @@
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
+use ndarray::{ArrayView4, Axis};
 use ort::value::TensorRef;
 use undertone::bundle::{Bundle, embedded, names};
 use undertone::engine::use_batch_scheduling_policy;
@@ -62,13 +63,17 @@ impl Device for LoggingDevice {
         self.instance.stopwatch()
     }
 
-    fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError> {
-        self.log(Graph::Encoder, segments.len() / SEGMENT_VALUES, 1);
+    fn encode(&mut self, segments: ArrayView4<'_, f32>) -> Result<Encoded, RuntimeError> {
+        self.log(Graph::Encoder, segments.len_of(Axis(0)), 1);
         self.instance.encode(segments)
     }
 
     fn sequence(&mut self, batch: SequenceBatch<'_>) -> Result<StepEvidence, RuntimeError> {
-        self.log(Graph::Sequence, batch.real.len(), batch.steps);
+        self.log(
+            Graph::Sequence,
+            batch.real.len(),
+            batch.features.len_of(Axis(1)),
+        );
         self.instance.sequence(batch)
     }
 }

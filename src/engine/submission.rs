@@ -152,6 +152,8 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
+    use ndarray::{Array2, ArrayView4, Axis};
+
     use super::super::decoders::Decoders;
     use super::*;
     use crate::bundle::Sequence;
@@ -178,12 +180,12 @@ mod tests {
             Arc::new(Unstoppable)
         }
 
-        fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError> {
+        fn encode(&mut self, segments: ArrayView4<'_, f32>) -> Result<Encoded, RuntimeError> {
             self.0.recv().map_err(|_| RuntimeError::Panicked)?;
             Ok(Encoded {
-                features: vec![0.0; segments.len() / SEGMENT_VALUES],
-                codes: Vec::new(),
-                distance: Vec::new(),
+                features: Array2::zeros((segments.len_of(Axis(0)), 1)),
+                codes: None,
+                distance: None,
             })
         }
 

@@ -4,10 +4,13 @@
 use std::sync::Barrier;
 use std::time::Duration;
 
+use ndarray::{Array2, ArrayView1, ArrayView3};
+
 use crate::bundle::Bundle;
 use crate::frontend::SEGMENT_VALUES;
 use crate::runtime::{
-    Device as _, Instance, Library, Provider, RuntimeError, SequenceBatch, Sizes, Stopwatch, golden,
+    Device as _, Instance, Library, Provider, RuntimeError, SequenceBatch, Sizes, Stopwatch,
+    golden, segments_view,
 };
 use crate::scheduler::core::{CostTable, Graph, Shape, Shapes};
 use crate::telemetry::batches;
@@ -301,17 +304,16 @@ fn median(
         Graph::Encoder => vec![0.1; rows * SEGMENT_VALUES],
         Graph::Sequence => vec![0.1; rows * steps * sizes.features],
     };
-    let history = vec![0.1; rows * sizes.history_values()];
+    let history = Array2::from_elem((rows, sizes.history_values()), 0.1);
     let (real, valid) = (vec![steps; rows], vec![0; rows]);
     let run = |instance: &mut Instance| match graph {
-        Graph::Encoder => instance.encode(&inputs).map(drop),
+        Graph::Encoder => instance.encode(segments_view(&inputs)?).map(drop),
         Graph::Sequence => {
             let batch = SequenceBatch {
-                steps,
                 real: &real,
-                features: &inputs,
-                history: &history,
-                valid: &valid,
+                features: ArrayView3::from_shape((rows, steps, sizes.features), &inputs)?,
+                history: history.view(),
+                valid: ArrayView1::from(&valid),
             };
             instance.sequence(batch).map(drop)
         }

@@ -42,7 +42,7 @@ pub enum RuntimeError {
         /// ONNX Runtime's error.
         source: ort::Error,
     },
-    /// An output has a length that does not fit the batch.
+    /// An output has a size that does not fit the batch.
     #[error("bundle file {graph}: output `{output}` has {found} values; {expected} are expected")]
     Output {
         /// Name of the graph's file.
@@ -54,6 +54,9 @@ pub enum RuntimeError {
         /// How many it must have.
         expected: usize,
     },
+    /// The values of a batch do not have its shape.
+    #[error("the values of a batch do not fit its shape: {0}")]
+    Shape(#[from] ndarray::ShapeError),
     /// The caller stopped the loading of the model.
     #[error("loading was stopped before the model was ready")]
     Stopped,

@@ -4,7 +4,9 @@
 //! ways: as one chunk, as two chunks with history between them, and step by step. Each must reproduce
 //! the golden evidence.
 
-use super::device::{Device, SequenceBatch, StepBatch};
+use ndarray::{Array, ArrayView1, ArrayView3, Axis, Dimension};
+
+use super::device::{Device, SequenceBatch, StepBatch, segments_view};
 use super::error::{GoldenMismatch, RuntimeError};
 use super::history::History;
 use super::instance::Instance;
@@ -31,10 +33,10 @@ pub fn verify(
     let mut check = |tensor, found: &[f32], expected: &[f32]| {
         compare(tensor, found, expected, tolerance).map(|difference| worst = worst.max(difference))
     };
-    let encoded = instance.encode(&golden.segments)?;
-    check("features", &encoded.features, &golden.features)?;
-    if let Some(distance) = &golden.distance {
-        check("distance", &encoded.distance, distance)?;
+    let encoded = instance.encode(segments_view(&golden.segments)?)?;
+    check("features", values(&encoded.features), &golden.features)?;
+    if let (Some(found), Some(distance)) = (&encoded.distance, &golden.distance) {
+        check("distance", values(found), distance)?;
     }
     // Codes are not compared, because rounding decides between two codes at equal distance. The features
     // depend on the codes and are compared.
@@ -65,11 +67,10 @@ fn by_chunks(
         let steps = features.len() / width;
         let valid = [history.valid()];
         let evidence = instance.sequence(SequenceBatch {
-            steps,
             real: &[steps],
-            features,
-            history: history.values(),
-            valid: &valid,
+            features: ArrayView3::from_shape((1, steps, width), features)?,
+            history: ArrayView1::from(history.values()).insert_axis(Axis(0)),
+            valid: ArrayView1::from(&valid),
         })?;
         history.extend(&evidence.carried, steps, steps);
         logits.extend(evidence.logits);
@@ -89,15 +90,20 @@ fn by_steps(
     for features in golden.features.chunks(width) {
         let (earlier, valid) = (history.for_step(), [history.valid()]);
         let evidence = instance.step(StepBatch {
-            features,
-            history: &earlier,
-            valid: &valid,
+            features: ArrayView1::from(features).insert_axis(Axis(0)),
+            history: ArrayView1::from(&earlier).insert_axis(Axis(0)),
+            valid: ArrayView1::from(&valid),
         })?;
         history.extend(&evidence.carried, 1, 1);
         logits.extend(evidence.logits);
         scores.extend(evidence.scores);
     }
     Ok((logits, scores))
+}
+
+/// Returns the values of an array that a run returned, row after row.
+fn values<D: Dimension>(array: &Array<f32, D>) -> &[f32] {
+    array.as_slice().unwrap_or_default()
 }
 
 fn compare(

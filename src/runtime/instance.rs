@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use ndarray::{ArrayView4, Axis};
 use ort::session::{RunOptions, Session};
 use ort::value::TensorRef;
 
@@ -11,7 +12,7 @@ use super::device::{Device, Encoded, SequenceBatch, StepBatch, StepEvidence, Sto
 use super::error::RuntimeError;
 use super::graph::{GraphLoader, TensorContract};
 use super::library::Library;
-use super::outputs::check_length;
+use super::outputs;
 use super::provider::Provider;
 use super::recurrent::Recurrent;
 use super::sizes::Sizes;
@@ -19,7 +20,7 @@ use super::stopwatch::Stopwatch;
 use super::taps::Taps;
 use super::terminable_run::TerminableRun;
 use crate::bundle::{Bundle, Sequence, names};
-use crate::frontend::{BINS, SEGMENT_FRAMES, SEGMENT_VALUES};
+use crate::frontend::{BINS, SEGMENT_FRAMES};
 
 /// One set of sessions: the encoder's, and those of the sequence.
 #[derive(Debug)]
@@ -123,35 +124,30 @@ impl Device for Instance {
         }
     }
 
-    fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError> {
-        let (sizes, graph) = (self.sizes, names::ENCODER);
-        let n = segments.len() / SEGMENT_VALUES;
-        let mut run = || -> ort::Result<Encoded> {
-            let shape = [n, 1, SEGMENT_FRAMES, BINS];
-            let inputs = ort::inputs![
-                "segments" => TensorRef::from_array_view((shape, segments))?,
-            ];
-            let outputs = self.encoder.run_with_options(inputs, &self.options.0)?;
-            let features = outputs["features"].try_extract_tensor::<f32>()?.1.to_vec();
-            let (codes, distance) = match sizes.codes {
-                None => (Vec::new(), Vec::new()),
-                Some(_) => (
-                    outputs["codes"].try_extract_tensor::<i64>()?.1.to_vec(),
-                    outputs["distance"].try_extract_tensor::<f32>()?.1.to_vec(),
-                ),
-            };
-            Ok(Encoded {
-                features,
-                codes,
-                distance,
-            })
+    fn encode(&mut self, segments: ArrayView4<'_, f32>) -> Result<Encoded, RuntimeError> {
+        let graph = names::ENCODER;
+        let failed = |source| RuntimeError::Run { graph, source };
+        let n = segments.len_of(Axis(0));
+        let inputs = ort::inputs![
+            "segments" => TensorRef::from_array_view(segments).map_err(failed)?,
+        ];
+        let outputs = self
+            .encoder
+            .run_with_options(inputs, &self.options.0)
+            .map_err(failed)?;
+        let features = outputs::read(&outputs, graph, "features", (n, self.sizes.features))?;
+        let (codes, distance) = match self.sizes.codes {
+            None => (None, None),
+            Some(codes) => (
+                Some(outputs::read(&outputs, graph, "codes", (n, codes))?),
+                Some(outputs::read(&outputs, graph, "distance", n)?),
+            ),
         };
-        let found = run().map_err(|source| RuntimeError::Run { graph, source })?;
-        let (codes, distances) = sizes.codes.map_or((0, 0), |codes| (n * codes, n));
-        check_length(graph, "features", found.features.len(), n * sizes.features)?;
-        check_length(graph, "codes", found.codes.len(), codes)?;
-        check_length(graph, "distance", found.distance.len(), distances)?;
-        Ok(found)
+        Ok(Encoded {
+            features,
+            codes,
+            distance,
+        })
     }
 
     fn sequence(&mut self, batch: SequenceBatch<'_>) -> Result<StepEvidence, RuntimeError> {

@@ -22,7 +22,9 @@ mod taps;
 mod terminable_run;
 mod values;
 
-pub use device::{Device, Encoded, SequenceBatch, StepBatch, StepEvidence, StopHandle};
+pub use device::{
+    Device, Encoded, SequenceBatch, StepBatch, StepEvidence, StopHandle, segments_view,
+};
 pub use error::{GoldenMismatch, GraphError, LibraryError, RuntimeError};
 pub use history::History;
 pub use instance::Instance;

@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 use ort::session::Session;
 use ort::value::TensorRef;
 
 use super::device::{SequenceBatch, StepBatch, StepEvidence};
 use super::error::RuntimeError;
 use super::graph::{GraphLoader, TensorContract};
-use super::outputs::{SequenceRun, step_evidence};
+use super::outputs::SequenceRun;
 use super::sizes::Sizes;
 use super::terminable_run::TerminableRun;
 use crate::bundle::names;
@@ -73,33 +74,29 @@ impl Recurrent {
         &mut self,
         batch: SequenceBatch<'_>,
     ) -> Result<StepEvidence, RuntimeError> {
-        let (n, t) = (batch.real.len(), batch.steps);
-        let Sizes {
-            features: c,
-            labels: k,
-            ..
-        } = self.sizes;
-        let s = self.sizes.history_values();
-        // Full chunks run without a copy, if only rows without any step follow them.
+        let (n, t, c) = batch.features.dim();
+        let (s, k) = (self.sizes.history_values(), self.sizes.labels);
+        let mut logits = Array3::zeros((n, t, k));
+        let mut scores = Array2::zeros((n, t));
+        let mut carried = vec![0.0; n * s];
+        // Full chunks run without a copy of their inputs, if only rows without any step follow them.
         let full = batch.real.iter().take_while(|&&real| real == t).count();
         if full > 0 && batch.real[full..].iter().all(|&real| real == 0) {
-            let (features, state) = (&batch.features[..full * t * c], &batch.history[..full * s]);
-            let mut all = self.graph.run(full, t, features, state)?;
-            all.logits.resize(n * t * k, 0.0);
-            all.scores.resize(n * t, 0.0);
-            if full < n {
-                let mut carried = all.carried.into_vec();
-                carried.resize(n * s, 0.0);
-                all.carried = carried.into();
+            let features = batch.features.slice_move(s![..full, .., ..]);
+            let state = batch.history.slice_move(s![..full, ..]);
+            let run = self.graph.run(features, state)?;
+            if full == n {
+                return Ok(run);
             }
-            return Ok(all);
+            logits.slice_mut(s![..full, .., ..]).assign(&run.logits);
+            scores.slice_mut(s![..full, ..]).assign(&run.scores);
+            carried[..full * s].copy_from_slice(&run.carried);
+            return Ok(StepEvidence {
+                logits,
+                scores,
+                carried: carried.into(),
+            });
         }
-        let mut carried = vec![0.0; n * s];
-        let mut all = StepEvidence {
-            logits: vec![0.0; n * t * k],
-            scores: vec![0.0; n * t],
-            carried: Vec::new().into(),
-        };
         let mut lengths = batch.real.to_vec();
         lengths.sort_unstable();
         lengths.dedup();
@@ -107,29 +104,34 @@ impl Recurrent {
             let rows: Vec<usize> = (0..n).filter(|&row| batch.real[row] == real).collect();
             self.features.clear();
             self.state.clear();
-            for row in &rows {
+            for &row in &rows {
                 self.features
-                    .extend_from_slice(&batch.features[row * t * c..][..real * c]);
-                self.state.extend_from_slice(&batch.history[row * s..][..s]);
+                    .extend(batch.features.slice(s![row, ..real, ..]));
+                self.state.extend(batch.history.row(row));
             }
-            let group = self
-                .graph
-                .run(rows.len(), real, &self.features, &self.state)?;
+            let features = ArrayView3::from_shape((rows.len(), real, c), &self.features)?;
+            let state = ArrayView2::from_shape((rows.len(), s), &self.state)?;
+            let group = self.graph.run(features, state)?;
             for (member, row) in rows.into_iter().enumerate() {
-                all.logits[row * t * k..][..real * k]
-                    .copy_from_slice(&group.logits[member * real * k..][..real * k]);
-                all.scores[row * t..][..real]
-                    .copy_from_slice(&group.scores[member * real..][..real]);
+                logits
+                    .slice_mut(s![row, ..real, ..])
+                    .assign(&group.logits.index_axis(Axis(0), member));
+                scores
+                    .slice_mut(s![row, ..real])
+                    .assign(&group.scores.row(member));
                 carried[row * s..][..s].copy_from_slice(&group.carried[member * s..][..s]);
             }
         }
-        all.carried = carried.into();
-        Ok(all)
+        Ok(StepEvidence {
+            logits,
+            scores,
+            carried: carried.into(),
+        })
     }
 
     pub(super) fn step(&mut self, batch: StepBatch<'_>) -> Result<StepEvidence, RuntimeError> {
         self.graph
-            .run(batch.valid.len(), 1, batch.features, batch.history)
+            .run(batch.features.insert_axis(Axis(1)), batch.history)
     }
 }
 
@@ -137,32 +139,26 @@ impl RecurrentSession {
     /// Runs N chunks of T steps without padding: `features` `[N, T, C]`, `state` `[N, S]`.
     fn run(
         &mut self,
-        n: usize,
-        t: usize,
-        features: &[f32],
-        state: &[f32],
+        features: ArrayView3<'_, f32>,
+        state: ArrayView2<'_, f32>,
     ) -> Result<StepEvidence, RuntimeError> {
-        let Self {
-            session,
-            sizes,
-            options,
-        } = self;
-        let (graph, c, s) = (names::SEQUENCE, sizes.features, sizes.history_values());
-        let mut run = || {
-            let inputs = ort::inputs![
-                "features" => TensorRef::from_array_view(([n, t, c], features))?,
-                "state" => TensorRef::from_array_view(([n, s], state))?,
-            ];
-            let outputs = session.run_with_options(inputs, &options.0)?;
-            step_evidence(outputs, CARRIED)
-        };
-        let found = run().map_err(|source| RuntimeError::Run { graph, source })?;
+        let graph = names::SEQUENCE;
+        let failed = |source| RuntimeError::Run { graph, source };
+        let (n, t, _) = features.dim();
+        let inputs = ort::inputs![
+            "features" => TensorRef::from_array_view(features).map_err(failed)?,
+            "state" => TensorRef::from_array_view(state).map_err(failed)?,
+        ];
+        let outputs = self
+            .session
+            .run_with_options(inputs, &self.options.0)
+            .map_err(failed)?;
         let run = SequenceRun {
             graph,
             carried: CARRIED,
             chunks: n,
             steps: t,
         };
-        run.check(found, *sizes)
+        run.read(outputs, self.sizes)
     }
 }

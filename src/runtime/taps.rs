@@ -11,7 +11,7 @@ use ort::value::TensorRef;
 use super::device::{SequenceBatch, StepBatch, StepEvidence};
 use super::error::RuntimeError;
 use super::graph::{GraphLoader, TensorContract};
-use super::outputs::{SequenceRun, step_evidence};
+use super::outputs::SequenceRun;
 use super::sizes::Sizes;
 use super::terminable_run::TerminableRun;
 use crate::bundle::names;
@@ -77,50 +77,52 @@ impl Taps {
         &mut self,
         batch: SequenceBatch<'_>,
     ) -> Result<StepEvidence, RuntimeError> {
-        let (graph, c, h) = (
-            names::SEQUENCE,
-            self.sizes.features,
-            self.sizes.history_steps(),
-        );
-        let (n, t) = (batch.valid.len(), batch.steps);
-        let mut run = || {
-            let inputs = ort::inputs![
-                "features" => TensorRef::from_array_view(([n, t, c], batch.features))?,
-                "history" => TensorRef::from_array_view(([n, h, c], batch.history))?,
-                "valid" => TensorRef::from_array_view(([n], batch.valid))?,
-            ];
-            let outputs = self.chunks.run_with_options(inputs, &self.options.0)?;
-            step_evidence(outputs, CARRIED)
-        };
-        let found = run().map_err(|source| RuntimeError::Run { graph, source })?;
+        let graph = names::SEQUENCE;
+        let failed = |source| RuntimeError::Run { graph, source };
+        let (n, t, c) = batch.features.dim();
+        let history = batch
+            .history
+            .into_shape_with_order((n, self.sizes.history_steps(), c))?;
+        let inputs = ort::inputs![
+            "features" => TensorRef::from_array_view(batch.features).map_err(failed)?,
+            "history" => TensorRef::from_array_view(history).map_err(failed)?,
+            "valid" => TensorRef::from_array_view(batch.valid).map_err(failed)?,
+        ];
+        let outputs = self
+            .chunks
+            .run_with_options(inputs, &self.options.0)
+            .map_err(failed)?;
         let run = SequenceRun {
             graph,
             carried: CARRIED,
             chunks: n,
             steps: t,
         };
-        run.check(found, self.sizes)
+        run.read(outputs, self.sizes)
     }
 
     pub(super) fn step(&mut self, batch: StepBatch<'_>) -> Result<StepEvidence, RuntimeError> {
-        let (graph, c, l) = (names::STEP, self.sizes.features, self.sizes.layers());
-        let n = batch.valid.len();
-        let mut run = || {
-            let inputs = ort::inputs![
-                "features" => TensorRef::from_array_view(([n, c], batch.features))?,
-                "taps" => TensorRef::from_array_view(([n, l, 2, c], batch.history))?,
-                "valid" => TensorRef::from_array_view(([n], batch.valid))?,
-            ];
-            let outputs = self.step.run_with_options(inputs, &self.options.0)?;
-            step_evidence(outputs, CARRIED)
-        };
-        let found = run().map_err(|source| RuntimeError::Run { graph, source })?;
+        let graph = names::STEP;
+        let failed = |source| RuntimeError::Run { graph, source };
+        let (n, c) = batch.features.dim();
+        let taps = batch
+            .history
+            .into_shape_with_order((n, self.sizes.layers(), 2, c))?;
+        let inputs = ort::inputs![
+            "features" => TensorRef::from_array_view(batch.features).map_err(failed)?,
+            "taps" => TensorRef::from_array_view(taps).map_err(failed)?,
+            "valid" => TensorRef::from_array_view(batch.valid).map_err(failed)?,
+        ];
+        let outputs = self
+            .step
+            .run_with_options(inputs, &self.options.0)
+            .map_err(failed)?;
         let run = SequenceRun {
             graph,
             carried: CARRIED,
             chunks: n,
             steps: 1,
         };
-        run.check(found, self.sizes)
+        run.read(outputs, self.sizes)
     }
 }

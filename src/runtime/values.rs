@@ -23,14 +23,6 @@ impl Values {
         tensor.try_extract_tensor::<f32>()?;
         Ok(Self(Storage::Runtime(tensor)))
     }
-
-    /// Returns the values in our own memory, copied if necessary.
-    pub(super) fn into_vec(self) -> Vec<f32> {
-        match self.0 {
-            Storage::Runtime(tensor) => tensor.extract_tensor().1.to_vec(),
-            Storage::Own(values) => values,
-        }
-    }
 }
 
 impl From<Vec<f32>> for Values {

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use shuttle::{check_pct, check_random, future::block_on, thread};
 
+use ndarray::{ArrayView4, Axis, s};
+
 use super::core::{Bounds, Class, CostTable, PerClass, Policy, Shapes, Work};
 use super::{Chunk, Clock, Scheduler, Terms, Ticket};
 use crate::bundle::Sequence;
@@ -53,23 +55,23 @@ impl Device for Counter {
         Arc::clone(&self.0) as Arc<dyn StopHandle>
     }
 
-    fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError> {
+    fn encode(&mut self, segments: ArrayView4<'_, f32>) -> Result<Encoded, RuntimeError> {
         // A caller may give up while this runs.
         thread::yield_now();
-        let rows = segments.len() / SEGMENT_VALUES;
+        let rows = segments.len_of(Axis(0));
         self.0.segments.fetch_add(rows, Ordering::SeqCst);
         Ok(Encoded {
-            features: segments.iter().step_by(SEGMENT_VALUES).copied().collect(),
-            codes: Vec::new(),
-            distance: Vec::new(),
+            features: segments.slice(s![.., 0, 0, ..1]).to_owned(),
+            codes: None,
+            distance: None,
         })
     }
 
     fn sequence(&mut self, batch: SequenceBatch<'_>) -> Result<StepEvidence, RuntimeError> {
         thread::yield_now();
         Ok(StepEvidence {
-            logits: batch.features.to_vec(),
-            scores: batch.features.to_vec(),
+            logits: batch.features.to_owned(),
+            scores: batch.features.index_axis(Axis(2), 0).to_owned(),
             carried: batch
                 .history
                 .iter()

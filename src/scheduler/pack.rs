@@ -5,10 +5,12 @@
 
 use std::sync::Arc;
 
+use ndarray::{ArrayView1, ArrayView2, ArrayView3, ArrayView4, ShapeError};
+
 use super::chunk::Chunk;
 use super::core::Shape;
 use crate::frontend::SEGMENT_VALUES;
-use crate::runtime::{SequenceBatch, Sizes};
+use crate::runtime::{SequenceBatch, Sizes, segments_view};
 
 /// A part of one entry's segments.
 #[derive(Debug)]
@@ -35,28 +37,38 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    /// Returns `[rows, 32, 129]` from parts of entries. A single part that fills the shape is not copied.
-    pub(super) fn segments<'a>(&'a mut self, shape: Shape, parts: &'a [Part]) -> &'a [f32] {
+    /// Returns `[rows, 1, 32, 129]` from parts of entries. A single part that fills the shape is not copied.
+    ///
+    /// # Errors
+    /// Parts that do not fit the shape.
+    pub(super) fn segments<'a>(
+        &'a mut self,
+        shape: Shape,
+        parts: &'a [Part],
+    ) -> Result<ArrayView4<'a, f32>, ShapeError> {
         if let [part] = parts
             && part.count == shape.rows
         {
-            return part.values();
+            return segments_view(part.values());
         }
         self.features.clear();
         for part in parts {
             self.features.extend_from_slice(part.values());
         }
         self.features.resize(shape.rows * SEGMENT_VALUES, 0.0);
-        &self.features
+        segments_view(&self.features)
     }
 
     /// Returns a sequence batch of `shape` from the callers' chunks.
+    ///
+    /// # Errors
+    /// Chunks that do not fit the shape.
     pub(super) fn chunks<'a>(
         &'a mut self,
         shape: Shape,
         chunks: &[Chunk],
         sizes: Sizes,
-    ) -> SequenceBatch<'a> {
+    ) -> Result<SequenceBatch<'a>, ShapeError> {
         let row = shape.steps * sizes.features;
         self.real.clear();
         self.features.clear();
@@ -75,12 +87,14 @@ impl Buffers {
         self.history
             .resize(shape.rows * sizes.history_values(), 0.0);
         self.valid.resize(shape.rows, 0);
-        SequenceBatch {
-            steps: shape.steps,
+        Ok(SequenceBatch {
             real: &self.real,
-            features: &self.features,
-            history: &self.history,
-            valid: &self.valid,
-        }
+            features: ArrayView3::from_shape(
+                (shape.rows, shape.steps, sizes.features),
+                &self.features,
+            )?,
+            history: ArrayView2::from_shape((shape.rows, sizes.history_values()), &self.history)?,
+            valid: ArrayView1::from(&self.valid),
+        })
     }
 }

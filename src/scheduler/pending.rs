@@ -4,13 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ndarray::{ArrayViewMut1, s};
+
 use super::chunk::Chunk;
 use super::core::Member;
 use super::lane_task::LaneTask;
 use super::reply::{PendingReply, Reply};
 use super::results::{EncoderOutput, Failure, SequenceOutput, Spent};
 use crate::frontend::SEGMENT_VALUES;
-use crate::runtime::{Encoded, History, Sizes, StepEvidence};
+use crate::runtime::{Encoded, History, StepEvidence};
 
 /// Where an entry's result goes.
 #[derive(Debug)]
@@ -59,8 +61,6 @@ pub(super) struct ChunkOutput<'a> {
     pub(super) member: &'a Member,
     /// The member's row.
     pub(super) row: usize,
-    /// T of the padded shape.
-    pub(super) padded_steps: usize,
     pub(super) evidence: &'a StepEvidence,
     /// The stream's state after the member's steps.
     pub(super) history: History,
@@ -77,23 +77,22 @@ impl PendingSegments {
 
     /// Adds a batch's features, of which this entry's begin at `row`. Several workers may end an entry's
     /// batches in any order, so features are written to their place, not appended.
-    pub(super) fn add(
-        &mut self,
-        member: &Member,
-        row: usize,
-        encoded: &Encoded,
-        device: Duration,
-        sizes: Sizes,
-    ) {
+    pub(super) fn add(&mut self, member: &Member, row: usize, encoded: &Encoded, device: Duration) {
         let total = self.segments.len() / SEGMENT_VALUES;
-        let width = sizes.features;
+        let (from, to) = (
+            row..row + member.items,
+            member.first..member.first + member.items,
+        );
+        let width = encoded.features.ncols();
         self.result.features.resize(total * width, 0.0);
-        self.result.features[member.first * width..][..member.items * width]
-            .copy_from_slice(&encoded.features[row * width..][..member.items * width]);
-        if !encoded.distance.is_empty() {
+        let features = encoded.features.slice(s![from.clone(), ..]);
+        let places = self.result.features[to.start * width..].chunks_exact_mut(width);
+        for (place, features) in places.zip(features.rows()) {
+            ArrayViewMut1::from(place).assign(&features);
+        }
+        if let Some(distance) = &encoded.distance {
             self.result.distance.resize(total, 0.0);
-            self.result.distance[member.first..][..member.items]
-                .copy_from_slice(&encoded.distance[row..][..member.items]);
+            ArrayViewMut1::from(&mut self.result.distance[to]).assign(&distance.slice(s![from]));
         }
         let spent = &mut self.result.spent;
         spent.queue = spent.queue.max(member.waited);
@@ -111,19 +110,18 @@ impl PendingChunk {
     }
 
     /// Sets the result from a batch's output.
-    pub(super) fn set(&mut self, output: ChunkOutput<'_>, device: Duration, sizes: Sizes) {
+    pub(super) fn set(&mut self, output: ChunkOutput<'_>, device: Duration) {
         let ChunkOutput {
             member,
             row,
-            padded_steps,
             evidence,
             history,
         } = output;
-        let logits = &evidence.logits[row * padded_steps * sizes.labels..];
-        let scores = &evidence.scores[row * padded_steps..];
+        let logits = evidence.logits.slice(s![row, ..member.items, ..]);
+        let scores = evidence.scores.slice(s![row, ..member.items]);
         self.result = Some(SequenceOutput {
-            logits: logits[..member.items * sizes.labels].to_vec(),
-            scores: scores[..member.items].to_vec(),
+            logits: logits.iter().copied().collect(),
+            scores: scores.to_vec(),
             history,
             spent: Spent {
                 queue: member.waited,

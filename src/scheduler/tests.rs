@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use ndarray::{Array2, Array3, ArrayView4, Axis};
 
 use super::core::{Bounds, Class, CostTable, End, PerClass, Policy, Refusal, Shapes, Work};
 use super::{Chunk, Clock, Failure, Scheduler, SequenceOutput, Terms, Ticket, Waiter};
@@ -49,26 +50,31 @@ impl Device for Adder {
         Arc::new(Unstoppable)
     }
 
-    fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError> {
+    fn encode(&mut self, segments: ArrayView4<'_, f32>) -> Result<Encoded, RuntimeError> {
         self.encoded.recv().unwrap();
         Ok(Encoded {
-            features: vec![1.0; segments.len() / SEGMENT_VALUES],
-            codes: Vec::new(),
-            distance: Vec::new(),
+            features: Array2::ones((segments.len_of(Axis(0)), 1)),
+            codes: None,
+            distance: None,
         })
     }
 
     fn sequence(&mut self, batch: SequenceBatch<'_>) -> Result<StepEvidence, RuntimeError> {
         self.batches.lock().unwrap().push(batch.real.to_vec());
-        let mut sums = batch.history.to_vec();
-        let (mut logits, mut scores) = (Vec::new(), Vec::new());
+        let (rows, steps, _) = batch.features.dim();
+        let mut sums: Vec<f32> = batch.history.iter().copied().collect();
+        let (mut logits, mut scores) = (
+            Array3::zeros((rows, steps, 2)),
+            Array2::zeros((rows, steps)),
+        );
         for (row, sum) in sums.iter_mut().enumerate() {
-            for step in 0..batch.steps {
+            for step in 0..steps {
                 if step < batch.real[row] {
-                    *sum += batch.features[row * batch.steps + step];
+                    *sum += batch.features[[row, step, 0]];
                 }
-                logits.extend([*sum, -*sum]);
-                scores.push(*sum);
+                logits[[row, step, 0]] = *sum;
+                logits[[row, step, 1]] = -*sum;
+                scores[[row, step]] = *sum;
             }
         }
         Ok(StepEvidence {
@@ -144,14 +150,14 @@ impl Device for ControlledDevice {
         Arc::clone(&self.stops) as Arc<dyn StopHandle>
     }
 
-    fn encode(&mut self, segments: &[f32]) -> Result<Encoded, RuntimeError> {
-        let rows = segments.len() / SEGMENT_VALUES;
+    fn encode(&mut self, segments: ArrayView4<'_, f32>) -> Result<Encoded, RuntimeError> {
+        let rows = segments.len_of(Axis(0));
         self.begun.send(rows).unwrap();
         match self.ends.recv() {
             Ok(true) => Ok(Encoded {
-                features: vec![rows as f32; rows],
-                codes: Vec::new(),
-                distance: Vec::new(),
+                features: Array2::from_elem((rows, 1), rows as f32),
+                codes: None,
+                distance: None,
             }),
             Ok(false) | Err(_) => Err(RuntimeError::Panicked),
         }

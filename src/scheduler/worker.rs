@@ -4,6 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ndarray::{ArrayView, Dimension, s};
+
 use super::chunk::Chunk;
 use super::core::{Batch, Class, Graph, Next, Outcome, PerClass, PerGraph};
 use super::pack::{Buffers, Part};
@@ -12,7 +14,7 @@ use super::reply::PendingReply;
 use super::results::Failure;
 use super::shared::{Shared, ShellState};
 use super::sync::thread;
-use crate::runtime::{Device, Encoded, RuntimeError, Sizes, StepEvidence, StopHandle};
+use crate::runtime::{Device, Encoded, RuntimeError, StepEvidence, StopHandle};
 use crate::telemetry::batches::{BatchInstruments, Busy, FinishedBatch, WaitTimes};
 
 /// A batch with its inputs, outside the lock.
@@ -112,10 +114,10 @@ impl Shared {
     ) -> Result<Outputs, RuntimeError> {
         match inputs {
             Inputs::Segments(parts) => device
-                .encode(buffers.segments(batch.shape, parts))
+                .encode(buffers.segments(batch.shape, parts)?)
                 .map(Outputs::Features),
             Inputs::Chunks(chunks) => device
-                .sequence(buffers.chunks(batch.shape, chunks, self.sizes))
+                .sequence(buffers.chunks(batch.shape, chunks, self.sizes)?)
                 .map(Outputs::Steps),
         }
     }
@@ -142,13 +144,13 @@ impl Shared {
         let outcome = match outputs {
             Ok(outputs) => Outcome::Ran {
                 cost,
-                broken: self.broken(batch, outputs),
+                broken: broken(batch, outputs),
             },
             Err(_) => Outcome::Failed,
         };
         self.change(|state, _| {
             state.running.remove(&batch.id);
-            state.store(batch, inputs, outputs, took, self.sizes);
+            state.store(batch, inputs, outputs, took);
             state.failure = match outputs {
                 Ok(_) => Some(Failure::NotFinite),
                 Err(error) => Some(Failure::Failed(error.to_string())),
@@ -156,35 +158,36 @@ impl Shared {
             state.core.handle_done(batch.id, &outcome);
         });
     }
+}
 
-    /// Returns the places of members of which the outputs are not finite.
-    fn broken(&self, batch: &Batch, outputs: &Outputs) -> Vec<usize> {
-        let all_finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
-        let sizes = self.sizes;
-        let mut row = 0;
-        let mut broken = Vec::new();
-        for (place, member) in batch.members.iter().enumerate() {
-            let is_finite = match outputs {
-                Outputs::Features(encoded) => {
-                    let first = row;
-                    row += member.items;
-                    let width = sizes.features;
-                    all_finite(&encoded.features[first * width..row * width])
-                        && all_finite(encoded.distance.get(first..row).unwrap_or_default())
-                }
-                Outputs::Steps(evidence) => {
-                    let (steps, labels) = (batch.shape.steps, sizes.labels);
-                    // The carried state is an input of these, so it need not be checked.
-                    all_finite(&evidence.logits[place * steps * labels..][..member.items * labels])
-                        && all_finite(&evidence.scores[place * steps..][..member.items])
-                }
-            };
-            if !is_finite {
-                broken.push(place);
+/// Returns the places of members of which the outputs are not finite.
+fn broken(batch: &Batch, outputs: &Outputs) -> Vec<usize> {
+    let mut row = 0;
+    let mut broken = Vec::new();
+    for (place, member) in batch.members.iter().enumerate() {
+        let is_finite = match outputs {
+            Outputs::Features(encoded) => {
+                let rows = row..row + member.items;
+                row = rows.end;
+                let distance = encoded.distance.as_ref();
+                all_finite(&encoded.features.slice(s![rows.clone(), ..]))
+                    && distance.is_none_or(|distance| all_finite(&distance.slice(s![rows])))
             }
+            Outputs::Steps(evidence) => {
+                // The carried state is an input of these, so it need not be checked.
+                all_finite(&evidence.logits.slice(s![place, ..member.items, ..]))
+                    && all_finite(&evidence.scores.slice(s![place, ..member.items]))
+            }
+        };
+        if !is_finite {
+            broken.push(place);
         }
-        broken
     }
+    broken
+}
+
+fn all_finite<D: Dimension>(values: &ArrayView<'_, f32, D>) -> bool {
+    values.iter().all(|value| value.is_finite())
 }
 
 impl ShellState {
@@ -226,7 +229,6 @@ impl ShellState {
         inputs: Inputs,
         outputs: &Result<Outputs, RuntimeError>,
         took: Duration,
-        sizes: Sizes,
     ) {
         match (inputs, outputs) {
             (Inputs::Segments(_), Ok(Outputs::Features(encoded))) => {
@@ -234,7 +236,7 @@ impl ShellState {
                 for member in &batch.members {
                     if let Some(PendingEntry::Segments(entry)) = self.entries.get_mut(&member.entry)
                     {
-                        entry.add(member, row, encoded, took, sizes);
+                        entry.add(member, row, encoded, took);
                     }
                     row += member.items;
                 }
@@ -250,11 +252,10 @@ impl ShellState {
                             let output = ChunkOutput {
                                 member,
                                 row,
-                                padded_steps: batch.shape.steps,
                                 evidence,
                                 history: chunk.history,
                             };
-                            entry.set(output, took, sizes);
+                            entry.set(output, took);
                         }
                         _ => entry.chunk = Some(chunk),
                     }

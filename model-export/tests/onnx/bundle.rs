@@ -1,5 +1,6 @@
 //! A recurrent bundle from weights to results, as the server runs it.
 
+use ndarray::{ArrayView1, ArrayView2, ArrayView3, Axis, s};
 use undertone::bundle::writer::{Parts, assemble, write};
 use undertone::bundle::{self, Bundle, FORMAT, Golden, Manifest, Pooling, Precision};
 use undertone::frontend::{BINS, SEGMENT_VALUES, Spec};
@@ -168,32 +169,31 @@ fn chunks_of_different_length_answer_in_one_batch_as_alone() {
             history.resize(real.len() * sizes.history_values(), f32::NAN);
             let evidence = instance
                 .sequence(SequenceBatch {
-                    steps,
                     real: &real,
-                    features: &features,
-                    history: &history,
-                    valid: &valid,
+                    features: ArrayView3::from_shape((real.len(), steps, WIDTH), &features)
+                        .unwrap(),
+                    history: ArrayView2::from_shape((real.len(), sizes.history_values()), &history)
+                        .unwrap(),
+                    valid: ArrayView1::from(&valid),
                 })
                 .unwrap();
             let carried = evidence.carried.chunks(sizes.carried(steps));
             for (row, (history, carried)) in histories.iter_mut().zip(carried).enumerate() {
                 history.extend(carried, steps, real[row]);
-                let logits = &evidence.logits[row * steps * LABELS.len()..];
-                answers[row].extend_from_slice(&logits[..real[row] * LABELS.len()]);
+                answers[row].extend(evidence.logits.slice(s![row, ..real[row], ..]));
             }
         }
         for ((stream, history), answer) in streams.iter().zip(&histories).zip(&answers) {
             let steps = stream.len() / WIDTH;
             let alone = instance
                 .sequence(SequenceBatch {
-                    steps,
                     real: &[steps],
-                    features: stream,
-                    history: History::new(sizes).values(),
-                    valid: &[0],
+                    features: ArrayView3::from_shape((1, steps, WIDTH), stream).unwrap(),
+                    history: ArrayView1::from(History::new(sizes).values()).insert_axis(Axis(0)),
+                    valid: ArrayView1::from(&[0]),
                 })
                 .unwrap();
-            assert!(difference(answer, &widen(&alone.logits)) < 1e-5);
+            assert!(difference(answer, &widen(alone.logits.as_slice().unwrap())) < 1e-5);
             assert!(difference(history.values(), &widen(&alone.carried)) < 1e-5);
             let features: Vec<Vec<f64>> = stream.chunks(WIDTH).map(widen).collect();
             let expected = reference::sequence(&sequence, &features);
