@@ -313,7 +313,7 @@ mod tests {
                 &Labels::Own,
                 vec![(Corpus::Ravdess, "calm"), (Corpus::EmoDb, "anger")],
                 "`own` needs a single corpus, and there are 2: ravdess, emodb; \
-                 name one with --corpus, or choose a label map",
+                 give one with --corpus, or choose a label map",
             ),
             (
                 &Labels::Own,

@@ -99,11 +99,11 @@ fn a_fold_that_does_not_fit_is_answered_with_those_that_do() {
     for (arguments, expected) in [
         (
             &["--fold", "0/2"][..],
-            "--fold 0/2 is one of 2 folds, but `speakers/3` cuts 3: name 0/3 to 2/3, or another protocol",
+            "--fold 0/2 is one of 2 folds, but `speakers/3` makes 3: give 0/3 to 2/3, or another protocol",
         ),
         (
             &["--fold", "0/2", "--protocol", "leave-one-speaker-out"],
-            "`leave-one-speaker-out` cuts 6: name 0/6 to 5/6",
+            "`leave-one-speaker-out` makes 6: give 0/6 to 5/6",
         ),
         (
             &["--fold", "0/7", "--protocol", "speakers/7"],

@@ -208,8 +208,8 @@ fn the_whole_corpus_has_5531_utterances_or_is_refused() {
     std::fs::remove_file(tree.path(lost)).unwrap();
     let error = tree.refused(Corpus::Iemocap, "");
     let expected = "iemocap in DIR/ has all five sessions but 5530 utterances of neu, hap, exc, ang, sad instead \
-                    of 5531: neu 1707 instead of 1708, session 2 1022 instead of 1023. Copy it anew, or take a \
-                    session away to train on a part of it. iemocap: skipped 1 labelled, but without an audio \
+                    of 5531: neu 1707 instead of 1708, session 2 1022 instead of 1023. Copy it again, or remove \
+                    a session to train on a part of it. iemocap: skipped 1 labelled, but without an audio \
                     file; the first is DIR/IEMOCAP_full_release/Session2/sentences/wav/Ses02F_impro01_F0000";
     assert!(error.starts_with(expected), "{error}");
 
