@@ -258,7 +258,7 @@ impl Engine {
     }
 
     /// Decodes, segments, runs and predicts a recording that has a ticket. `caller` has the class that was
-    /// requested, `request` the class that the rule chose.
+    /// requested. `request` has the class that the rule chose.
     async fn classify_admitted(
         &self,
         request: Request,

@@ -16,13 +16,13 @@
 //!   clock, threads or I/O. It does not depend on audio or gRPC.
 //! - `decision` turns step evidence into predictions of spans. It is arithmetic alone and depends on no
 //!   other module.
-//! - `engine` is the way of a recording through all modules above, in one place. It does not depend on
-//!   gRPC, the configuration or the command line.
+//! - `engine` takes a recording through all modules above to its predictions. It does not depend on gRPC, the
+//!     configuration or the command line.
 //! - `telemetry` records metrics for the scheduler, the engine and the service. It exports them and writes
 //!   logs. It does not depend on the modules that it observes.
-//! - `address` is where a server listens or a client connects. It depends on no other module.
+//! - `address` parses the addresses at which a server listens or to which a client connects. It depends on no other module.
 //! - `service` translates between gRPC and the engine. It makes no decision about a recording.
-//! - `config` and `cli` are how a person sets up and starts all of this.
+//! - `config` reads the settings of the server, and `cli` is the command line.
 //!
 //! Features select how many of these modules are compiled:
 //!

@@ -301,20 +301,19 @@ mod tests {
 
     /// A mono 16-bit WAV file at 16 kHz.
     fn wav(samples: &[i16]) -> Vec<u8> {
-        let data: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
-        let mut file = Vec::new();
-        file.extend(b"RIFF");
-        file.extend((36 + data.len() as u32).to_le_bytes());
-        file.extend(b"WAVEfmt ");
-        file.extend(16u32.to_le_bytes());
-        file.extend([1, 0, 1, 0]);
-        file.extend(16_000u32.to_le_bytes());
-        file.extend(32_000u32.to_le_bytes());
-        file.extend([2, 0, 16, 0]);
-        file.extend(b"data");
-        file.extend((data.len() as u32).to_le_bytes());
-        file.extend(data);
-        file
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 16_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut file = std::io::Cursor::new(Vec::new());
+        let mut writer = hound::WavWriter::new(&mut file, spec).unwrap();
+        for &sample in samples {
+            writer.write_sample(sample).unwrap();
+        }
+        writer.finalize().unwrap();
+        file.into_inner()
     }
 
     fn write(dir: &Path, files: &[(&str, Vec<u8>)]) -> Vec<Utterance> {

@@ -40,24 +40,19 @@ fn clip() -> &'static Clip {
 
 /// The first `length` samples of the clip as a 16-bit WAV file.
 pub(crate) fn wav(length: usize, rate: u32) -> Vec<u8> {
-    let samples = &clip().samples[..length];
-    let data: Vec<u8> = samples
-        .iter()
-        .flat_map(|s| ((s * 32_767.0) as i16).to_le_bytes())
-        .collect();
-    let mut file = Vec::new();
-    file.extend(b"RIFF");
-    file.extend((36 + data.len() as u32).to_le_bytes());
-    file.extend(b"WAVEfmt ");
-    file.extend(16u32.to_le_bytes());
-    file.extend([1, 0, 1, 0]);
-    file.extend(rate.to_le_bytes());
-    file.extend((rate * 2).to_le_bytes());
-    file.extend([2, 0, 16, 0]);
-    file.extend(b"data");
-    file.extend((data.len() as u32).to_le_bytes());
-    file.extend(data);
-    file
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: rate,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut file = std::io::Cursor::new(Vec::new());
+    let mut writer = hound::WavWriter::new(&mut file, spec).unwrap();
+    for sample in &clip().samples[..length] {
+        writer.write_sample((sample * 32_767.0) as i16).unwrap();
+    }
+    writer.finalize().unwrap();
+    file.into_inner()
 }
 
 /// A temporary folder.

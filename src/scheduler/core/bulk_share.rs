@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-/// Device time by which bulk's share may lag. Of any sequence of batches that are formed while bulk work waits,
-/// bulk gets its share of their device time less this much.
+/// Device time by which bulk's share may lag. Of any sequence of batches that are formed while bulk work waits
+/// and take `t` together, bulk gets at least `share · (t − LAG)`.
 const LAG: Duration = Duration::from_millis(250);
 
 /// Decides when bulk runs ahead of interactive work.

@@ -1,6 +1,6 @@
 //! The state of the scheduler, and what can be read from it.
 //!
-//! The methods that change it stand by their idea: [`super::events`] takes what happens, [`super::admission`]
+//! The methods that change it are grouped by purpose: [`super::events`] takes what happens, [`super::admission`]
 //! admits, [`super::selection`] chooses the next batch, [`super::forming`] fills it, [`super::dispatch`] starts
 //! it, and [`super::ending`] ends entries and jobs.
 
