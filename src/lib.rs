@@ -17,10 +17,11 @@
 //! - `decision` turns step evidence into predictions of spans. It is arithmetic alone and depends on no
 //!   other module.
 //! - `engine` takes a recording through all modules above to its predictions. It does not depend on gRPC, the
-//!     configuration or the command line.
+//!   configuration or the command line.
 //! - `telemetry` records metrics for the scheduler, the engine and the service. It exports them and writes
 //!   logs. It does not depend on the modules that it observes.
-//! - `address` parses the addresses at which a server listens or to which a client connects. It depends on no other module.
+//! - `address` parses the addresses at which a server listens or to which a client connects. It depends on no
+//!   other module.
 //! - `service` translates between gRPC and the engine. It makes no decision about a recording.
 //! - `config` reads the settings of the server, and `cli` is the command line.
 //!

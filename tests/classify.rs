@@ -355,7 +355,7 @@ async fn lanes_are_selected_and_mixed() {
         .unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     assert!(
-        refused.message().contains("lane 2 was asked for"),
+        refused.message().contains("lane 2 was requested"),
         "{}",
         refused.message()
     );

@@ -2,9 +2,8 @@
 //!
 //! It has no clock, thread, channel or tensor. The same events therefore always give the same batches, and the
 //! server, the property tests and the simulator run the same code. A [`Job`] is one recording, or
-one live stream. It is
-//! admitted once, by the device time and the memory that it will need. Its work arrives as entries ([`Entry`]),
-//! which batches take.
+//! one live stream. It is admitted once, by the device time and the memory that it will need. Its work arrives as
+//! entries ([`Entry`]), which batches take.
 //!
 //! # The four kinds of methods
 //!
@@ -16,7 +15,7 @@ one live stream. It is
 //!   [`handle_leave`](Core::handle_leave), [`handle_done`](Core::handle_done) and
 //!   [`handle_stall`](Core::handle_stall).
 //! - **Mutators** state what the server wants. There is one, which is also named `handle_*`:
-//!     [`handle_drain`](Core::handle_drain) stops admission.
+//!   [`handle_drain`](Core::handle_drain) stops admission.
 //! - **Polls** (`poll*`) return what to do next. [`poll`](Core::poll) returns what a free instance should do.
 //!   [`poll_ended`](Core::poll_ended) returns entries and jobs that ended, and [`poll_stop`](Core::poll_stop)
 //!   returns batches to stop.
@@ -26,8 +25,8 @@ one live stream. It is
 //!
 //! 1. After each event and each mutator, call `poll_ended` and `poll_stop` until both return none.
 //! 2. Call `poll` whenever an instance is free and an event or a mutator came after the last `poll`. Then do
-//!       step 1 again, because `poll` also ends jobs that can no longer be done in time. Only `poll` binds entries
-//!       to a batch, so a batch is as full as the queue allows at that moment.
+//!    step 1 again, because `poll` also ends jobs that can no longer be done in time. Only `poll` binds entries
+//!    to a batch, so a batch is as full as the queue allows at that moment.
 //! 3. If `poll` returned [`Next::Wait`], call it again at that time at the latest.
 //! 4. When a batch has run, report it with `handle_done`. When a job's caller has all it wants or gives up, or
 //!    when [`Ended::Job`] was reported, call `handle_leave`.
