@@ -1,4 +1,4 @@
-//! Words of a former private dialect do not come back: each has a plain one, which CONTRIBUTING.md lists.
+//! Words of a former private dialect do not return. Each has a plain one in the table below.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,7 +1,7 @@
 //! Converts interleaved frames at the source's rate to lanes at 16 kHz, as they come.
 //!
 //! The frames of all formats pass through here. So the rate, channels, length, memory, time and every sample
-//! are checked here, once.
+//! are checked here, whatever a reader has checked in a header before.
 
 use super::job::{DecodeJob, LaneSink};
 use super::source_checks::{check_channels, check_rate};

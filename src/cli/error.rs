@@ -15,11 +15,11 @@ pub(super) enum CliError {
     Server(#[from] crate::service::ServerError),
     #[error(transparent)]
     Filter(#[from] crate::telemetry::logs::FilterError),
-    #[error("logging cannot start: {0}")]
+    #[error("logging cannot start: {0}; another logger is set in this process")]
     Log(#[from] tracing_subscriber::util::TryInitError),
-    #[error("metrics cannot start: {0}")]
+    #[error("the exporter of the metrics cannot be built: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
-    #[error("the system reports an error: {0}")]
+    #[error("the system refused an operation: {0}")]
     System(#[from] std::io::Error),
     #[error("a task of the program panicked: {0}")]
     Panicked(#[from] tokio::task::JoinError),

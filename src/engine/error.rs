@@ -37,7 +37,7 @@ pub enum EngineError {
         retry_after: Duration,
     },
     /// The result cannot be ready by the caller's deadline.
-    #[error("the result cannot be ready by the deadline{}", match alone {
+    #[error("the result cannot be ready by the deadline{}; allow more time", match alone {
         Some(alone) => format!(": its own work is predicted to take {:.1} ms", alone.as_secs_f64() * 1e3),
         None => String::new(),
     })]

@@ -100,7 +100,10 @@ fn encoding(config: &pb::AudioConfig) -> Result<Encoding, Status> {
         Ok(pb::AudioEncoding::Mulaw) => RawFormat::Mulaw,
         Ok(pb::AudioEncoding::Alaw) => RawFormat::Alaw,
         Err(_) => {
-            let message = format!("encoding {} is not defined", config.encoding);
+            let message = format!(
+                "encoding {} is not defined; use one of AudioEncoding",
+                config.encoding
+            );
             return Err(invalid("config.encoding", message));
         }
     };
@@ -111,7 +114,7 @@ fn encoding(config: &pb::AudioConfig) -> Result<Encoding, Status> {
     let channels = u16::try_from(config.channels.max(1)).map_err(|_| {
         invalid(
             "config.channels",
-            format!("{} channels are too many", config.channels),
+            format!("{} channels are too many; at most {} are possible", config.channels, u16::MAX),
         )
     })?;
     Ok(Encoding::Raw {
@@ -142,7 +145,7 @@ fn window(options: &pb::ClassifyOptions) -> Result<Option<Duration>, Status> {
     let window = match options.window {
         None => DEFAULT_WINDOW,
         Some(window) => Duration::try_from(window)
-            .map_err(|_| invalid("options.window", "the window is not a positive duration"))?,
+            .map_err(|_| invalid("options.window", "the window is not a positive duration; the shortest is 264 ms"))?,
     };
     if window < SHORTEST_WINDOW {
         let least = SHORTEST_WINDOW.as_millis();

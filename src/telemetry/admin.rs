@@ -56,7 +56,7 @@ async fn maintain(metrics: &PrometheusHandle) -> Infallible {
             metrics.run_upkeep();
         });
         if let Err(error) = maintained.await {
-            tracing::error!(%error, "the maintenance of the metrics panicked");
+            tracing::error!(%error, "the upkeep of the metrics panicked; it runs again after its interval");
         }
     }
 }

@@ -22,8 +22,8 @@ const SECONDS: [f64; 18] = [
     5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0, 30.0,
 ];
-/// Buckets of a batch's rows and callers: powers of two up to the largest shape.
-const ROWS: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
+/// Buckets of a batch's rows and callers: powers of two. The largest batch has 32 rows on a CPU, 128 on a GPU.
+const ROWS: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 /// Buckets of a run's cost divided by its prediction: 1 means that the prediction was exact.
 const ERROR: [f64; 9] = [0.25, 0.5, 0.7, 0.9, 1.1, 1.5, 2.0, 4.0, 10.0];
 /// Buckets of ratios from 0 to 1.

@@ -15,7 +15,7 @@ use super::time::{Time, time_of_rows};
 const LOOK_AHEAD: usize = 4;
 /// A larger batch is worth a wait if its cost per item is at most this part of that of the batch as it is.
 const WORTH_WAITING: f64 = 0.9;
-/// A plan yields to the other graph for the longest batch's time divided by this. Several encoder batches fit
+/// A plan yields to the other graph for `max_batch_time / YIELDS_FOR` at most. Several encoder batches fit
 /// into that time, and each may lead to another chunk.
 const YIELDS_FOR: u32 = 4;
 

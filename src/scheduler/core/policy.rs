@@ -22,13 +22,13 @@ pub struct Policy {
     pub instances: usize,
     /// What may be held.
     pub bounds: Bounds,
-    /// Predicted time that no batch exceeds, so that no caller waits behind a longer one. A batch of one
-    /// smallest item is exempt.
+    /// Predicted time that no batch exceeds, so that no caller waits behind a longer one. Batches that are
+    /// hardly longer than the smallest are exempt; see [`CostTable::bound`](super::CostTable::bound).
     pub max_batch_time: Duration,
     /// How long an entry may wait on a free instance for other members of its batch. It waits only where the
     /// cost table predicts a gain. Zero never waits.
     pub max_queue_delay: Duration,
-    /// Bulk's share of device time while bulk work waits, from 0 to 0.9. It may lag by the share of 250 ms of
-    /// device time.
+    /// Bulk's share of device time while bulk work waits, from 0 to 0.9. Of batches that
+    /// take `t` together, bulk gets at least `bulk_share · (t − 250 ms)`.
     pub bulk_share: f64,
 }

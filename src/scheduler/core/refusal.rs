@@ -9,7 +9,7 @@ use super::class::Class;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The bound on jobs is reached.
-    #[error("{most} requests are under way, which is the bound; retry later")]
+    #[error("{most} requests are under way, which is the bound")]
     Jobs {
         /// The bound.
         most: usize,
@@ -18,7 +18,7 @@ pub enum Refusal {
     },
     /// The job's tensors would exceed the bound on bytes.
     #[error(
-        "the tensors of all requests would exceed {most} bytes, which is the bound; retry later"
+        "the tensors of all requests would exceed {most} bytes, which is the bound"
     )]
     Bytes {
         /// The bound.
@@ -27,7 +27,7 @@ pub enum Refusal {
         drain: Duration,
     },
     /// The job would exceed the bound on its class's device time.
-    #[error("more than {} ms of {} work would wait for the device, which is the bound; retry later", most.as_millis(), class.name())]
+    #[error("more than {} ms of {} work would wait for the device, which is the bound", most.as_millis(), class.name())]
     Backlog {
         /// The class.
         class: Class,
@@ -37,13 +37,13 @@ pub enum Refusal {
         drain: Duration,
     },
     /// The queue is nearly full and the tenant holds its share of it.
-    #[error("the server is busy and this tenant holds its share of the queue; retry later")]
+    #[error("the server is busy and this tenant holds its share of the queue")]
     TenantShare {
         /// When enough of the tenant's work may be done, from now, as predicted.
         drain: Duration,
     },
     /// The answer would arrive after the deadline.
-    #[error("the answer is predicted in {} ms, after the deadline; retry later, or allow more time", predicted.as_millis())]
+    #[error("the answer is predicted in {} ms, after the deadline; allow more time", predicted.as_millis())]
     Deadline {
         /// When the answer would arrive, from now.
         predicted: Duration,

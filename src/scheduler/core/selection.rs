@@ -38,9 +38,9 @@ impl Core {
         self.stops.pop_front()
     }
 
-    /// Returns a class's next batch if a wait would gain nothing. Otherwise it lowers `wake` to the end of the
-    /// wait. A batch that is not full yields to the other graph's batch if its members can wait for the end of
-    /// that.
+    /// Returns a class's next batch if a wait would gain nothing. Otherwise `wake` becomes the end of the
+    /// wait, if that is earlier. A batch that is not full yields to the other graph's batch, if its members can
+    /// wait until that batch ends.
     fn ready(&self, now: Time, class: Class, wake: &mut Option<Time>) -> Option<BatchPlan> {
         let mut yielding: Option<BatchPlan> = None;
         for graph in self.graphs(class) {
@@ -63,8 +63,8 @@ impl Core {
 
     /// Returns a batch of bulk to run ahead of an interactive one, if bulk's share is overdue.
     ///
-    /// It does not wait for further members. It takes at most as long as the interactive batch, if that batch
-    /// can wait so long, or as the repayment of bulk's share. A batch that lasts only as long as the repayment
+    /// It does not wait for further members. It may take as long as the interactive batch, but no longer than
+    /// that batch can wait, or as the repayment of bulk's share, whichever is more. A batch that lasts only as long as the repayment
     /// would often have one row, which is the most expensive way to repay.
     fn overdue_bulk(&self, now: Time, interactive: &BatchPlan) -> Option<BatchPlan> {
         let graph = *self.graphs(Class::Bulk).first()?;
