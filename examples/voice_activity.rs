@@ -1,21 +1,22 @@
-//! How often the detector is right, frame by frame: `cargo run --release --example voice_activity --
-//! CALL TALKERS [OTHER…]`, and in which recordings it finds speech: `… -- --kinds FOLDER…`.
+//! Measures the speech detector on recordings.
 //!
-//! With `--kinds`, each folder is one kind of sound: every recording in it and in its folders is analysed. Prints
-//! for each kind the share of recordings with a turn and the share of steps with speech. Both are false alarms
-//! if the folder holds noise, tones or music; for speech, the rest of the recordings are misses. Folders of one
-//! kind each are printed apart: `--kinds ../shared/data/noise/*/ ../shared/data/emodb MUSIC TONES`.
+//! `cargo run --release --example voice_activity -- CALL TALKERS [OTHER…]` measures how often the detector is right.
+//! CALL is a clean recording with one talker in each channel. The level of a channel gives its labels: speech or not.
+//! The detector's input also has noise, babble, beeps or another level. TALKERS is a folder of FLAC files; babble is
+//! the sum of twelve streams of them. Each OTHER is a recording that is used without a change. A line is printed for
+//! each condition: the balanced accuracy over 10 ms labels, and the shares of speech and of the rest that were detected
+//! correctly. Short gaps in the detector's output are closed, as in the labels.
 //!
-//! CALL is a recording whose channels are clean and hold a talker each: its level says where they speak,
-//! and noise, babble, beeps and another level are added for the detector alone. TALKERS is a folder of FLAC
-//! files that babble is made of. OTHERs are heard as they are. Prints the balanced accuracy over 10 ms
-//! frames, and the shares of speech and of the rest that were told right. Short gaps are closed in what the
-//! detector says as they are in the labels.
+//! `cargo run --release --example voice_activity -- --kinds FOLDER…` measures in which recordings the detector finds
+//! speech. Each folder is one kind of sound. Every recording in it and in its folders is analysed. A line is printed
+//! for each folder: the share of recordings with a turn, and the share of steps with speech. Both are false alarms if
+//! the folder holds noise, tones or music. If it holds speech, the recordings without a turn are misses. An example is
+//! `--kinds ../shared/data/noise/*/ ../shared/data/emodb MUSIC TONES`.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a measurement that cannot run has nothing to report"
+    reason = "a measurement that cannot run must stop"
 )]
 
 use std::path::Path;
@@ -26,21 +27,24 @@ use undertone::audio::{Encoding, LaneChoice, Limits, decode};
 use undertone::frontend::{Analyser, BINS, FRAME_HOP, FRAME_LENGTH, SEGMENT_FRAMES};
 use undertone::speech::{Detector, Sound, TurnRule, TurnTracker};
 
-/// Samples that are labelled together: 10 ms.
-const LABELLED: usize = 160;
-/// A clean lane speaks where it is louder, in dBFS.
-const SPEAKS: f32 = -45.0;
-/// Shorter gaps, in labels, are part of speech.
-const GAP: usize = 20;
+/// Samples of one label: 10 ms.
+const LABEL_SAMPLES: usize = 160;
+/// Level of a clean lane, in dBFS, above which a label is speech.
+const SPEECH_DBFS: f32 = -45.0;
+/// Longest gap in speech that is closed, in labels: 200 ms.
+const MAX_GAP: usize = 20;
+/// Speech gate of the default bundle, in dBFS.
 const GATE_DBFS: f32 = -75.0;
+/// Voices of the babble.
 const TALKERS: usize = 12;
-/// Turns and steps of the default bundle.
+/// Turn rule of the default bundle.
 const RULE: TurnRule = TurnRule {
     least_speech: 25,
     end_silence: 125,
     lead_in: 187,
     lead_out: 0,
 };
+/// Frames from step to step in the default bundle.
 const STEP_FRAMES: usize = 16;
 
 fn main() {
@@ -51,7 +55,7 @@ fn main() {
         return folders.iter().for_each(|folder| kind(Path::new(folder)));
     }
     let [call, talkers, others @ ..] = &paths[..] else {
-        panic!("CALL and TALKERS are needed");
+        panic!("the arguments must be CALL TALKERS [OTHER…] or --kinds FOLDER…");
     };
     let lanes = lanes(Path::new(call), LaneChoice::Each);
     let length = lanes[0].len();
@@ -79,8 +83,8 @@ fn main() {
     for (name, sounds, gain) in [("line opens", &opens, 1.0), ("beeps", &beeps, softer)] {
         let scores = lanes.iter().map(|lane| {
             let both = lane.iter().zip(sounds);
-            let heard: Vec<f32> = both.map(|(sample, sound)| gain * sample + sound).collect();
-            score(&heard, lane)
+            let mixed: Vec<f32> = both.map(|(sample, sound)| gain * sample + sound).collect();
+            score(&mixed, lane)
         });
         report(name, scores);
     }
@@ -90,7 +94,7 @@ fn main() {
     }
 }
 
-/// Prints how many of a folder's recordings have a turn, and how many of their steps hold speech.
+/// Prints the share of a folder's recordings with a turn, and the share of their steps with speech.
 fn kind(folder: &Path) {
     let mut counts = Counts::default();
     visit(folder, &mut counts);
@@ -109,6 +113,7 @@ fn kind(folder: &Path) {
     );
 }
 
+/// Counts over the recordings of a folder.
 #[derive(Default)]
 struct Counts {
     recordings: usize,
@@ -117,7 +122,7 @@ struct Counts {
     speech: usize,
 }
 
-/// Adds all recordings in a folder and in its folders.
+/// Adds all recordings in a folder and in its folders to the counts.
 fn visit(folder: &Path, counts: &mut Counts) {
     let entries = std::fs::read_dir(folder);
     let entries = entries.unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -139,7 +144,7 @@ fn visit(folder: &Path, counts: &mut Counts) {
     }
 }
 
-/// How many turns a lane has, and which of its steps are a turn's and hold speech.
+/// Returns the number of turns in a lane, and for each step whether it belongs to a turn and holds speech.
 fn turns(samples: &[f32]) -> (usize, Vec<bool>) {
     let mut levels = Vec::new();
     Analyser::new().push(samples, &mut levels);
@@ -150,7 +155,7 @@ fn turns(samples: &[f32]) -> (usize, Vec<bool>) {
         for sound in detector.process(frame) {
             turns.extend(tracker.frame(sound));
             if let Sound::Steady(before) = sound {
-                steps[tracker.first_doubtful(before)..].fill(false);
+                steps[tracker.first_retracted_step(before)..].fill(false);
             }
         }
         let whole = (number + 1).checked_sub(SEGMENT_FRAMES);
@@ -165,7 +170,7 @@ fn turns(samples: &[f32]) -> (usize, Vec<bool>) {
     (turns.len(), steps.collect())
 }
 
-/// Prints the mean over lanes of (speech told right, the rest told right).
+/// Prints the mean over lanes of the two shares: of speech and of the rest, as far as detected correctly.
 fn report(name: &str, scores: impl Iterator<Item = (f32, f32)>) {
     let scores: Vec<_> = scores.collect();
     let mean =
@@ -175,7 +180,7 @@ fn report(name: &str, scores: impl Iterator<Item = (f32, f32)>) {
     println!("{name}: {balanced:.3} (speech {speech:.3}, rest {rest:.3})");
 }
 
-/// Hears `samples`; `clean` says where there is speech.
+/// Returns the shares of speech and of the rest that are detected correctly in `samples`. `clean` gives the labels.
 fn score(samples: &[f32], clean: &[f32]) -> (f32, f32) {
     let truth = truth(clean);
     let mut levels = Vec::new();
@@ -188,27 +193,30 @@ fn score(samples: &[f32], clean: &[f32]) -> (f32, f32) {
     for sound in sounds {
         frames.push(sound == Sound::Speech);
         if let Sound::Steady(before) = sound {
-            let before = frames.len().saturating_sub(before + 1);
-            frames[before..].fill(false);
+            let first = frames.len().saturating_sub(before + 1);
+            frames[first..].fill(false);
         }
     }
-    // The frame whose middle is nearest to the label's.
+    // The frame with its middle nearest to the middle of the label.
     let nearest = |label: usize| {
-        let middle = label * LABELLED + LABELLED / 2;
+        let middle = label * LABEL_SAMPLES + LABEL_SAMPLES / 2;
         let frame = (middle + FRAME_HOP / 2).saturating_sub(FRAME_LENGTH / 2) / FRAME_HOP;
         frames[frame.min(frames.len() - 1)]
     };
-    let mut heard: Vec<bool> = (0..truth.len()).map(nearest).collect();
-    close_gaps(&mut heard);
+    let mut detected: Vec<bool> = (0..truth.len()).map(nearest).collect();
+    close_gaps(&mut detected);
     let share = |of: bool| {
-        let all = truth.iter().zip(&heard).filter(|(truth, _)| **truth == of);
-        let right = all.clone().filter(|(truth, heard)| truth == heard);
+        let all = truth
+            .iter()
+            .zip(&detected)
+            .filter(|(truth, _)| **truth == of);
+        let right = all.clone().filter(|(truth, detected)| truth == detected);
         right.count() as f32 / all.count() as f32
     };
     (share(true), share(false))
 }
 
-/// Noise of power 1 to noise of −50 dBFS that is there for four seconds of eight.
+/// Scales noise of power 1 to −50 dBFS, and silences it in the first four seconds of every eight.
 fn line_opens((sample, noise): (usize, &f32)) -> f32 {
     match sample / 64_000 % 2 {
         0 => 0.0,
@@ -216,7 +224,7 @@ fn line_opens((sample, noise): (usize, &f32)) -> f32 {
     }
 }
 
-/// A tone of 1 kHz and −6 dBFS for one second of ten.
+/// Returns a sample of a tone of 1 kHz and −6 dBFS that sounds for one second of every ten.
 fn beep(sample: usize) -> f32 {
     match sample / 16_000 % 10 {
         0 => 0.709 * (std::f32::consts::TAU * sample as f32 / 16.0).sin(),
@@ -224,19 +232,21 @@ fn beep(sample: usize) -> f32 {
     }
 }
 
+/// Returns for each 10 ms of a clean lane whether they hold speech.
 fn truth(clean: &[f32]) -> Vec<bool> {
     let level = |samples: &[f32]| 10.0 * power(samples).max(1e-12).log10();
-    let labels = clean.chunks_exact(LABELLED);
-    let mut truth: Vec<bool> = labels.map(|samples| level(samples) > SPEAKS).collect();
+    let labels = clean.chunks_exact(LABEL_SAMPLES);
+    let mut truth: Vec<bool> = labels.map(|samples| level(samples) > SPEECH_DBFS).collect();
     close_gaps(&mut truth);
     truth
 }
 
+/// Fills the gaps in speech of at most [`MAX_GAP`] labels.
 fn close_gaps(labels: &mut [bool]) {
     let mut last = None;
     for label in 0..labels.len() {
         if labels[label] {
-            if let Some(last) = last.filter(|last| label - last <= GAP + 1) {
+            if let Some(last) = last.filter(|last| label - last <= MAX_GAP + 1) {
                 labels[last..label].fill(true);
             }
             last = Some(label);
@@ -244,11 +254,11 @@ fn close_gaps(labels: &mut [bool]) {
     }
 }
 
-/// Adds noise of power 1, so many decibels below the lane's speech, and changes the level.
+/// Adds noise of power 1 to a lane, `decibels` below the lane's speech, and scales the sum by `gain`.
 fn mix(lane: &[f32], noise: &[f32], decibels: f32, gain: f32) -> Vec<f32> {
     let truth = truth(lane);
     let speech: Vec<f32> = lane
-        .chunks_exact(LABELLED)
+        .chunks_exact(LABEL_SAMPLES)
         .zip(&truth)
         .filter(|(_, speaks)| **speaks)
         .flat_map(|(samples, _)| samples.to_vec())
@@ -259,7 +269,7 @@ fn mix(lane: &[f32], noise: &[f32], decibels: f32, gain: f32) -> Vec<f32> {
         .collect()
 }
 
-/// White noise through Kellet's filter, power 1.
+/// Returns pink noise of power 1: white noise through Kellet's filter.
 fn pink(length: usize) -> Vec<f32> {
     const POLES: [(f32, f32); 6] = [
         (0.99886, 0.055_517_9),
@@ -281,7 +291,7 @@ fn pink(length: usize) -> Vec<f32> {
     normalised(&samples.collect::<Vec<_>>())
 }
 
-/// Several talkers at once, equally loud, power 1.
+/// Returns babble of power 1: [`TALKERS`] equally loud voices at once.
 fn babble(folder: &Path, length: usize) -> Vec<f32> {
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
@@ -303,15 +313,18 @@ fn babble(folder: &Path, length: usize) -> Vec<f32> {
     normalised(&sum)
 }
 
+/// Scales samples to power 1.
 fn normalised(samples: &[f32]) -> Vec<f32> {
     let level = power(samples).sqrt();
     samples.iter().map(|sample| sample / level).collect()
 }
 
+/// Returns the mean square of samples.
 fn power(samples: &[f32]) -> f32 {
     samples.iter().map(|x| x * x).sum::<f32>() / samples.len().max(1) as f32
 }
 
+/// Returns the decoded lanes of a recording.
 fn lanes(path: &Path, choice: LaneChoice) -> Vec<Vec<f32>> {
     let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     decode(&bytes, Encoding::Auto, choice, &Limits::default())

@@ -1,4 +1,7 @@
-//! Which module may depend on which: read from the paths of each module's code.
+//! Which module may depend on which.
+//!
+//! The uses are read from the sources' paths, `super::` ones too. A path through a re-export counts as a use of
+//! the file that defines the item.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,46 +9,20 @@
     reason = "helpers of tests are tests"
 )]
 
-use std::path::{Path, PathBuf};
+#[path = "common/imports.rs"]
+mod imports;
 
-/// Each module, and the other modules of this crate that it may depend on.
-const ALLOWED: [(&str, &[&str]); 14] = [
+use std::path::Path;
+
+use imports::Crate;
+
+/// The modules of a crate, each with the other modules of that crate that it may depend on.
+type Allowed = &'static [(&'static str, &'static [&'static str])];
+
+const SERVER: Allowed = &[
     ("address", &[]),
     ("audio", &[]),
-    ("config", &["address", "audio", "engine", "telemetry"]),
-    ("frontend", &[]),
-    ("decision", &[]),
-    ("speech", &["frontend"]),
-    ("scheduler/core", &[]),
-    ("telemetry", &[]),
     ("bundle", &["frontend"]),
-    ("runtime", &["bundle", "frontend"]),
-    ("scheduler", &["bundle", "frontend", "runtime", "telemetry"]),
-    (
-        "engine",
-        &[
-            "audio",
-            "bundle",
-            "decision",
-            "frontend",
-            "runtime",
-            "scheduler",
-            "speech",
-            "telemetry",
-        ],
-    ),
-    (
-        "service",
-        &[
-            "address",
-            "audio",
-            "bundle",
-            "decision",
-            "engine",
-            "frontend",
-            "telemetry",
-        ],
-    ),
     (
         "cli",
         &[
@@ -60,66 +37,130 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "telemetry",
         ],
     ),
+    (
+        "config",
+        &["address", "audio", "engine", "runtime", "telemetry"],
+    ),
+    ("decision", &[]),
+    (
+        "engine",
+        &[
+            "audio",
+            "bundle",
+            "decision",
+            "frontend",
+            "runtime",
+            "scheduler",
+            "scheduler/core",
+            "speech",
+            "telemetry",
+        ],
+    ),
+    ("frontend", &[]),
+    ("runtime", &["bundle", "frontend"]),
+    (
+        "scheduler",
+        &[
+            "bundle",
+            "frontend",
+            "runtime",
+            "scheduler/core",
+            "telemetry",
+        ],
+    ),
+    ("scheduler/core", &[]),
+    (
+        "service",
+        &[
+            "address",
+            "audio",
+            "bundle",
+            "decision",
+            "engine",
+            "frontend",
+            "scheduler/core",
+            "telemetry",
+        ],
+    ),
+    ("speech", &["frontend"]),
+    ("telemetry", &[]),
+];
+
+const TRAINER: Allowed = &[
+    ("atomic_file", &[]),
+    (
+        "commands",
+        &[
+            "atomic_file",
+            "data",
+            "evaluate",
+            "evaluate/metrics",
+            "model",
+            "onnx",
+            "preset",
+            "report",
+            "train",
+        ],
+    ),
+    ("data", &[]),
+    ("evaluate", &["data", "evaluate/metrics", "preset", "train"]),
+    ("evaluate/metrics", &[]),
+    ("model", &["preset"]),
+    ("onnx", &["model"]),
+    ("preset", &[]),
+    (
+        "report",
+        &[
+            "atomic_file",
+            "data",
+            "evaluate",
+            "evaluate/metrics",
+            "preset",
+            "train",
+        ],
+    ),
+    (
+        "train",
+        &["atomic_file", "data", "evaluate/metrics", "model", "preset"],
+    ),
 ];
 
 #[test]
-fn each_module_depends_only_on_what_it_may() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+fn each_module_of_the_server_depends_only_on_what_it_may() {
+    check("src", SERVER);
+}
+
+#[test]
+fn each_module_of_the_trainer_depends_only_on_what_it_may() {
+    check("model-export/src", TRAINER);
+}
+
+fn check(folder: &str, allowed: Allowed) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let sources = Crate::read(&root);
     let mut wrong = Vec::new();
-    for (module, allowed) in ALLOWED {
-        for file in files(&root, module) {
-            let text = std::fs::read_to_string(&file).unwrap();
-            for (number, line) in text.lines().enumerate() {
-                assert!(
-                    !line.contains("crate::{"),
-                    "{}: one module a `use`",
-                    file.display()
-                );
-                for other in named(line).filter(|other| *other != module) {
-                    if !allowed.contains(&other) {
-                        let file = file.display();
-                        wrong.push(format!(
-                            "{file}:{}: {module} depends on {other}",
-                            number + 1
-                        ));
-                    }
-                }
-            }
+    for (user, used, path) in sources.uses() {
+        let (Some(from), Some(to)) = (module(&user, allowed), module(&used, allowed)) else {
+            continue;
+        };
+        let may_use = allowed
+            .iter()
+            .any(|(module, others)| *module == from && others.contains(&to));
+        if from != to && !may_use {
+            wrong.push(format!(
+                "{folder}/{}: {from} depends on {to} by {path}",
+                user.display()
+            ));
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// Modules that a line names: what follows `crate::` outside comments.
-fn named(line: &str) -> impl Iterator<Item = &str> {
-    let code = line.split("//").next().unwrap_or_default();
-    code.split("crate::").skip(1).map(|rest| {
-        rest.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
-            .next()
-            .unwrap_or_default()
-    })
-}
-
-/// The files of a module: its folder's and, for a module of one file, that; without modules of the table
-/// inside it.
-fn files(root: &Path, module: &str) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let alone = root.join(format!("{module}.rs"));
-    if alone.is_file() {
-        files.push(alone);
-    }
-    let mut folders = vec![root.join(module)];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten() {
-            let path = entry.unwrap().path();
-            let inner = ALLOWED.iter().any(|(other, _)| path == root.join(other));
-            if path.is_file() {
-                files.push(path);
-            } else if !inner {
-                folders.push(path);
-            }
-        }
-    }
-    assert!(!files.is_empty(), "no module {module}");
-    files
+/// Returns the module of the table that a file belongs to: the longest one that its path begins with.
+fn module(file: &Path, allowed: Allowed) -> Option<&'static str> {
+    let path = file.with_extension("");
+    let modules = allowed.iter().map(|(module, _)| *module);
+    modules
+        .filter(|module| path.starts_with(module))
+        .max_by_key(|module| module.len())
 }

@@ -1,4 +1,4 @@
-//! Speech and turns in real recordings: at different levels, in chunks of any size, and in noise.
+//! Speech and turns in real recordings, at different levels, in chunks of any size, and in noise.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use undertone::audio::{self, Encoding, LaneChoice, Limits};
 use undertone::frontend::{BINS, FRAME_HOP, FrameObserver, Segmenter, Segments, Spec};
 use undertone::speech::{DetectedTurn, Detector, TurnRule, TurnTracker};
 
-/// A second of silence ends a turn.
+/// The rule of the default bundle: a second of silence ends a turn.
 const RULE: TurnRule = TurnRule {
     least_speech: 25,
     end_silence: 125,
@@ -67,20 +67,21 @@ fn turns(samples: &[f32], chunk: usize) -> (Vec<DetectedTurn>, Vec<usize>) {
     (observer.turns, observer.begins)
 }
 
+/// Decodes the lanes of a file.
 fn lanes(file: &[u8]) -> Vec<Vec<f32>> {
     let decoded = audio::decode(file, Encoding::Auto, LaneChoice::Each, &Limits::default());
     decoded.unwrap().lanes
 }
 
-/// The customer and the agent of a call, and a reader who pauses for a breath.
+/// Returns the customer and the agent of a call, and a reader who pauses for a breath.
 fn recordings() -> Vec<Vec<f32>> {
     let mut all = lanes(include_bytes!("audio/call.flac"));
     all.extend(lanes(include_bytes!("audio/book.flac")));
     all
 }
 
-/// Frames by which the start and the end of a turn may differ. The noise decides whether a breath before the
-/// first word belongs to the turn.
+/// Frames by which the start and the end of a turn may differ, 480 ms. A breath before the first word may or may not
+/// belong to the turn, because noise may cover it.
 const CLOSE: usize = 60;
 
 /// Returns whether two turns begin and end within [`CLOSE`] frames.
@@ -116,7 +117,7 @@ fn the_turns_stay_the_same_at_thirty_decibels_less() {
     assert_eq!(counts.collect::<Vec<_>>(), [1, 1, 2]);
 }
 
-/// White noise at a level in dBFS.
+/// Returns white noise of power `dbfs`, in dBFS.
 fn noise(samples: usize, dbfs: f32) -> Vec<f32> {
     let mut random = StdRng::seed_from_u64(11);
     // Uniform noise in ±a has the power a²/3.

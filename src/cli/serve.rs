@@ -22,10 +22,10 @@ use crate::service::{EmotionApi, Health, Listener, ServerError, server};
 use crate::telemetry::readiness::Readiness;
 use crate::telemetry::{admin, logs, metrics};
 
-/// The flags of `undertone serve`: those of a run, and the settings of [`Config`].
+/// The flags of `undertone serve`: those of the command itself, and the settings of [`Config`].
 #[derive(Debug, Args)]
 pub(super) struct Flags {
-    /// Configuration file, TOML; its keys are the flags' names with `_` for `-` [env: UNDERTONE_CONFIG]
+    /// Configuration file in TOML; a key is a flag's name with `_` instead of `-` [env: UNDERTONE_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print the effective configuration as TOML and exit

@@ -1,19 +1,20 @@
-//! Whether the values of a configuration can work. Each bound lies far beyond every use.
+//! Checks of a configuration's values. Each bound lies far beyond any reasonable use.
 
-use super::{Config, ConfigError};
+use super::Config;
+use super::load::ConfigError;
 use crate::address::Address;
 use crate::engine::{TENANT_NAME, is_tenant_name};
 use crate::telemetry::logs;
 
-/// Seconds in a day: small enough that no sum of times overflows.
+/// Longest time that is possible, in seconds: a day. It is so small that no sum of times overflows.
 const DAY: f64 = 86_400.0;
 
 impl Config {
-    /// Refuses the first value that cannot work.
+    /// Returns an error for the first value that is not possible.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         self.check_counts()?;
         self.check_times()?;
-        // A million seconds are 8 bits a second: no limit.
+        // A million seconds a megabyte is 8 bits a second, less than any codec needs.
         let per_megabyte = self.max_seconds_per_megabyte;
         if !(1.0..=1e6).contains(&per_megabyte) {
             let key = "max_seconds_per_megabyte";
@@ -33,8 +34,9 @@ impl Config {
         Ok(())
     }
 
+    /// Checks counts and sizes.
     fn check_counts(&self) -> Result<(), ConfigError> {
-        // Small enough that no sum of them overflows.
+        // The bounds are so small that no sum overflows.
         for (key, value, most) in [
             ("workers", self.workers.unwrap_or(1), 1 << 10),
             ("threads", self.threads.unwrap_or(1), 1 << 10),
@@ -51,6 +53,7 @@ impl Config {
         Ok(())
     }
 
+    /// Checks times.
     fn check_times(&self) -> Result<(), ConfigError> {
         for (key, value, least) in [
             ("max_audio_seconds", self.max_audio_seconds, 0.01),
@@ -73,11 +76,13 @@ impl Config {
         Ok(())
     }
 
+    /// Checks the tenants' names and weights.
     fn check_tenants(&self) -> Result<(), ConfigError> {
         for (tenant, weight) in &self.tenant_weights {
             let key = format!("tenant_weights.{tenant}");
             if *weight == 0 {
-                let rule = "1 or more is possible, as a tenant without a share would wait for ever";
+                let rule =
+                    "1 or more is possible, because a tenant of weight 0 would wait for ever";
                 return refuse(key, weight, rule);
             }
             if !is_tenant_name(tenant) {
@@ -89,6 +94,7 @@ impl Config {
     }
 }
 
+/// Returns the error for a value that is not possible.
 fn refuse(
     key: impl Into<String>,
     value: &impl ToString,

@@ -1,4 +1,4 @@
-//! Environment variables as a source of the configuration, and those that look like a slip.
+//! Environment variables as a source of the configuration, and a search for misspelt ones.
 
 use figment::value::{Dict, Map, Value};
 use figment::{Error, Metadata, Profile, Provider};
@@ -8,10 +8,11 @@ use super::settings::{Setting, settings};
 /// Prefix of the environment variables.
 pub const PREFIX: &str = "UNDERTONE_";
 
-/// The key `config` is the file's own, and no key of it.
+/// Name of the variable for the configuration file. It is not a key of that file.
 const CONFIG: &str = "config";
 
-/// The variables whose names are keys. Empty ones count as unset, as deployment tools write them.
+/// The variables that are named after keys. An empty variable counts as unset, because deployment tools set variables
+/// to nothing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Environment;
 
@@ -44,14 +45,14 @@ impl Provider for Environment {
     }
 }
 
-/// The path of the configuration file that `UNDERTONE_CONFIG` names.
+/// Returns the path of the configuration file that `UNDERTONE_CONFIG` names.
 #[must_use]
 pub fn file() -> Option<std::path::PathBuf> {
     let path = std::env::var_os(format!("{PREFIX}{}", CONFIG.to_ascii_uppercase()))?;
     (!path.is_empty()).then(|| path.into())
 }
 
-/// A variable of ours that is no key, but nearly one.
+/// A variable with our prefix that is not named after a key, but nearly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misspelt {
     /// The variable.
@@ -60,8 +61,10 @@ pub struct Misspelt {
     pub meant: String,
 }
 
-/// Variables with our prefix that set nothing and look like a slip. Others are none of ours: Kubernetes
-/// sets `UNDERTONE_SERVICE_HOST` and more for a service of that name.
+/// Returns the variables with our prefix that set nothing and look misspelt.
+///
+/// Other variables with our prefix are ignored, because Kubernetes sets `UNDERTONE_SERVICE_HOST` and more for a service
+/// named `undertone`.
 #[must_use]
 pub fn misspelt() -> Vec<Misspelt> {
     let named = |key: &str| format!("{PREFIX}{}", key.to_ascii_uppercase());
@@ -82,15 +85,15 @@ pub fn misspelt() -> Vec<Misspelt> {
     misspelt
 }
 
-/// The setting of a key.
+/// Returns the setting of a key.
 fn setting(key: &str) -> Option<&'static Setting> {
     settings().iter().find(|setting| setting.key == key)
 }
 
-/// The name that was probably meant by one that is unknown.
+/// Returns the name that was probably meant by an unknown one, if one is similar.
 pub(super) fn nearest<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let unknown = unknown.to_ascii_lowercase().replace('-', "_");
-    // A slip in three letters, and no more than three in all: `port` is none in `log`.
+    // One wrong letter in three is possible, and at most three. So `port` is not `log` misspelt.
     let most = (unknown.chars().count() / 3).min(3);
     names
         .map(|name| (strsim::osa_distance(&unknown, name), name))
@@ -99,7 +102,7 @@ pub(super) fn nearest<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -
         .map(|(_, name)| name)
 }
 
-/// Variables with our prefix that are not empty: the rest of the name in small letters, and the value.
+/// Returns the variables with our prefix that are not empty: the rest of each name in lower case, and the value.
 fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| {
         let name = name.to_str()?;
@@ -115,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_told_from_a_name_of_others() {
+    fn a_misspelt_name_is_distinguished_from_an_unrelated_one() {
         let nearest = |unknown| nearest(unknown, settings().iter().map(|each| &*each.key));
         for (unknown, meant) in [
             ("workrs", "workers"),

@@ -1,7 +1,7 @@
-//! The settings as a list: name, meaning, kind and default of each field of [`Config`], and those that a command
-//! line gives.
+//! The settings as a list: name, help, kind and default of each field of [`Config`]; and the settings that are given on
+//! the command line.
 //!
-//! Everything here comes from the struct's own fields, through clap.
+//! Everything here is derived from the fields of the struct, through clap.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
@@ -22,11 +22,11 @@ const UNSET: &str = "; if unset, ";
 pub struct Setting {
     /// The key of the file, such as `max_channels`. Flag and environment variable have the same name.
     pub key: String,
-    /// What it means, in one sentence without a full stop.
+    /// Its help: one sentence without a full stop.
     pub help: String,
     /// How its value is written.
     pub kind: SettingKind,
-    /// The default as text; none if the setting is optional.
+    /// The default as text, or `None` if the setting is optional.
     pub default: Option<String>,
 }
 
@@ -56,7 +56,7 @@ impl Setting {
         }
     }
 
-    /// What holds if an optional setting is unset.
+    /// Returns what holds if an optional setting is unset.
     #[must_use]
     pub fn unset(&self) -> Option<&str> {
         self.help.split_once(UNSET).map(|(_, instead)| instead)
@@ -80,13 +80,13 @@ impl SettingKind {
         }
     }
 
-    /// Whether a value is text, whatever it looks like: `[::1]` is an address and no list.
+    /// Returns whether a value is text, even if it looks like another kind: `[::1]` is an address and not a list.
     pub(super) fn is_text(&self) -> bool {
         matches!(self, Self::Text | Self::Choice(_))
     }
 }
 
-/// All settings, in the order of the fields of [`Config`].
+/// Returns all settings, in the order of the fields of [`Config`].
 pub fn settings() -> &'static [Setting] {
     static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
         let command = Config::augment_args(Command::new("serve"));
@@ -95,8 +95,8 @@ pub fn settings() -> &'static [Setting] {
     &SETTINGS
 }
 
-/// The settings that a command line gives. Those left to their defaults are not in it, because a default must not
-/// override the file or the environment.
+/// The settings that are given on the command line. Defaults are not among them, because a default must not override
+/// the file or the environment.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
 pub struct Given(Dict);
@@ -162,12 +162,12 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_command_line_gives_overrides() {
+    fn only_settings_on_the_command_line_are_given() {
         let matches = parse(&["--workers", "3", "--tenant-weights", "{ acme = 2 }"]);
         let Given(given) = Given::from_arg_matches(&matches).unwrap();
         let keys: Vec<_> = given.keys().map(String::as_str).collect();
         assert_eq!(keys, ["tenant_weights", "workers"]);
-        // A value that equals the default is given all the same.
+        // A value on the command line is also given if it equals the default.
         let Given(given) = Given::from_arg_matches(&parse(&["--max-channels", "8"])).unwrap();
         assert_eq!(given.len(), 1);
     }

@@ -45,7 +45,11 @@ fn set_thresholds(size: i32) {
         // SAFETY: mallopt has two numbers as arguments and is safe in any thread, because it locks the heaps.
         let accepted = unsafe { libc::mallopt(parameter, size) } == 1;
         if !accepted {
-            tracing::warn!(parameter, size, "the allocator refuses a threshold, so the process may keep more memory after a peak");
+            tracing::warn!(
+                parameter,
+                size,
+                "the allocator refuses a threshold, so the process may keep more memory after a peak"
+            );
         }
     }
 }

@@ -82,8 +82,8 @@ impl frontend::FrameObserver for LaneAnalyser {
         for sound in self.detector.process(frame) {
             self.turns.extend(self.tracker.frame(sound));
             if let Sound::Steady(before) = sound {
-                let doubtful = &mut self.steps[self.tracker.first_doubtful(before)..];
-                doubtful.iter_mut().for_each(|step| step.speech = false);
+                let retracted = &mut self.steps[self.tracker.first_retracted_step(before)..];
+                retracted.iter_mut().for_each(|step| step.speech = false);
             }
         }
     }

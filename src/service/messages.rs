@@ -114,7 +114,11 @@ fn encoding(config: &pb::AudioConfig) -> Result<Encoding, Status> {
     let channels = u16::try_from(config.channels.max(1)).map_err(|_| {
         invalid(
             "config.channels",
-            format!("{} channels are too many; at most {} are possible", config.channels, u16::MAX),
+            format!(
+                "{} channels are too many; at most {} are possible",
+                config.channels,
+                u16::MAX
+            ),
         )
     })?;
     Ok(Encoding::Raw {
@@ -144,8 +148,12 @@ fn lanes(lanes: Option<pb::LaneChoice>) -> Result<LaneChoice, Status> {
 fn window(options: &pb::ClassifyOptions) -> Result<Option<Duration>, Status> {
     let window = match options.window {
         None => DEFAULT_WINDOW,
-        Some(window) => Duration::try_from(window)
-            .map_err(|_| invalid("options.window", "the window is not a positive duration; the shortest is 264 ms"))?,
+        Some(window) => Duration::try_from(window).map_err(|_| {
+            invalid(
+                "options.window",
+                "the window is not a positive duration; the shortest is 264 ms",
+            )
+        })?,
     };
     if window < SHORTEST_WINDOW {
         let least = SHORTEST_WINDOW.as_millis();

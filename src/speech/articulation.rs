@@ -1,136 +1,152 @@
-//! Whether what stands out of the noise is articulated, as speech is, or only sounds, as tones and music do.
+//! Whether a sound that stands out from the noise is articulated, as speech is, or is a tone or music.
 //!
-//! Speech changes the shape of its spectrum with every sound, and its partials glide. Those of tones and notes
-//! stand still, and the shape changes little while they last. Both are means over the last half second of frames that
-//! stand out of the noise; what speaks against speech is added up (Page, Biometrika 41, 1954), so that one still
-//! vowel is not enough. The constants were fitted to recordings; the design page has the figures.
+//! Band levels and partials of a frame come in, a [`Sound`] goes out. Speech changes the shape of its spectrum with
+//! every sound, and its partials glide. The partials of tones and notes stand still, and their shape changes little.
+//! Both are means over the last half second of frames that stand out. Evidence against speech is summed (Page,
+//! Biometrika 41, 1954), so that one still vowel is not enough. The constants were fitted to recordings. The decisions
+//! page has the formula and the figures, under "Speech".
 
-use super::Sound;
 use super::bands::Levels;
 use super::partials::Observation;
-use super::recent::KEPT;
+use super::sound::{MAX_RETRACTED_FRAMES, Sound};
 
-/// So many frames before one may turn out to hold no speech after all: 3 s.
-pub const MOST_TAKEN_BACK: usize = KEPT - 1;
-/// Bands that a telephone passes.
+/// Number of bands that a telephone passes, from the lowest on.
 const TELEPHONE_BANDS: usize = 9;
-/// Weight of the past in a mean: a memory of 64 frames.
+/// Weight of the earlier frames in a mean. The time constant is 64 frames, half a second.
 const MEMORY: f32 = 0.984_5;
-/// What remains of the means where a new sound begins after a tone, which may be speech.
+/// Factor of the means when a new sound begins after a tone or music. They count less, because the sound may be speech.
 const KEPT_AT_BEGIN: f32 = 0.3;
-/// Frames this far (35 dB) below the loudest since the sound began, in ln power, are what it leaves behind; the loudest
-/// is forgotten by this a frame (11 dB a second).
-const FADED: f32 = 8.0;
-const FORGOTTEN: f32 = 0.02;
-/// Frames after which the shape's variation is known: 384 ms.
-const KNOWN_FRAMES: usize = 48;
-/// The shape of what is not speech varies by less than this, in ln power …
-const LEAST_VARIATION: f32 = 0.36;
-/// … and by this more if all partials stand still.
+/// A frame this far below the loudest frame of the sound, in ln power (35 dB), is the sound's decay and does not count.
+const DECAY_RANGE: f32 = 8.0;
+/// Decay of the loudest level, in ln power a frame (11 dB a second).
+const LOUDEST_DECAY: f32 = 0.02;
+/// Frames that are needed before the means, other than the share of tones, count: 384 ms.
+const MIN_FRAMES: usize = 48;
+/// Variation of the spectrum's shape, in ln power, at which the margin is 0 if nothing else is evidence against speech.
+const SPEECH_VARIATION: f32 = 0.36;
+/// Weight of the share of partials that stand still, in ln power.
 const STILL_WEIGHT: f32 = 1.8;
-/// The mean number of partials a frame below which their stillness counts less.
-const FEWEST_PARTIALS: f32 = 0.05;
-/// More than this share of tones speaks against speech, by this weight; the share starts as if this many frames had
-/// been none.
+/// Least divisor of that share, in partials a frame. If there are fewer partials, the still ones count less.
+const MIN_PARTIALS: f32 = 0.05;
+/// Share of tones above which they are evidence against speech.
 const TONE_SHARE: f32 = 0.5;
+/// Weight of the share of tones above [`TONE_SHARE`], in ln power.
 const TONE_WEIGHT: f32 = 8.0;
+/// Frames without a tone that are added to the share of tones, so that the first few tones are not enough.
 const TONE_PRIOR: f32 = 12.0;
-/// More than this share of frames whose loudest partial moves evenly speaks against speech, by this weight.
+/// Share of frames with an evenly moving loudest partial above which they are evidence against speech.
 const EVEN_SHARE: f32 = 0.72;
+/// Weight of the share of even frames above [`EVEN_SHARE`], in ln power.
 const EVEN_WEIGHT: f32 = 24.0;
-/// More than this share of frames softer than the one before, on the mean over the bands, speaks against speech, by
-/// this weight: what is struck or plucked only fades.
+/// Share of frames softer than the frame before, on the mean over the bands, above which they are evidence against
+/// speech. The sound of a struck or plucked string only fades.
 const FADING_SHARE: f32 = 0.68;
+/// Weight of the share of fading frames above [`FADING_SHARE`], in ln power.
 const FADING_WEIGHT: f32 = 16.0;
-/// What one frame can speak for speech, or against, at most.
-const MOST: f32 = 1.0;
-/// So much against speech is enough, and what goes on is speech again below the other.
-const ENOUGH: f32 = 14.0;
-const SPEECH_AGAIN: f32 = 9.1;
+/// Largest margin of a frame, for or against speech, in ln power.
+const MAX_MARGIN: f32 = 1.0;
+/// Sum of evidence against speech at which the sound is no longer speech. The sum does not exceed it.
+const STEADY_SUM: f32 = 14.0;
+/// Sum below which such a sound is speech again. It is lower than [`STEADY_SUM`], so that the result does not
+/// alternate.
+const SPEECH_SUM: f32 = 9.1;
 
-/// Follows the frames of a lane that stand out of the noise.
+/// Tracks the frames of a lane that stand out from the noise.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Articulation {
     /// Sum of all weights.
     weight: f32,
-    /// Weighted sums of each band's level over the mean of all, and of its square.
+    /// Weighted sum of each band's level over the mean of all bands.
     shape: [f32; TELEPHONE_BANDS],
+    /// Weighted sum of the squares of these levels.
     shape_squared: [f32; TELEPHONE_BANDS],
-    /// Weighted sums.
-    seen: Observation,
+    /// Weighted sums of the observations. `loudest` is not used.
+    observed: Observation,
+    /// Weighted number of frames that are softer than the frame before.
     fading: f32,
-    /// Mean level of the bands in the frame before.
+    /// Mean level of the bands in the newest frame.
     level: f32,
-    /// The loudest frame's loudest bin, in ln power.
+    /// Loudest bin of the sound, in ln power, with its decay.
     loudest: f32,
-    /// Frames that were added, up to [`KNOWN_FRAMES`].
+    /// Frames that were added, up to [`MIN_FRAMES`].
     frames: usize,
-    /// The newest frame's margin, at most [`MOST`] either way; 0 until a frame was added.
+    /// The newest frame's margin, at most [`MAX_MARGIN`] either way. It is 0 until a frame was added.
     margin: f32,
-    /// What speaks against speech.
-    against: f32,
-    /// That was enough.
-    tone: bool,
-    /// Frames of the lane since nothing spoke against speech.
-    doubtful: usize,
+    /// Sum of the evidence against speech: the negated margins, from 0 to [`STEADY_SUM`].
+    evidence_against: f32,
+    /// Whether the sound is not speech, because the sum reached [`STEADY_SUM`].
+    steady: bool,
+    /// Frames of the lane since the sum was 0, up to [`MAX_RETRACTED_FRAMES`].
+    since_zero: usize,
 }
 
 impl Articulation {
-    /// A frame of the lane passes, whatever it holds.
-    pub(super) fn pass(&mut self) {
-        self.doubtful = (self.doubtful + 1).min(MOST_TAKEN_BACK);
-        self.loudest -= FORGOTTEN;
+    /// Advances by a frame of the lane, whatever it holds.
+    pub(super) fn advance(&mut self) {
+        self.since_zero = (self.since_zero + 1).min(MAX_RETRACTED_FRAMES);
+        self.loudest -= LOUDEST_DECAY;
     }
 
-    /// Takes a frame that stands out of the noise, with which a sound begins or not. Gives what it holds.
-    pub(super) fn observe(&mut self, levels: &Levels, seen: &Observation, begins: bool) -> Sound {
-        if self.tone && begins {
+    /// Accepts a frame that stands out from the noise, and returns its sound. `begins` states whether a sound begins
+    /// with the frame.
+    pub(super) fn observe(
+        &mut self,
+        levels: &Levels,
+        observed: &Observation,
+        begins: bool,
+    ) -> Sound {
+        if self.steady && begins {
             self.scale(KEPT_AT_BEGIN);
         }
         if begins || self.frames == 0 {
-            self.loudest = seen.loudest;
+            self.loudest = observed.loudest;
         }
-        if seen.loudest < self.loudest - FADED {
+        if observed.loudest < self.loudest - DECAY_RANGE {
             return self.sound();
         }
-        self.loudest = self.loudest.max(seen.loudest);
-        self.add(levels, seen);
-        self.margin = self.margin().clamp(-MOST, MOST);
-        self.against = (self.against - self.margin).clamp(0.0, ENOUGH);
-        if self.tone {
-            if self.against < SPEECH_AGAIN {
-                self.tone = false;
-                self.against = 0.0;
-                self.doubtful = 0;
+        self.loudest = self.loudest.max(observed.loudest);
+        self.add(levels, observed);
+        self.margin = self.newest_margin().clamp(-MAX_MARGIN, MAX_MARGIN);
+        self.evidence_against = (self.evidence_against - self.margin).clamp(0.0, STEADY_SUM);
+        if self.steady {
+            if self.evidence_against < SPEECH_SUM {
+                self.steady = false;
+                self.evidence_against = 0.0;
+                self.since_zero = 0;
             }
-        } else if self.against >= ENOUGH {
-            self.tone = true;
-            return Sound::Steady(self.doubtful);
-        } else if self.against == 0.0 && self.known() {
-            self.doubtful = 0;
+        } else if self.evidence_against >= STEADY_SUM {
+            self.steady = true;
+            return Sound::Steady(self.since_zero);
+        } else if self.evidence_against == 0.0 && self.has_enough_frames() {
+            self.since_zero = 0;
         }
         self.sound()
     }
 
-    /// How far what stands out of the noise is articulated: the newest frame's margin, −1 to 1. As long as that is not
-    /// known, 1.
-    pub(super) fn degree(&self) -> f32 {
-        if self.known() { self.margin } else { MOST }
+    /// Returns the margin of the newest frame that stands out, −1 to 1. The result is 1 until [`MIN_FRAMES`] were
+    /// added.
+    pub(super) fn margin(&self) -> f32 {
+        if self.has_enough_frames() {
+            self.margin
+        } else {
+            MAX_MARGIN
+        }
     }
 
     fn sound(&self) -> Sound {
-        if self.tone {
+        if self.steady {
             Sound::Steady(0)
         } else {
             Sound::Speech
         }
     }
 
-    fn known(&self) -> bool {
-        self.frames >= KNOWN_FRAMES
+    fn has_enough_frames(&self) -> bool {
+        self.frames >= MIN_FRAMES
     }
 
-    fn add(&mut self, levels: &Levels, seen: &Observation) {
+    /// Adds a frame to the sums.
+    fn add(&mut self, levels: &Levels, observed: &Observation) {
         self.scale(MEMORY);
         self.weight += 1.0;
         let levels = &levels[..TELEPHONE_BANDS];
@@ -142,39 +158,40 @@ impl Articulation {
             self.shape[band] += shape;
             self.shape_squared[band] += shape * shape;
         }
-        self.seen.partials += seen.partials;
-        self.seen.still += seen.still;
-        self.seen.tone += seen.tone;
-        self.seen.even += seen.even;
-        self.frames = (self.frames + 1).min(KNOWN_FRAMES);
+        self.observed.partials += observed.partials;
+        self.observed.still += observed.still;
+        self.observed.tone += observed.tone;
+        self.observed.even += observed.even;
+        self.frames = (self.frames + 1).min(MIN_FRAMES);
     }
 
+    /// Multiplies all sums by a factor.
     fn scale(&mut self, factor: f32) {
         self.weight *= factor;
         let shapes = self.shape.iter_mut().chain(&mut self.shape_squared);
         shapes.for_each(|sum| *sum *= factor);
-        self.seen.partials *= factor;
-        self.seen.still *= factor;
-        self.seen.tone *= factor;
-        self.seen.even *= factor;
+        self.observed.partials *= factor;
+        self.observed.still *= factor;
+        self.observed.tone *= factor;
+        self.observed.even *= factor;
         self.fading *= factor;
     }
 
-    /// By how much more the spectrum's shape varies, in ln power, than without syllables; as long as that is not
-    /// known, only what the share of tones takes away.
-    fn margin(&self) -> f32 {
-        let share = self.seen.tone / (self.weight + TONE_PRIOR);
+    /// Returns the variation of the spectrum's shape over [`SPEECH_VARIATION`], in ln power, minus the weighted shares
+    /// that are evidence against speech. Until [`MIN_FRAMES`] were added, only the share of tones counts.
+    fn newest_margin(&self) -> f32 {
+        let share = self.observed.tone / (self.weight + TONE_PRIOR);
         let tones = TONE_WEIGHT * (share - TONE_SHARE).max(0.0);
-        if !self.known() {
+        if !self.has_enough_frames() {
             return -tones;
         }
-        let still = self.seen.still / self.seen.partials.max(FEWEST_PARTIALS * self.weight);
-        let even = EVEN_WEIGHT * (self.seen.even / self.weight - EVEN_SHARE).max(0.0);
+        let still = self.observed.still / self.observed.partials.max(MIN_PARTIALS * self.weight);
+        let even = EVEN_WEIGHT * (self.observed.even / self.weight - EVEN_SHARE).max(0.0);
         let fading = FADING_WEIGHT * (self.fading / self.weight - FADING_SHARE).max(0.0);
-        self.variation() - LEAST_VARIATION - STILL_WEIGHT * still - tones - even - fading
+        self.variation() - SPEECH_VARIATION - STILL_WEIGHT * still - tones - even - fading
     }
 
-    /// Standard deviation of the shape, in ln power: the mean over the bands.
+    /// Returns the standard deviation of the shape, in ln power: the mean over the bands.
     fn variation(&self) -> f32 {
         let bands = self.shape.iter().zip(self.shape_squared);
         let deviations = bands.map(|(sum, squared)| {

@@ -1,23 +1,28 @@
-//! Frames to speech or not: how far a frame stands out of the lane's own noise, band by band, and whether what
-//! stands out is articulated.
+//! The speech detector: raw frames come in, one [`Sound`] a frame goes out.
 //!
-//! What was chosen here, and against what, stands in the design.
+//! A frame holds speech if it stands out from the lane's own noise, band by band, and if the sound that stands out is
+//! loud enough, falls again and is articulated. The decisions page has the reasons and measurements, under "Speech".
 
-use super::Sound;
 use super::articulation::Articulation;
 use super::bands::{self, Levels};
 use super::loudness::Loudness;
 use super::noise::Noise;
 use super::partials::{Observation, Partials};
+use super::sound::Sound;
 use super::steadiness::{STEADY_FRAMES, Steadiness};
 use crate::frontend::SEGMENT_FRAMES;
 
-/// Speech begins at this score and ends below the other. Pink noise alone reaches 0.57.
-const BEGINS: f32 = 0.7;
-const ENDS: f32 = 0.45;
+/// Speech begins with a frame that stands out from the noise by more than this, in ln power. Pink noise alone reaches
+/// 0.57.
+const BEGIN_EXCESS: f32 = 0.7;
+/// Speech continues while frames stand out from the noise by more than this, in ln power. It is less than
+/// [`BEGIN_EXCESS`], so that soft syllables do not end it.
+const CONTINUE_EXCESS: f32 = 0.45;
 
-/// Says of each frame of a lane what it holds, from that frame and those before; of those of the first
-/// segment, from that segment.
+/// Detects speech in a lane's frames.
+///
+/// The result for a frame depends on that frame and the frames before it. The frames of the first segment are the
+/// exception: the result for each of them depends on the whole segment.
 #[derive(Clone, Debug)]
 pub struct Detector {
     noise: Noise,
@@ -25,18 +30,19 @@ pub struct Detector {
     loudness: Loudness,
     partials: Partials,
     articulation: Articulation,
-    /// Levels of the newest frame.
+    /// Band levels of the newest frame.
     levels: Option<Levels>,
-    /// Levels of the first segment's frames, and what was seen in them: they are judged together, because
-    /// nothing is known of the noise before.
-    first: [(Levels, Observation); SEGMENT_FRAMES],
-    frames: usize,
-    speech: bool,
+    /// Band levels and partials of the first segment's frames. They are classified together, because the noise has not
+    /// been measured before.
+    first_frames: [(Levels, Observation); SEGMENT_FRAMES],
+    /// Number of entries of `first_frames` that are filled.
+    first_count: usize,
+    /// Whether the newest frame stands out from the noise and is loud enough.
+    in_speech: bool,
 }
 
 impl Detector {
-    /// A detector at the start of a lane. Noise of up to `gate_dbfs`, spread evenly over the spectrum,
-    /// is noise without having been heard before.
+    /// Returns a detector at the start of a lane. It takes the lane's noise to be at least white noise of `gate_dbfs`.
     #[must_use]
     pub fn new(gate_dbfs: f32) -> Self {
         Self {
@@ -46,71 +52,75 @@ impl Detector {
             partials: Partials::new(),
             articulation: Articulation::default(),
             levels: None,
-            first: [<(Levels, Observation)>::default(); _],
-            frames: 0,
-            speech: false,
+            first_frames: [<(Levels, Observation)>::default(); _],
+            first_count: 0,
+            in_speech: false,
         }
     }
 
-    /// Takes the next frame, `[129]` of ln power. Gives what it holds; of a lane's first 31 frames nothing,
-    /// and with the next what all 32 hold.
+    /// Accepts the next frame, `[129]` in ln power, and returns its sound. For each of a lane's first 31 frames it
+    /// returns nothing. With the 32nd frame it returns the sounds of all 32.
     pub fn process(&mut self, frame: &[f32]) -> impl Iterator<Item = Sound> + use<> {
-        let levels = bands::follow(self.levels.as_ref(), frame);
+        let levels = bands::smooth(self.levels.as_ref(), frame);
         self.levels = Some(levels);
-        let seen = self.partials.observe(frame);
+        let observation = self.partials.observe(frame);
         self.noise.process(&levels);
         let mut sounds = [Sound::Silence; SEGMENT_FRAMES];
-        let known = match self.first.get_mut(self.frames) {
+        let count = match self.first_frames.get_mut(self.first_count) {
             Some(first) => {
-                *first = (levels, seen);
-                self.frames += 1;
-                if self.frames == SEGMENT_FRAMES {
+                *first = (levels, observation);
+                self.first_count += 1;
+                if self.first_count == SEGMENT_FRAMES {
                     sounds = self
-                        .first
-                        .map(|(levels, seen)| self.classify(&levels, &seen));
+                        .first_frames
+                        .map(|(levels, observation)| self.classify(&levels, &observation));
                     SEGMENT_FRAMES
                 } else {
                     0
                 }
             }
             None => {
-                sounds[0] = self.classify(&levels, &seen);
+                sounds[0] = self.classify(&levels, &observation);
                 1
             }
         };
-        sounds.into_iter().take(known)
+        sounds.into_iter().take(count)
     }
 
-    /// How far the newest sound that stands out of the noise is articulated, −1 to 1: speech lies about 0.7, music that
-    /// passes for speech about 0.2. As long as that is not known, 1.
+    /// Returns how articulated the newest sound that stands out from the noise is, −1 to 1. Speech reaches about 0.7,
+    /// and music that is detected as speech about 0.2. The result is 1 until there are enough frames.
     #[must_use]
     pub fn articulation(&self) -> f32 {
-        self.articulation.degree()
+        self.articulation.margin()
     }
 
-    /// What the next frame holds, as far as the noise is known.
-    fn classify(&mut self, levels: &Levels, seen: &Observation) -> Sound {
-        let enough = if self.speech { ENDS } else { BEGINS };
-        let stands_out = bands::excess(levels, &self.noise.levels()) > enough;
+    /// Returns the sound of the next frame, from the noise measured up to now.
+    fn classify(&mut self, levels: &Levels, observation: &Observation) -> Sound {
+        let least = if self.in_speech {
+            CONTINUE_EXCESS
+        } else {
+            BEGIN_EXCESS
+        };
+        let stands_out = bands::excess(levels, &self.noise.levels()) > least;
         self.steadiness
-            .process(&self.noise.audible(levels), stands_out);
-        self.loudness.pass(levels, self.steadiness.begins());
-        self.speech = stands_out && self.loudness.near(levels);
-        self.articulation.pass();
-        if !self.speech {
+            .process(&self.noise.raised_to_gate(levels), stands_out);
+        self.loudness.advance(levels, self.steadiness.begins());
+        self.in_speech = stands_out && self.loudness.is_loud_enough(levels);
+        self.articulation.advance();
+        if !self.in_speech {
             return Sound::Silence;
         }
         if self.steadiness.steady() {
-            self.noise.settle();
-            self.loudness.take_back();
-            self.speech = false;
+            self.noise.adopt_steady_sound();
+            self.loudness.restore();
+            self.in_speech = false;
             return Sound::Steady(STEADY_FRAMES);
         }
         let begins = self.steadiness.begins();
-        let sound = self.articulation.observe(levels, seen, begins);
+        let sound = self.articulation.observe(levels, observation, begins);
         match sound {
-            Sound::Speech => self.loudness.rise(levels),
-            Sound::Steady(_) => self.loudness.take_back(),
+            Sound::Speech => self.loudness.raise(levels),
+            Sound::Steady(_) => self.loudness.restore(),
             Sound::Silence => {}
         }
         sound
@@ -125,27 +135,27 @@ mod tests {
     use super::*;
     use crate::frontend::{Analyser, BINS};
 
-    /// How many frames of so many samples hold speech, when all is heard.
+    /// Returns how many frames hold speech after all retractions, and how many frames there are.
     fn speech(samples: &[f32]) -> (usize, usize) {
         let mut frames = Vec::new();
         Analyser::new().push(samples, &mut frames);
         let mut detector = Detector::new(-75.0);
-        let mut heard = Vec::new();
+        let mut speech = Vec::new();
         for sound in frames
             .chunks_exact(BINS)
             .flat_map(|frame| detector.process(frame))
         {
-            heard.push(sound == Sound::Speech);
+            speech.push(sound == Sound::Speech);
             if let Sound::Steady(frames) = sound {
-                let before = heard.len().saturating_sub(frames + 1);
-                heard[before..].fill(false);
+                let first = speech.len().saturating_sub(frames + 1);
+                speech[first..].fill(false);
             }
         }
-        let count = heard.iter().filter(|speech| **speech).count();
-        (count, heard.len())
+        let count = speech.iter().filter(|speech| **speech).count();
+        (count, speech.len())
     }
 
-    /// White noise with values up to `level`.
+    /// Returns white noise with values up to `level`.
     fn noise(samples: usize, level: f32) -> Vec<f32> {
         let mut random = StdRng::seed_from_u64(3);
         let uniform = (0..samples).map(|_| random.random::<f32>() * 2.0 - 1.0);
@@ -153,18 +163,18 @@ mod tests {
     }
 
     #[test]
-    fn silence_and_what_lies_below_the_gate_are_never_speech() {
+    fn silence_and_noise_below_the_gate_are_not_speech() {
         assert_eq!(speech(&[0.0; 32_000]).0, 0);
         // −80 dBFS.
         assert_eq!(speech(&noise(32_000, 1.7e-4)).0, 0);
     }
 
     #[test]
-    fn noise_and_hum_and_a_knock_in_them_are_no_speech() {
+    fn noise_a_knock_in_noise_and_hum_are_not_speech() {
         for level in [1e-3, 1e-2, 0.5] {
             let mut noise = noise(160_000, level);
             assert_eq!(speech(&noise).0, 0);
-            // 20 dB louder for 64 ms, 0.1 s from the start.
+            // A knock: 20 dB louder for 64 ms, 0.1 s from the start.
             for sample in &mut noise[1_600..2_624] {
                 *sample *= 10.0;
             }
@@ -185,9 +195,9 @@ mod tests {
     }
 
     #[test]
-    fn noise_that_comes_later_or_grows_is_no_speech() {
+    fn noise_that_begins_late_or_grows_is_not_speech() {
         let background = noise(160_000, 1.0);
-        // Levels of ±a have a²/3 of full scale's power: the last are −75 and −45 dBFS.
+        // Uniform noise in ±a has the power a²/3. The last pair of levels is −75 and −45 dBFS.
         let grown = |from: f32, to: f32, frames: f32| {
             let samples = background.iter().enumerate().map(move |(i, noise)| {
                 let grown = (i as f32 - 48_000.0) / (128.0 * frames);
@@ -202,13 +212,13 @@ mod tests {
             (0.005, 0.05, 1.0),
             (0.000_3, 0.01, 125.0),
         ] {
-            let (heard, _) = speech(&grown(from, to, frames));
-            assert_eq!(heard, 0, "{from} to {to}");
+            let (detected, _) = speech(&grown(from, to, frames));
+            assert_eq!(detected, 0, "{from} to {to}");
         }
     }
 
-    /// A voice at 16 kHz: twenty harmonics of a pitch that glides about 120 Hz, under a formant that goes up and
-    /// down between 400 Hz and 2 kHz four times a second.
+    /// Returns sample `i` of a synthetic voice at 16 kHz. It has twenty harmonics of a pitch that glides around 120 Hz.
+    /// A formant moves between 400 Hz and 2 kHz four times a second.
     fn voice(i: usize) -> f32 {
         let seconds = i as f32 / 16_000.0;
         let turns = |hertz: f32| std::f32::consts::TAU * hertz * seconds;
@@ -223,7 +233,7 @@ mod tests {
         (1..=20).map(harmonic).sum()
     }
 
-    /// A voice half a second of every second, from 1.5 s on.
+    /// Returns a voice that sounds for half of every second, from 1.5 s on.
     fn bursts(samples: usize, level: f32) -> Vec<f32> {
         let on = |i: usize| i >= 24_000 && i % 16_000 >= 8_000;
         let sample = |i| if on(i) { level * voice(i) } else { 0.0 };
@@ -231,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loud_beep_or_buzzer_or_roar_deafens_nobody() {
+    fn speech_is_detected_after_a_loud_beep_buzzer_or_roar() {
         // −44 dBFS.
         let quiet = bursts(160_000, 0.004);
         let (alone, _) = speech(&quiet);
@@ -250,21 +260,24 @@ mod tests {
             for i in 0..length {
                 samples[4_800 + i] += sound(i);
             }
-            let (heard, _) = speech(&samples);
-            // A quarter of a second may be too short to be told from a word; the ends of the nine bursts may be
-            // cut, and up to 80 ms more where a voice follows a tone.
+            let (detected, _) = speech(&samples);
+            // A sound of a quarter of a second may be too short to be distinguished from a word. The ends of the nine
+            // bursts may be cut. Up to 80 ms more may be cut where a voice follows a tone.
             let word = if length < 8_000 {
                 length / 128 + 10
             } else {
                 10
             };
             let about = alone - 9 * 5 - 10..alone + word;
-            assert!(about.contains(&heard), "{number}: {heard}, not {alone}");
+            assert!(
+                about.contains(&detected),
+                "sound {number}: {detected} frames of speech, {alone} without the sound"
+            );
         }
     }
 
     #[test]
-    fn a_buzz_and_a_chord_that_come_and_go_are_no_speech() {
+    fn a_buzz_and_a_chord_that_begin_and_end_are_not_speech() {
         let buzz = |i: usize| {
             let phase = std::f32::consts::TAU * 120.0 * i as f32 / 16_000.0;
             (1..=20).map(|k| (phase * k as f32).sin()).sum::<f32>()
@@ -284,16 +297,19 @@ mod tests {
     }
 
     #[test]
-    fn who_is_forty_decibels_softer_than_the_talker_is_somebody_else() {
+    fn a_voice_40_db_softer_than_the_talker_is_not_speech() {
         let (near, far) = (bursts(80_000, 0.05), bursts(80_000, 0.000_5));
         let (alone, _) = speech(&near);
         let (both, _) = speech(&[near, far.clone()].concat());
-        assert!((alone..alone + 5).contains(&both), "{both}, not {alone}");
+        assert!(
+            (alone..alone + 5).contains(&both),
+            "{both} frames of speech, {alone} without the softer voice"
+        );
         assert!(speech(&far).0 > alone / 2);
     }
 
     #[test]
-    fn a_sound_that_comes_and_goes_stands_out_of_noise_whatever_the_level() {
+    fn a_voice_in_noise_is_detected_at_any_gain() {
         let on = |i: usize| i % 16_000 < 8_000;
         let voice = |i: usize| if on(i) { 0.04 * voice(i) } else { 0.0 };
         let background = noise(160_000, 0.005);
@@ -304,8 +320,8 @@ mod tests {
             .collect();
         for gain in [1.0, 0.3, 0.1] {
             let scaled: Vec<f32> = samples.iter().map(|sample| gain * sample).collect();
-            let (heard, frames) = speech(&scaled);
-            let share = heard as f32 / frames as f32;
+            let (detected, frames) = speech(&scaled);
+            let share = detected as f32 / frames as f32;
             assert!((0.45..0.6).contains(&share), "gain {gain}: {share}");
         }
     }

@@ -1,91 +1,103 @@
-//! How loud a lane's talker is: what is much softer is a breath, or somebody else.
+//! The level of the loudest speech in a lane.
+//!
+//! A sound that is much softer is a breath, or the voice of somebody else. Band levels come in.
 
-use super::bands::{Levels, third};
+use super::bands::{Levels, third_loudest};
 
-/// Whatever lies this far (30 dB) below the loudest speech is not the talker's.
-const RANGE: f32 = 7.0;
-/// Speech is louder in a band or two than in the third by no more than this (17 dB). A tone is by far more, and is
-/// as loud as that.
-const TILT: f32 = 4.0;
-/// How fast the loudest speech is taken back, in ln power a frame (1 dB a second), and forward.
-const FALL: f32 = 0.002;
-const RISE: f32 = 0.1;
+/// A sound this far below the loudest speech, in ln power (30 dB), is not the talker's.
+const SPEECH_RANGE: f32 = 7.0;
+/// Speech exceeds its third loudest band by at most this, in ln power (17 dB). A tone exceeds it by more, so only this
+/// much of it counts.
+const MAX_OVER_THIRD: f32 = 4.0;
+/// Decay of the loudest level, in ln power a frame (1 dB a second).
+const DECAY: f32 = 0.002;
+/// Part of the distance to a louder frame by which that frame raises the loudest level. One frame alone raises it
+/// little.
+const RISE_FRACTION: f32 = 0.1;
 
-/// Follows the loudest speech.
+/// Tracks the level of the loudest speech.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Loudness {
-    held: Option<Held>,
+    /// `None` before the first frame.
+    level: Option<SpeechLevel>,
 }
 
-/// Ln power of the loudest band of speech.
+/// Level of the loudest speech, in ln power.
 #[derive(Clone, Copy, Debug)]
-struct Held {
-    most: f32,
-    /// The same, as it was before the last pause.
+struct SpeechLevel {
+    loudest: f32,
+    /// The value of `loudest` from before the newest sound, with the decay since then.
     before: f32,
 }
 
 impl Loudness {
-    /// A frame of these levels passes, with which something begins or not.
-    pub(super) fn pass(&mut self, levels: &Levels, begins: bool) {
-        let held = self.held.get_or_insert_with(|| {
-            // What a lane starts with may be soft or a roar: both leave room for a talker.
-            let most = of(levels) - RANGE;
-            Held { most, before: most }
+    /// Advances by a frame of these levels. `begins` states whether a sound begins with it.
+    pub(super) fn advance(&mut self, levels: &Levels, begins: bool) {
+        let level = self.level.get_or_insert_with(|| {
+            // The first frame may be much softer or much louder than the talker. A talker down to twice the range below
+            // it is loud enough.
+            let loudest = speech_level(levels) - SPEECH_RANGE;
+            SpeechLevel {
+                loudest,
+                before: loudest,
+            }
         });
-        held.most -= FALL;
-        held.before -= FALL;
+        level.loudest -= DECAY;
+        level.before -= DECAY;
         if begins {
-            held.before = held.most;
+            level.before = level.loudest;
         }
     }
 
-    /// Whether a frame of these levels is loud enough to be the talker's.
-    pub(super) fn near(&self, levels: &Levels) -> bool {
-        self.held.is_none_or(|held| of(levels) > held.most - RANGE)
+    /// Returns whether a frame of these levels is loud enough to be the talker's.
+    pub(super) fn is_loud_enough(&self, levels: &Levels) -> bool {
+        self.level
+            .is_none_or(|level| speech_level(levels) > level.loudest - SPEECH_RANGE)
     }
 
-    /// The frame that has passed is speech.
-    pub(super) fn rise(&mut self, levels: &Levels) {
-        if let Some(held) = &mut self.held {
-            held.most += RISE * (of(levels) - held.most).max(0.0);
+    /// Raises the loudest level, because the newest frame, of these levels, is speech.
+    pub(super) fn raise(&mut self, levels: &Levels) {
+        if let Some(level) = &mut self.level {
+            level.loudest += RISE_FRACTION * (speech_level(levels) - level.loudest).max(0.0);
         }
     }
 
-    /// What was heard since something began was no speech.
-    pub(super) fn take_back(&mut self) {
-        if let Some(held) = &mut self.held {
-            held.most = held.before;
+    /// Restores the level from before the newest sound, because that sound was not speech.
+    pub(super) fn restore(&mut self) {
+        if let Some(level) = &mut self.level {
+            level.loudest = level.before;
         }
     }
 }
 
-fn of(levels: &Levels) -> f32 {
+/// Returns the level of the loudest band, at most [`MAX_OVER_THIRD`] over the third loudest.
+fn speech_level(levels: &Levels) -> f32 {
     let loudest = levels.iter().copied().fold(f32::MIN, f32::max);
-    loudest.min(third(levels) + TILT)
+    loudest.min(third_loudest(levels) + MAX_OVER_THIRD)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// So many frames of something that begins and is taken for speech, in all bands alike.
+    /// Adds frames of a sound with the same level in all bands, as speech.
     fn speak(loudness: &mut Loudness, level: f32, frames: usize) {
         for frame in 0..frames {
-            loudness.pass(&[level; _], frame == 0);
-            loudness.rise(&[level; _]);
+            loudness.advance(&[level; _], frame == 0);
+            loudness.raise(&[level; _]);
         }
     }
 
     #[test]
-    fn what_was_no_speech_leaves_the_talker_as_loud_as_he_was() {
+    fn a_sound_that_was_not_speech_does_not_raise_the_loudest_level() {
         let mut loudness = Loudness::default();
         speak(&mut loudness, -8.0, 100);
-        let near = |loudness: &Loudness| [-14.0, -16.0].map(|level| loudness.near(&[level; _]));
-        assert_eq!(near(&loudness), [true, false]);
+        let loud_enough =
+            |loudness: &Loudness| [-14.0, -16.0].map(|level| loudness.is_loud_enough(&[level; _]));
+        assert_eq!(loud_enough(&loudness), [true, false]);
         speak(&mut loudness, -2.0, 60);
-        assert_eq!(near(&loudness), [false, false]);
-        loudness.take_back();
-        assert_eq!(near(&loudness), [true, false]);
+        assert_eq!(loud_enough(&loudness), [false, false]);
+        loudness.restore();
+        assert_eq!(loud_enough(&loudness), [true, false]);
     }
 }

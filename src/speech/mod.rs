@@ -1,8 +1,9 @@
-//! Raw frames to speech, and speech to turns: where somebody speaks, and which steps are a turn's.
+//! Detection of speech and turns.
 //!
-//! A [`Detector`] says of each frame what [`Sound`] it holds, a [`TurnTracker`] makes turns of that, while
-//! they are heard: neither looks at what comes after, but the detector may take back what it said last.
-//! State is of fixed size. Knows the front end's frames and nothing else of the house.
+//! Raw frames of the front end come in. A [`Detector`] returns the [`Sound`] of each frame. A [`TurnTracker`] makes
+//! turns of the sounds, and states which segments (steps) belong to each turn. Both work while the audio arrives and
+//! look at no later frame, but the detector may retract its newest results. Their state has a fixed size. This module
+//! depends only on the front end. The decisions page has the reasons, under "Speech".
 
 mod articulation;
 mod bands;
@@ -11,24 +12,13 @@ mod loudness;
 mod noise;
 mod partials;
 mod recent;
+mod sound;
 mod steadiness;
 mod turns;
 
-pub use articulation::MOST_TAKEN_BACK;
 pub use detector::Detector;
+pub use sound::{MAX_RETRACTED_FRAMES, Sound};
 pub use turns::{
     CONFIRMED_FRAMES, DetectedStep, DetectedTurn, ENDING_FRAMES, LEAST_SPEECH_FRAMES, TurnRule,
     TurnTracker,
 };
-
-/// What a frame holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sound {
-    /// Noise, or nothing.
-    Silence,
-    /// Somebody speaks.
-    Speech,
-    /// A sound that came and does not vary as speech does is none: neither is this frame, nor are so many before
-    /// it, up to [`MOST_TAKEN_BACK`], whatever was said of them. A tone or music that goes on gives 0.
-    Steady(usize),
-}

@@ -1,73 +1,82 @@
 //! The partials of a frame, and whether they stand still or glide evenly, as those of tones and notes do.
 //!
-//! Raw frames come in, one [`Observation`] a frame goes out, which depends on this frame and the three before.
+//! Raw frames come in, one [`Observation`] a frame goes out. It depends on the frame and the three frames before it.
+//! The decisions page has the figures that the constants were fitted to, under "Speech".
 
 use crate::frontend::BINS;
 
-/// Bins in which partials are sought: 190 Hz to 3.7 kHz, which a telephone passes.
-const FIRST: usize = 3;
-const LAST: usize = 59;
-const WIDTH: usize = LAST - FIRST + 1;
-/// A partial is higher by this, in ln power, than the bins so many away: the window's main lobe is no wider.
-const STANDS_OUT: f32 = 1.5;
-const FLANK: usize = 3;
-/// Only bins less than this (30 dB) below the frame's loudest count, and only above this level, in ln power.
-const RANGE: f32 = 7.0;
-const FAINTEST: f32 = -20.0;
-/// A frame is compared with the one so many before, with which it shares no sample: 24 ms.
+/// First bin that is searched for partials: 190 Hz. A telephone passes the searched bins.
+const FIRST_BIN: usize = 3;
+/// Last bin that is searched for partials: 3.7 kHz.
+const LAST_BIN: usize = 59;
+/// Number of bins that are searched.
+const BINS_SEARCHED: usize = LAST_BIN - FIRST_BIN + 1;
+/// Least height of a partial over the bins [`FLANK_BINS`] away on both sides, in ln power.
+const MIN_HEIGHT: f32 = 1.5;
+/// Bins from a partial to those that it is compared with. The window's main lobe is not wider.
+const FLANK_BINS: usize = 3;
+/// A partial lies less than this below the frame's loudest bin, in ln power (30 dB).
+const PARTIAL_RANGE: f32 = 7.0;
+/// A partial lies above this level, in ln power.
+const MIN_LEVEL: f32 = -20.0;
+/// Frames from a frame to the earlier one that it is compared with: 24 ms. The two share no sample.
 const LAG: usize = 3;
-/// A partial stands still if it moves by less than a fifth of a semitone, this share of its frequency, between
-/// those two frames. At low frequencies the position is not known better than the least of it, in bins; at high ones
-/// more than the most is a glide.
-const STILL: f32 = 0.012;
-const STILL_LEAST: f32 = 0.03;
-const STILL_MOST: f32 = 0.2;
-/// The loudest partial stands alone if all that is further from it than its skirt, in bins, lies this far (22 dB) below.
-const ALONE: f32 = 5.0;
-const SKIRT: usize = 4;
-/// End of the bins in which nothing else may be: 6.5 kHz.
+/// Largest movement of a still partial within [`LAG`] frames, as a share of its frequency: a fifth of a semitone.
+const STILL_MOVEMENT: f32 = 0.012;
+/// Least value of that limit, in bins. At low frequencies a position is not more exact than this.
+const MIN_STILL_LIMIT: f32 = 0.03;
+/// Largest value of that limit, in bins. At high frequencies a larger movement is a glide.
+const MAX_STILL_LIMIT: f32 = 0.2;
+/// The loudest partial is alone if everything outside its skirt lies this far below it, in ln power (22 dB).
+const ALONE_MARGIN: f32 = 5.0;
+/// Bins on either side of the loudest partial that may hold its own skirt.
+const SKIRT_BINS: usize = 4;
+/// End of the bins that are searched for other sounds: 6.5 kHz.
 const ALONE_END: usize = 104;
-/// The loudest partial moves evenly if it lies on a line through the partials nearest to it in the two frames before,
-/// to within this many bins, and if the loudest level, in ln power, differs by less than this from the one 24 ms before.
-const EVEN_STEP: f32 = 0.5;
-const EVEN_LEVEL: f32 = 0.4;
-/// A partial moves by no more than so many whole bins, 16 kHz a second, from one frame to the next.
-const REACH: usize = 2;
+/// Largest distance, in bins, of an evenly moving partial from the line through its last two positions.
+const MAX_LINE_DISTANCE: f32 = 0.5;
+/// Largest change of the loudest level within [`LAG`] frames in even movement, in ln power (1.7 dB).
+const MAX_LEVEL_CHANGE: f32 = 0.4;
+/// Largest movement of a partial from one frame to the next, in whole bins: 16 kHz a second.
+const MAX_MOVEMENT: usize = 2;
 
-/// What is seen in one frame.
+/// The partials of one frame as numbers, which [`super::articulation`] averages.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Observation {
-    /// How many partials there are, and how many of them stand still.
+    /// Number of partials.
     pub(super) partials: f32,
+    /// Number of partials that stand still.
     pub(super) still: f32,
-    /// 1 if the frame is a tone: its loudest partial stands alone. Otherwise 0.
+    /// 1 if the frame is a tone: its loudest partial is alone. Otherwise 0.
     pub(super) tone: f32,
-    /// 1 if the loudest partial stands or glides evenly at an even level. Otherwise 0.
+    /// 1 if the loudest partial stands still or glides evenly, at an even level. Otherwise 0.
     pub(super) even: f32,
     /// Level of the loudest bin, in ln power.
     pub(super) loudest: f32,
 }
 
-/// Follows a lane's partials.
+/// Tracks a lane's partials.
 #[derive(Clone, Debug)]
 pub(super) struct Partials {
-    /// Where the partials of the last [`LAG`] frames lie, in bins from the middle of theirs; NaN where there is none.
-    offsets: [[f32; WIDTH]; LAG],
+    /// Offsets of the partials of the last [`LAG`] frames from the middle of their bins, in bins. NaN if a bin holds
+    /// none.
+    offsets: [[f32; BINS_SEARCHED]; LAG],
     /// Levels of those frames' loudest bins.
     loudest: [f32; LAG],
+    /// Number of frames of the lane.
     frames: usize,
 }
 
 impl Partials {
     pub(super) fn new() -> Self {
         Self {
-            offsets: [[f32::NAN; WIDTH]; LAG],
+            offsets: [[f32::NAN; BINS_SEARCHED]; LAG],
             loudest: [f32::NEG_INFINITY; LAG],
             frames: 0,
         }
     }
 
-    /// Takes the next frame, `[129]` of ln power.
+    /// Accepts the next frame, `[129]` in ln power, and returns its observation.
     pub(super) fn observe(&mut self, frame: &[f32]) -> Observation {
         debug_assert_eq!(frame.len(), BINS);
         let (top, loudest) = loudest(frame);
@@ -77,31 +86,32 @@ impl Partials {
         let change = (loudest - self.loudest[oldest]).abs();
         self.loudest[oldest] = loudest;
         let even =
-            change < EVEN_LEVEL && self.moves_evenly(oldest, top as f32 + offset(frame, top));
+            change < MAX_LEVEL_CHANGE && self.moves_evenly(oldest, top as f32 + offset(frame, top));
         Observation {
             partials,
             still,
-            tone: f32::from(loudest - highest_beside(frame, top) > ALONE),
+            tone: f32::from(loudest - highest_beside(frame, top) > ALONE_MARGIN),
             even: f32::from(even),
             loudest,
         }
     }
 
-    /// How many partials a frame has, and how many of them stand still since the frame in `place`, whose
-    /// place it takes.
+    /// Returns the number of partials in a frame, and the number of those that stand still since the frame in `place`.
+    /// The frame's partials then replace those in `place`.
     fn count(&mut self, place: usize, frame: &[f32], loudest: f32) -> (f32, f32) {
-        let before = std::mem::replace(&mut self.offsets[place], [f32::NAN; WIDTH]);
+        let before = std::mem::replace(&mut self.offsets[place], [f32::NAN; BINS_SEARCHED]);
         let (mut partials, mut still) = (0.0, 0.0);
-        let stands_out = stands_out(frame, (loudest - RANGE).max(FAINTEST));
-        for i in (0..WIDTH).filter(|i| stands_out[*i]) {
-            let bin = FIRST + i;
+        let is_partial = find_partials(frame, (loudest - PARTIAL_RANGE).max(MIN_LEVEL));
+        for i in (0..BINS_SEARCHED).filter(|i| is_partial[*i]) {
+            let bin = FIRST_BIN + i;
             let here = offset(frame, bin);
             self.offsets[place][i] = here;
             partials += 1.0;
-            let most = (STILL * bin as f32).clamp(STILL_LEAST, STILL_MOST);
-            // The partial may have been in the next bin; where there was none, NaN is not less than anything.
+            let limit = (STILL_MOVEMENT * bin as f32).clamp(MIN_STILL_LIMIT, MAX_STILL_LIMIT);
+            // The partial may have been in a neighbouring bin. If a bin held none, its offset is NaN, which is not less
+            // than the limit.
             let stayed = |other: Option<&f32>, distance: f32| {
-                other.is_some_and(|other| (here - distance - other).abs() < most)
+                other.is_some_and(|other| (here - distance - other).abs() < limit)
             };
             if stayed(before.get(i), 0.0)
                 || stayed(before.get(i + 1), 1.0)
@@ -113,65 +123,68 @@ impl Partials {
         (partials, still)
     }
 
-    /// Whether a partial at this position, in bins, of the frame in `place` lies on a line through the partials
-    /// nearest to it in the two frames before.
+    /// Returns whether a partial moves evenly: whether it lies on a line through the partials nearest to it in the two
+    /// frames before. It is at `position`, in bins, in the frame in `place`.
     fn moves_evenly(&self, place: usize, position: f32) -> bool {
         let (newer, older) = ((place + LAG - 1) % LAG, (place + LAG - 2) % LAG);
         let before = self.nearest(newer, position);
         let expected = 2.0 * before - position;
-        // Where there is none, NaN is not less than anything.
-        (self.nearest(older, expected) - expected).abs() < EVEN_STEP
+        // If a frame has no such partial, the distance is NaN, which is not less than the limit.
+        (self.nearest(older, expected) - expected).abs() < MAX_LINE_DISTANCE
     }
 
-    /// Where the partial of the frame in `place` lies that is nearest to a position, in bins; NaN if there is none
-    /// in its [`REACH`].
+    /// Returns the position, in bins, of the partial nearest to `position` in the frame in `place`. The result is NaN
+    /// if there is none within [`MAX_MOVEMENT`].
     fn nearest(&self, place: usize, position: f32) -> f32 {
-        // A position that is NaN or below the first bin gives the lowest bins, in which nothing is near to it.
+        // A position that is NaN or below the first bin selects the lowest bins. No partial there is near to it.
         let middle = position.round() as usize;
-        let bins = middle.saturating_sub(REACH).max(FIRST)..=(middle + REACH).min(LAST);
-        let partials = bins.map(|bin| bin as f32 + self.offsets[place][bin - FIRST]);
+        let bins = middle.saturating_sub(MAX_MOVEMENT).max(FIRST_BIN)
+            ..=(middle + MAX_MOVEMENT).min(LAST_BIN);
+        let partials = bins.map(|bin| bin as f32 + self.offsets[place][bin - FIRST_BIN]);
         let distance = |partial: &f32| (partial - position).abs();
-        // NaN is more than any number.
+        // `total_cmp` orders NaN after every number.
         let nearest = partials.min_by(|a, b| distance(a).total_cmp(&distance(b)));
         nearest.unwrap_or(f32::NAN)
     }
 }
 
-/// Which bins from [`FIRST`] on are partials of more than the least level. Without branches, so that several
-/// bins are compared at a time: with them it took half of the detector's time.
-fn stands_out(frame: &[f32], least: f32) -> [bool; WIDTH] {
+/// Returns which bins from [`FIRST_BIN`] on are partials of more than the least level. There is no branch in the loop,
+/// so that several bins are compared at a time. With branches it took half of the detector's time.
+fn find_partials(frame: &[f32], least: f32) -> [bool; BINS_SEARCHED] {
     let from = |bin: usize| frame[bin..].iter();
-    let neighbours = from(FIRST - 1).zip(from(FIRST + 1));
-    let flanks = from(FIRST - FLANK).zip(from(FIRST + FLANK));
-    let mut stands_out = [false; WIDTH];
-    for (((level, (left, right)), (below, above)), stands_out) in
-        from(FIRST).zip(neighbours).zip(flanks).zip(&mut stands_out)
+    let neighbours = from(FIRST_BIN - 1).zip(from(FIRST_BIN + 1));
+    let flanks = from(FIRST_BIN - FLANK_BINS).zip(from(FIRST_BIN + FLANK_BINS));
+    let mut is_partial = [false; BINS_SEARCHED];
+    for (((level, (left, right)), (below, above)), is_partial) in from(FIRST_BIN)
+        .zip(neighbours)
+        .zip(flanks)
+        .zip(&mut is_partial)
     {
-        *stands_out = (*level > least)
+        *is_partial = (*level > least)
             & (level > left)
             & (level >= right)
-            & (level - below > STANDS_OUT)
-            & (level - above > STANDS_OUT);
+            & (level - below > MIN_HEIGHT)
+            & (level - above > MIN_HEIGHT);
     }
-    stands_out
+    is_partial
 }
 
-/// The loudest bin and its level.
+/// Returns the loudest bin and its level.
 fn loudest(frame: &[f32]) -> (usize, f32) {
-    let bins = &frame[FIRST..=LAST];
+    let bins = &frame[FIRST_BIN..=LAST_BIN];
     let most = highest(bins);
     let place = bins.iter().position(|level| *level == most);
-    (FIRST + place.unwrap_or(0), most)
+    (FIRST_BIN + place.unwrap_or(0), most)
 }
 
-/// The highest level outside the skirt of the partial at `top`.
+/// Returns the highest level outside the skirt of the partial in bin `top`.
 fn highest_beside(frame: &[f32], top: usize) -> f32 {
-    let below = &frame[FIRST..(top - SKIRT.min(top)).max(FIRST)];
-    let above = &frame[top + SKIRT + 1..ALONE_END];
+    let below = &frame[FIRST_BIN..(top - SKIRT_BINS.min(top)).max(FIRST_BIN)];
+    let above = &frame[top + SKIRT_BINS + 1..ALONE_END];
     highest(below).max(highest(above))
 }
 
-/// The highest of some levels, eight at a time.
+/// Returns the highest of the levels. Eight are compared at a time.
 fn highest(levels: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; 8];
     let (eights, rest) = levels.as_chunks::<8>();
@@ -187,7 +200,8 @@ fn highest(levels: &[f32]) -> f32 {
         .fold(f32::NEG_INFINITY, f32::max)
 }
 
-/// Where the top of the parabola through a bin and its neighbours lies, in bins from the middle of that bin.
+/// Returns the offset of a partial from the middle of its bin, in bins: the top of the parabola through the bin and its
+/// neighbours.
 fn offset(frame: &[f32], bin: usize) -> f32 {
     let (left, right) = (frame[bin - 1], frame[bin + 1]);
     let curve = left - 2.0 * frame[bin] + right;
@@ -205,16 +219,16 @@ mod tests {
     use super::*;
     use crate::frontend::Analyser;
 
-    /// What is seen in the frames of a sound at 16 kHz, without the first three.
+    /// Returns the observations of one second of a sound at 16 kHz, without the first three.
     fn observe(sample: impl Fn(f32) -> f32) -> Vec<Observation> {
         let samples: Vec<f32> = (0..16_000).map(|i| sample(i as f32 / 16_000.0)).collect();
         let mut frames = Vec::new();
         Analyser::new().push(&samples, &mut frames);
         let mut partials = Partials::new();
-        let seen = frames
+        let observed = frames
             .chunks_exact(BINS)
             .map(|frame| partials.observe(frame));
-        seen.skip(LAG).collect()
+        observed.skip(LAG).collect()
     }
 
     fn sine(hertz: f32, seconds: f32) -> f32 {
@@ -223,37 +237,50 @@ mod tests {
 
     #[test]
     fn partials_of_a_chord_stand_still() {
-        for seen in observe(|t| 0.1 * (sine(523.0, t) + sine(1_047.0, t) + sine(2_093.0, t))) {
-            assert_eq!((seen.partials, seen.still), (3.0, 3.0), "{seen:?}");
+        for observed in observe(|t| 0.1 * (sine(523.0, t) + sine(1_047.0, t) + sine(2_093.0, t))) {
+            assert_eq!(
+                (observed.partials, observed.still),
+                (3.0, 3.0),
+                "{observed:?}"
+            );
         }
     }
 
     #[test]
     fn a_sweep_is_a_tone_that_does_not_stand_still() {
-        // From 500 Hz up by 1 kHz a second.
-        for seen in observe(|t| 0.1 * sine(500.0 + 500.0 * t, t)) {
-            assert_eq!((seen.partials, seen.tone), (1.0, 1.0), "{seen:?}");
-            assert_eq!((seen.still, seen.even), (0.0, 1.0), "{seen:?}");
+        // From 500 Hz to 1.5 kHz in one second.
+        for observed in observe(|t| 0.1 * sine(500.0 + 500.0 * t, t)) {
+            assert_eq!(
+                (observed.partials, observed.tone),
+                (1.0, 1.0),
+                "{observed:?}"
+            );
+            assert_eq!((observed.still, observed.even), (0.0, 1.0), "{observed:?}");
         }
     }
 
     #[test]
     fn partials_of_a_siren_that_jump_in_loudness_move_evenly() {
-        // Two harmonics, now the one and now the other louder, between 500 and 1,500 Hz twice a second.
+        // Two harmonics, of which either is the louder in turn. The lower glides between 500 and 1,500 Hz twice a
+        // second.
         let siren = |t: f32| {
             let phase = TAU * 1_000.0 * t - 250.0 * (TAU * 2.0 * t).cos();
             let second = if (5.0 * t).fract() < 0.5 { 0.11 } else { 0.09 };
             0.1 * phase.sin() + second * (2.0 * phase).sin()
         };
-        let seen = observe(siren);
-        let even: f32 = seen.iter().map(|seen| seen.even).sum();
-        assert!(even > 0.8 * seen.len() as f32, "{even} of {}", seen.len());
+        let observed = observe(siren);
+        let even: f32 = observed.iter().map(|observed| observed.even).sum();
+        assert!(
+            even > 0.8 * observed.len() as f32,
+            "{even} of {}",
+            observed.len()
+        );
     }
 
     #[test]
     fn silence_has_no_partials() {
-        for seen in observe(|_| 0.0) {
-            assert_eq!((seen.partials, seen.still), (0.0, 0.0));
+        for observed in observe(|_| 0.0) {
+            assert_eq!((observed.partials, observed.still), (0.0, 0.0));
         }
     }
 }

@@ -1,95 +1,105 @@
-//! Frames with and without speech to turns, and to the steps that are theirs.
+//! Detection of turns: the sound of each frame comes in, turns and the steps that belong to them go out.
 //!
-//! Speech counts where it lasts [`CONFIRMED_FRAMES`]. When it does, a turn begins, with the segments of
-//! the lead-in before it: there the sequence starts anew. It ends with a long enough silence, of which
-//! the lead-out is its own. One with too little speech in it was a noise, and is none, and so is one
-//! whose speech turns out to be a steady sound. All of this is known when a segment is whole, so a live
-//! stream can follow; it keeps the lead-in's features for it.
+//! A turn begins when speech has lasted for [`CONFIRMED_FRAMES`]. The segments of the lead-in before the speech belong
+//! to it, and the sequence starts anew with the first of them. A long enough silence ends the turn. The lead-out is the
+//! part of that silence that belongs to the turn. A turn with too little speech is dropped as a noise. A turn is also
+//! dropped if all its speech is retracted as a steady sound. Each result is available when a segment is complete, so a
+//! live stream can use it if it keeps the features of the lead-in.
 
 use std::ops::Range;
 
-use super::Sound;
-use super::recent::{KEPT, Recent};
+use super::recent::{RECENT_FRAMES, Recent};
+use super::sound::Sound;
 use crate::frontend::SEGMENT_FRAMES;
 
-/// Frames in a row without which speech does not count: 64 ms.
+/// Number of speech frames in a row from which on they count: 64 ms.
 pub const CONFIRMED_FRAMES: usize = 8;
-/// By so many frames the silence that ends a turn must be longer than the lead-out, so that the turn's
-/// last segment is whole before the turn is over: 200 ms.
+/// Least number of frames by which the silence that ends a turn is longer than the lead-out: 200 ms. So the turn's last
+/// segment is complete before the turn ends.
 pub const ENDING_FRAMES: usize = SEGMENT_FRAMES - CONFIRMED_FRAMES + 1;
 
-/// So much speech is at least needed for a turn, so that one of its segments holds
-/// [`CONFIRMED_FRAMES`] of it, wherever segments lie: 128 ms.
+/// Smallest value of [`TurnRule::least_speech`]: 128 ms. So one of a turn's segments holds [`CONFIRMED_FRAMES`] of its
+/// speech, wherever the segments begin.
 pub const LEAST_SPEECH_FRAMES: usize = 2 * CONFIRMED_FRAMES;
 
-/// What makes a turn; all in frames of 8 ms.
+/// The parameters of turn detection, in frames of 8 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TurnRule {
-    /// Less speech than this is no turn; at least [`LEAST_SPEECH_FRAMES`].
+    /// Least speech of a turn; at least [`LEAST_SPEECH_FRAMES`].
     pub least_speech: usize,
-    /// So much silence ends a turn; at least [`ENDING_FRAMES`] more than the lead-out.
+    /// Silence that ends a turn; at least [`ENDING_FRAMES`] more than the lead-out.
     pub end_silence: usize,
-    /// The first segment may start so long before the speech, but not in the turn before, nor in a tone or music that
-    /// goes on. The first that holds [`CONFIRMED_FRAMES`] of it is a turn's however short this is.
+    /// Longest time from the start of a turn's first segment to its speech. The segment does not start in the turn
+    /// before, and not in a tone or music that lasts. The first segment that holds [`CONFIRMED_FRAMES`] of the speech
+    /// belongs to the turn, however short the lead-in is.
     pub lead_in: usize,
-    /// Segments are a turn's that start so long after its speech.
+    /// Time after a turn's speech that counts as part of the turn. A segment belongs to the turn if at least
+    /// [`CONFIRMED_FRAMES`] of it lie before the end of that time.
     pub lead_out: usize,
 }
 
-/// What is known of a segment when it is whole.
+/// The result for a segment when it is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DetectedStep {
-    /// At least [`CONFIRMED_FRAMES`] of its frames hold speech; see [`TurnTracker::first_doubtful`].
+    /// Whether at least [`CONFIRMED_FRAMES`] of its frames hold speech. A steady sound retracts this; see
+    /// [`TurnTracker::first_retracted_step`].
     pub speech: bool,
-    /// A turn begins, if there will be enough speech in it, with the step of this number in the lane:
-    /// this one or one before, never one before an earlier turn's first. The sequence starts anew there,
-    /// also if the turn turns out to be none, which a live stream cannot know yet: so it and a recording
-    /// agree on every step.
+    /// Number, in the lane, of the step with which a turn begins, if a turn begins. It is this step or an earlier one.
+    /// It is not before the first step of an earlier turn. The sequence starts anew there, even if the turn is dropped
+    /// later, because that is not decided yet. So a live stream and a recording have the same result for every step.
     pub begins: Option<usize>,
 }
 
 /// A turn that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DetectedTurn {
-    /// Its steps, by their number in the lane.
+    /// Numbers, in the lane, of its steps.
     pub steps: Range<usize>,
-    /// From its first frame of speech to behind its last.
+    /// Frames from its first to its last frame of speech.
     pub frames: Range<usize>,
 }
 
-/// Follows a lane: frame after frame, and each segment when it is whole.
+/// Detects the turns of a lane.
+///
+/// The caller passes each frame to [`TurnTracker::frame`]. It calls [`TurnTracker::segment`] whenever a segment is
+/// complete, and [`TurnTracker::finish`] at the end of the lane.
 #[derive(Clone, Debug)]
 pub struct TurnTracker {
     rule: TurnRule,
-    /// Frames from segment to segment.
+    /// Frames from the start of a segment to the start of the next.
     hop: usize,
+    /// Number of frames of the lane.
     frames: usize,
+    /// Number of steps of the lane.
     steps: usize,
-    /// Steps up to the end of the turn before.
-    over: usize,
-    /// Frames up to the end of the last tone or music that went on.
+    /// End of the steps of the turn before.
+    taken_steps: usize,
+    /// End of the last tone or music that lasted, in frames.
     tone_end: usize,
-    /// Frames of speech without a gap until now.
-    run: usize,
-    /// Which of the newest frames hold speech.
+    /// Number of newest frames that hold speech without a gap.
+    speech_run: usize,
+    /// Which of the newest frames hold speech, confirmed or not.
     recent: Recent,
-    current: Option<Current>,
+    /// The turn that has begun and not ended.
+    open: Option<OpenTurn>,
 }
 
 /// A turn that has not ended.
 #[derive(Clone, Debug)]
-struct Current {
+struct OpenTurn {
+    /// The turn up to now. Its steps are empty until the first segment after the speech was confirmed.
     turn: DetectedTurn,
-    /// Frames that hold speech.
+    /// Number of frames of confirmed speech.
     speech: usize,
-    /// Those of them that are among the newest.
+    /// Which of the newest frames hold confirmed speech.
     recent: Recent,
-    /// Behind the last of them that is not among the newest any more.
-    certain_end: usize,
+    /// End of the speech that is too old to be retracted, in frames.
+    final_end: usize,
 }
 
 impl TurnTracker {
-    /// A tracker at the start of a lane with so many frames from segment to segment, at least one.
+    /// Returns a tracker at the start of a lane. `hop` is the number of frames from the start of a segment to the start
+    /// of the next, at least 1.
     #[must_use]
     pub fn new(rule: TurnRule, hop: usize) -> Self {
         Self {
@@ -97,61 +107,63 @@ impl TurnTracker {
             hop: hop.max(1),
             frames: 0,
             steps: 0,
-            over: 0,
+            taken_steps: 0,
             tone_end: 0,
-            run: 0,
+            speech_run: 0,
             recent: Recent::default(),
-            current: None,
+            open: None,
         }
     }
 
-    /// The next frame holds this. Gives the turn that it ends.
+    /// Accepts the sound of the next frame. Returns the turn that ends with it.
     pub fn frame(&mut self, sound: Sound) -> Option<DetectedTurn> {
         let speech = sound == Sound::Speech;
         self.frames += 1;
         self.recent.push(speech);
-        self.run = if speech { self.run + 1 } else { 0 };
-        if let Some(current) = &mut self.current {
-            current.advance(self.frames);
+        self.speech_run = if speech { self.speech_run + 1 } else { 0 };
+        if let Some(open) = &mut self.open {
+            open.advance(self.frames);
         }
         match sound {
-            // What goes on was taken back when it was found.
+            // The frames before were retracted when the sound was found.
             Sound::Steady(0) => self.tone_end = self.frames,
-            Sound::Steady(before) => self.take_back(before + 1),
+            Sound::Steady(before) => self.retract(before + 1),
             Sound::Silence | Sound::Speech => {}
         }
-        if self.run >= CONFIRMED_FRAMES {
-            self.speak();
+        if self.speech_run >= CONFIRMED_FRAMES {
+            self.add_speech();
             return None;
         }
-        // A run that is not confirmed yet is no silence either.
-        let silence = |turn: &DetectedTurn| self.frames - self.run - turn.frames.end;
-        match &self.current {
-            Some(current) if silence(&current.turn) >= self.rule.end_silence => self.end(),
+        // Speech that is not confirmed yet is not silence either.
+        let silence = |turn: &DetectedTurn| self.frames - self.speech_run - turn.frames.end;
+        match &self.open {
+            Some(open) if silence(&open.turn) >= self.rule.end_silence => self.end_turn(),
             _ => None,
         }
     }
 
-    /// The first step that holds no speech, nor do those behind it, if the newest frame is
-    /// [`Sound::Steady`] with so many before it: all of their frames are taken back.
+    /// Returns the first of the steps whose frames are all retracted, if the newest frame is [`Sound::Steady`] with
+    /// `before` frames before it. That step and those after it hold no speech.
     #[must_use]
-    pub fn first_doubtful(&self, before: usize) -> usize {
+    pub fn first_retracted_step(&self, before: usize) -> usize {
         let first = self.frames.saturating_sub(before + 1);
         first.div_ceil(self.hop).min(self.steps)
     }
 
-    /// The last 32 frames are a segment.
+    /// Makes a step of the newest 32 frames, because they are a complete segment.
     pub fn segment(&mut self) -> DetectedStep {
         let start = self.frames.saturating_sub(SEGMENT_FRAMES);
         let mut step = DetectedStep {
             speech: self.recent.marked(SEGMENT_FRAMES) >= CONFIRMED_FRAMES,
             begins: None,
         };
-        if let Some(Current { turn, .. }) = &mut self.current {
+        if let Some(OpenTurn { turn, .. }) = &mut self.open {
             if turn.steps.is_empty() {
                 let lead_in = turn.frames.start.saturating_sub(self.rule.lead_in);
                 let earliest = lead_in.max(self.tone_end.min(turn.frames.start));
-                let first = earliest.div_ceil(self.hop).clamp(self.over, self.steps);
+                let first = earliest
+                    .div_ceil(self.hop)
+                    .clamp(self.taken_steps, self.steps);
                 step.begins = Some(first);
                 turn.steps = first..self.steps + 1;
             } else if start + CONFIRMED_FRAMES <= turn.frames.end + self.rule.lead_out {
@@ -162,75 +174,77 @@ impl TurnTracker {
         step
     }
 
-    /// The lane is over. Gives the turn that it ends.
+    /// Ends the lane. Returns the turn that ends with it.
     #[must_use]
     pub fn finish(mut self) -> Option<DetectedTurn> {
-        self.end()
+        self.end_turn()
     }
 
-    fn speak(&mut self) {
-        let first = self.frames - self.run;
-        let current = self.current.get_or_insert(Current {
+    /// Adds the newest frame to the open turn, because it holds confirmed speech. Opens a turn if none is open.
+    fn add_speech(&mut self) {
+        let first = self.frames - self.speech_run;
+        let open = self.open.get_or_insert(OpenTurn {
             turn: DetectedTurn {
                 steps: 0..0,
                 frames: first..first,
             },
             speech: 0,
             recent: Recent::default(),
-            certain_end: first,
+            final_end: first,
         });
-        // What came before the run was confirmed counts as well.
-        let new = match self.run {
+        // The frames from before the confirmation count as well.
+        let new = match self.speech_run {
             CONFIRMED_FRAMES => CONFIRMED_FRAMES,
             _ => 1,
         };
-        current.speech += new;
-        current.recent.mark(new);
-        current.turn.frames.end = self.frames;
+        open.speech += new;
+        open.recent.mark(new);
+        open.turn.frames.end = self.frames;
     }
 
-    /// None of so many newest frames holds speech.
-    fn take_back(&mut self, frames: usize) {
+    /// Retracts the speech of the newest `frames` frames. Drops the open turn if no speech is left in it.
+    fn retract(&mut self, frames: usize) {
         self.recent.unmark(frames);
-        let Some(mut current) = self.current.take() else {
+        let Some(mut open) = self.open.take() else {
             return;
         };
-        current.speech -= current.recent.unmark(frames);
-        if current.speech == 0 {
+        open.speech -= open.recent.unmark(frames);
+        if open.speech == 0 {
             return;
         }
-        let since = current.recent.since_marked();
-        current.turn.frames.end = since.map_or(current.certain_end, |since| self.frames - since);
-        let last = self.last_step(&current.turn);
-        let steps = &mut current.turn.steps;
+        let since = open.recent.since_marked();
+        open.turn.frames.end = since.map_or(open.final_end, |since| self.frames - since);
+        let last = self.last_step(&open.turn);
+        let steps = &mut open.turn.steps;
         steps.end = steps.end.min(last.max(steps.start) + 1);
-        self.current = Some(current);
+        self.open = Some(open);
     }
 
-    fn end(&mut self) -> Option<DetectedTurn> {
-        let current = self.current.take()?;
-        let mut turn = current.turn;
-        if turn.steps.is_empty() || current.speech < self.rule.least_speech {
+    /// Ends the open turn. Returns it, unless it has too little speech.
+    fn end_turn(&mut self) -> Option<DetectedTurn> {
+        let open = self.open.take()?;
+        let mut turn = open.turn;
+        if turn.steps.is_empty() || open.speech < self.rule.least_speech {
             return None;
         }
-        // What was confirmed after the newest segment was whole makes segments before it the turn's.
-        let whole = self.steps.min(self.last_step(&turn) + 1);
-        turn.steps.end = turn.steps.end.max(whole);
-        self.over = turn.steps.end;
+        // Speech that was confirmed after the newest segment may add steps that are already complete.
+        let complete = self.steps.min(self.last_step(&turn) + 1);
+        turn.steps.end = turn.steps.end.max(complete);
+        self.taken_steps = turn.steps.end;
         Some(turn)
     }
 
-    /// The last step that is the turn's, once it is whole.
+    /// Returns the last step that belongs to a turn. It need not be complete yet.
     fn last_step(&self, turn: &DetectedTurn) -> usize {
         (turn.frames.end + self.rule.lead_out).saturating_sub(CONFIRMED_FRAMES) / self.hop
     }
 }
 
-impl Current {
-    /// So many frames of the lane have been.
+impl OpenTurn {
+    /// Advances to a lane of `frames` frames.
     fn advance(&mut self, frames: usize) {
         if self.recent.push(false) {
-            self.certain_end = frames - KEPT;
+            self.final_end = frames - RECENT_FRAMES;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Finding speech.
+//! Faults in speech detection: tones and music that were speech, and speech that was lost.
 
 use std::f32::consts::TAU;
 use std::path::PathBuf;
@@ -12,8 +12,8 @@ use crate::common::{self, Client, Server};
 use crate::data;
 
 async fn classify(client: &Client, request: ClassifyRequest) -> Lane {
-    let answer = client.clone().classify(request).await.unwrap();
-    answer.into_inner().lanes.remove(0)
+    let response = client.clone().classify(request).await.unwrap();
+    response.into_inner().lanes.remove(0)
 }
 
 fn file(audio: Vec<u8>) -> ClassifyRequest {
@@ -23,6 +23,7 @@ fn file(audio: Vec<u8>) -> ClassifyRequest {
     }
 }
 
+/// Returns a request with samples in µ-law.
 fn mulaw(samples: &[f32], rate: u32) -> ClassifyRequest {
     let audio: Vec<u8> = samples.iter().map(|sample| mulaw_byte(*sample)).collect();
     ClassifyRequest {
@@ -36,7 +37,7 @@ fn mulaw(samples: &[f32], rate: u32) -> ClassifyRequest {
     }
 }
 
-/// G.711: sign, segment and four bits of a value of 14 bits, inverted.
+/// Encodes a sample in G.711 µ-law: the inverted sign, segment and four bits of a value of 14 bits.
 fn mulaw_byte(sample: f32) -> u8 {
     let magnitude = (sample.abs() * 8_159.0).min(8_158.0) as u32 + 33;
     let segment = magnitude.ilog2() - 5;
@@ -45,18 +46,20 @@ fn mulaw_byte(sample: f32) -> u8 {
     !(sign | (segment << 4) as u8 | step as u8)
 }
 
+/// Returns the total prediction of a lane.
 fn total(lane: &Lane) -> &Prediction {
     lane.total.as_ref().unwrap()
 }
 
-fn assert_no_speech(lane: &Lane, what: &str) {
-    assert_eq!(lane.turns, [], "{what}");
+/// Asserts that a lane has no turn and abstains because of that.
+fn assert_no_speech(lane: &Lane, case: &str) {
+    assert_eq!(lane.turns, [], "{case}");
     let reason = total(lane).reason().as_str_name();
-    assert_eq!(reason, "ABSTENTION_REASON_NO_SPEECH", "{what}");
+    assert_eq!(reason, "ABSTENTION_REASON_NO_SPEECH", "{case}");
 }
 
 #[tokio::test]
-async fn tones_of_a_telephone_and_chords_are_no_speech() {
+async fn recorded_telephone_tones_and_chords_are_not_speech() {
     let server = Server::start();
     let client = server.client().await;
     for name in [
@@ -75,7 +78,8 @@ async fn tones_of_a_telephone_and_chords_are_no_speech() {
     }
 }
 
-/// Tones in turn: their frequencies in hertz and how long they last in seconds, again and again.
+/// A repeated sequence of tones. Each has its frequencies in hertz and its duration in seconds; silence has no
+/// frequency.
 struct Cadence(&'static str, &'static [(&'static [f32], f32)]);
 
 const CADENCES: [Cadence; 12] = [
@@ -120,7 +124,7 @@ const CADENCES: [Cadence; 12] = [
 ];
 
 impl Cadence {
-    /// Seven seconds, full scale.
+    /// Returns seven seconds at full scale.
     fn samples(&self, rate: u32) -> Vec<f32> {
         let Self(_, tones) = self;
         let mut samples = Vec::new();
@@ -139,7 +143,7 @@ impl Cadence {
 }
 
 #[tokio::test]
-async fn signalling_tones_are_no_speech_at_any_level() {
+async fn signalling_tones_are_not_speech_at_any_level() {
     let server = Server::start();
     let client = server.client().await;
     for cadence in &CADENCES {
@@ -161,7 +165,7 @@ async fn signalling_tones_are_no_speech_at_any_level() {
     }
 }
 
-/// A sine that goes up and down between 600 and 1,500 Hz, 6 s at 16 kHz.
+/// Returns a sine that rises and falls between 600 and 1,500 Hz once a `period`, in seconds: 6 s at 16 kHz.
 fn siren(period: f32) -> Vec<f32> {
     let mut phase = 0.0;
     let samples = (0..96_000).map(|i| {
@@ -173,24 +177,24 @@ fn siren(period: f32) -> Vec<f32> {
     samples.collect()
 }
 
-/// One period of a sound with harmonics, by its phase.
+/// A function of one number: a waveform of its phase, or a frequency of the time.
 type Wave = fn(f32) -> f32;
 
-/// The sum of odd or of all harmonics up to the eighth, each as loud as its number is small.
+/// Returns the sum of every `step`-th harmonic up to the eighth. The amplitude of harmonic k is 1/k.
 fn harmonics(phase: f32, step: usize) -> f32 {
     let numbers = (1..=8).step_by(step).map(|k| k as f32);
     numbers.map(|k| (k * phase).sin() / k).sum()
 }
 
 #[tokio::test]
-async fn sirens_with_harmonics_are_no_speech() {
+async fn sirens_with_harmonics_are_not_speech() {
     let server = Server::start();
     let client = server.client().await;
     let waves: [(&str, Wave); 4] = [
         ("square", |phase| harmonics(phase, 2)),
         ("sawtooth", |phase| harmonics(phase, 1)),
         ("cubed sine", |phase| phase.sin().powi(3)),
-        // The loudest harmonic is now the one and now the other.
+        // Two equally loud harmonics, so either may be the loudest in a frame.
         ("two alike", |phase| phase.sin() + (2.0 * phase).sin()),
     ];
     let sweeps: [(&str, Wave); 3] = [
@@ -213,19 +217,19 @@ async fn sirens_with_harmonics_are_no_speech() {
 }
 
 #[tokio::test]
-async fn sirens_are_no_speech() {
+async fn sirens_are_not_speech() {
     let server = Server::start();
     let client = server.client().await;
     for period in [0.35, 5.0] {
         let lane = classify(&client, file(common::wav(&siren(period), 16_000))).await;
-        assert_no_speech(&lane, &format!("up and down in {period} s"));
+        assert_no_speech(&lane, &format!("siren with a period of {period} s"));
     }
 }
 
-/// Seconds of a beat.
+/// Duration of a beat, in seconds.
 const BEAT: f32 = 0.4;
 
-/// Music as it is played to who waits: chords, a bass and a melody over them, so many beats at 16 kHz.
+/// Returns hold music of `beats` beats at 16 kHz: chords, a bass and a melody.
 fn hold_music(beats: usize) -> Vec<f32> {
     let beat = (BEAT * 16_000.0) as usize;
     let mut music = vec![0.0; beats * beat];
@@ -249,7 +253,8 @@ fn hold_music(beats: usize) -> Vec<f32> {
     music
 }
 
-/// Adds a note of six partials, so many semitones over middle C, that fades by `decay` nepers a second.
+/// Adds a note of six partials to the music. It is `tone` semitones over middle C and decays by `decay` nepers a
+/// second.
 fn play(music: &mut [f32], start: usize, length: usize, tone: i32, level: f32, decay: f32) {
     let hertz = 261.6 * 2f32.powf(tone as f32 / 12.0);
     for (i, sample) in music.iter_mut().skip(start).take(length).enumerate() {
@@ -261,11 +266,12 @@ fn play(music: &mut [f32], start: usize, length: usize, tone: i32, level: f32, d
     }
 }
 
-/// An instrument: the sound of a note by its frequency in hertz and the seconds since it began.
+/// A function that returns a sample of a note, from its frequency in hertz and the seconds since its start.
 type Instrument = fn(f32, f32) -> f32;
 
-/// Partials of a bell, as multiples of its note, each with its level and how fast it fades.
+/// Returns a sample of a bell.
 fn bell(hertz: f32, t: f32) -> f32 {
+    // The ratio of each partial to the note, its level, and its decay in nepers a second.
     let partials = [
         (0.5, 0.5, 1.2),
         (1.0, 1.0, 2.0),
@@ -282,25 +288,27 @@ fn bell(hertz: f32, t: f32) -> f32 {
     partials.map(partial).iter().sum()
 }
 
-/// Harmonics up to the twelfth of a phase in turns.
-fn bowed(turns: f32) -> f32 {
+/// Returns a sample of a bowed string: the harmonics up to the twelfth. The phase is in periods.
+fn bowed(periods: f32) -> f32 {
     (1..=12)
-        .map(|k| (TAU * turns * k as f32).sin() / k as f32)
+        .map(|k| (TAU * periods * k as f32).sin() / k as f32)
         .sum()
 }
 
+/// Returns a sample of a bowed string with vibrato.
 fn violin(hertz: f32, t: f32) -> f32 {
     let vibrato = 0.01 * (1.0 - (TAU * 5.5 * t).cos()) / (TAU * 5.5);
     (t / 0.08).min(1.0) * (1.0 + 0.2 * (TAU * 5.5 * t).sin()) * bowed(hertz * (t + vibrato))
 }
 
-/// Slides up by a third into each note.
+/// Returns a sample of a melody with vibrato that slides up into each note.
 fn wail(hertz: f32, t: f32) -> f32 {
     let vibrato = 0.015 * (1.0 - (TAU * 6.0 * t).cos()) / (TAU * 6.0);
     let slide = 0.2 * 0.15 * (1.0 - (-t / 0.15).exp());
     bowed(hertz * (t - slide + vibrato))
 }
 
+/// Returns a sample of an organ: five stops with a tremolo.
 fn organ(hertz: f32, t: f32) -> f32 {
     let tremolo = 1.0 + 0.15 * (TAU * 6.2 * t).sin();
     let stops = [(1.0, 1.0), (2.0, 0.7), (3.0, 0.4), (4.0, 0.4), (6.0, 0.2)];
@@ -308,18 +316,20 @@ fn organ(hertz: f32, t: f32) -> f32 {
     tremolo * stops.map(stop).iter().sum::<f32>()
 }
 
+/// Returns a sample of a struck string. Higher harmonics decay faster.
 fn piano(hertz: f32, t: f32) -> f32 {
     let partial = |k: f32| (-(1.2 + 0.8 * k) * t).exp() * (TAU * hertz * k * t).sin() / k;
     (1..=10).map(|k| partial(k as f32)).sum()
 }
 
+/// Returns a sample of a plucked string. It is brighter than a struck one.
 fn plucked(hertz: f32, t: f32) -> f32 {
     let partial =
         |k: f32| (-(1.0 + 0.3 * k * k) * t).exp() * (TAU * hertz * k * t).sin() / k.sqrt();
     (1..=14).map(|k| partial(k as f32)).sum()
 }
 
-/// What plays while somebody waits.
+/// A kind of hold music.
 struct Music {
     name: &'static str,
     chords: Option<Instrument>,
@@ -374,15 +384,21 @@ const MUSICS: [Music; 7] = [
 ];
 
 impl Music {
-    /// Thirty seconds at 16 kHz, 60 beats.
+    /// Returns 60 beats, thirty seconds, at 16 kHz.
     fn samples(&self) -> Vec<f32> {
-        const BEAT: usize = 8_000;
+        /// Samples of a beat: 0.5 s.
+        const BEAT_SAMPLES: usize = 8_000;
         let mut random = StdRng::seed_from_u64(5);
-        let mut music = vec![0.0; 60 * BEAT];
+        let mut music = vec![0.0; 60 * BEAT_SAMPLES];
         let mut play =
             |start: usize, beats: usize, level: f32, sound: &mut dyn FnMut(f32) -> f32| {
-                let length = beats * BEAT;
-                for (i, sample) in music.iter_mut().skip(start * BEAT).take(length).enumerate() {
+                let length = beats * BEAT_SAMPLES;
+                for (i, sample) in music
+                    .iter_mut()
+                    .skip(start * BEAT_SAMPLES)
+                    .take(length)
+                    .enumerate()
+                {
                     let edge = (i.min(length - i) as f32 / 160.0).min(1.0);
                     *sample += level * edge * sound(i as f32 / 16_000.0);
                 }
@@ -417,7 +433,7 @@ impl Music {
     }
 }
 
-/// The first ten seconds of a book, or an angry sentence from EMO-DB where that is.
+/// Returns a read book and, if the corpus is there, an angry sentence from EMO-DB.
 fn sentences() -> Vec<Vec<f32>> {
     let mut paths = vec![PathBuf::from(concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -448,7 +464,7 @@ async fn a_sentence_after_any_hold_music_decides_the_total() {
     }
 }
 
-/// An angry sentence from EMO-DB.
+/// Returns the path of an angry sentence from EMO-DB, if the corpus is there.
 fn angry() -> Option<PathBuf> {
     data::shared("emodb/03a01Wa.flac")
 }
@@ -472,13 +488,17 @@ async fn a_sentence_after_hold_music_decides_the_total() {
     for pause in [0, 8_000] {
         let call = [music.clone(), vec![0.0; pause], sentence.clone()].concat();
         let call = classify(&client, file(common::wav(&call, 16_000))).await;
-        assert_eq!(total(&call).label, "anger", "after {pause} samples");
+        assert_eq!(
+            total(&call).label,
+            "anger",
+            "{pause} samples after the music"
+        );
         assert!(!total(&call).abstained);
     }
 }
 
 #[tokio::test]
-async fn emotional_speech_is_not_taken_for_a_tone() {
+async fn emotional_speech_is_not_detected_as_a_tone() {
     let server = Server::start();
     let client = server.client().await;
     for (corpus, every) in [

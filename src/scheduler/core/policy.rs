@@ -23,7 +23,7 @@ pub struct Policy {
     /// What may be held.
     pub bounds: Bounds,
     /// Predicted time that no batch exceeds, so that no caller waits behind a longer one. Batches that are
-    /// hardly longer than the smallest are exempt; see [`CostTable::bound`](super::CostTable::bound).
+    /// hardly longer than the smallest are exempt (`HARDLY_LONGER` in `costs.rs`).
     pub max_batch_time: Duration,
     /// How long an entry may wait on a free instance for other members of its batch. It waits only where the
     /// cost table predicts a gain. Zero never waits.

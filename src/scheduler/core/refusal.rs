@@ -17,9 +17,7 @@ pub enum Refusal {
         drain: Duration,
     },
     /// The job's tensors would exceed the bound on bytes.
-    #[error(
-        "the tensors of all requests would exceed {most} bytes, which is the bound"
-    )]
+    #[error("the tensors of all requests would exceed {most} bytes, which is the bound")]
     Bytes {
         /// The bound.
         most: usize,
