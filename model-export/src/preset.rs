@@ -2,13 +2,15 @@
 //!
 //! The four shipped presets are in `presets/`. A path to another file works wherever a name does.
 
+mod augment;
+
 use std::path::Path;
 
 use clap::builder::RangedU64ValueParser;
 use serde::{Deserialize, Serialize};
 use undertone::frontend::NarrowBand;
 
-use crate::train::augment::Augment;
+pub use augment::Augment;
 
 /// Everything that decides what a run computes, apart from the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

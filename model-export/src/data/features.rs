@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_heard_as_a_file_of_its_own_would_be() {
+    fn a_span_is_segmented_as_a_file_of_its_own_would_be() {
         let dir = tempfile::tempdir().unwrap();
         let samples: Vec<i16> = (0..32_000).map(|i| (i * 7_919 % 20_011) as i16).collect();
         let files = [

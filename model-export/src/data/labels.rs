@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn four_knows_every_word_of_every_corpus() {
+    fn four_contains_every_word_of_every_corpus() {
         let four = Labels::load("four").unwrap();
         for corpus in Corpus::KNOWN {
             let unlabelled = [Corpus::LibriSpeech, Corpus::EmovDb].contains(&corpus);

@@ -156,7 +156,7 @@ proptest! {
     }
 
     #[test]
-    fn a_step_is_heard_from_itself_to_the_end_of_its_reach_and_nowhere_else(
+    fn a_step_changes_outputs_from_itself_to_the_end_of_its_reach_and_nowhere_else(
         seed: u64, shape in shape(), length in 1..=50usize, at in 0..50usize, beside in 0..2usize,
     ) {
         let device = Device::flex();

@@ -136,7 +136,7 @@ fn savee_is_read_in_both_layouts_once() {
 }
 
 #[test]
-fn tess_knows_its_odd_name_and_its_second_folder() {
+fn tess_is_read_with_its_odd_name_and_its_second_folder() {
     let tree = Tree::of(&[
         "TESS/OAF_Pleasant_surprise/OAF_back_ps.wav",
         "TESS/OAF_neutral/OA_bite_neutral.wav",

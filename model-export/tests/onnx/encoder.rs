@@ -75,7 +75,7 @@ proptest! {
     }
 
     #[test]
-    fn companions_change_nothing(seed in any::<u64>()) {
+    fn other_members_of_a_batch_change_nothing(seed in any::<u64>()) {
         let mut random = Random::new(seed);
         let mut session = runtime::session(&onnx::encoder(&model(&mut random, true)).unwrap());
         let segments = random.values(5 * SEGMENT, 2.0);

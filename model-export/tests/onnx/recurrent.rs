@@ -108,7 +108,7 @@ proptest! {
     }
 
     #[test]
-    fn companions_change_nothing(
+    fn other_members_of_a_batch_change_nothing(
         seed in any::<u64>(), cell in cell(), lengths in proptest::collection::vec(0..40usize, 1..7),
     ) {
         let mut case = case(seed, cell, 2, 40);

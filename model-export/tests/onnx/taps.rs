@@ -166,7 +166,7 @@ proptest! {
     }
 
     #[test]
-    fn companions_change_nothing(
+    fn other_members_of_a_batch_change_nothing(
         seed in any::<u64>(), kind in kind(), lengths in proptest::collection::vec(0..60usize, 1..7),
     ) {
         let mut case = case(seed, kind, 4, 60);

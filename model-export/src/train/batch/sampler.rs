@@ -19,7 +19,8 @@ use super::minibatch::{Batch, UNLABELLED};
 use super::{copy_paste, mixup};
 use crate::data::corpus::Utterance;
 use crate::data::features::{Features, Statistics};
-use crate::train::augment::{Augment, Noise, chance, frames_at_speed, resample};
+use crate::preset::Augment;
+use crate::train::augment::{Noise, chance, frames_at_speed, resample};
 
 /// How batches are made.
 #[derive(Clone, Debug, PartialEq)]

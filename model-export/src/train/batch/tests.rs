@@ -11,8 +11,8 @@ use undertone::frontend::{
 use super::*;
 use crate::data::corpus::{Corpus, Utterance};
 use crate::data::features::{Features, Statistics};
+use crate::preset::Augment;
 use crate::preset::Preset;
-use crate::train::augment::Augment;
 use crate::train::augment::tests::{frames_of, sound};
 
 /// Utterances of given lengths in frames; their frames identify them.
@@ -76,7 +76,7 @@ fn three_corpora() -> (Features, Vec<Utterance>) {
 }
 
 #[test]
-fn whole_utterances_are_what_the_server_hears() {
+fn whole_utterances_are_what_the_server_analyses() {
     let statistics = statistics();
     let spec =
         Arc::new(Spec::new(16, statistics.mean.clone(), statistics.deviation.clone()).unwrap());
@@ -191,7 +191,7 @@ fn the_default_preset_draws_what_it_always_drew() {
 }
 
 #[test]
-fn a_telephone_crop_is_heard_as_the_server_hears_a_telephone() {
+fn a_telephone_crop_is_analysed_as_the_server_analyses_a_telephone() {
     let (features, utterances) = three_corpora();
     let indices = everyone(utterances.len());
     let telephone = Augment {
@@ -442,7 +442,7 @@ fn without_augmentation_a_crop_is_a_piece_of_the_utterance() {
 }
 
 #[test]
-fn evaluation_hears_everybody_once_with_little_padding() {
+fn evaluation_contains_every_utterance_once_with_little_padding() {
     let (features, utterances) = three_corpora();
     let indices = everyone(utterances.len());
     let sampler = Sampler::new(
