@@ -5,13 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use undertone::audio::{Encoding, LaneChoice};
-use undertone::engine::{Audio, AudioFile, Caller, Class, Decoded, Engine, EngineOptions, Request};
+use undertone::engine::{
+    Audio, AudioFile, Caller, Class, DecodeProgress, Engine, EngineOptions, Request,
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("usage: embed FILE")?;
     // The embedded bundle. `EngineOptions::bundle` names the folder of another one.
     let engine = Engine::open(&EngineOptions::for_own_files())?;
-    let file = AudioFile::open(Path::new(&path), Decoded::default())?;
+    let file = AudioFile::open(Path::new(&path), DecodeProgress::default())?;
     let request = Request {
         audio: Audio::File(Arc::new(file)),
         encoding: Encoding::Auto,

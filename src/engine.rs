@@ -41,7 +41,7 @@ use crate::bundle::{Bundle, Manifest};
 use crate::decision::{Abstention, Evidence, PredictionRule, SpanClassifier};
 use crate::frontend::SAMPLE_RATE;
 use crate::runtime::{Library, RuntimeError, Sizes};
-use crate::scheduler::{Clock, Scheduler, Spent, Terms, Ticket};
+use crate::scheduler::{Clock, Scheduler, Terms, Ticket, TimeSpent};
 use crate::telemetry::requests;
 use class_rule::ClassRule;
 use idle_memory::IdleTrimmer;
@@ -57,7 +57,7 @@ use work_estimate::WorkEstimator;
 
 pub use crate::runtime::Provider;
 pub use crate::scheduler::core::{Class, Refusal, TenantId};
-pub use audio_file::{AudioFile, Decoded};
+pub use audio_file::{AudioFile, DecodeProgress};
 pub use classification::{Classification, Lane, Timing};
 pub use error::{BusyReason, EngineError, InternalError, OpenError};
 pub use idle_memory::limit_retained_memory;
@@ -244,7 +244,7 @@ impl Engine {
                 work: self.estimator.work(segments),
                 bytes: self.estimator.bytes(segments, lanes),
             };
-            match self.scheduler.join(terms) {
+            match self.scheduler.admit(terms) {
                 // A guess alone must not refuse a recording that may be small enough. The guess is halved
                 // until it fits. `SchedulerSink::announce` refuses the recording after decoding, if necessary.
                 Err(
@@ -287,7 +287,7 @@ impl Engine {
         let lanes = outputs.into_iter().zip(&segmented.lanes).enumerate();
         let lanes = lanes.map(async |(number, (output, lane))| {
             let (output, later) = match output {
-                LaneOutput::Evidence(output) => (output, Spent::default()),
+                LaneOutput::Evidence(output) => (output, TimeSpent::default()),
                 LaneOutput::Features(features) => {
                     let starts = lane.starts.clone();
                     let output = ticket.sequence(number, features, starts)?.await?;

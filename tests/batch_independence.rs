@@ -34,8 +34,8 @@ const POISON: f32 = 12_345.0;
 struct Fallible(Instance);
 
 impl Device for Fallible {
-    fn stopper(&self) -> Arc<dyn StopHandle> {
-        self.0.stopper()
+    fn stop_handle(&self) -> Arc<dyn StopHandle> {
+        self.0.stop_handle()
     }
 
     fn encode(&mut self, segments: ArrayView4<'_, f32>) -> Result<Encoded, RuntimeError> {
@@ -88,7 +88,7 @@ fn join(scheduler: &Scheduler, segments: usize, class: Class) -> Ticket {
         work,
         bytes: segments * SEGMENT_VALUES * 4 + (1 << 20),
     };
-    scheduler.join(terms).unwrap()
+    scheduler.admit(terms).unwrap()
 }
 
 /// Returns the outputs of all chunks of a recording.

@@ -55,8 +55,8 @@ impl LoggingDevice {
 }
 
 impl Device for LoggingDevice {
-    fn stopper(&self) -> Arc<dyn StopHandle> {
-        self.instance.stopper()
+    fn stop_handle(&self) -> Arc<dyn StopHandle> {
+        self.instance.stop_handle()
     }
 
     fn stopwatch(&self) -> Stopwatch {
@@ -190,7 +190,7 @@ async fn recording(scheduler: &Scheduler, caller: usize, segments: &Arc<Vec<f32>
     let count = segments.len() / SEGMENT_VALUES;
     let class = Class::ALL[caller % 2];
     let ticket = scheduler
-        .join(Terms {
+        .admit(Terms {
             tenant: ["red", "green", "blue"][caller % 3].into(),
             weight: 1,
             class,

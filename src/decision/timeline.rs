@@ -9,11 +9,11 @@ use super::prediction::{Abstention, Prediction, PredictionRule};
 /// Shortest window of a timeline: one segment, so that each whole window contains a step.
 pub const SHORTEST_WINDOW: Duration = Duration::from_millis(264);
 
-/// From this articulation on, a turn is clearly articulated, if at least [`ARTICULATED_STEPS`] of its steps contain
-/// speech. The decisions page ("Speech") has the shares of speech and music on either side.
+/// Least articulation of a clearly articulated turn; see [`Turn::articulation`]. The decisions page ("Speech")
+/// has the shares of speech and music on either side.
 const ARTICULATED: f32 = 0.5;
-/// One second at the default hop. A shorter turn may be articulated by chance.
-const ARTICULATED_STEPS: usize = 8;
+/// Least speech of a clearly articulated turn. A shorter turn may be articulated by chance.
+const ARTICULATED_SPEECH: Duration = Duration::from_secs(1);
 /// Below this articulation, a turn may be music.
 const UNARTICULATED: f32 = 0.3;
 
@@ -86,7 +86,7 @@ impl SpanClassifier<'_> {
     pub fn total(&self, turns: &[Turn]) -> Option<Prediction> {
         let is_clear = |turn: &Turn| {
             turn.articulation >= ARTICULATED
-                && self.steps_with_speech(turn.steps.clone()) >= ARTICULATED_STEPS
+                && self.speech_time(turn.steps.clone()) >= ARTICULATED_SPEECH
         };
         let any_clear = turns.iter().any(is_clear);
         let may_be_music = |turn: &Turn| any_clear && turn.articulation < UNARTICULATED;
@@ -150,6 +150,16 @@ impl SpanClassifier<'_> {
         let silent = (speech == 0).then_some(Abstention::NoSpeech);
         let prediction = self.rule.predict(probabilities, self.reason.or(silent));
         Some((prediction, speech as f32 / steps.count() as f32))
+    }
+
+    /// Returns the time of the steps that contain speech: their number times the time from step to step.
+    fn speech_time(&self, steps: Range<usize>) -> Duration {
+        let hop = match self.times.steps[..] {
+            [first, second, ..] => second.start - first.start,
+            _ => self.times.segment,
+        };
+        let count = u32::try_from(self.steps_with_speech(steps)).unwrap_or(u32::MAX);
+        hop.saturating_mul(count)
     }
 
     /// Returns how many of some steps contain speech.

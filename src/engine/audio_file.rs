@@ -19,14 +19,14 @@ pub struct AudioFile {
     head: Vec<u8>,
     /// Size of the file in bytes; 0 if it is not known.
     size: u64,
-    decoded: Decoded,
+    decoded: DecodeProgress,
 }
 
 /// How much of a recording is decoded, for a progress display. Clones report the same recording.
 #[derive(Clone, Debug, Default)]
-pub struct Decoded(Arc<AtomicU64>);
+pub struct DecodeProgress(Arc<AtomicU64>);
 
-impl Decoded {
+impl DecodeProgress {
     /// Returns the seconds of audio that are decoded.
     #[must_use]
     pub fn seconds(&self) -> f64 {
@@ -43,7 +43,7 @@ impl AudioFile {
     ///
     /// # Errors
     /// The system's error.
-    pub fn open(path: &Path, decoded: Decoded) -> io::Result<Self> {
+    pub fn open(path: &Path, decoded: DecodeProgress) -> io::Result<Self> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         let mut head = Vec::new();
@@ -78,7 +78,7 @@ impl AudioFile {
         }
     }
 
-    pub(super) fn decoded(&self) -> &Decoded {
+    pub(super) fn decoded(&self) -> &DecodeProgress {
         &self.decoded
     }
 
@@ -119,7 +119,7 @@ mod tests {
         let mp3 = [&b"\xff\xfb\x50\xc0"[..], &[0; 8_000 * 60 - 4]].concat();
         for (bytes, seconds) in [(wav, 60.0), (flac, 6.0), (mp3, 60.0)] {
             let file = file(&bytes);
-            let opened = AudioFile::open(file.path(), Decoded::default()).unwrap();
+            let opened = AudioFile::open(file.path(), DecodeProgress::default()).unwrap();
             let estimate = opened.estimate().seconds;
             assert!((estimate - seconds).abs() < 0.01, "{estimate}");
         }
@@ -130,7 +130,7 @@ mod tests {
         let bytes: Vec<u8> = (0..3 * HEAD + 5).map(|i| i as u8).collect();
         for length in [0, 1, HEAD, HEAD + 1, bytes.len()] {
             let file = file(&bytes[..length]);
-            let opened = AudioFile::open(file.path(), Decoded::default()).unwrap();
+            let opened = AudioFile::open(file.path(), DecodeProgress::default()).unwrap();
             let mut received = Vec::new();
             let read = opened.read(|block| {
                 received.extend_from_slice(block);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::decision::{Prediction, Span};
-use crate::scheduler::Spent;
+use crate::scheduler::TimeSpent;
 
 /// The predictions of a recording.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +29,8 @@ pub struct Classification {
 pub struct Lane {
     /// The channel, counted from 0; 0 for a mix.
     pub index: usize,
-    /// Prediction of all turns together. Without a turn it abstains.
+    /// Prediction of the turns together. Turns that may be music are left out if another turn is clearly
+    /// articulated. Without a turn it abstains.
     pub total: Prediction,
     /// Prediction of each turn, in order; empty if nobody speaks.
     pub turns: Vec<Span>,
@@ -43,5 +44,5 @@ pub struct Timing {
     /// Decoding and cutting into segments.
     pub decode: Duration,
     /// Waiting for batches and running in them, summed over the request's entries.
-    pub spent: Spent,
+    pub spent: TimeSpent,
 }

@@ -183,7 +183,7 @@ mod tests {
             ((1, 1), false), // It has just ended.
             ((1, 1), true),
             ((1, 1), false),
-            ((2, 2), false), // A short one, between two looks.
+            ((2, 2), false), // A short one, between two checks.
             ((3, 2), false),
             ((4, 4), false),
             ((4, 4), true),

@@ -45,7 +45,8 @@ struct SampleBudget {
 }
 
 impl Intake {
-    /// Starts the decoders: one for each core. Of `requests` requests none is refused.
+    /// Starts the threads that decode bulk recordings, one for each core. Interactive recordings use the
+    /// runtime's blocking threads. Of `requests` requests none is refused.
     pub(super) fn start(
         spec: Arc<Spec>,
         turn_detection: TurnDetection,

@@ -10,7 +10,7 @@ use super::error::{EngineError, InternalError};
 use super::piece::{PIECES_UNDER_WAY, Piece};
 use super::refusals::count_refusal;
 use crate::scheduler::core::{Class, Work};
-use crate::scheduler::{self, Spent, Ticket, Waiter};
+use crate::scheduler::{self, Ticket, TimeSpent, Waiter};
 
 /// Segments in the scheduler.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Submitter {
         work: Work,
         bytes: usize,
     ) -> Result<(), EngineError> {
-        let admitted = self.with_ticket(move |ticket| ticket.measured(class, work, bytes))?;
+        let admitted = self.with_ticket(move |ticket| ticket.announce(class, work, bytes))?;
         Ok(admitted.inspect_err(|refusal| count_refusal(refusal, class))?)
     }
 
@@ -121,25 +121,25 @@ impl Submitter {
 
 impl Results {
     /// Waits for all results. Returns one for each lane.
-    pub(super) async fn collect(mut self) -> Result<(Vec<LaneOutput>, Spent), EngineError> {
+    pub(super) async fn collect(mut self) -> Result<(Vec<LaneOutput>, TimeSpent), EngineError> {
         let mut lanes = Vec::new();
-        let mut spent = Spent::default();
+        let mut spent = TimeSpent::default();
         while let Some((lane, submitted)) = self.0.recv().await {
             lanes.resize_with(lanes.len().max(lane + 1), || {
                 LaneOutput::Features(Vec::new())
             });
             match submitted {
                 Submitted::Piece(waiter) => {
-                    let encoding = waiter.await?;
-                    spent += encoding.spent;
+                    let output = waiter.await?;
+                    spent += output.spent;
                     if let LaneOutput::Features(features) = &mut lanes[lane] {
-                        features.extend_from_slice(&encoding.features);
+                        features.extend_from_slice(&output.features);
                     }
                 }
                 Submitted::Whole(waiter) => {
-                    let evidence = waiter.await?;
-                    spent += evidence.spent;
-                    lanes[lane] = LaneOutput::Evidence(evidence);
+                    let output = waiter.await?;
+                    spent += output.spent;
+                    lanes[lane] = LaneOutput::Evidence(output);
                 }
             }
         }
@@ -176,7 +176,7 @@ mod tests {
     }
 
     impl Device for GatedDevice {
-        fn stopper(&self) -> Arc<dyn StopHandle> {
+        fn stop_handle(&self) -> Arc<dyn StopHandle> {
             Arc::new(Unstoppable)
         }
 
@@ -231,7 +231,7 @@ mod tests {
             },
             bytes: PIECES_UNDER_WAY * SEGMENT_VALUES * size_of::<f32>(),
         };
-        let ticket = Arc::new(scheduler.join(terms).unwrap());
+        let ticket = Arc::new(scheduler.admit(terms).unwrap());
         (scheduler, ticket, end)
     }
 

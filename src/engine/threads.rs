@@ -10,7 +10,10 @@ pub(super) fn run_on_idle_processors() {
         use thread_priority::{NormalThreadSchedulePolicy::Idle, ThreadPriority};
 
         if let Err(error) = linux::set(Idle, ThreadPriority::Min) {
-            tracing::warn!(%error, "the system refuses the policy SCHED_IDLE, so bulk work competes with interactive work for processors");
+            tracing::warn!(
+                %error,
+                "the system refuses SCHED_IDLE; bulk work competes with interactive work for processors"
+            );
         }
     }
 }
@@ -31,7 +34,7 @@ pub fn use_batch_scheduling_policy() {
         }
         let unchanged = rustix::process::getpriority_process(None).unwrap_or_default();
         if let Err(error) = linux::set(Batch, linux::priority(unchanged)) {
-            tracing::debug!(%error, "the system refuses the policy SCHED_BATCH, so arriving calls interrupt batches");
+            tracing::debug!(%error, "the system refuses SCHED_BATCH; arriving calls interrupt batches");
         }
     }
 }

@@ -202,7 +202,7 @@ fn trial_shapes(provider: Provider) -> [Shape; 2] {
     [(rows[0], 1), (rows[1], 32)].map(|(rows, steps)| Shape { rows, steps })
 }
 
-/// Runs one batch of each shape on all instances at the same time. Returns the time of the slowest instance
+/// Measures one shape of each graph on all instances at the same time, as the median of [`TRIALS`] runs. Returns the time of the slowest instance
 /// divided by their number.
 fn trial(
     instances: &mut [Instance],

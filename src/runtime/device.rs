@@ -64,7 +64,8 @@ pub struct StepEvidence {
 /// A number of values that is no multiple of a segment's.
 pub fn segments_view(values: &[f32]) -> Result<ArrayView4<'_, f32>, ShapeError> {
     let count = values.len() / SEGMENT_VALUES;
-    ArrayView4::from_shape((count, 1, SEGMENT_FRAMES, BINS), values)
+    // `from_shape` would ignore values in excess of the shape.
+    ArrayView1::from(values).into_shape_with_order((count, 1, SEGMENT_FRAMES, BINS))
 }
 
 /// Stops a device's run from another thread.
@@ -80,7 +81,7 @@ pub trait StopHandle: std::fmt::Debug + Send + Sync {
 /// What runs batches, one at a time.
 pub trait Device: Send {
     /// Returns the handle that stops this device's runs.
-    fn stopper(&self) -> Arc<dyn StopHandle>;
+    fn stop_handle(&self) -> Arc<dyn StopHandle>;
 
     /// Starts a stopwatch that measures the cost of a run of this device.
     fn stopwatch(&self) -> Stopwatch {
@@ -90,7 +91,8 @@ pub trait Device: Send {
     /// Runs N segments, `[N, 1, 32, 129]`.
     ///
     /// # Errors
-    /// [`RuntimeError::Run`], or [`RuntimeError::Output`] if an output's size does not fit N.
+    /// [`RuntimeError::Run`]; [`RuntimeError::Output`] if an output's size does not fit N;
+    /// [`RuntimeError::Shape`] if the inputs do not fit each other.
     fn encode(&mut self, segments: ArrayView4<'_, f32>) -> Result<Encoded, RuntimeError>;
 
     /// Runs N chunks.

@@ -112,7 +112,7 @@ impl Instance {
 }
 
 impl Device for Instance {
-    fn stopper(&self) -> Arc<dyn StopHandle> {
+    fn stop_handle(&self) -> Arc<dyn StopHandle> {
         Arc::clone(&self.options) as Arc<dyn StopHandle>
     }
 

@@ -76,18 +76,17 @@ impl Recurrent {
     ) -> Result<StepEvidence, RuntimeError> {
         let (n, t, c) = batch.features.dim();
         let (s, k) = (self.sizes.history_values(), self.sizes.labels);
-        let mut logits = Array3::zeros((n, t, k));
-        let mut scores = Array2::zeros((n, t));
-        let mut carried = vec![0.0; n * s];
         // Full chunks run without a copy of their inputs, if only rows without any step follow them.
         let full = batch.real.iter().take_while(|&&real| real == t).count();
         if full > 0 && batch.real[full..].iter().all(|&real| real == 0) {
             let features = batch.features.slice_move(s![..full, .., ..]);
             let state = batch.history.slice_move(s![..full, ..]);
-            let run = self.graph.run(features, state)?;
+            let run = self.graph.run(&features, &state)?;
             if full == n {
                 return Ok(run);
             }
+            let (mut logits, mut scores) = (Array3::zeros((n, t, k)), Array2::zeros((n, t)));
+            let mut carried = vec![0.0; n * s];
             logits.slice_mut(s![..full, .., ..]).assign(&run.logits);
             scores.slice_mut(s![..full, ..]).assign(&run.scores);
             carried[..full * s].copy_from_slice(&run.carried);
@@ -97,6 +96,8 @@ impl Recurrent {
                 carried: carried.into(),
             });
         }
+        let (mut logits, mut scores) = (Array3::zeros((n, t, k)), Array2::zeros((n, t)));
+        let mut carried = vec![0.0; n * s];
         let mut lengths = batch.real.to_vec();
         lengths.sort_unstable();
         lengths.dedup();
@@ -111,7 +112,7 @@ impl Recurrent {
             }
             let features = ArrayView3::from_shape((rows.len(), real, c), &self.features)?;
             let state = ArrayView2::from_shape((rows.len(), s), &self.state)?;
-            let group = self.graph.run(features, state)?;
+            let group = self.graph.run(&features, &state)?;
             for (member, row) in rows.into_iter().enumerate() {
                 logits
                     .slice_mut(s![row, ..real, ..])
@@ -131,7 +132,7 @@ impl Recurrent {
 
     pub(super) fn step(&mut self, batch: StepBatch<'_>) -> Result<StepEvidence, RuntimeError> {
         self.graph
-            .run(batch.features.insert_axis(Axis(1)), batch.history)
+            .run(&batch.features.insert_axis(Axis(1)), &batch.history)
     }
 }
 
@@ -139,15 +140,15 @@ impl RecurrentSession {
     /// Runs N chunks of T steps without padding: `features` `[N, T, C]`, `state` `[N, S]`.
     fn run(
         &mut self,
-        features: ArrayView3<'_, f32>,
-        state: ArrayView2<'_, f32>,
+        features: &ArrayView3<'_, f32>,
+        state: &ArrayView2<'_, f32>,
     ) -> Result<StepEvidence, RuntimeError> {
         let graph = names::SEQUENCE;
         let failed = |source| RuntimeError::Run { graph, source };
         let (n, t, _) = features.dim();
         let inputs = ort::inputs![
-            "features" => TensorRef::from_array_view(features).map_err(failed)?,
-            "state" => TensorRef::from_array_view(state).map_err(failed)?,
+            "features" => TensorRef::from_array_view(features.view()).map_err(failed)?,
+            "state" => TensorRef::from_array_view(state.view()).map_err(failed)?,
         ];
         let outputs = self
             .session

@@ -51,7 +51,7 @@ impl StopHandle for Counts {
 }
 
 impl Device for Counter {
-    fn stopper(&self) -> Arc<dyn StopHandle> {
+    fn stop_handle(&self) -> Arc<dyn StopHandle> {
         Arc::clone(&self.0) as Arc<dyn StopHandle>
     }
 
@@ -113,7 +113,7 @@ fn join(scheduler: &Scheduler) -> Ticket {
         },
         bytes: 8 * SEGMENT_VALUES * size_of::<f32>(),
     };
-    scheduler.join(terms).unwrap()
+    scheduler.admit(terms).unwrap()
 }
 
 fn segments(value: f32, count: usize) -> Arc<Vec<f32>> {

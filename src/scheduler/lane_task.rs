@@ -6,7 +6,7 @@
 use super::chunk::Chunk;
 use super::core::{JobId, Task};
 use super::reply::{PendingReply, Reply};
-use super::results::{EncoderOutput, Failure, SequenceOutput, Spent};
+use super::results::{EncoderOutput, Failure, SequenceOutput, TimeSpent};
 use crate::runtime::{History, Sizes};
 
 /// A lane under way. It has one entry at a time. All its entries have the same name, so its waiter can cancel
@@ -28,7 +28,7 @@ pub(super) struct LaneTask {
     logits: Vec<f32>,
     /// Attention scores of the steps so far, `[T]`.
     scores: Vec<f32>,
-    spent: Spent,
+    spent: TimeSpent,
     reply: Reply<SequenceOutput>,
 }
 
@@ -52,7 +52,7 @@ impl LaneTask {
             history: None,
             logits: Vec::new(),
             scores: Vec::new(),
-            spent: Spent::default(),
+            spent: TimeSpent::default(),
             reply,
         })
     }

@@ -3,7 +3,7 @@
 //! [`core`] decides: it is a pure state machine without clock, threads or I/O. [`Scheduler`] is the shell around
 //! it. It has a worker thread for each device, a [`Ticket`] for each request, through which work is submitted,
 //! and a [`Waiter`] for each result, which cancels the work when it is dropped. Of the runtime it depends only on
-//! [`Device`](crate::runtime::Device) and its tensors.
+//! [`Device`](crate::runtime::Device), and on the types of its arguments and results.
 
 mod chunk;
 mod clock;
@@ -27,7 +27,7 @@ mod worker;
 
 pub use chunk::Chunk;
 pub use clock::Clock;
-pub use results::{EncoderOutput, Failure, SequenceOutput, Spent};
+pub use results::{EncoderOutput, Failure, SequenceOutput, TimeSpent};
 pub use shell::Scheduler;
 pub use ticket::{Terms, Ticket};
 pub use waiter::Waiter;

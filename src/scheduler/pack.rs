@@ -40,7 +40,7 @@ impl Buffers {
     /// Returns `[rows, 1, 32, 129]` from parts of entries. A single part that fills the shape is not copied.
     ///
     /// # Errors
-    /// Parts that do not fit the shape.
+    /// None for a batch that the core formed, because its shape has place for every member.
     pub(super) fn segments<'a>(
         &'a mut self,
         shape: Shape,
@@ -62,7 +62,7 @@ impl Buffers {
     /// Returns a sequence batch of `shape` from the callers' chunks.
     ///
     /// # Errors
-    /// Chunks that do not fit the shape.
+    /// None for a batch that the core formed, because its shape has place for every member.
     pub(super) fn chunks<'a>(
         &'a mut self,
         shape: Shape,

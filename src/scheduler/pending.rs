@@ -10,7 +10,7 @@ use super::chunk::Chunk;
 use super::core::Member;
 use super::lane_task::LaneTask;
 use super::reply::{PendingReply, Reply};
-use super::results::{EncoderOutput, Failure, SequenceOutput, Spent};
+use super::results::{EncoderOutput, Failure, SequenceOutput, TimeSpent};
 use crate::frontend::SEGMENT_VALUES;
 use crate::runtime::{Encoded, History, StepEvidence};
 
@@ -123,7 +123,7 @@ impl PendingChunk {
             logits: logits.iter().copied().collect(),
             scores: scores.to_vec(),
             history,
-            spent: Spent {
+            spent: TimeSpent {
                 queue: member.waited,
                 device,
             },

@@ -7,14 +7,14 @@ use crate::runtime::History;
 
 /// How long an entry waited, and how long devices ran its batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spent {
+pub struct TimeSpent {
     /// From admission to the start of its last batch.
     pub queue: Duration,
     /// The sum over its batches. Their other members and padding are included.
     pub device: Duration,
 }
 
-impl std::ops::AddAssign for Spent {
+impl std::ops::AddAssign for TimeSpent {
     fn add_assign(&mut self, other: Self) {
         self.queue += other.queue;
         self.device += other.device;
@@ -29,7 +29,7 @@ pub struct EncoderOutput {
     /// Mean squared distance to the chosen codes, `[N]`; empty without a codebook.
     pub distance: Vec<f32>,
     /// The time that it took.
-    pub spent: Spent,
+    pub spent: TimeSpent,
 }
 
 /// Output of the sequence graph for consecutive steps: those of a chunk or of a whole lane.
@@ -42,13 +42,13 @@ pub struct SequenceOutput {
     /// The stream's state after these steps.
     pub history: History,
     /// The time that it took.
-    pub spent: Spent,
+    pub spent: TimeSpent,
 }
 
 /// Why work has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// Its batch failed, and so did the retry in which it ran alone.
+    /// Its batch failed, and so did the retry in which it ran alone. Or the next entry of its lane was refused.
     #[error("{0}")]
     Failed(String),
     /// Its output has values that are not finite.
@@ -64,7 +64,7 @@ pub enum Failure {
         retry: Duration,
     },
     /// It ended without a result or a reason. This is a fault of the scheduler.
-    #[error("the scheduler lost the result; this is a fault of the server")]
+    #[error("the scheduler lost the result")]
     Lost,
 }
 

@@ -134,8 +134,8 @@ impl Shared {
         self.work_or_close.notify_all();
     }
 
-    /// Locks the state. A panic of another thread leaves it consistent, because no change to it can panic
-    /// halfway.
+    /// Locks the state. A panic of another thread leaves the core consistent, because the core
+    /// changes in one step, after results are stored.
     pub(super) fn lock(&self) -> MutexGuard<'_, ShellState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

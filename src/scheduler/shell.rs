@@ -50,7 +50,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// Why it is not admitted.
-    pub fn join(&self, terms: Terms) -> Result<Ticket, Refusal> {
+    pub fn admit(&self, terms: Terms) -> Result<Ticket, Refusal> {
         let (sender, ended) = oneshot::channel();
         let job = self.shared.change(|state, now| {
             if state.is_closed {

@@ -46,7 +46,7 @@ impl StopHandle for Unstoppable {
 }
 
 impl Device for Adder {
-    fn stopper(&self) -> Arc<dyn StopHandle> {
+    fn stop_handle(&self) -> Arc<dyn StopHandle> {
         Arc::new(Unstoppable)
     }
 
@@ -120,7 +120,7 @@ fn terms() -> Terms {
 }
 
 fn join(scheduler: &Scheduler) -> Ticket {
-    scheduler.join(terms()).unwrap()
+    scheduler.admit(terms()).unwrap()
 }
 
 fn segments(count: usize) -> Arc<Vec<f32>> {
@@ -146,7 +146,7 @@ impl StopHandle for Stops {
 }
 
 impl Device for ControlledDevice {
-    fn stopper(&self) -> Arc<dyn StopHandle> {
+    fn stop_handle(&self) -> Arc<dyn StopHandle> {
         Arc::clone(&self.stops) as Arc<dyn StopHandle>
     }
 
@@ -213,7 +213,7 @@ async fn a_job_that_cannot_be_done_in_time_any_more_ends_before_its_deadline() {
         deadline: Some(deadline),
         ..terms()
     };
-    let mut urgent = bench.scheduler.join(urgent).unwrap();
+    let mut urgent = bench.scheduler.admit(urgent).unwrap();
     let late = urgent.encode(segments(1)).unwrap();
     // 10 ms are left, and each graph takes 10 ms.
     bench.advance(4_990);
@@ -348,7 +348,7 @@ async fn a_lane_that_becomes_too_late_between_its_graphs_expires() {
         deadline: Some(deadline),
         ..terms()
     };
-    let ticket = bench.scheduler.join(urgent).unwrap();
+    let ticket = bench.scheduler.admit(urgent).unwrap();
     let lane = ticket.lane(0, segments(2), vec![]).unwrap();
     bench.begun.recv().unwrap();
     // The sequence takes 10 ms, and 9 are left.

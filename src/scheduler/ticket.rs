@@ -58,11 +58,11 @@ impl Ticket {
     ///
     /// # Errors
     /// The bound that this would exceed. The ticket should be dropped then.
-    pub fn measured(&self, class: Class, work: Work, bytes: usize) -> Result<(), Refusal> {
+    pub fn announce(&self, class: Class, work: Work, bytes: usize) -> Result<(), Refusal> {
         self.shared.change(|state, now| {
             state
                 .core
-                .handle_measured(now, self.job, class, work, bytes)
+                .handle_announcement(now, self.job, class, work, bytes)
         })
     }
 

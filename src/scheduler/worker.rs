@@ -47,7 +47,7 @@ impl Shared {
         let mut buffers = Buffers::default();
         let busy = Busy::new(number);
         let mut instruments = Instruments::new();
-        let stop = device.stopper();
+        let stop = device.stop_handle();
         while let Some(TakenBatch { batch, mut inputs }) = self.take(&stop) {
             let stopwatch = device.stopwatch();
             // A panic while a batch runs fails the batch like any other error, and the worker continues.

@@ -9,7 +9,7 @@ use tonic::transport::Channel;
 use super::flags::ClassifyFlags;
 use super::target::Target;
 use crate::cli::error::{CliError, describe};
-use crate::engine::{AudioFile, Decoded, Engine, EngineOptions};
+use crate::engine::{AudioFile, DecodeProgress, Engine, EngineOptions};
 use crate::service::EmotionApi;
 use crate::service::pb::emotion_service_client::EmotionServiceClient;
 use crate::service::pb::{ClassifyRequest, ClassifyResponse, GetModelRequest};
@@ -50,7 +50,7 @@ impl Classifier {
     pub(super) async fn classify(
         &self,
         file: &Path,
-        decoded: Decoded,
+        decoded: DecodeProgress,
     ) -> Result<ClassifyResponse, String> {
         match self {
             Self::Local(service) => {

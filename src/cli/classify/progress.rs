@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::engine::{AudioFile, Decoded};
+use crate::engine::{AudioFile, DecodeProgress};
 
 /// Time between two updates of the bar while files are decoded.
 pub(super) const REFRESH_INTERVAL: Duration = Duration::from_millis(100);
@@ -21,7 +21,7 @@ pub(super) struct Progress {
 struct FileProgress {
     /// Seconds of audio of the whole file. An estimate until the file is finished.
     length: f64,
-    decoded: Decoded,
+    decoded: DecodeProgress,
     finished: bool,
 }
 
@@ -32,7 +32,7 @@ impl Progress {
         let visible = !bar.is_hidden();
         let files = files.iter().map(|file| FileProgress {
             length: if visible { estimate(file) } else { 0.0 },
-            decoded: Decoded::default(),
+            decoded: DecodeProgress::default(),
             finished: false,
         });
         let files = files.collect();
@@ -45,7 +45,7 @@ impl Progress {
     }
 
     /// Returns the counter of decoded seconds of a file. The decoder updates it.
-    pub(super) fn decoded(&self, file: usize) -> Decoded {
+    pub(super) fn decoded(&self, file: usize) -> DecodeProgress {
         self.files[file].decoded.clone()
     }
 
@@ -95,7 +95,7 @@ fn estimate(file: &Path) -> f64 {
         return 0.0;
     }
     // If the file cannot be read, decoding reports it.
-    let opened = AudioFile::open(file, Decoded::default());
+    let opened = AudioFile::open(file, DecodeProgress::default());
     opened.map_or(0.0, |file| file.estimate().seconds)
 }
 

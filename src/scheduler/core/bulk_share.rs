@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// Device time by which bulk's share may lag. Of any sequence of batches that are formed while bulk work waits
-/// and take `t` together, bulk gets at least `share · (t − LAG)`.
+/// and take `t` together, bulk gets at least `share · (t − LAG)`. Retries of failed batches do not count.
 const LAG: Duration = Duration::from_millis(250);
 
 /// Decides when bulk runs ahead of interactive work.

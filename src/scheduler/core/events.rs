@@ -47,11 +47,12 @@ impl Core {
     }
 
     /// Handles a better prediction of the work that a job has still to submit, beside what it has submitted.
-    /// Call it before the entries that need it. The class changes only if no entry was submitted yet.
+    /// Call it before the entries that need it. The class changes only if the job holds no entry and
+    /// none has begun.
     ///
     /// # Errors
     /// As [`Core::handle_job`]. The job stays as it was admitted; the caller should end it.
-    pub fn handle_measured(
+    pub fn handle_announcement(
         &mut self,
         now: Time,
         id: JobId,
@@ -73,7 +74,7 @@ impl Core {
             ..state.job.clone()
         };
         self.admit(now, &job)?;
-        self.jobs.measured(job);
+        self.jobs.announce(job);
         Ok(())
     }
 

@@ -83,7 +83,7 @@ pub struct Job {
     /// When the answer must be there; none if any time will do.
     pub deadline: Option<Time>,
     /// All the work that it will submit, as far as that can be predicted; see
-    /// [`Core::handle_measured`](super::Core::handle_measured).
+    /// [`Core::handle_announcement`](super::Core::handle_announcement).
     pub work: Work,
     /// The most bytes that its entries hold at a time.
     pub bytes: usize,

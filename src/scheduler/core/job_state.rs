@@ -88,7 +88,7 @@ impl JobState {
         self.entries.iter().copied()
     }
 
-    /// Returns whether no entry was submitted yet. Entries wait in the queue of the job's class.
+    /// Returns whether the job holds no entry and none has begun. Entries wait in the queue of the job's class.
     pub(super) fn may_change_class(&self) -> bool {
         self.entries.is_empty() && !self.has_begun
     }

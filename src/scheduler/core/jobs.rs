@@ -91,7 +91,7 @@ impl Jobs {
     }
 
     /// Replaces what a living job announced.
-    pub(super) fn measured(&mut self, job: Job) {
+    pub(super) fn announce(&mut self, job: Job) {
         let (id, tenant, class) = (job.id, job.tenant.clone(), job.class);
         let before = self.change(id, |state| {
             state.promised = job.work;

@@ -10,7 +10,7 @@
 //! The methods of [`Core`] are of four kinds:
 //!
 //! - **Events** (`handle_*`) state what happened. [`handle_job`](Core::handle_job),
-//!   [`handle_measured`](Core::handle_measured) and [`handle_entry`](Core::handle_entry) return a [`Refusal`] if
+//!   [`handle_announcement`](Core::handle_announcement) and [`handle_entry`](Core::handle_entry) return a [`Refusal`] if
 //!   the work is not admitted. The others cannot fail: [`handle_cancel`](Core::handle_cancel),
 //!   [`handle_leave`](Core::handle_leave), [`handle_done`](Core::handle_done) and
 //!   [`handle_stall`](Core::handle_stall).

@@ -86,7 +86,7 @@ pub enum Refusal {
     Ended(Option<End>),
     /// An entry is not part of what its job announced: it is empty, too long, has too many bytes or too much
     /// work, or a stream's steps are out of order. This is a fault of the submitting code.
-    #[error("an entry is not what its job announced: {0}; this is a fault of the server")]
+    #[error("an entry is not what its job announced: {0}")]
     Terms(&'static str),
 }
 

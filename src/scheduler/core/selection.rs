@@ -64,8 +64,8 @@ impl Core {
     /// Returns a batch of bulk to run ahead of an interactive one, if bulk's share is overdue.
     ///
     /// It does not wait for further members. It may take as long as the interactive batch, but no longer than
-    /// that batch can wait, or as the repayment of bulk's share, whichever is more. A batch that lasts only as long as the repayment
-    /// would often have one row, which is the most expensive way to repay.
+    /// that batch can wait, or as the repayment of bulk's share, whichever is more. A batch that lasts only as
+    /// long as the repayment would often have one row, which is the most expensive way to repay.
     fn overdue_bulk(&self, now: Time, interactive: &BatchPlan) -> Option<BatchPlan> {
         let graph = *self.graphs(Class::Bulk).first()?;
         let bulk = self.bulk_part(interactive);

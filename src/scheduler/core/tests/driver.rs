@@ -78,7 +78,7 @@ impl Driver {
                 work,
                 bytes,
             } if jobs > 0 => {
-                self.measured(of % jobs, class, work, bytes);
+                self.announce(of % jobs, class, work, bytes);
             }
             Event::Encode {
                 of,
@@ -137,7 +137,7 @@ impl Driver {
         self.core.handle_stall(moment);
     }
 
-    pub(super) fn measured(&mut self, of: usize, class: Class, work: Work, bytes: usize) {
+    pub(super) fn announce(&mut self, of: usize, class: Class, work: Work, bytes: usize) {
         let id = self.jobs[of].job.id;
         let submitted = self.entries_of(of).any(EntryBook::is_held) || self.jobs[of].begun;
         let class = match submitted {
@@ -145,7 +145,9 @@ impl Driver {
             false => class,
         };
         self.arriving = Some(class);
-        let result = self.core.handle_measured(self.now, id, class, work, bytes);
+        let result = self
+            .core
+            .handle_announcement(self.now, id, class, work, bytes);
         if result.is_ok() {
             let held = self.held_bytes(of);
             let book = &mut self.jobs[of];
