@@ -15,8 +15,8 @@ pub struct Turns {
     /// Lead-in, in milliseconds: 0 to 10 000. A segment belongs to the turn if it starts at most this long
     /// before the turn's speech. The first segment with 64 ms of speech always belongs to it.
     pub lead_in_ms: u32,
-    /// Lead-out, in milliseconds: 0 to 10 000. A segment belongs to the turn if it starts at most this long
-    /// after the turn's speech.
+    /// Lead-out, in milliseconds: 0 to 10 000. A segment belongs to the turn if at least 64 ms of it lie
+    /// before the end of this time after the turn's speech.
     pub lead_out_ms: u32,
 }
 

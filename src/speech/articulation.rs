@@ -22,7 +22,8 @@ const DECAY_RANGE: f32 = 8.0;
 const LOUDEST_DECAY: f32 = 0.02;
 /// Frames that are needed before the means, other than the share of tones, count: 384 ms.
 const MIN_FRAMES: usize = 48;
-/// Variation of the spectrum's shape, in ln power, at which the margin is 0 if nothing else is evidence against speech.
+/// Least variation of the spectrum's shape of speech, in ln power. With this variation and no other evidence against
+/// speech, the margin (positive for speech) is 0.
 const SPEECH_VARIATION: f32 = 0.36;
 /// Weight of the share of partials that stand still, in ln power.
 const STILL_WEIGHT: f32 = 1.8;
@@ -177,8 +178,8 @@ impl Articulation {
         self.fading *= factor;
     }
 
-    /// Returns the variation of the spectrum's shape over [`SPEECH_VARIATION`], in ln power, minus the weighted shares
-    /// that are evidence against speech. Until [`MIN_FRAMES`] were added, only the share of tones counts.
+    /// Returns the variation of the spectrum's shape, in ln power, minus [`SPEECH_VARIATION`] and minus the weighted
+    /// shares that are evidence against speech. Until [`MIN_FRAMES`] were added, only the share of tones counts.
     fn newest_margin(&self) -> f32 {
         let share = self.observed.tone / (self.weight + TONE_PRIOR);
         let tones = TONE_WEIGHT * (share - TONE_SHARE).max(0.0);

@@ -11,7 +11,7 @@ const SPEECH_RANGE: f32 = 7.0;
 const MAX_OVER_THIRD: f32 = 4.0;
 /// Decay of the loudest level, in ln power a frame (1 dB a second).
 const DECAY: f32 = 0.002;
-/// Part of the distance to a louder frame by which that frame raises the loudest level. One frame alone raises it
+/// A louder frame raises the loudest level by this part of the distance between the two, so one frame alone raises it
 /// little.
 const RISE_FRACTION: f32 = 0.1;
 

@@ -15,6 +15,6 @@ pub enum Sound {
     Speech,
     /// A sound that lasts and does not vary as speech does. This frame holds no speech. The stated number of frames
     /// before it hold none either, whatever their results were. The number is at most [`MAX_RETRACTED_FRAMES`]. It is 0
-    /// for each further frame of a tone or music.
+    /// for each further frame of a tone or music, because the frames before it were retracted already.
     Steady(usize),
 }

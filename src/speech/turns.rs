@@ -12,7 +12,7 @@ use super::recent::{RECENT_FRAMES, Recent};
 use super::sound::Sound;
 use crate::frontend::SEGMENT_FRAMES;
 
-/// Number of speech frames in a row from which on they count: 64 ms.
+/// Speech counts once it has lasted for this many frames in a row: 64 ms. The earlier frames of that run count too.
 pub const CONFIRMED_FRAMES: usize = 8;
 /// Least number of frames by which the silence that ends a turn is longer than the lead-out: 200 ms. So the turn's last
 /// segment is complete before the turn ends.
@@ -29,9 +29,9 @@ pub struct TurnRule {
     pub least_speech: usize,
     /// Silence that ends a turn; at least [`ENDING_FRAMES`] more than the lead-out.
     pub end_silence: usize,
-    /// Longest time from the start of a turn's first segment to its speech. The segment does not start in the turn
-    /// before, and not in a tone or music that lasts. The first segment that holds [`CONFIRMED_FRAMES`] of the speech
-    /// belongs to the turn, however short the lead-in is.
+    /// A turn's first segment starts at most this long before the turn's speech. It also starts neither in the turn
+    /// before nor in a tone or music that lasts. Exception: the first segment that holds [`CONFIRMED_FRAMES`] of the
+    /// speech always belongs to the turn, even if it starts earlier than that.
     pub lead_in: usize,
     /// Time after a turn's speech that counts as part of the turn. A segment belongs to the turn if at least
     /// [`CONFIRMED_FRAMES`] of it lie before the end of that time.
@@ -44,9 +44,10 @@ pub struct DetectedStep {
     /// Whether at least [`CONFIRMED_FRAMES`] of its frames hold speech. A steady sound retracts this; see
     /// [`TurnTracker::first_retracted_step`].
     pub speech: bool,
-    /// Number, in the lane, of the step with which a turn begins, if a turn begins. It is this step or an earlier one.
-    /// It is not before the first step of an earlier turn. The sequence starts anew there, even if the turn is dropped
-    /// later, because that is not decided yet. So a live stream and a recording have the same result for every step.
+    /// If a turn begins: the number, in the lane, of its first step. That is the step just completed or an earlier step,
+    /// but no earlier than the first step of any earlier turn. The sequence starts anew at the turn's first step.
+    /// Whether the turn will be dropped is not known yet, so this also holds for turns that are dropped later. A live
+    /// stream and a recording therefore have the same result for every step.
     pub begins: Option<usize>,
 }
 

@@ -24,9 +24,9 @@
 //! # The order of calls
 //!
 //! 1. After each event and each mutator, call `poll_ended` and `poll_stop` until both return none.
-//! 2. Call `poll` whenever an instance is free and an event or a mutator came after the last `poll`. Then do
-//!    step 1 again, because `poll` also ends jobs that can no longer be done in time. Only `poll` binds entries
-//!    to a batch, so a batch is as full as the queue allows at that moment.
+//! 2. Call `poll` after each event and each mutator while an instance is free, until it does not return
+//!    [`Next::Run`]. After each call do step 1 again, because `poll` also ends jobs that can no longer be done in
+//!    time. Only `poll` binds entries to a batch, so a batch is as full as the queue allows at that moment.
 //! 3. If `poll` returned [`Next::Wait`], call it again at that time at the latest.
 //! 4. When a batch has run, report it with `handle_done`. When a job's caller has all it wants or gives up, or
 //!    when [`Ended::Job`] was reported, call `handle_leave`.
