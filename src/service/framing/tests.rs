@@ -1,3 +1,5 @@
+//! Tests of the message frames.
+
 use proptest::prelude::*;
 use tonic::Code;
 

@@ -7,6 +7,7 @@ mod admission;
 mod books;
 mod cases;
 mod driver;
+mod endings;
 mod fairness;
 mod invariants;
 mod retries;
