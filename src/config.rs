@@ -1,5 +1,5 @@
 //! The server's configuration, one typed struct. A flag overrides the environment, the environment overrides the TOML
-//! file, and the file overrides the default.
+//! file, and the file overrides the default. Tables are merged key by key.
 //!
 //! A key `metrics_listen` is `metrics_listen = "…"` in the file, `UNDERTONE_METRICS_LISTEN` in the
 //! environment and `--metrics-listen` on the command line. [`Config`] declares all keys. [`settings`] lists them for
@@ -46,7 +46,7 @@ pub struct Config {
     #[arg(long, value_name = "ADDRESS", value_parser = address::<METRICS_PORT>, default_value_t = Self::default().metrics_listen)]
     #[serde(deserialize_with = "Address::deserialize::<METRICS_PORT, _>")]
     pub metrics_listen: Address,
-    /// Folder of the model's bundle; if unset, the embedded bundle.
+    /// Folder of the model's bundle; if unset, the embedded bundle, if the build has one.
     #[arg(long, value_name = "DIR")]
     pub bundle: Option<PathBuf>,
     /// ONNX Runtime's shared library; if unset, ORT_DYLIB_PATH, then the usual places.

@@ -308,7 +308,7 @@ impl Engine {
             duration,
             lanes: predicted,
             truncated: info.truncated,
-            remixed: info.remixed,
+            channels_changed: info.channels_changed,
             narrow_band: info.band.is_narrow(),
             timing: Timing {
                 decode: info.time + segmented.time,

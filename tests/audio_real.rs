@@ -255,6 +255,6 @@ fn in_pieces(bytes: &[u8], size: usize) -> Result<Recording, AudioError> {
         lanes,
         source: ending.source,
         truncated: ending.truncated,
-        remixed: ending.remixed,
+        channels_changed: ending.channels_changed,
     })
 }

@@ -170,7 +170,7 @@ fn pieces(
         lanes: decoded,
         source: ending.source.clone(),
         truncated: ending.truncated,
-        remixed: ending.remixed,
+        channels_changed: ending.channels_changed,
     };
     Ok((recording, ending))
 }

@@ -12,7 +12,7 @@
 #[path = "common/imports.rs"]
 mod imports;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use imports::Crate;
 
@@ -138,9 +138,28 @@ fn each_module_of_the_trainer_depends_only_on_what_it_may() {
 fn check(folder: &str, allowed: Allowed) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let sources = Crate::read(&root);
+    let uses = sources.uses();
+    assert!(uses.len() > sources.len(), "{folder}: {} uses", uses.len());
+    for (name, _) in allowed {
+        let files = uses.iter().flat_map(|(user, used, _)| [user, used]);
+        let found = files.filter_map(|file| module(file, allowed));
+        assert!(
+            found.into_iter().any(|found| found == *name),
+            "no module {name}"
+        );
+    }
     let mut wrong = Vec::new();
-    for (user, used, path) in sources.uses() {
+    for (user, used, path) in uses {
+        // The root declares every module.
+        if [&user, &used].contains(&&PathBuf::from("lib.rs")) {
+            continue;
+        }
         let (Some(from), Some(to)) = (module(&user, allowed), module(&used, allowed)) else {
+            wrong.push(format!(
+                "{folder}/{} uses {}, and one of them is in no module of the table",
+                user.display(),
+                used.display()
+            ));
             continue;
         };
         let may_use = allowed

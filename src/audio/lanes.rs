@@ -24,7 +24,7 @@ pub(super) struct Lanes {
     choice: LaneChoice,
     plan: ChannelPlan,
     /// The number of channels changed midway.
-    remixed: bool,
+    channels_changed: bool,
     limits: Limits,
     timer: DecodeTimer,
     /// One for each lane.
@@ -91,7 +91,7 @@ impl Lanes {
             channels: usize::from(channels),
             choice: job.lanes,
             plan: ChannelPlan::of(job.lanes, usize::from(channels), count),
-            remixed: false,
+            channels_changed: false,
             limits: job.limits,
             timer: job.timer.clone(),
             resamplers: (0..count)
@@ -195,13 +195,13 @@ impl Lanes {
         let channels = check_channels(self.origin, channels, self.limits.channels)?;
         self.channels = usize::from(channels);
         self.plan = ChannelPlan::of(self.choice, self.channels, self.resamplers.len());
-        self.remixed = true;
+        self.channels_changed = true;
         Ok(())
     }
 
     /// Returns whether the number of channels changed midway.
-    pub(super) fn remixed(&self) -> bool {
-        self.remixed
+    pub(super) fn channels_changed(&self) -> bool {
+        self.channels_changed
     }
 
     /// Passes the finished samples to `sink`.

@@ -194,7 +194,7 @@ impl PcmDecoder {
         Ok(Ending {
             source: self.source,
             truncated: short || cut_inside_a_frame,
-            remixed: false,
+            channels_changed: false,
             held: false,
         })
     }

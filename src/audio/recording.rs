@@ -15,7 +15,7 @@ pub struct Recording {
     pub truncated: bool,
     /// The number of channels changes midway. The lanes are those of the first channels. Where the number
     /// differs, each lane has the mean of all channels.
-    pub remixed: bool,
+    pub channels_changed: bool,
 }
 
 impl Recording {
@@ -39,7 +39,7 @@ pub struct Source {
     /// bounds the frequencies that the recording can contain. It is below `sample_rate` only for Opus: Opus
     /// is always decoded at 48 kHz, and its header has the rate of the encoder's input (RFC 7845, 5.1).
     pub captured_rate: u32,
-    /// Samples in a frame at the start of the recording; see [`Recording::remixed`].
+    /// Samples in a frame at the start of the recording; see [`Recording::channels_changed`].
     pub channels: u16,
 }
 
@@ -51,8 +51,8 @@ pub struct Ending {
     pub source: Source,
     /// A part is missing or damaged, as in [`Recording::truncated`].
     pub truncated: bool,
-    /// The number of channels changes midway, as in [`Recording::remixed`].
-    pub remixed: bool,
+    /// The number of channels changes midway, as in [`Recording::channels_changed`].
+    pub channels_changed: bool,
     /// The container could be read only as a whole, so no sample came before the last byte.
     pub held: bool,
 }

@@ -323,11 +323,11 @@ impl<'a> TrackDecoder<'a> {
                 self.name
             )));
         }
-        let remixed = lanes.remixed();
+        let channels_changed = lanes.channels_changed();
         lanes.finish(sink)?;
         Ok(Ending {
             source,
-            remixed,
+            channels_changed,
             truncated: self.truncated,
             held: false,
         })

@@ -74,6 +74,6 @@ pub fn decode_until(
         lanes: decoded,
         source: ending.source,
         truncated: ending.truncated,
-        remixed: ending.remixed,
+        channels_changed: ending.channels_changed,
     })
 }

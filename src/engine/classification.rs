@@ -16,8 +16,8 @@ pub struct Classification {
     /// see [`Recording::truncated`](crate::audio::Recording::truncated).
     pub truncated: bool,
     /// Whether the audio changes its number of channels;
-    /// see [`Recording::remixed`](crate::audio::Recording::remixed).
-    pub remixed: bool,
+    /// see [`Recording::channels_changed`](crate::audio::Recording::channels_changed).
+    pub channels_changed: bool,
     /// Whether the source was sampled at 8 kHz or less, so that the upper part of the model's band is empty.
     pub narrow_band: bool,
     /// Where the time went.

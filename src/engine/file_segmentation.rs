@@ -66,7 +66,7 @@ pub(super) fn segment_file(
         codec: ending.source.codec,
         samples: segmentation.samples,
         truncated: ending.truncated,
-        remixed: ending.remixed,
+        channels_changed: ending.channels_changed,
         band: Band::of_rate(ending.source.captured_rate),
         time: begun
             .elapsed()

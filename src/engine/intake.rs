@@ -164,7 +164,7 @@ fn segment_in_memory(
         codec: recording.source.codec,
         samples,
         truncated: recording.truncated,
-        remixed: recording.remixed,
+        channels_changed: recording.channels_changed,
         band: Band::of_rate(recording.source.captured_rate),
         time: begun.elapsed(),
     };

@@ -25,7 +25,7 @@ pub(super) struct AudioInfo {
     /// Samples at 16 kHz of each lane.
     pub(super) samples: usize,
     pub(super) truncated: bool,
-    pub(super) remixed: bool,
+    pub(super) channels_changed: bool,
     /// Frequency band of the source.
     pub(super) band: Band,
     /// Time that decoding took.

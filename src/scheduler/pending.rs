@@ -86,10 +86,9 @@ impl PendingSegments {
         let width = encoded.features.ncols();
         self.result.features.resize(total * width, 0.0);
         let features = encoded.features.slice(s![from.clone(), ..]);
-        let places = self.result.features[to.start * width..].chunks_exact_mut(width);
-        for (place, features) in places.zip(features.rows()) {
-            ArrayViewMut1::from(place).assign(&features);
-        }
+        let place = &mut self.result.features[to.start * width..to.end * width];
+        // Rows of the device's array lie one behind the other, so this is one copy.
+        place.copy_from_slice(features.as_slice().unwrap_or_default());
         if let Some(distance) = &encoded.distance {
             self.result.distance.resize(total, 0.0);
             ArrayViewMut1::from(&mut self.result.distance[to]).assign(&distance.slice(s![from]));

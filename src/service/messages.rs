@@ -149,10 +149,10 @@ fn window(options: &pb::ClassifyOptions) -> Result<Option<Duration>, Status> {
     let window = match options.window {
         None => DEFAULT_WINDOW,
         Some(window) => Duration::try_from(window).map_err(|_| {
-            invalid(
-                "options.window",
-                "the window is not a positive duration; the shortest is 264 ms",
-            )
+            let least = SHORTEST_WINDOW.as_millis();
+            let message =
+                format!("the window is not a positive duration; the shortest is {least} ms");
+            invalid("options.window", message)
         })?,
     };
     if window < SHORTEST_WINDOW {
@@ -181,7 +181,7 @@ pub(super) fn response(
             .map(|lane| self::lane(lane, manifest))
             .collect(),
         truncated: answer.truncated,
-        channels_changed: answer.remixed,
+        channels_changed: answer.channels_changed,
         narrow_band: answer.narrow_band,
         timing: timing.then(|| self::timing(answer.timing)),
     }

@@ -11,7 +11,7 @@ fn the_configuration_page_equals_the_settings() {
 
 const RULES: &str = "\
 Every setting is a flag of `undertone serve`, an environment variable and a key of a TOML file. A flag overrides the
-environment. The environment overrides the file. The file overrides the default.
+environment. The environment overrides the file. The file overrides the default. Tables are merged key by key.
 
 ```toml
 # serve.toml

@@ -68,7 +68,7 @@ fn in_pieces(
         lanes,
         source: ending.source,
         truncated: ending.truncated,
-        remixed: ending.remixed,
+        channels_changed: ending.channels_changed,
     })
 }
 

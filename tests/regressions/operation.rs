@@ -56,6 +56,27 @@ fn start(flags: &[&str], environment: &[(&str, &str)]) -> (Child, u16) {
     (server, port)
 }
 
+#[test]
+fn a_flag_comes_before_the_environment_and_the_file_and_tables_are_merged() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("serve.toml");
+    std::fs::write(&file, "workers = 3\n[tenant_weights]\nred = 5\nblue = 5\n").unwrap();
+    let flags = [
+        "--config",
+        file.to_str().unwrap(),
+        "--tenant-weights",
+        "{green = 2}",
+    ];
+    let environment = [
+        ("UNDERTONE_WORKERS", "4"),
+        ("UNDERTONE_TENANT_WEIGHTS", "{red = 7, green = 7}"),
+    ];
+    let all = printed(&flags, &environment);
+    for line in ["workers = 4", "red = 7", "blue = 5", "green = 2"] {
+        assert!(all.lines().any(|printed| printed == line), "{line}: {all}");
+    }
+}
+
 // The client must answer the end of the connection while the test waits for the server's end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_works_with_any_log_level() {

@@ -6,7 +6,7 @@ use super::{clip, decoded, read, reported};
 
 #[test]
 fn an_mp3_that_changes_its_channels_or_rate_is_decoded_completely() {
-    for (name, seconds, remixed) in [
+    for (name, seconds, channels_changed) in [
         ("mp3_mono_then_stereo.mp3", 7.056, true),
         ("mp3_rate_change.mp3", 7.032, false),
     ] {
@@ -14,8 +14,8 @@ fn an_mp3_that_changes_its_channels_or_rate_is_decoded_completely() {
         let recording = read(&bytes).unwrap();
         assert!((recording.seconds() - seconds).abs() < 2e-3, "{name}");
         assert_eq!(
-            (recording.remixed, recording.truncated),
-            (remixed, false),
+            (recording.channels_changed, recording.truncated),
+            (channels_changed, false),
             "{name}"
         );
         assert_eq!(recording.lanes.len(), 1, "{name}");
@@ -59,7 +59,7 @@ fn joined_files_with_different_channels_keep_the_lanes_of_the_first() {
         for (order, lanes) in [([&mono, &stereo], 1), ([&stereo, &mono], 2)] {
             let joined = [order[0].as_slice(), order[1]].concat();
             let recording = read(&joined).unwrap();
-            assert!(recording.remixed && !recording.truncated);
+            assert!(recording.channels_changed && !recording.truncated);
             assert_eq!(recording.lanes.len(), lanes);
             assert_eq!(usize::from(recording.source.channels), lanes);
             // The delay and padding of the second file may remain.
@@ -103,6 +103,6 @@ fn a_single_frame_unlike_those_around_it_is_damage() {
     let mut damaged = mp3.clone();
     damaged[at + 3] |= 0xc0;
     let damaged = read(&damaged).unwrap();
-    assert!(damaged.truncated && !damaged.remixed);
+    assert!(damaged.truncated && !damaged.channels_changed);
     assert_eq!(damaged.lanes.len(), whole.lanes.len());
 }
