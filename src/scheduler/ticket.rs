@@ -28,7 +28,7 @@ pub struct Terms {
     pub class: Class,
     /// When the answer must be there; none if any time will do.
     pub deadline: Option<Instant>,
-    /// All the work that it will submit, as far as that can be predicted; [`Ticket::measured`] corrects it.
+    /// All the work that it will submit, as far as that can be predicted; [`Ticket::announce`] corrects it.
     pub work: Work,
     /// The most bytes of tensors that it holds in the scheduler at a time.
     pub bytes: usize,
