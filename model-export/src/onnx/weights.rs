@@ -189,7 +189,7 @@ impl CellKind {
     }
 }
 
-/// One recurrent layer: the gates side by side, in the order of its [`Cell`].
+/// One recurrent layer: the gates side by side, in the order of its [`CellKind`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecurrentWeights {
     /// W and b, applied to the input: [C, G · C].

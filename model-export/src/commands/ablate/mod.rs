@@ -1,8 +1,8 @@
 //! `model-export ablate`: every system of the paper on every fold, and the report that compares them.
 //!
 //! Each system, a representation and a sequence model, is trained on each fold and seed as `train`
-//! would train it, in its own run folder ([`runs`]). A finished run is not repeated; an interrupted run
-//! resumes. [`embeddings`] adds the data of two figures.
+//! would train it, in its own run folder (module `runs`). A finished run is not repeated; an interrupted run
+//! resumes. Module `embeddings` adds the data of two figures.
 
 mod embeddings;
 mod runs;
