@@ -49,9 +49,12 @@ fn track_sounds(
 
 /// Returns speech for each frame that is true, and silence for the others.
 fn sounds(frames: &[bool]) -> Vec<Sound> {
-    let sound = |speech: &bool| match speech {
-        true => Sound::Speech,
-        false => Sound::Silence,
+    let sound = |&speech: &bool| {
+        if speech {
+            Sound::Speech
+        } else {
+            Sound::Silence
+        }
     };
     frames.iter().map(sound).collect()
 }

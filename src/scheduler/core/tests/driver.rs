@@ -140,9 +140,10 @@ impl Driver {
     pub(super) fn announce(&mut self, of: usize, class: Class, work: Work, bytes: usize) {
         let id = self.jobs[of].job.id;
         let submitted = self.entries_of(of).any(EntryBook::is_held) || self.jobs[of].begun;
-        let class = match submitted {
-            true => self.jobs[of].job.class,
-            false => class,
+        let class = if submitted {
+            self.jobs[of].job.class
+        } else {
+            class
         };
         self.arriving = Some(class);
         let result = self
